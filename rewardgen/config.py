@@ -1,0 +1,194 @@
+"""Every setting of a run, with its default, its bounds and its meaning.
+
+A run's configuration comes from four places, each overriding those before it: the defaults below, the task's own
+``training`` settings, a YAML file (``--config FILE``), and flags (``--set training.steps=200000`` or the named ones).
+An unknown key is an error that names its neighbours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rewardgen.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SearchConfig(Section):
+    method: str = Field("eureka", description="a search method: a name in rewardgen/search/methods or a YAML file")
+    generations: int = Field(3, ge=1, description="how many times the language model is asked")
+    candidates: int = Field(8, ge=1, le=256, description="rewards asked for in each generation")
+    seeds: int = Field(1, ge=1, le=64, description="training seeds for each candidate")
+    repairs: int = Field(2, ge=0, le=10, description="times a program that fails its checks goes back to its author")
+    restarts: int = Field(1, ge=1, description="independent searches, the best of which wins")
+
+
+class LLMConfig(Section):
+    model: str = Field("auto", description="a model's name, 'offline', 'replay:FILE', or 'auto': offline without a key")
+    base_url: str | None = Field(None, description="an OpenAI-compatible endpoint; None is the client's own default")
+    key_variable: str = Field("OPENAI_API_KEY", description="the environment variable that holds the key")
+    temperature: float = Field(1.0, ge=0, le=2)
+    max_tokens: int = Field(4096, ge=64, description="longest reply asked for, in tokens")
+    timeout: float = Field(180.0, gt=0, description="seconds that one request may take")
+    concurrency: int = Field(4, ge=1, le=64, description="requests under way at once")
+    retries: int = Field(5, ge=0, le=20, description="further tries after a passing failure")
+    prices: Path | None = Field(None, description="a YAML file of dollars per million tokens that overrides ours")
+    cache: bool = Field(True, description="answer a request that was already paid for from the cache")
+
+
+class BudgetConfig(Section):
+    """None is no limit; 0 allows nothing."""
+
+    dollars: float | None = Field(None, ge=0)
+    tokens: int | None = Field(None, ge=0)
+    calls: int | None = Field(None, ge=0, description="requests to the language model")
+    steps: int | None = Field(None, ge=0, description="environment steps")
+    hours: float | None = Field(None, ge=0)
+
+
+class TrainingConfig(Section):
+    """PPO's settings; a task file may change their defaults for its domain."""
+
+    trainer: Literal["population", "sb3"] = Field("population", description="sb3 is the reference, one at a time")
+    steps: int = Field(1_000_000, ge=1, description="environment steps of each training")
+    worlds: int = Field(64, ge=1, description="worlds of each training")
+    rollout: int = Field(32, ge=1, description="control steps between updates")
+    epochs: int = Field(5, ge=1)
+    minibatches: int = Field(8, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    anneal: bool = Field(False, description="let the learning rate fall linearly to zero")
+    gamma: float = Field(0.99, gt=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    clip_range: float = Field(0.2, gt=0)
+    entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
+    value_weight: float = Field(0.5, ge=0)
+    max_grad_norm: float = Field(0.5, gt=0, description="each member's gradient is clipped to this norm")
+    hidden: tuple[int, ...] = Field((64, 64), description="widths of the hidden layers of policy and value")
+    initial_std: float = Field(1.0, gt=0, description="of the Gaussian policy, in units of half the action range")
+    checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
+    checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
+
+
+class EvaluationConfig(Section):
+    report_seeds: int = Field(3, ge=1, description="fresh training seeds for the winner, the expert and the sparse reward")
+    report_episodes: int = Field(32, ge=1, description="fresh episodes for each of those trainings")
+    confidence: float = Field(0.95, gt=0, lt=1)
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples")
+
+
+class SandboxConfig(Section):
+    call_seconds: float = Field(10.0, gt=0, description="wall-clock limit of one call of a reward")
+    program_seconds: float = Field(1800.0, gt=0, description="wall-clock limit of a program's calls together")
+    memory_gb: float = Field(4.0, gt=0, description="address space of a worker")
+    smoke_transitions: int = Field(256, ge=8, description="real transitions that a program is tried on before training")
+
+
+class Config(Section):
+    task: str = Field(..., description="a task's name, such as cheetah/run")
+    seed: int = Field(0, ge=0, description="all randomness of the run follows from it")
+    threads: int = Field(0, ge=0, description="processor threads for physics and learning; 0 is all")
+    search: SearchConfig = SearchConfig()
+    llm: LLMConfig = LLMConfig()
+    budget: BudgetConfig = BudgetConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+
+
+def load(
+    path: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    task_defaults: Mapping[str, Any] | None = None,
+) -> Config:
+    """Build a run's configuration.
+
+    Args:
+        path: a YAML file, or None.
+        overrides: dotted key → value, from flags: ``{"training.steps": 200_000}``.
+        task_defaults: the task's own ``training`` settings.
+
+    Raises:
+        ConfigError: the file is not YAML, or a key or value is wrong; the message says which and what would be right.
+    """
+    values: dict[str, Any] = {"training": dict(task_defaults or {})}
+    if path is not None:
+        _merge(values, read_yaml(path))
+    for dotted, value in (overrides or {}).items():
+        nested: dict[str, Any] = {}
+        inner = nested
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = value
+        _merge(values, nested)
+    return validate(Config, values, str(path) if path else "the settings")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a file.
+
+    Raises:
+        ConfigError: no such file, not YAML, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; give the path of a YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings, not a {type(content).__name__}")
+    return content
+
+
+def validate(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
+    """``values`` as a ``model``, with errors as one ConfigError that names each key and its nearest neighbours."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(model, detail) for detail in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(lines)) from error
+
+
+def _explain(model: type[BaseModel], detail: Any) -> str:
+    *parents, last = [str(part) for part in detail["loc"]] or [""]
+    key = ".".join([*parents, last])
+    if detail["type"] != "extra_forbidden":
+        given = f" (it is {detail['input']!r})" if detail["type"] != "missing" else ""
+        return f"{key}: {detail['msg'].lower()}{given}"
+    known = _keys(model)
+    siblings = [name for name in known if name.rpartition(".")[0] == ".".join(parents)]
+    near = [".".join([*parents, name]) for name in difflib.get_close_matches(last, [s.split(".")[-1] for s in siblings], 3)]
+    near = near or difflib.get_close_matches(key, known, 3)
+    return f"unknown key {key!r}; " + (f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}")
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """All dotted keys of a model, sections included."""
+    names = []
+    for name, info in model.model_fields.items():
+        names.append(prefix + name)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            names += _keys(info.annotation, f"{prefix}{name}.")
+    return names
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,39 @@
+"""What a search says of itself while it runs. ``rewardgen run`` draws these; the store keeps the lasting ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """``kind`` and its ``data``:
+
+    run_started       run, path, task, author, generations, candidates, steps, offline (bool), resumed (bool)
+    generation_started restart, generation, parent (key or None)
+    calling           purpose, n
+    replied           purpose, replies, prompt_tokens, completion_tokens, dollars, cached
+    verdict           candidate, attempt, accepted (bool), problems (list of str)
+    training_started  members, steps (of all members together), what ("generation" or "final")
+    training_progress steps, total, steps_per_second, what
+    checkpoint        candidate, seed, steps, fitness, success_rate
+    member_failed     candidate, seed, message
+    scored            candidate, score (float or None), success_rate, status
+    selected          restart, generation, candidate (key or None), score
+    evaluated         name (winner, expert, sparse), mean, low, high, success_rate
+    cost              calls, prompt_tokens, completion_tokens, dollars, steps, seconds
+    warning           message
+    finished          winner, report, reward, policy (paths)
+    """
+
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The listener that nobody reads."""

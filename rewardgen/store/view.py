@@ -1,0 +1,130 @@
+"""What a run's store holds, as plain records: all that the report, the pages and ``--json`` are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rewardgen.records import Evaluation, Message, Problem, Reply, TrainingResult
+
+
+@dataclass(frozen=True)
+class CallView:
+    """One request to the language model. ``purpose`` is "generation" or "repair"; ``error`` is "" when it answered."""
+
+    key: str
+    purpose: str
+    messages: tuple[Message, ...]
+    replies: tuple[Reply, ...]
+    error: str
+    started: str
+
+
+@dataclass(frozen=True)
+class AttemptView:
+    """One reply made for a candidate: the program found in it, or why there was none."""
+
+    number: int
+    reply: Reply
+    source: str | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class CandidateView:
+    """One candidate of a generation.
+
+    ``key`` is unique in the run ("r0g1c3": restart 0, generation 1, candidate 3). ``parent`` is the key of the
+    candidate whose code its prompt showed. ``status``: "writing", "rejected" (no attempt passed the checks),
+    "accepted" (to be trained), "failed" (every training failed), "trained". ``score`` is the selection score: the mean
+    over its seeds of the best checkpoint's fitness, None without one. ``reflection`` is the text that a next prompt
+    carries if this candidate is selected.
+    """
+
+    key: str
+    parent: str | None
+    status: Literal["writing", "rejected", "accepted", "failed", "trained"]
+    attempts: tuple[AttemptView, ...]
+    source: str | None
+    trainings: tuple[TrainingResult, ...]
+    score: float | None
+    reflection: str
+    selected: bool
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was wrong with the last attempt, or with the training."""
+        failed = tuple(Problem("train", t.message) for t in self.trainings if t.status == "failed")
+        return failed or (self.attempts[-1].problems if self.attempts else ())
+
+
+@dataclass(frozen=True)
+class GenerationView:
+    restart: int
+    index: int
+    messages: tuple[Message, ...]
+    candidates: tuple[CandidateView, ...]
+    finished: bool
+
+
+@dataclass(frozen=True)
+class FinalView:
+    """The reported scores of one reward: ``name`` is "winner", "expert" or "sparse"; None until measured."""
+
+    name: str
+    trainings: tuple[TrainingResult, ...]
+    evaluation: Evaluation | None
+
+
+@dataclass(frozen=True)
+class CostView:
+    """What the run has cost so far. ``estimated`` says that some token counts were estimated."""
+
+    calls: int
+    cached_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    dollars: float
+    steps: int
+    training_seconds: float
+    seconds: float
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class EventView:
+    time: str
+    kind: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A whole run. ``status``: "running" (a live process holds it), "interrupted", "failed", "finished"."""
+
+    name: str
+    path: Path
+    status: Literal["running", "interrupted", "failed", "finished"]
+    message: str
+    config: Mapping[str, Any]
+    task: Mapping[str, Any]
+    """The task as it was described: name, description, fields, fitness_unit, fitness_meaning, success_threshold, …"""
+    author: str
+    """Who writes the rewards: a model's name, "offline" or "replay:…"."""
+    versions: Mapping[str, str]
+    created: str
+    generations: tuple[GenerationView, ...]
+    calls: tuple[CallView, ...]
+    finals: tuple[FinalView, ...]
+    winner: str | None
+    cost: CostView
+    events: tuple[EventView, ...]
+
+    @property
+    def candidates(self) -> dict[str, CandidateView]:
+        return {c.key: c for generation in self.generations for c in generation.candidates}
+
+    def final(self, name: str) -> FinalView | None:
+        return next((final for final in self.finals if final.name == name), None)

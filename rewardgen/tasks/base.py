@@ -1,0 +1,133 @@
+"""What a task is. A task file in ``envs/`` holds one or more of these, each registered with ``@register(NAME)``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import mujoco
+import torch
+from torch import Tensor
+
+from rewardgen.records import Episodes, Field, Layout, State
+from rewardgen.sim import Simulator
+from rewardgen.tasks.random import WorldRandom
+
+RewardAndTerms = tuple[Tensor, dict[str, Tensor]]
+
+
+class Task(ABC):
+    """A model, what the policy sees and may do, and what is truly wanted; in batched torch on named fields.
+
+    ``n`` is the number of worlds (or of transitions, or of episodes) in a call; every method must treat them
+    independently of each other.
+    """
+
+    name: ClassVar[str]
+    """``domain/task``; set by ``register``."""
+    description: ClassVar[str]
+    """A sentence or two on what the system should do: all that the language model is told of the goal."""
+    fields: ClassVar[tuple[Field, ...]]
+    frame_skip: ClassVar[int]
+    """Physics substeps in one control step."""
+    horizon: ClassVar[int]
+    """Control steps after which an episode is truncated."""
+    fitness_unit: ClassVar[str]
+    fitness_meaning: ClassVar[str]
+    """One line for people: what ``fitness`` measures."""
+    success_threshold: ClassVar[float]
+    """An episode with at least this fitness is a success."""
+    expert_source: ClassVar[str]
+    """Who wrote the expert reward, and where it stands."""
+    gymnasium_id: ClassVar[str | None] = None
+    """The Gymnasium environment that this task matches, if there is one."""
+    training: ClassVar[Mapping[str, Any]] = {}
+    """Settings of ``TrainingConfig`` that suit this domain better than the defaults."""
+
+    # ---- the model
+
+    @abstractmethod
+    def make_model(self) -> mujoco.MjModel:
+        """Compile the model anew."""
+
+    @cached_property
+    def model(self) -> mujoco.MjModel:
+        return self.make_model()
+
+    @cached_property
+    def layout(self) -> Layout:
+        return Layout(self.fields)
+
+    @property
+    def control_step(self) -> float:
+        """Seconds between two actions."""
+        return float(self.model.opt.timestep) * self.frame_skip
+
+    @property
+    def action_size(self) -> int:
+        return int(self.model.nu)
+
+    @cached_property
+    def action_low(self) -> Tensor:
+        """``(action_size,)`` float32, in the actuators' own units."""
+        return torch.as_tensor(self.model.actuator_ctrlrange[:, 0], dtype=torch.float32)
+
+    @cached_property
+    def action_high(self) -> Tensor:
+        return torch.as_tensor(self.model.actuator_ctrlrange[:, 1], dtype=torch.float32)
+
+    @cached_property
+    def observation_size(self) -> int:
+        probe = State(self.layout, torch.zeros(1, self.layout.width))
+        return int(self.observation(probe).shape[-1])
+
+    # ---- the simulation
+
+    @abstractmethod
+    def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Write fresh start states of the worlds ``ids`` ``(k,)`` into ``sim``.
+
+        The worlds stand at the model's defaults when this is called, and ``sim.forward(ids)`` follows it. All
+        randomness comes from ``generator``, which draws ``(k, ...)`` values, each world's from its own stream.
+        """
+
+    @abstractmethod
+    def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Field name → ``(num_worlds, *shape)``, of any float dtype, for all declared fields.
+
+        Uses ``sim.field`` and ``sim.model``, torch and the module's constants alone: an exported reward carries this
+        method's source along.
+        """
+
+    # ---- what the policy sees
+
+    @abstractmethod
+    def observation(self, state: State) -> Tensor:
+        """``(n, observation_size)`` float32."""
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        """Cause in a word or two ("fell over") → ``(n,)`` bools. No entry: only the time limit ends an episode."""
+        return {}
+
+    def terminated(self, state: State) -> Tensor:
+        """``(n,)`` bools: True where any of ``terminations`` holds in the state that a step led to."""
+        ended = torch.zeros(len(state), dtype=torch.bool, device=state._matrix.device)
+        for cause in self.terminations(state).values():
+            ended |= cause
+        return ended
+
+    # ---- what is wanted
+
+    @abstractmethod
+    def fitness(self, episode: Episodes) -> Tensor:
+        """What each of ``n`` whole episodes is worth, ``(n,)`` float32 in ``fitness_unit``; higher is better."""
+
+    @abstractmethod
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """The reward that people wrote for this task (``expert_source``), in the form of any candidate."""
+
+    @abstractmethod
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """1 for each transition in which the goal is met, else 0, in the form of any candidate."""

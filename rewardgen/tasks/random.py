@@ -1,0 +1,53 @@
+"""Random numbers for resets: each world has its own stream, whatever worlds it is drawn with and on what device."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
+_MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
+_MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
+
+
+def _mix(value: Tensor) -> Tensor:
+    """SplitMix64's finaliser (Steele, Lea and Flood, 2014), on int64 with wrap-around."""
+
+    def shift(x: Tensor, bits: int) -> Tensor:  # a logical right shift: int64's own keeps the sign
+        return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+    value = (value ^ shift(value, 30)) * _MIX_1
+    value = (value ^ shift(value, 27)) * _MIX_2
+    return value ^ shift(value, 31)
+
+
+class WorldRandom:
+    """Draws for ``k`` worlds. A world's numbers depend on its ``stream`` and its ``episode`` alone.
+
+    Args:
+        stream: ``(k,)`` int64, one number for each world (its member's seed and its place in that member).
+        episode: ``(k,)`` int64, how many episodes the world has begun.
+    """
+
+    def __init__(self, stream: Tensor, episode: Tensor) -> None:
+        self._key = _mix(_mix(stream * _GOLDEN) + episode * _GOLDEN)
+        self._drawn = 0
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """``(k, *shape)`` float64, uniform in ``[low, high)``."""
+        return low + (high - low) * self._unit(shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        """``(k, *shape)`` float64, standard normal (Box and Muller, 1958)."""
+        radius = torch.sqrt(-2.0 * torch.log1p(-self._unit(shape)))
+        return radius * torch.cos(2.0 * math.pi * self._unit(shape))
+
+    def _unit(self, shape: tuple[int, ...]) -> Tensor:
+        size = math.prod(shape)
+        counter = torch.arange(self._drawn + 1, self._drawn + size + 1, device=self._key.device)
+        self._drawn += size
+        bits = _mix(self._key[:, None] + counter * _GOLDEN)
+        unit = ((bits >> 11) & ((1 << 53) - 1)).to(torch.float64) * 2.0**-53
+        return unit.reshape(-1, *shape)
