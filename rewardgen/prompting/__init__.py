@@ -1,0 +1,22 @@
+"""Task and history → the messages that a language model receives.
+
+The words are in ``prompts/*.j2``, one Jinja2 file for each message; this room gathers what they may speak of. A prompt
+shows what the task declares to everyone: description, fields, actions, timing, the names of what ends an episode. It
+never shows the fitness code, the success threshold, the expert's reward or the sparse one: templates receive a
+``TaskView`` of plain values, not the task.
+"""
+
+from rewardgen.prompting.conversation import messages, render_prompt, repair
+from rewardgen.prompting.templates import ENVIRONMENT_VARIABLE, default_prompts_dir
+from rewardgen.prompting.view import TaskView, task_view, typed_view
+
+__all__ = [
+    "ENVIRONMENT_VARIABLE",
+    "TaskView",
+    "default_prompts_dir",
+    "messages",
+    "render_prompt",
+    "repair",
+    "task_view",
+    "typed_view",
+]

@@ -1,0 +1,71 @@
+"""Finds and renders the Jinja2 files of ``prompts/``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+import rewardgen
+from rewardgen.errors import ConfigError
+
+ENVIRONMENT_VARIABLE = "REWARDGEN_PROMPTS"
+NAMES = ("system.j2", "task.j2", "feedback.j2", "all_failed.j2", "repair.j2")
+
+
+def default_prompts_dir() -> Path:
+    """The prompts that come with rewardgen: beside the package in a checkout, inside it in a wheel.
+
+    Raises:
+        ConfigError: neither is there; the installation is damaged.
+    """
+    package = Path(next(iter(rewardgen.__path__)))
+    places = (package.parent / "prompts", package / "_data" / "prompts")
+    for place in places:
+        if (place / NAMES[0]).is_file():
+            return place
+    raise ConfigError(f"no prompt templates in {places[0]} or {places[1]}; install rewardgen again")
+
+
+def render(name: str, prompts_dir: Path | None, **values: Any) -> str:
+    """The template ``name`` with ``values``, stripped.
+
+    Args:
+        name: one of ``NAMES``.
+        prompts_dir: a folder of the user's own; where it lacks a template, ours is used. None: the folder named by
+            ``REWARDGEN_PROMPTS``, or ours.
+
+    Raises:
+        ConfigError: the folder is not there or has none of our names, or the template is wrong; says where.
+    """
+    try:
+        return _environment(prompts_dir).get_template(name).render(**values).strip()
+    except jinja2.TemplateSyntaxError as error:
+        raise ConfigError(f"{error.filename or name}, line {error.lineno}: {error.message}") from error
+    except jinja2.TemplateError as error:  # an undefined variable, something the sandbox forbids
+        raise ConfigError(f"the prompt template {name} cannot be rendered: {error.message}") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"the prompt template {name} cannot be read: {error}") from error
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError, AttributeError, LookupError) as error:
+        raise ConfigError(f"the prompt template {name} cannot be rendered: {error}") from error
+
+
+def _environment(prompts_dir: Path | None) -> jinja2.Environment:
+    chosen = prompts_dir or (Path(path) if (path := os.environ.get(ENVIRONMENT_VARIABLE)) else None)
+    folders = [default_prompts_dir()]
+    if chosen is not None:
+        if not any((chosen / name).is_file() for name in NAMES):
+            raise ConfigError(f"{chosen} holds no prompt templates; it may hold any of: {', '.join(NAMES)}")
+        folders.insert(0, chosen)
+    # A prompt is plain text: escaping for HTML would spoil it. The sandbox is for folders that came from elsewhere.
+    return ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )

@@ -1,0 +1,91 @@
+"""What a prompt may know of a task, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import torch
+
+from rewardgen.records import Field, State
+from rewardgen.tasks import Task
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """The variables that templates see as ``task``.
+
+    ``typed`` is the state and action as Python text (see ``typed_view``). ``action_names`` says what each column of
+    the action drives, in the model's own names. ``control_step`` and ``seconds`` are in s, ``horizon`` in control
+    steps. ``causes`` names what ends an episode before the horizon; none where only the time limit does.
+    """
+
+    name: str
+    description: str
+    typed: str
+    fields: tuple[Field, ...]
+    action_size: int
+    action_names: tuple[str, ...]
+    control_step: float
+    horizon: int
+    seconds: float
+    causes: tuple[str, ...]
+    fitness_unit: str
+
+
+def task_view(task: Task) -> TaskView:
+    """What a prompt may show of ``task``. Compiles the task's model if nobody has yet."""
+    probe = State(task.layout, torch.zeros(1, task.layout.width))
+    return TaskView(
+        name=task.name,
+        description=" ".join(task.description.split()),
+        typed=typed_view(task),
+        fields=tuple(task.fields),
+        action_size=task.action_size,
+        action_names=_action_names(task.model),
+        control_step=_short(task.control_step),
+        horizon=task.horizon,
+        seconds=_short(task.horizon * task.control_step),
+        causes=tuple(task.terminations(probe)),
+        fitness_unit=task.fitness_unit,
+    )
+
+
+def typed_view(task: Task) -> str:
+    """The state and the action as Python text, one line for each field.
+
+    Each field reads ``    NAME: Tensor  # SHAPE UNIT: MEANING`` and the action
+    ``action: Tensor  # (n, A) each in [LOW, HIGH]``, or, where bounds differ,
+    ``action: Tensor  # (n, A) in [LOW, HIGH], [LOW, HIGH], …``, one pair for each column. The offline author reads
+    these lines, so their form is part of the contract.
+    """
+    lines = ["class State:"]
+    for item in task.fields:
+        shape = ", ".join(["n", *map(str, item.shape)]) + ("," if item.shape == () else "")
+        lines.append(f"    {item.name}: Tensor  # ({shape}) {item.unit}: {' '.join(item.meaning.split())}")
+    bounds = [
+        f"[{_short(low)}, {_short(high)}]"
+        for low, high in zip(task.action_low.tolist(), task.action_high.tolist(), strict=True)
+    ]
+    said = f"each in {bounds[0]}" if len(set(bounds)) == 1 else "in " + ", ".join(bounds)
+    return "\n".join([*lines, "", f"action: Tensor  # (n, {task.action_size}) {said}"])
+
+
+def _action_names(model: mujoco.MjModel) -> tuple[str, ...]:
+    """The actuators' names; an actuator without one goes by the joint that it drives, or by its column."""
+    names = []
+    for index in range(model.nu):
+        name = model.actuator(index).name
+        drives_joint = model.actuator_trntype[index] in (
+            mujoco.mjtTrn.mjTRN_JOINT,
+            mujoco.mjtTrn.mjTRN_JOINTINPARENT,
+        )
+        if not name and drives_joint:
+            name = model.joint(int(model.actuator_trnid[index, 0])).name
+        names.append(name or f"column {index}")
+    return tuple(names)
+
+
+def _short(value: float) -> float:
+    """``value`` without the digits that float32 and multiplication leave behind."""
+    return float(f"{value:.6g}")

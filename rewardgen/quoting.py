@@ -1,0 +1,67 @@
+"""Text that nobody vouches for, made fit to stand in a prompt.
+
+Error messages, component names and the like come out of code that a language model wrote. Before any of it is shown to
+a language model again it passes through here: one line, printable, of bounded length, unable to open or close a fence
+or to look like the markup of a chat.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+from rewardgen.records import Outcome
+
+_CHAT_MARKUP = re.compile(r"<(?=\s*[|/])|(?<=\|)>|\[(?=/?INST\b)", re.IGNORECASE)
+_READ = 8  # characters looked at for each one that may be shown: a message of megabytes costs nothing
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """``text`` as at most ``limit`` printable characters on one line.
+
+    Control, formatting, private and surrogate characters go (ANSI escapes and bidirectional overrides among them),
+    white space becomes single spaces, backticks become apostrophes, and the openings of chat markup are broken up.
+    """
+    cut = text[: limit * _READ]
+    kept = "".join(
+        " " if character.isspace() else character
+        for character in cut
+        if character.isspace() or not unicodedata.category(character).startswith("C")
+    )
+    kept = _CHAT_MARKUP.sub(" ", kept.replace("`", "'").replace("~~~", "---"))
+    kept = " ".join(kept.split())
+    if len(kept) > limit or len(text) > len(cut):
+        kept = kept[: limit - 1].rstrip() + "…"
+    return kept
+
+
+def long_text(text: str, limit: int) -> str:
+    """``text`` with its middle left out where it is longer than ``limit`` characters, and its control characters."""
+    if len(text) > limit:
+        head, tail = text[: limit * 2 // 3], text[len(text) - limit // 3 :]
+        text = f"{head}\n[… {len(text) - len(head) - len(tail)} characters left out …]\n{tail}"
+    return "".join(c for c in text if c in "\n\t" or not unicodedata.category(c).startswith(("Cc", "Cs")))
+
+
+def grouped_errors(outcomes: Iterable[Outcome], *, groups: int = 4, limit: int = 160) -> list[str]:
+    """What went wrong in ``outcomes``, the commonest first: "2 × check: line 3: …".
+
+    Messages that differ only in line and other numbers count as the same one, which is shown as it first came. At most
+    ``groups`` of them are named, each cut to ``limit`` characters; a last entry counts the rest.
+    """
+    counts: Counter[str] = Counter()
+    shown: dict[str, str] = {}
+    for outcome in outcomes:
+        seen = set()
+        for problem in outcome.problems:
+            text = one_line(f"{problem.stage}: {problem}", limit)
+            kind = re.sub(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", "#", text)
+            shown.setdefault(kind, text)
+            seen.add(kind)  # once for each candidate, however often it made the mistake
+        counts.update(sorted(seen))
+    lines = [f"{count} × {shown[kind]}" for kind, count in counts.most_common(groups)]
+    if len(counts) > groups:
+        lines.append(f"and {len(counts) - groups} other kinds of error")
+    return lines

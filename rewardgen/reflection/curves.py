@@ -1,0 +1,89 @@
+"""What a candidate's curves say once its seeds are put together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rewardgen.records import Checkpoint, TrainingResult
+from rewardgen.reflection.numbers import mean
+
+CONSTANT = 0.02
+"""A component whose mean moves by less than this fraction of its size over training counts as constant."""
+DOMINANT = 0.8
+NEGLIGIBLE = 0.01
+
+
+@dataclass(frozen=True)
+class ComponentCurve:
+    """One component over training, averaged over seeds.
+
+    ``means`` are per-step means at each checkpoint. ``share`` is the component's mean size over the sum of all
+    components' mean sizes, NaN when all are zero. ``correlation`` is the mean over checkpoints of Pearson's r between
+    its episode sum and the fitness, NaN where that was never defined.
+    """
+
+    name: str
+    means: tuple[float, ...]
+    share: float
+    correlation: float
+
+    @property
+    def constant(self) -> bool:
+        """Whether it hardly moved between checkpoints (two finite ones at least)."""
+        finite = [value for value in self.means if math.isfinite(value)]
+        if len(finite) < 2:
+            return False
+        return max(finite) - min(finite) <= CONSTANT * max(abs(value) for value in finite)
+
+
+def by_checkpoint(trainings: Sequence[TrainingResult]) -> list[list[Checkpoint]]:
+    """The checkpoints of all trainings put together by the steps they were taken at, in order of steps."""
+    points: dict[int, list[Checkpoint]] = {}
+    for training in trainings:
+        for point in training.curve:
+            points.setdefault(point.steps, []).append(point)
+    return [points[steps] for steps in sorted(points)]
+
+
+def mean_over_seeds(columns: Sequence[Sequence[Checkpoint]], value: Callable[[Checkpoint], float]) -> list[float]:
+    """``value`` at each checkpoint, averaged over the seeds where it is finite; NaN where it is nowhere."""
+    return [mean([value(point) for point in points]) for points in columns]
+
+
+def component_curves(trainings: Sequence[TrainingResult]) -> list[ComponentCurve]:
+    """Every component of ``trainings``, the largest share first."""
+    columns = by_checkpoint(trainings)
+    names = list(dict.fromkeys(name for points in columns for point in points for name in point.components))
+    series = {name: mean_over_seeds(columns, lambda p, n=name: p.components.get(n, math.nan)) for name in names}
+    sizes = {name: mean([abs(value) for value in series[name]]) for name in names}
+    total = math.fsum(size for size in sizes.values() if math.isfinite(size))
+    curves = [
+        ComponentCurve(
+            name=name,
+            means=tuple(series[name]),
+            share=sizes[name] / total if total > 0 else math.nan,
+            correlation=mean(mean_over_seeds(columns, lambda p, n=name: p.correlations.get(n, math.nan))),
+        )
+        for name in names
+    ]
+    return sorted(curves, key=lambda curve: -curve.share if math.isfinite(curve.share) else math.inf)
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Spearman's rho of the pairs where both are finite, ties sharing their mean rank; NaN below four pairs."""
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    if len(pairs) < 4:
+        return math.nan
+    one, two = _ranks([a for a, _ in pairs]), _ranks([b for _, b in pairs])
+    centre = (len(pairs) - 1) / 2
+    covariance = math.fsum((a - centre) * (b - centre) for a, b in zip(one, two, strict=True))
+    spread = math.fsum((a - centre) ** 2 for a in one) * math.fsum((b - centre) ** 2 for b in two)
+    return covariance / math.sqrt(spread) if spread > 0 else math.nan
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2 for value in values
+    ]

@@ -1,0 +1,178 @@
+"""Writes the reflection, one fact a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rewardgen.quoting import grouped_errors, one_line
+from rewardgen.records import Checkpoint, Outcome, TrainingResult
+from rewardgen.reflection.curves import (
+    DOMINANT,
+    NEGLIGIBLE,
+    ComponentCurve,
+    by_checkpoint,
+    component_curves,
+    mean_over_seeds,
+    rank_correlation,
+)
+from rewardgen.reflection.numbers import arrows, mean, number, percent, pick
+from rewardgen.tasks import Task
+
+POINTS = 10
+"""Checkpoints of the fitness that are told; of everything else, half as many."""
+COMPONENTS = 10
+"""Components that are told one by one, the largest first."""
+OTHERS = 10
+"""Scores of other candidates that are told."""
+
+
+def reflect(task: Task, trainings: Sequence[TrainingResult], others: Sequence[Outcome] = ()) -> str:
+    """What became of one candidate, for the prompt that asks for a better one.
+
+    Lines have fixed forms, of which these two are also read by the offline author::
+
+        fitness: 0.12 → 0.85 → 1.91 m/s over training, best 1.91 at 700000 steps; success rate 0 %
+        component NAME: mean 0.10 → 0.53 → 0.80 per step; share 61 %; correlation with fitness +0.92
+
+    With several seeds the numbers are means over them. What is missing or not finite reads ``n/a``. The text stays
+    below some 700 tokens for 6 components and 8 candidates.
+
+    Args:
+        task: names the unit and the horizon; nothing else of it is shown.
+        trainings: the candidate's own, one for each seed.
+        others: how the other candidates of its generation ended.
+    """
+    done = [training for training in trainings if training.status == "done"]
+    lines = [*_failures(trainings)]
+    columns = by_checkpoint(done)
+    if columns:
+        lines += [
+            *_fitness(task, done, columns),
+            *_components(component_curves(done)),
+            *_own_return(columns),
+            *_endings(task, columns),
+            *_exploration(columns),
+        ]
+    elif done:
+        lines.append("fitness: n/a: training ended before its first checkpoint")
+    lines += _others(done, others)
+    return "\n".join(lines)
+
+
+def _failures(trainings: Sequence[TrainingResult]) -> Iterator[str]:
+    failed = [training for training in trainings if training.status == "failed"]
+    if failed:
+        reasons = list(dict.fromkeys(one_line(training.message, 160) for training in failed))
+        yield f"{len(failed)} of {len(trainings)} trainings failed: " + "; ".join(reasons[:2])
+    elif not trainings:
+        yield "this reward was not trained"
+
+
+def _fitness(task: Task, done: Sequence[TrainingResult], columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
+    fitness = mean_over_seeds(columns, lambda point: point.fitness)
+    unit = "" if task.fitness_unit in ("", "1") else f" {one_line(task.fitness_unit, 20)}"
+    bests = [best for training in done if (best := training.best) is not None]
+    told = arrows([fitness[index] for index in pick(len(fitness), POINTS)])
+    if not bests:
+        yield f"fitness: {told}{unit} over training, best n/a: no checkpoint gave a finite fitness; success rate n/a"
+        return
+    steps = round(mean([best.steps for best in bests]))
+    score = mean([best.fitness for best in bests])
+    success = mean([best.success_rate for best in bests])
+    yield (
+        f"fitness: {told}{unit} over training, best {number(score)} at {steps} steps; success rate {percent(success)}"
+    )
+    if len(done) > 1:
+        scores = sorted(best.fitness for best in bests)
+        text = f"means over {len(done)} seeds, whose best fitness runs from {number(scores[0])} to {number(scores[-1])}"
+        yield text if len(bests) == len(done) else f"{text}; {len(done) - len(bests)} had none that was finite"
+    unusable = sum(not math.isfinite(value) for value in fitness)
+    if unusable:
+        yield f"at {unusable} of {len(fitness)} checkpoints no fitness was finite"
+
+
+def _components(curves: Sequence[ComponentCurve]) -> Iterator[str]:
+    if not curves:
+        yield "the components of the reward were not recorded"
+    for curve in curves[:COMPONENTS]:
+        means = [curve.means[index] for index in pick(len(curve.means), POINTS // 2)]
+        correlation = f"{curve.correlation:+.2f}" if math.isfinite(curve.correlation) else "n/a"
+        yield (
+            f"component {one_line(curve.name, 40)}: mean {arrows(means)} per step; share {percent(curve.share)}; "
+            f"correlation with fitness {correlation}"
+        )
+    if len(curves) > COMPONENTS:
+        rest = math.fsum(curve.share for curve in curves[COMPONENTS:] if math.isfinite(curve.share))
+        yield f"{len(curves) - COMPONENTS} more components make up {percent(rest)}"
+    yield from _component_notes(curves[:COMPONENTS])
+
+
+def _component_notes(curves: Sequence[ComponentCurve]) -> Iterator[str]:
+    zero = [one_line(curve.name, 40) for curve in curves if curve.constant and not any(curve.means)]
+    constant = [one_line(curve.name, 40) for curve in curves if curve.constant and any(curve.means)]
+    if zero:
+        yield f"note: always zero: {', '.join(zero)}"
+    if constant:
+        yield f"note: hardly changed during training: {', '.join(constant)}"
+    if len(curves) > 1 and curves[0].share >= DOMINANT:
+        yield f"note: {one_line(curves[0].name, 40)} outweighs all other components together"
+    tiny = [one_line(c.name, 40) for c in curves if c.share < NEGLIGIBLE and any(c.means)]
+    if tiny:
+        yield f"note: too small to matter: {', '.join(tiny)}"
+
+
+def _own_return(columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
+    own = mean_over_seeds(columns, lambda point: point.own_return)
+    yield f"this reward's return: {arrows([own[i] for i in pick(len(own), POINTS // 2)])} per episode"
+    agreement = rank_correlation(own, mean_over_seeds(columns, lambda point: point.fitness))
+    if agreement < -0.3:
+        yield (
+            f"note: return and fitness moved in opposite directions (rank correlation {agreement:+.2f}): "
+            "this reward pays for something other than the task"
+        )
+
+
+def _endings(task: Task, columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
+    lengths = mean_over_seeds(columns, lambda point: point.episode_length)
+    told = arrows([lengths[i] for i in pick(len(lengths), POINTS // 2)])
+    yield f"episode length: {told} of {task.horizon} steps"
+    last = columns[-1]
+    causes = dict.fromkeys(cause for point in last for cause in point.causes)
+    shares = {cause: mean([point.causes.get(cause, 0.0) for point in last]) for cause in causes}
+    named = sorted(((share, cause) for cause, share in shares.items() if share > 0), key=lambda item: -item[0])
+    if named:
+        told = ", ".join(f"{one_line(cause, 40)} {percent(share)}" for share, cause in named[:5])
+        yield f"how episodes ended at last: {told}"
+
+
+def _exploration(columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
+    reached = mean_over_seeds(columns, lambda point: point.goal_reached)
+    finite = [value for value in reached if math.isfinite(value)]
+    if not finite:
+        yield "whether exploration reached the goal was not recorded"
+    elif max(finite) == 0:
+        yield "exploration never reached the goal"
+    else:
+        first = next(points[0].steps for points, value in zip(columns, reached, strict=True) if value > 0)
+        told = " → ".join(percent(reached[i]) for i in pick(len(reached), 3))
+        yield f"exploration met the goal in {told} of its steps, first by {first} steps"
+
+
+def _others(done: Sequence[TrainingResult], others: Sequence[Outcome]) -> Iterator[str]:
+    scores = sorted((o.score for o in others if o.score is not None and math.isfinite(o.score)), reverse=True)
+    unscored = [o for o in others if o.score is None or not math.isfinite(o.score)]
+    if scores:
+        told = ", ".join(number(score) for score in scores[:OTHERS])
+        more = f" and {len(scores) - OTHERS} lower" if len(scores) > OTHERS else ""
+        own = mean([training.score for training in done])
+        rank = f"; this one came {_ordinal(1 + sum(s > own for s in scores))}" if math.isfinite(own) else ""
+        yield f"other rewards tried at the same time reached {told}{more}{rank}"
+    if unscored:
+        yield f"{len(unscored)} of {len(others)} others gave no score"
+        yield from (f"- {line}" for line in grouped_errors(unscored))
+
+
+def _ordinal(place: int) -> str:
+    suffix = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{suffix}"
