@@ -1,0 +1,24 @@
+"""The loop: generations of rewards, written, screened, trained, measured, reflected on and selected.
+
+``run`` begins a search and ``resume`` takes one up; ``loop.py`` is the method on a page.
+"""
+
+from rewardgen.search.events import Event, Listener, silent
+from rewardgen.search.method import Method, load_method, method_names
+from rewardgen.search.screening import Transitions, random_transitions, screen_source
+from rewardgen.search.start import describe, resume, run
+
+__all__ = [
+    "Event",
+    "Listener",
+    "Method",
+    "Transitions",
+    "describe",
+    "load_method",
+    "method_names",
+    "random_transitions",
+    "resume",
+    "run",
+    "screen_source",
+    "silent",
+]

@@ -1,0 +1,124 @@
+"""What one run has at hand: its task, author, sandbox and store, and how it asks, tells and warns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rewardgen.config import Config
+from rewardgen.errors import LLMError
+from rewardgen.llm import Author
+from rewardgen.records import Message, Reply
+from rewardgen.sandbox import Sandbox
+from rewardgen.search import seeds
+from rewardgen.search.budget import WorkBudget
+from rewardgen.search.events import Event, Listener
+from rewardgen.search.method import Method
+from rewardgen.store import Store
+from rewardgen.tasks import Task
+
+if TYPE_CHECKING:
+    from rewardgen.search.screening import Transitions
+
+LASTING = frozenset({"warning", "member_failed", "selected"})
+"""Kinds of events that the store keeps."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to the author; ``key`` names it in the store."""
+
+    key: str
+    messages: tuple[Message, ...]
+    n: int
+    seed: int
+
+
+@dataclass
+class Run:
+    config: Config
+    task: Task
+    method: Method
+    author: Author
+    sandbox: Sandbox
+    store: Store
+    budget: WorkBudget
+    listener: Listener
+    prompts_dir: Path | None = None
+    known: dict[str, str] = field(default_factory=dict)
+    """Digest of every accepted program → the key of its candidate."""
+
+    @cached_property
+    def transitions(self) -> Transitions:
+        """Real transitions that every program is tried on before it is trained."""
+        from rewardgen.search.screening import random_transitions
+
+        count = self.config.sandbox.smoke_transitions
+        return random_transitions(self.task, count, seeds.derive(self.config.seed, "smoke"), self.config.threads)
+
+    # ---- asking
+
+    def ask(self, key: str, purpose: str, messages: Sequence[Message], n: int, seed: int) -> list[Reply]:
+        """``n`` replies, from the store if the call was answered before.
+
+        Raises:
+            LLMError: the author cannot be reached; the call is kept with its error and made again on resume.
+            BudgetExceeded: the call would cost more than is left.
+        """
+        return self.ask_all(purpose, [Call(key, tuple(messages), n, seed)])[0]
+
+    def ask_all(self, purpose: str, calls: Sequence[Call]) -> list[list[Reply]]:
+        """The replies of several calls made at once; each is stored, in the order given, as soon as those before are."""
+        answers = {call.key: self.store.replies(call.key) for call in calls}
+        missing = [call for call in calls if answers[call.key] is None]
+        if missing:
+            self.say("calling", purpose=purpose, n=sum(call.n for call in missing))
+        with ThreadPoolExecutor(max_workers=max(1, self.config.llm.concurrency)) as pool:
+            futures = [pool.submit(self.author.reply, call.messages, call.n, seed=call.seed) for call in missing]
+            try:
+                for call, future in zip(missing, futures, strict=True):
+                    try:
+                        replies = future.result()
+                    except LLMError as error:
+                        self.store.add_call(call.key, purpose, call.seed, call.messages, [], str(error))
+                        raise
+                    self.store.add_call(call.key, purpose, call.seed, call.messages, replies)
+                    answers[call.key] = replies
+                    self._tell_replies(purpose, replies)
+            finally:
+                for future in futures:
+                    future.cancel()
+        return [answer for call in calls if (answer := answers[call.key]) is not None]
+
+    def _tell_replies(self, purpose: str, replies: Sequence[Reply]) -> None:
+        self.say(
+            "replied",
+            purpose=purpose,
+            replies=len(replies),
+            prompt_tokens=sum(reply.prompt_tokens for reply in replies),
+            completion_tokens=sum(reply.completion_tokens for reply in replies),
+            dollars=sum(reply.dollars for reply in replies),
+            cached=sum(reply.cached for reply in replies),
+        )
+        self.tick()
+
+    # ---- telling
+
+    def say(self, kind: str, **data: Any) -> None:
+        """Tell those who watch; what lasts is kept too."""
+        if kind in LASTING:
+            self.store.add_event(kind, data)
+        self.listener(Event(kind, data))
+
+    def warn(self, message: str) -> None:
+        self.say("warning", message=message)
+
+    def tick(self) -> None:
+        """Keep the time taken so far and say what the run has cost."""
+        self.store.set_meta(seconds=round(self.budget.seconds, 3))
+        spent = self.store.spent()
+        self.say("cost", **spent, seconds=self.budget.seconds)

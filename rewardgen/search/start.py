@@ -1,0 +1,195 @@
+"""Begin a run, or take one up again."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rewardgen import config as settings
+from rewardgen.config import Config
+from rewardgen.errors import RewardgenError, StoreError
+from rewardgen.llm import make_author
+from rewardgen.records import plain
+from rewardgen.sandbox import Sandbox, SandboxLimits
+from rewardgen.search.budget import WorkBudget
+from rewardgen.search.events import Listener, silent
+from rewardgen.search.loop import search
+from rewardgen.search.method import load_method
+from rewardgen.search.run import Run
+from rewardgen.store import RunView, Store, read
+from rewardgen.store.database import now
+from rewardgen.tasks import Task, load_task
+
+PACKAGES = ("rewardgen", "torch", "mujoco", "gymnasium", "numpy")
+
+
+def run(
+    config: Config,
+    run_dir: Path,
+    *,
+    listener: Listener = silent,
+    envs: Sequence[Path] = (),
+    prompts_dir: Path | None = None,
+) -> RunView:
+    """Search for a reward from the beginning.
+
+    Args:
+        config: all settings.
+        run_dir: where the store and its artifacts go; must hold no run yet.
+        listener: told every event as it happens.
+        envs: further folders of task files.
+        prompts_dir: a folder of prompts instead of ours.
+
+    Returns:
+        The finished run as the store holds it.
+
+    Raises:
+        UsageError: an unknown task or method, a wrong setting.
+        LLMError, BudgetExceeded, StoreError, SandboxError: the run could not go on; the store says so and ``resume``
+            takes it up where it stopped.
+    """
+    task = load_task(config.task, envs)
+    load_method(config.search.method)  # what the person got wrong is said before anything is made
+    with Store(run_dir, new=True) as store:
+        store.set_meta(
+            config=config.model_dump(mode="json"),
+            envs=[str(folder.resolve()) for folder in envs],
+            prompts_dir=str(prompts_dir.resolve()) if prompts_dir else None,
+            task=describe(task),
+            versions=versions(),
+            created=now(),
+            status="running",
+            message="",
+        )
+        _work(store, config, task, listener, prompts_dir, resumed=False)
+    return read(run_dir)
+
+
+def resume(
+    run_dir: Path, *, listener: Listener = silent, overrides: dict[str, Any] | None = None
+) -> RunView:
+    """Take a run up where it stopped; a finished one is only read.
+
+    Args:
+        overrides: dotted settings to change, of the ``budget`` and ``llm`` sections alone: all else would make the
+            rest of the run another experiment than its beginning.
+
+    Raises:
+        StoreError: there is no run, a live process holds it, or a newer rewardgen wrote it.
+        UsageError: the task's file is gone or wrong.
+    """
+    with Store(run_dir) as store:
+        stored = store.meta("config")
+        if stored is None:
+            raise StoreError(f"{run_dir} was stopped before its settings were kept; start it again with `rewardgen run`")
+        config = settings.validate(Config, changed(stored, overrides or {}), str(run_dir))
+        folder = store.meta("prompts_dir")
+        task = load_task(config.task, [Path(path) for path in store.meta("envs", [])])
+        if store.meta("status") == "finished":
+            return read(run_dir)
+        if describe(task) != store.meta("task"):
+            raise StoreError(
+                f"the task {config.task} has changed since {run_dir} began, so the rest would not belong to it; "
+                "start a new run"
+            )
+        store.set_meta(config=config.model_dump(mode="json"), status="running", message="")
+        _work(store, config, task, listener, Path(folder) if folder else None, resumed=True)
+    return read(run_dir)
+
+
+def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """``config`` with dotted ``overrides`` of the sections that a resumed run may change."""
+    values = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        if section not in ("budget", "llm") or not key:
+            raise settings.ConfigError(
+                f"a resumed run cannot change {dotted!r}: only budget.* and llm.* may differ; start a new run for it"
+            )
+        values[section][key] = value
+    return values
+
+
+def _work(
+    store: Store, config: Config, task: Task, listener: Listener, prompts_dir: Path | None, *, resumed: bool
+) -> None:
+    budget = WorkBudget(config.budget, lambda: int(store.spent()["steps"]), float(store.meta("seconds", 0.0)))
+    limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
+    try:
+        author = make_author(
+            config.llm,
+            environ=os.environ,
+            cache_dir=store.run_dir / "replies",
+            recording=store.run_dir / "recording.jsonl",
+            budget=config.budget,
+            spent=store.spent,
+        )
+        store.set_meta(author=author.name)
+        with Sandbox(limits) as sandbox:
+            run = Run(
+                config=config,
+                task=task,
+                method=load_method(config.search.method),
+                author=author,
+                sandbox=sandbox,
+                store=store,
+                budget=budget,
+                listener=listener,
+                prompts_dir=prompts_dir,
+            )
+            run.say(
+                "run_started",
+                run=store.run_dir.name,
+                path=str(store.run_dir),
+                task=task.name,
+                author=author.name,
+                generations=config.search.generations,
+                candidates=config.search.candidates,
+                steps=config.training.steps,
+                offline=author.offline,
+                resumed=resumed,
+            )
+            search(run)
+            store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))
+            run.say("finished", winner=store.meta("winner"))
+    except BaseException as error:
+        _note_end(store, error, lambda: budget.seconds)
+        raise
+
+
+def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) -> None:
+    """Keep why the run ended, if the store can still be written; the error itself is raised on."""
+    stopped = isinstance(error, KeyboardInterrupt)
+    message = "stopped by Ctrl-C" if stopped else str(error) if isinstance(error, RewardgenError) else repr(error)
+    try:
+        store.set_meta(
+            status="interrupted" if stopped else "failed", message=message, seconds=round(seconds(), 3)
+        )
+    except StoreError:
+        pass  # a full disk is what is being reported
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """A task as plain values: what the store, the report and ``--json`` show of it."""
+    return {
+        "name": task.name,
+        "description": task.description,
+        "fields": plain(task.fields),
+        "action_size": task.action_size,
+        "observation_size": task.observation_size,
+        "control_step": task.control_step,
+        "horizon": task.horizon,
+        "fitness_unit": task.fitness_unit,
+        "fitness_meaning": task.fitness_meaning,
+        "success_threshold": task.success_threshold,
+        "expert_source": task.expert_source,
+        "gymnasium_id": task.gymnasium_id,
+    }
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

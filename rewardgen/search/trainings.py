@@ -1,0 +1,131 @@
+"""Train rewards as one program, or one after another with the reference trainer; what is stored is not done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+from rewardgen.errors import RewardFailed
+from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
+from rewardgen.search.run import Run
+from rewardgen.training import Member, Reward, train, train_sb3
+
+
+def train_rewards(
+    run: Run,
+    rewards: Mapping[str, RewardProgram | Reward],
+    seeds: Sequence[int],
+    *,
+    what: str,
+) -> dict[str, list[TrainingResult]]:
+    """Train every reward with every seed and keep the results.
+
+    Args:
+        rewards: owner's key → its program (run in the sandbox) or a reward of the task's own.
+        seeds: training seeds, the same for every reward.
+        what: "generation" or "final", for those who watch.
+
+    Returns:
+        owner's key → its results in the order of ``seeds``, without the policies' weights.
+
+    Raises:
+        BudgetExceeded: the trainings would need more steps or time than are left.
+    """
+    stored = {key: {result.seed: result for result in run.store.trainings(key)} for key in rewards}
+    missing = {key: [seed for seed in seeds if seed not in stored[key]] for key in rewards}
+    if any(missing.values()):
+        with ExitStack() as workers:
+            members = _members(run, rewards, missing, workers, stored)
+            _train_members(run, members, what, stored)
+    return {key: [stored[key][seed] for seed in seeds] for key in rewards}
+
+
+def _members(
+    run: Run,
+    rewards: Mapping[str, RewardProgram | Reward],
+    missing: Mapping[str, Sequence[int]],
+    workers: ExitStack,
+    stored: dict[str, dict[int, TrainingResult]],
+) -> list[Member]:
+    training = run.config.training
+    members = []
+    for key, reward in rewards.items():
+        if isinstance(reward, RewardProgram):
+            # one call labels all seeds' rollouts, or all seeds' episodes of a checkpoint
+            each = max(training.worlds * training.rollout, training.checkpoint_episodes * run.task.horizon)
+            try:
+                reward = run.sandbox.open(
+                    reward, run.task.layout, run.task.action_size, each * max(1, len(missing[key]))
+                )
+            except RewardFailed as failure:
+                _keep(run, [(key, _failed(key, seed, str(failure))) for seed in missing[key]], stored)
+                continue
+            workers.callback(reward.close)
+        members += [Member(key, seed, reward) for seed in missing[key]]
+    return members
+
+
+def _train_members(
+    run: Run, members: Sequence[Member], what: str, stored: dict[str, dict[int, TrainingResult]]
+) -> None:
+    if not members:
+        return
+    config = run.config.training
+    total = len(members) * config.steps
+    run.budget.check_steps(total)
+    run.say("training_started", members=len(members), steps=total, what=what)
+    began = time.monotonic()
+
+    def on_progress(steps: int) -> None:
+        run.budget.check_hours()
+        rate = steps / max(time.monotonic() - began, 1e-9)
+        run.say("training_progress", steps=steps, total=total, steps_per_second=rate, what=what)
+
+    def on_checkpoint(key: str, seed: int, point: Checkpoint) -> None:
+        run.say(
+            "checkpoint",
+            candidate=key,
+            seed=seed,
+            steps=point.steps,
+            fitness=point.fitness,
+            success_rate=point.success_rate,
+        )
+
+    if config.trainer == "sb3":
+        for number, member in enumerate(members):
+            before = number * config.steps
+            result = train_sb3(
+                run.task,
+                member,
+                config,
+                threads=run.config.threads,
+                on_progress=lambda steps, before=before: on_progress(before + steps),
+                on_checkpoint=on_checkpoint,
+            )
+            _keep(run, [(member.key, result)], stored)
+    else:
+        results = train(
+            run.task,
+            members,
+            config,
+            threads=run.config.threads,
+            on_progress=on_progress,
+            on_checkpoint=on_checkpoint,
+        )
+        _keep(run, [(member.key, result) for member, result in zip(members, results, strict=True)], stored)
+
+
+def _keep(
+    run: Run, results: Sequence[tuple[str, TrainingResult]], stored: dict[str, dict[int, TrainingResult]]
+) -> None:
+    run.store.add_trainings(results)
+    run.tick()
+    for key, result in results:
+        stored[key][result.seed] = result
+        if result.status == "failed":
+            run.say("member_failed", candidate=key, seed=result.seed, message=result.message)
+
+
+def _failed(key: str, seed: int, message: str) -> TrainingResult:
+    return TrainingResult(key, seed, "failed", message, (), None, 0, 0.0)

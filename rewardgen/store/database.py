@@ -1,0 +1,142 @@
+"""The SQLite side of a run: schema, connections, and what SQLite's errors mean to a person."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from rewardgen.errors import DiskFull, StoreError, StoreVersion
+
+FILE_NAME = "run.sqlite"
+SCHEMA_VERSION = 1
+
+# Columns named `started`, `time`, `seconds` and `cached` hold what differs between two otherwise identical runs.
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE calls (
+    key TEXT PRIMARY KEY, purpose TEXT NOT NULL, seed INTEGER NOT NULL, messages TEXT NOT NULL,
+    error TEXT NOT NULL, started TEXT NOT NULL);
+CREATE TABLE replies (
+    call TEXT NOT NULL REFERENCES calls(key), number INTEGER NOT NULL, text TEXT NOT NULL, model TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, dollars REAL NOT NULL, estimated INTEGER NOT NULL,
+    finish_reason TEXT NOT NULL, cached INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (call, number));
+CREATE TABLE generations (
+    restart INTEGER NOT NULL, number INTEGER NOT NULL, messages TEXT NOT NULL, finished INTEGER NOT NULL,
+    PRIMARY KEY (restart, number));
+CREATE TABLE candidates (
+    key TEXT PRIMARY KEY, restart INTEGER NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, parent TEXT,
+    status TEXT NOT NULL, source TEXT, score REAL, reflection TEXT NOT NULL, selected INTEGER NOT NULL);
+CREATE TABLE attempts (
+    candidate TEXT NOT NULL REFERENCES candidates(key), number INTEGER NOT NULL, call TEXT NOT NULL,
+    reply INTEGER NOT NULL, source TEXT, problems TEXT NOT NULL, PRIMARY KEY (candidate, number));
+CREATE TABLE trainings (
+    owner TEXT NOT NULL, seed INTEGER NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL, curve TEXT NOT NULL,
+    weights TEXT, steps INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (owner, seed));
+CREATE TABLE evaluations (name TEXT PRIMARY KEY, evaluation TEXT NOT NULL);
+CREATE TABLE events (id INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
+"""
+
+Record = TypeVar("Record")
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def to_json(value: Any, kind: Any = None) -> str:
+    """JSON text of a record (or of plain values); NaN and infinity are kept as Python's json writes them."""
+    plain = TypeAdapter(kind).dump_python(value, mode="python") if kind is not None else value
+    return json.dumps(plain, sort_keys=True, default=str)
+
+
+def from_json(text: str, kind: type[Record]) -> Record:
+    """The record that ``to_json`` wrote. The file may have been edited, so everything is validated again.
+
+    Raises:
+        StoreError: the text is not such a record.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(json.loads(text))
+    except ValueError as error:
+        raise StoreError(f"the store holds a damaged record: {error}") from error
+
+
+def connect(run_dir: Path, *, write: bool) -> sqlite3.Connection:
+    """Open the run's database.
+
+    Raises:
+        StoreError: there is none, or it is no rewardgen store.
+        StoreVersion: a newer rewardgen wrote it.
+    """
+    path = run_dir / FILE_NAME
+    if not path.is_file():
+        raise StoreError(f"{run_dir} holds no run ({FILE_NAME} is missing); `rewardgen show` lists the runs there are")
+    mode = "rw" if write else "ro"
+    with translated(run_dir):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout = 10000")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            connection.close()
+            raise StoreVersion(
+                f"{path} was written by a newer rewardgen (store version {version}; this one knows {SCHEMA_VERSION}); "
+                "upgrade rewardgen to read it"
+            )
+        if version < 1:
+            connection.close()
+            raise StoreError(f"{path} is no rewardgen store; give another run directory")
+        if write:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before the next step begins
+            connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def create(run_dir: Path) -> sqlite3.Connection:
+    """Make a new database, complete or not at all: it gets its name only once its schema stands.
+
+    Raises:
+        StoreError: there is one already, or the directory cannot be written.
+    """
+    path = run_dir / FILE_NAME
+    if path.exists():
+        raise StoreError(f"{run_dir} already holds a run; resume it with `rewardgen resume {run_dir}` or name another")
+    with translated(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        fresh = run_dir / (FILE_NAME + ".new")
+        fresh.unlink(missing_ok=True)
+        connection = sqlite3.connect(fresh, isolation_level=None)
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        connection.close()
+        fresh.replace(path)
+    return connect(run_dir, write=True)
+
+
+@contextmanager
+def translated(where: Path) -> Iterator[None]:
+    """SQLite's and the system's errors as ours.
+
+    Raises:
+        DiskFull: there is no room to write.
+        StoreError: anything else that SQLite or the file system reports.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        if "disk is full" in text or "disk I/O error" in text:
+            raise DiskFull(f"no room to write in {where} ({text}); free some space, then `rewardgen resume {where}`") from error
+        raise StoreError(f"the store in {where} cannot be used: {text}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no room to write in {where}; free some space, then `rewardgen resume {where}`") from error
+        raise StoreError(f"cannot use {where}: {error}") from error

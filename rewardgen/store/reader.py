@@ -1,0 +1,196 @@
+"""A run's database → a ``RunView``. Reads a finished run, a broken one, and one that a live process is writing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rewardgen.errors import UnknownName
+from rewardgen.records import Evaluation, Message, Problem, Reply, TrainingResult
+from rewardgen.store.database import FILE_NAME, connect, from_json, translated
+from rewardgen.store.rows import reply_of, training_of
+from rewardgen.store.view import (
+    AttemptView,
+    CallView,
+    CandidateView,
+    CostView,
+    EventView,
+    FinalView,
+    GenerationView,
+    RunView,
+)
+from rewardgen.store.writer import LOCK_NAME
+
+FINALS = ("winner", "expert", "sparse")
+
+
+def find_run(name: str, runs_dir: Path = Path("runs")) -> Path:
+    """The directory of a run, given by its path or by its name under ``runs_dir``; "latest" is the newest.
+
+    Raises:
+        UnknownName: there is none; the message names the nearest.
+    """
+    for path in (Path(name), runs_dir / name):
+        if (path / FILE_NAME).is_file():
+            return path
+    runs = sorted(runs_dir.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
+    if name == "latest" and runs:
+        return runs[-1].parent
+    raise UnknownName("run", name, [file.parent.name for file in runs], hint=f"(looked in {runs_dir})")
+
+
+def read(run_dir: Path) -> RunView:
+    """Everything that the store of ``run_dir`` holds.
+
+    Raises:
+        StoreError, StoreVersion: see ``database.connect``.
+    """
+    connection = connect(run_dir, write=False)
+    try:
+        with translated(run_dir):
+            connection.execute("BEGIN")  # one snapshot, whatever a live writer does meanwhile
+            return _view(connection, run_dir)
+    finally:
+        connection.close()
+
+
+def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
+    meta = {row["key"]: from_json(row["value"], object) for row in connection.execute("SELECT * FROM meta")}
+    replies = _replies(connection)
+    trainings = _trainings(connection)
+    calls = _calls(connection, replies)
+    generations = _generations(connection, replies, trainings)
+    evaluations = {
+        row["name"]: from_json(row["evaluation"], Evaluation) for row in connection.execute("SELECT * FROM evaluations")
+    }
+    finals = tuple(
+        FinalView(name, trainings[f"final/{name}"], evaluations.get(name))
+        for name in FINALS
+        if trainings[f"final/{name}"] or name in evaluations
+    )
+    events = tuple(
+        EventView(row["time"], row["kind"], from_json(row["data"], dict))
+        for row in connection.execute("SELECT * FROM events ORDER BY id")
+    )
+    status = str(meta.get("status", "interrupted"))
+    if status == "running" and not _is_held(run_dir):
+        status = "interrupted"
+    return RunView(
+        name=run_dir.resolve().name,
+        path=run_dir,
+        status=status,  # type: ignore[arg-type]
+        message=str(meta.get("message", "")),
+        config=_mapping(meta.get("config")),
+        task=_mapping(meta.get("task")),
+        author=str(meta.get("author", "")),
+        versions=_mapping(meta.get("versions")),
+        created=str(meta.get("created", "")),
+        generations=generations,
+        calls=calls,
+        finals=finals,
+        winner=meta.get("winner"),  # type: ignore[arg-type]
+        cost=_cost(calls, trainings, float(str(meta.get("seconds", 0.0)))),
+        events=events,
+    )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _is_held(run_dir: Path) -> bool:
+    lock = FileLock(run_dir / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a read-only copy of a run: nobody can be writing it here
+        return False
+    lock.release()
+    return False
+
+
+def _replies(connection: sqlite3.Connection) -> dict[str, dict[int, Reply]]:
+    found: dict[str, dict[int, Reply]] = defaultdict(dict)
+    for row in connection.execute("SELECT * FROM replies ORDER BY call, number"):
+        found[row["call"]][row["number"]] = reply_of(row)
+    return found
+
+
+def _calls(connection: sqlite3.Connection, replies: dict[str, dict[int, Reply]]) -> tuple[CallView, ...]:
+    return tuple(
+        CallView(
+            key=row["key"],
+            purpose=row["purpose"],
+            messages=tuple(from_json(row["messages"], list[Message])),
+            replies=tuple(replies[row["key"]].values()),
+            error=row["error"],
+            started=row["started"],
+        )
+        for row in connection.execute("SELECT * FROM calls ORDER BY rowid")
+    )
+
+
+def _trainings(connection: sqlite3.Connection) -> dict[str, tuple[TrainingResult, ...]]:
+    found: dict[str, tuple[TrainingResult, ...]] = defaultdict(tuple)
+    for row in connection.execute("SELECT * FROM trainings ORDER BY owner, seed"):
+        found[row["owner"]] += (training_of(row),)
+    return found
+
+
+def _generations(
+    connection: sqlite3.Connection,
+    replies: dict[str, dict[int, Reply]],
+    trainings: dict[str, tuple[TrainingResult, ...]],
+) -> tuple[GenerationView, ...]:
+    attempts: dict[str, tuple[AttemptView, ...]] = defaultdict(tuple)
+    for row in connection.execute("SELECT * FROM attempts ORDER BY candidate, number"):
+        reply = replies[row["call"]].get(row["reply"]) or Reply(text="", model="")
+        problems = tuple(from_json(row["problems"], list[Problem]))
+        attempts[row["candidate"]] += (AttemptView(row["number"], reply, row["source"], problems),)
+    candidates: dict[tuple[int, int], tuple[CandidateView, ...]] = defaultdict(tuple)
+    for row in connection.execute("SELECT * FROM candidates ORDER BY restart, generation, number"):
+        candidates[row["restart"], row["generation"]] += (
+            CandidateView(
+                key=row["key"],
+                parent=row["parent"],
+                status=row["status"],
+                attempts=attempts[row["key"]],
+                source=row["source"],
+                trainings=trainings[row["key"]],
+                score=row["score"],
+                reflection=row["reflection"],
+                selected=bool(row["selected"]),
+            ),
+        )
+    return tuple(
+        GenerationView(
+            restart=row["restart"],
+            index=row["number"],
+            messages=tuple(from_json(row["messages"], list[Message])),
+            candidates=candidates[row["restart"], row["number"]],
+            finished=bool(row["finished"]),
+        )
+        for row in connection.execute("SELECT * FROM generations ORDER BY restart, number")
+    )
+
+
+def _cost(calls: tuple[CallView, ...], trainings: dict[str, tuple[TrainingResult, ...]], seconds: float) -> CostView:
+    answered = [call for call in calls if not call.error]
+    paid = [reply for call in answered for reply in call.replies if not reply.cached]
+    results = [result for of_owner in trainings.values() for result in of_owner]
+    return CostView(
+        calls=len(answered),
+        cached_calls=sum(bool(call.replies) and all(reply.cached for reply in call.replies) for call in answered),
+        prompt_tokens=sum(reply.prompt_tokens for reply in paid),
+        completion_tokens=sum(reply.completion_tokens for reply in paid),
+        dollars=sum(reply.dollars for reply in paid),
+        steps=sum(result.steps for result in results),
+        training_seconds=sum(result.seconds for result in results),
+        seconds=seconds,
+        estimated=any(reply.estimated for reply in paid),
+    )

@@ -1,0 +1,247 @@
+"""The one writer of a run. Every method commits before it returns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rewardgen.errors import RunLocked
+from rewardgen.records import Checkpoint, Evaluation, Message, Problem, Reply, TrainingResult
+from rewardgen.store.artifacts import read_artifact, write_artifact
+from rewardgen.store.database import connect, create, from_json, now, to_json, translated
+from rewardgen.store.rows import reply_of, training_of
+
+LOCK_NAME = "run.lock"
+
+
+class Store:
+    """A run's database, held by this process alone until it is closed (or dies).
+
+    Raises:
+        RunLocked: a live process holds the run.
+        StoreError: see ``database.connect``.
+    """
+
+    def __init__(self, run_dir: Path, *, new: bool = False) -> None:
+        self.run_dir = run_dir
+        with translated(run_dir):
+            if new:
+                run_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(run_dir / LOCK_NAME)  # the system lets go of it when the process dies
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:
+                raise RunLocked(
+                    f"a live process is working on {run_dir}; wait for it, stop it, or name another directory"
+                ) from error
+        try:
+            self._connection = create(run_dir) if new else connect(run_dir, write=True)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+        self._lock.release()
+
+    # ---- the run itself
+
+    def set_meta(self, **values: Any) -> None:
+        with self._transaction() as cursor:
+            for key, value in values.items():
+                cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, to_json(value)))
+
+    def meta(self, key: str, default: Any = None) -> Any:
+        row = self._one("SELECT value FROM meta WHERE key = ?", (key,))
+        return default if row is None else from_json(row["value"], object)
+
+    def add_event(self, kind: str, data: Mapping[str, Any]) -> None:
+        with self._transaction() as cursor:
+            cursor.execute("INSERT INTO events (time, kind, data) VALUES (?, ?, ?)", (now(), kind, to_json(dict(data))))
+
+    # ---- calls to the language model
+
+    def replies(self, call: str) -> list[Reply] | None:
+        """The replies of a call that was answered, or None: it was not made, or it failed."""
+        if self._one("SELECT 1 FROM calls WHERE key = ? AND error = ''", (call,)) is None:
+            return None
+        rows = self._all("SELECT * FROM replies WHERE call = ? ORDER BY number", (call,))
+        return [reply_of(row) for row in rows]
+
+    def add_call(
+        self,
+        call: str,
+        purpose: str,
+        seed: int,
+        messages: Sequence[Message],
+        replies: Sequence[Reply],
+        error: str = "",
+    ) -> None:
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM calls WHERE key = ? AND error != ''", (call,))
+            cursor.execute(
+                "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
+                (call, purpose, seed, to_json(list(messages), list[Message]), error, now()),
+            )
+            for number, reply in enumerate(replies):
+                cursor.execute(
+                    "INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        call,
+                        number,
+                        reply.text,
+                        reply.model,
+                        reply.prompt_tokens,
+                        reply.completion_tokens,
+                        reply.dollars,
+                        reply.estimated,
+                        reply.finish_reason,
+                        reply.cached,
+                        reply.seconds,
+                    ),
+                )
+
+    # ---- generations and candidates
+
+    def begin_generation(self, restart: int, number: int, messages: Sequence[Message]) -> None:
+        with self._transaction() as cursor:
+            cursor.execute(
+                "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, 0)",
+                (restart, number, to_json(list(messages), list[Message])),
+            )
+
+    def begin_candidates(self, restart: int, generation: int, keys: Sequence[str], parent: str | None) -> None:
+        with self._transaction() as cursor:
+            for number, key in enumerate(keys):
+                cursor.execute(
+                    "INSERT OR IGNORE INTO candidates VALUES (?, ?, ?, ?, ?, 'writing', NULL, NULL, '', 0)",
+                    (key, restart, generation, number, parent),
+                )
+
+    def attempts(self, candidate: str) -> list[tuple[str | None, tuple[Problem, ...]]]:
+        """(source, problems) of each attempt made so far, in order."""
+        rows = self._all("SELECT source, problems FROM attempts WHERE candidate = ? ORDER BY number", (candidate,))
+        return [(row["source"], tuple(from_json(row["problems"], list[Problem]))) for row in rows]
+
+    def add_attempt(
+        self, candidate: str, number: int, call: str, reply: int, source: str | None, problems: Sequence[Problem]
+    ) -> None:
+        """Keep the verdict on one reply; with no problems the candidate is accepted with that source."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?)",
+                (candidate, number, call, reply, source, to_json(list(problems), list[Problem])),
+            )
+            if not problems:
+                cursor.execute("UPDATE candidates SET status = 'accepted', source = ? WHERE key = ?", (source, candidate))
+
+    def reject(self, candidate: str) -> None:
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE candidates SET status = 'rejected' WHERE key = ? AND status = 'writing'", (candidate,))
+
+    def candidate_status(self, candidate: str) -> str:
+        row = self._one("SELECT status FROM candidates WHERE key = ?", (candidate,))
+        return "" if row is None else str(row["status"])
+
+    def add_score(self, candidate: str, status: str, score: float | None, reflection: str) -> None:
+        with self._transaction() as cursor:
+            cursor.execute(
+                "UPDATE candidates SET status = ?, score = ?, reflection = ? WHERE key = ?",
+                (status, score, reflection, candidate),
+            )
+
+    def finish_generation(self, restart: int, number: int, selected: str | None) -> None:
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE candidates SET selected = (key = ?) WHERE restart = ? AND generation = ?",
+                           (selected or "", restart, number))
+            cursor.execute("UPDATE generations SET finished = 1 WHERE restart = ? AND number = ?", (restart, number))
+
+    # ---- trainings and evaluations
+
+    def add_trainings(self, results: Sequence[tuple[str, TrainingResult]]) -> None:
+        """Keep all results of one program together: (owner, result). Artifacts are written before the rows."""
+        names = [
+            write_artifact(self.run_dir, result.weights, ".safetensors") if result.weights is not None else None
+            for _, result in results
+        ]
+        with self._transaction() as cursor:
+            for (owner, result), weights in zip(results, names, strict=True):
+                cursor.execute(
+                    "INSERT INTO trainings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        owner,
+                        result.seed,
+                        result.status,
+                        result.message,
+                        to_json(list(result.curve), list[Checkpoint]),
+                        weights,
+                        result.steps,
+                        result.seconds,
+                    ),
+                )
+
+    def trainings(self, owner: str, *, weights: bool = False) -> list[TrainingResult]:
+        """The stored trainings of ``owner`` by seed; the policies' bytes only where asked for."""
+        rows = self._all("SELECT * FROM trainings WHERE owner = ? ORDER BY seed", (owner,))
+        return [
+            training_of(row, read_artifact(self.run_dir, row["weights"]) if weights and row["weights"] else None)
+            for row in rows
+        ]
+
+    def add_evaluation(self, name: str, evaluation: Evaluation) -> None:
+        with self._transaction() as cursor:
+            cursor.execute("INSERT INTO evaluations VALUES (?, ?)", (name, to_json(evaluation, Evaluation)))
+
+    def evaluation(self, name: str) -> Evaluation | None:
+        row = self._one("SELECT evaluation FROM evaluations WHERE name = ?", (name,))
+        return None if row is None else from_json(row["evaluation"], Evaluation)
+
+    # ---- what a run has spent
+
+    def spent(self) -> dict[str, float]:
+        """calls, tokens, dollars, steps: what this run has paid for so far."""
+        calls = self._one("SELECT COUNT(*) AS n FROM calls WHERE error = ''", ())
+        replies = self._one(
+            "SELECT COALESCE(SUM(prompt_tokens + completion_tokens), 0) AS tokens, COALESCE(SUM(dollars), 0) AS dollars "
+            "FROM replies WHERE cached = 0",
+            (),
+        )
+        steps = self._one("SELECT COALESCE(SUM(steps), 0) AS n FROM trainings", ())
+        assert calls is not None and replies is not None and steps is not None  # aggregates always give a row
+        return {"calls": calls["n"], "tokens": replies["tokens"], "dollars": replies["dollars"], "steps": steps["n"]}
+
+    # ---- SQLite
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        with translated(self.run_dir):
+            cursor = self._connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+
+    def _one(self, query: str, values: Sequence[Any]) -> sqlite3.Row | None:
+        rows = self._all(query, values)
+        return rows[0] if rows else None
+
+    def _all(self, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        with translated(self.run_dir):
+            return self._connection.execute(query, tuple(values)).fetchall()
