@@ -39,6 +39,13 @@ class Simulator(ABC):
         """
 
     @abstractmethod
+    def diverged(self) -> Tensor:
+        """``(num_worlds,)`` bools: True where a number became NaN or huge during the last ``step``.
+
+        What such a world's state holds is without meaning until its next reset.
+        """
+
+    @abstractmethod
     def reset(self, ids: Tensor) -> None:
         """Set the worlds ``ids`` ``(k,)`` to the model's defaults, without computing derived fields."""
 

@@ -78,6 +78,10 @@ class Task(ABC):
     def action_high(self) -> Tensor:
         return torch.as_tensor(self.model.actuator_ctrlrange[:, 1], dtype=torch.float32)
 
+    def clip(self, action: Tensor) -> Tensor:
+        """``action`` ``(..., action_size)`` within the actuators' range, as the simulation applies it."""
+        return torch.clamp(action, self.action_low, self.action_high)
+
     @cached_property
     def observation_size(self) -> int:
         probe = State(self.layout, torch.zeros(1, self.layout.width))

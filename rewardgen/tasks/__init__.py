@@ -1,0 +1,41 @@
+"""What a task is, where tasks are found, and how their worlds and episodes are stepped.
+
+    task = load_task("cheetah/run")
+    sim = MujocoSim(task.model, num_worlds=512)
+    worlds = Worlds(task, sim, streams=torch.arange(512))
+    worlds.start()
+    step = worlds.step(torch.zeros(512, task.action_size))
+
+A task file holds subclasses of ``Task``, each under ``@register("domain/task")``; it is found by path, in the folders
+that ``task_names`` searches.
+"""
+
+from rewardgen.records import Episodes, Field, Layout, State
+from rewardgen.sim import Simulator
+from rewardgen.tasks.assets import gymnasium_asset
+from rewardgen.tasks.base import RewardAndTerms, Task
+from rewardgen.tasks.episodes import play_episodes
+from rewardgen.tasks.loader import load_task, task_names
+from rewardgen.tasks.random import WorldRandom
+from rewardgen.tasks.registry import register
+from rewardgen.tasks.validation import validate
+from rewardgen.tasks.worlds import Step, Worlds
+
+__all__ = [
+    "Episodes",
+    "Field",
+    "Layout",
+    "RewardAndTerms",
+    "Simulator",
+    "State",
+    "Step",
+    "Task",
+    "WorldRandom",
+    "Worlds",
+    "gymnasium_asset",
+    "load_task",
+    "play_episodes",
+    "register",
+    "task_names",
+    "validate",
+]

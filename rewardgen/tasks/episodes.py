@@ -1,0 +1,75 @@
+"""Whole episodes under a policy, one in each world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rewardgen.records import Episodes, State
+from rewardgen.sim import Simulator
+from rewardgen.tasks.base import Task
+from rewardgen.tasks.worlds import Worlds
+
+TIME_LIMIT = "time limit"
+DIVERGED = "simulation diverged"
+
+
+def play_episodes(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor], streams: Tensor) -> Episodes:
+    """Play one whole episode in each world of ``sim``.
+
+    Args:
+        task: what is simulated.
+        sim: a simulator of ``task.model``.
+        act: the policy: observations ``(n, observation_size)`` → actions ``(n, action_size)`` in actuator units. It
+            goes on being asked about worlds whose episode has ended; what it says of those is ignored.
+        streams: ``(n,)`` int64: the start states follow from these.
+
+    Returns:
+        The episodes, with ``causes`` from ``task.terminations``, "time limit" and "simulation diverged".
+    """
+    worlds = Worlds(task, sim, streams)
+    present = worlds.start()
+    count, horizon = sim.num_worlds, task.horizon
+    states = torch.empty(horizon + 1, count, task.layout.width)
+    actions = torch.zeros(horizon, count, task.action_size)
+    length = torch.full((count,), horizon)
+    terminated = torch.zeros(count, dtype=torch.bool)
+    running = torch.ones(count, dtype=torch.bool)
+    states[0] = present
+    steps = 0
+    while steps < horizon and running.any():
+        action = task.clip(act(task.observation(State(task.layout, worlds.matrix))))
+        action = torch.where(running[:, None], action, 0.0)
+        reached = worlds.step(action)
+        present = torch.where(running[:, None], reached.next_matrix, present)
+        actions[steps] = action
+        states[steps + 1] = present
+        steps += 1
+        ended = running & (reached.terminated | reached.truncated)
+        terminated |= running & reached.terminated
+        length[ended] = steps
+        running &= ~ended
+    states[steps + 1 :] = present
+    return Episodes(
+        layout=task.layout,
+        states=states,
+        actions=actions,
+        length=length,
+        terminated=terminated,
+        control_step=task.control_step,
+        causes=_causes(task, present, terminated),
+    )
+
+
+def _causes(task: Task, last: Tensor, terminated: Tensor) -> dict[str, Tensor]:
+    """Cause → the episodes that it ended, from the states ``last`` that they ended in."""
+    named = {cause: held & terminated for cause, held in task.terminations(State(task.layout, last)).items()}
+    explained = torch.zeros_like(terminated)
+    for held in named.values():
+        explained |= held
+    if (terminated & ~explained).any():
+        named[DIVERGED] = terminated & ~explained
+    named[TIME_LIMIT] = ~terminated
+    return named
