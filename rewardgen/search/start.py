@@ -12,7 +12,7 @@ from typing import Any
 from rewardgen import config as settings
 from rewardgen.config import Config
 from rewardgen.errors import RewardgenError, StoreError
-from rewardgen.llm import make_author
+from rewardgen.llm import Budget, make_author
 from rewardgen.records import plain
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search.budget import WorkBudget
@@ -125,8 +125,7 @@ def _work(
             environ=os.environ,
             cache_dir=store.run_dir / "replies",
             recording=store.run_dir / "recording.jsonl",
-            budget=config.budget,
-            spent=store.spent,
+            budget=_spending(config, store.spent()),
         )
         store.set_meta(author=author.name)
         with Sandbox(limits) as sandbox:
@@ -159,6 +158,13 @@ def _work(
     except BaseException as error:
         _note_end(store, error, lambda: budget.seconds)
         raise
+
+
+def _spending(config: Config, spent: dict[str, float]) -> Budget:
+    """The limits on what may be spent, of which earlier processes of this run have used up some."""
+    return Budget.of(
+        config.budget, dollars=spent["dollars"], tokens=int(spent["tokens"]), calls=int(spent["calls"])
+    )
 
 
 def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) -> None:

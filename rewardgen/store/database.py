@@ -133,7 +133,7 @@ def translated(where: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         text = str(error)
-        if "disk is full" in text or "disk I/O error" in text:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
             raise DiskFull(f"no room to write in {where} ({text}); free some space, then `rewardgen resume {where}`") from error
         raise StoreError(f"the store in {where} cannot be used: {text}") from error
     except OSError as error:

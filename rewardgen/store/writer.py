@@ -234,7 +234,8 @@ class Store:
             try:
                 yield cursor
             except BaseException:
-                cursor.execute("ROLLBACK")
+                if self._connection.in_transaction:  # on a full disk SQLite has rolled back already
+                    cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
 

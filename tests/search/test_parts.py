@@ -1,0 +1,88 @@
+"""The loop's small decisions: seeds, methods, history, selection."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from rewardgen.config import BudgetConfig
+from rewardgen.errors import BudgetExceeded, ConfigError, UnknownName
+from rewardgen.records import Outcome, Problem
+from rewardgen.search import load_method, method_names
+from rewardgen.search.budget import WorkBudget
+from rewardgen.search.loop import History, Scored, best_of
+from rewardgen.search.seeds import report_episode_seed, report_seeds, selection_seeds
+
+
+def scored(key: str, score: float | None) -> Scored:
+    return Scored(key, f"code of {key}", score, 0.0, f"about {key}")
+
+
+def test_selection_and_report_seeds_never_meet() -> None:
+    selection = {
+        seed for run in range(50) for place in range(20) for seed in selection_seeds(run, place % 3, place, 4)
+    }
+    report = {seed for run in range(50) for seed in report_seeds(run, 4)} | {report_episode_seed(s) for s in range(50)}
+    assert not selection & report
+    assert len(selection) == 50 * 20 * 4  # and no two places share one
+    assert selection_seeds(1, 0, 2, 3) == selection_seeds(1, 0, 2, 3)
+
+
+def test_nan_and_missing_never_win() -> None:
+    assert best_of([scored("a", None), scored("b", math.nan), scored("c", -5.0), scored("d", math.inf)]) == scored(
+        "c", -5.0
+    )
+    assert best_of([scored("a", None), scored("b", math.nan)]) is None
+    assert best_of([scored("a", 1.0), scored("b", 1.0)]) == scored("a", 1.0)
+
+
+def test_history_carries_the_best_and_says_why_all_failed() -> None:
+    eureka = load_method("eureka")
+    why = (Outcome("r0g1c0", None, (Problem("smoke", "constant"),)),)
+    first = History().after(scored("r0g0c2", 1.0), (), eureka)
+    assert [turn.source for turn in first.turns] == ["code of r0g0c2"] and not first.failures
+    failed = first.after(None, why, eureka)
+    assert failed.parent == first.parent and failed.turns == first.turns and failed.failures == why
+    # Eureka's code shows the last generation's best, though a former one was better
+    later = failed.after(scored("r0g2c1", 0.5), (), eureka)
+    assert later.parent is not None and later.parent.key == "r0g2c1" and len(later.turns) == 1 and not later.failures
+
+
+def test_other_methods_keep_the_best_of_the_run_and_more_history(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nsummary: keep the best\nparent: run\nhistory: 2\n")
+    method = load_method(str(path))
+    history = History().after(scored("a", 1.0), (), method).after(scored("b", 0.5), (), method)
+    assert history.parent == scored("a", 1.0)
+    history = history.after(scored("c", 2.0), (), method).after(scored("d", 3.0), (), method)
+    assert [turn.source for turn in history.turns] == ["code of c", "code of d"]
+
+
+def test_unknown_and_wrong_methods(tmp_path: Path) -> None:
+    assert "eureka" in method_names()
+    with pytest.raises(UnknownName, match="did you mean eureka"):
+        load_method("eurека".replace("ека", "eka"))
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("name: x\nsummary: y\nhistroy: 2\n")
+    with pytest.raises(ConfigError, match="did you mean history"):
+        load_method(str(wrong))
+
+
+def test_the_budget_stops_before_it_is_exceeded() -> None:
+    spent = 700
+    budget = WorkBudget(BudgetConfig(steps=1000), lambda: spent, 0.0)
+    budget.check_steps(300)
+    with pytest.raises(BudgetExceeded, match="300 left"):
+        budget.check_steps(301)
+    with pytest.raises(BudgetExceeded, match="kept for the reported scores"):
+        budget.check_steps(200, reserve=101)
+    with pytest.raises(BudgetExceeded, match="hours is used up"):
+        WorkBudget(BudgetConfig(hours=1.0), lambda: 0, 3600.0).check_hours()
+    foreseen = WorkBudget(BudgetConfig(hours=1.0), lambda: 0, 3000.0)
+    foreseen.check_steps(10**9)  # without a measured speed nothing can be foreseen
+    foreseen.measured(1000.0)
+    foreseen.check_steps(500_000)
+    with pytest.raises(BudgetExceeded, match="would take about 12"):
+        foreseen.check_steps(700_000)

@@ -1,0 +1,139 @@
+"""A run that is killed at random moments ends as one that was not, and pays for nothing twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rewardgen.store import read
+from rewardgen.store.database import FILE_NAME
+from tests.search.model_server import ModelServer, model_server
+
+KILLS = 20
+IN_FLIGHT = 0.25
+"""Seconds before a kill within which an answer may have been sent but not yet kept: nobody can know of those."""
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from rewardgen import config, search
+from rewardgen.store.database import FILE_NAME
+folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
+print("started", flush=True)
+if (folder / FILE_NAME).exists() and search.start.Store(folder).meta("config") is not None:
+    search.resume(folder)
+else:
+    for file in folder.glob(FILE_NAME + "*"):
+        file.unlink()
+    search.run(config.load(overrides=settings), folder)
+"""
+
+
+def settings(server: ModelServer) -> dict[str, Any]:
+    return {
+        "task": "cartpole/swingup",
+        "threads": 1,
+        "search.generations": 2,
+        "search.candidates": 3,
+        "search.seeds": 1,
+        "llm.model": "a-model",
+        "llm.base_url": server.url,
+        "training.steps": 1024,
+        "training.worlds": 8,
+        "training.rollout": 32,
+        "training.epochs": 1,
+        "training.minibatches": 2,
+        "training.checkpoints": 2,
+        "training.checkpoint_episodes": 2,
+        "evaluation.report_seeds": 2,
+        "evaluation.report_episodes": 2,
+        "evaluation.resamples": 100,
+    }
+
+
+def start(folder: Path, server: ModelServer) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder), json.dumps(settings(server))],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": "test", "OMP_NUM_THREADS": "1", "MUJOCO_GL": "disable"},
+    )
+
+
+def content(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table of the store without the columns and keys that tell the time or where an answer came from."""
+    volatile = {"started", "time", "seconds", "cached", "id"}
+    connection = sqlite3.connect(folder / FILE_NAME)
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {}
+    for table in tables:
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in volatile]
+        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
+        if table == "meta":
+            rows = [row for row in rows if row[0] not in ("seconds", "created", "versions")]
+        found[table] = sorted(rows, key=repr)
+    connection.close()
+    return found
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Processes whose command line names ``folder``."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in entry.read_bytes():
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_killed_twenty_times(tmp_path: Path) -> None:
+    moments = random.Random(20)
+    with model_server("cart_velocity") as server:
+        begun = time.monotonic()
+        undisturbed = start(tmp_path / "undisturbed", server)
+        assert undisturbed.wait() == 0
+        duration = time.monotonic() - begun
+        expected = content(tmp_path / "undisturbed")
+        assert read(tmp_path / "undisturbed").status == "finished"
+        assert any(len(c.attempts) == 2 for c in read(tmp_path / "undisturbed").candidates.values())
+        calls_of_one_run = Counter(answer.request for answer in server.answered)
+        assert set(calls_of_one_run.values()) == {1}
+
+        kills = 0
+        while kills < KILLS:
+            folder = tmp_path / f"killed-{kills}"
+            folder.mkdir()
+            server.answered.clear()
+            unknowable: Counter[str] = Counter()
+            while True:
+                process = start(folder, server)
+                assert process.stdout is not None
+                process.stdout.readline()  # imports are over, the work begins
+                try:
+                    if kills >= KILLS:
+                        assert process.wait() == 0
+                        break
+                    assert process.wait(timeout=moments.uniform(0.0, 0.6 * duration)) == 0
+                    break
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+                    died = time.monotonic()
+                    unknowable.update(a.request for a in server.answered if died - a.at < IN_FLIGHT)
+                    kills += 1
+            assert content(folder) == expected
+            paid = Counter(answer.request for answer in server.answered)
+            assert set(paid) == set(calls_of_one_run)
+            for request, times in paid.items():
+                assert times <= 1 + unknowable[request]
+            assert not processes_of(folder)
