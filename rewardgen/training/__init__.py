@@ -1,0 +1,14 @@
+"""Training: PPO over a population of rewards and seeds, labelled after each rollout.
+
+    results = train(task, [Member("expert", seed, TaskReward(task.expert_reward, task.layout)) for seed in range(3)], config)
+    policies = Population.from_weights([result.weights for result in results], task)
+
+The loop is in ``trainer``; the mathematics in ``advantages``, ``ppo`` and ``networks``; ``train_sb3`` trains a member
+with Stable-Baselines3 on the same simulator and the same rewards, as the reference.
+"""
+
+from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
+from rewardgen.training.population import Population
+from rewardgen.training.trainer import Timings, train
+
+__all__ = ["Member", "Population", "Reward", "TaskReward", "Timings", "label_rows", "train"]

@@ -1,0 +1,109 @@
+"""One point of a training's curve: whole episodes under the deterministic policies, measured by the task itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import RewardFailed
+from rewardgen.records import Checkpoint, Episodes, Labels
+from rewardgen.sim import MujocoSim
+from rewardgen.tasks import Task, play_episodes
+from rewardgen.training.labelling import Labelling, Member
+from rewardgen.training.seeds import streams
+
+
+class Examiner:
+    """Plays the checkpoints of a population: every member's episodes in one batch of worlds.
+
+    The episodes begin in the same states at each checkpoint, so that what changes along a curve is the policy.
+    """
+
+    def __init__(
+        self, task: Task, members: Sequence[Member], labelling: Labelling, config: TrainingConfig, threads: int
+    ) -> None:
+        self._task, self._members, self._labelling = task, members, labelling
+        self._episodes = config.checkpoint_episodes
+        self._sim = MujocoSim(task.model, len(members) * self._episodes, threads)
+        self._streams = torch.cat([streams(self._episodes, "checkpoint", member.seed) for member in members])
+
+    def examine(
+        self, act: Callable[[Tensor], Tensor], steps: int, goal_reached: Sequence[float], alive: Sequence[bool]
+    ) -> dict[int, Checkpoint | RewardFailed]:
+        """Measure the members that are ``alive``.
+
+        Args:
+            act: the population's deterministic actions.
+            steps: environment steps that each member has trained for.
+            goal_reached: each member's share of exploration that the sparse reward paid for.
+
+        Returns:
+            member → its checkpoint, or why its reward failed on these episodes.
+        """
+        played = play_episodes(self._task, self._sim, act, self._streams)
+        fitness = self._task.fitness(played).double()
+        points: dict[int, Checkpoint | RewardFailed] = {}
+        for k in range(len(self._members)):
+            if alive[k]:
+                mine = slice(k * self._episodes, (k + 1) * self._episodes)
+                try:
+                    points[k] = self._point(k, _part(played, mine), fitness[mine], steps, goal_reached[k])
+                except RewardFailed as error:
+                    points[k] = error
+        return points
+
+    def _point(self, k: int, played: Episodes, fitness: Tensor, steps: int, goal_reached: float) -> Checkpoint:
+        mask = played.mask
+        labels = self._labelling.label(
+            self._members[k].reward, played.states[:-1][mask], played.actions[mask], played.states[1:][mask]
+        )
+        totals, components = _episode_sums(labels, mask)
+        taken = int(mask.sum())
+        return Checkpoint(
+            steps=steps,
+            fitness=float(fitness.mean()),
+            fitness_std=float(fitness.std(correction=0)),
+            success_rate=float((fitness >= self._task.success_threshold).double().mean()),
+            own_return=float(totals.mean()),
+            components={name: float(components[:, i].sum()) / taken for i, name in enumerate(labels.names)},
+            correlations={name: _correlation(components[:, i], fitness) for i, name in enumerate(labels.names)},
+            episode_length=float(played.length.double().mean()),
+            causes={cause: float(held.double().mean()) for cause, held in played.causes.items() if held.any()},
+            goal_reached=goal_reached,
+            episodes=len(played),
+        )
+
+
+def _part(played: Episodes, mine: slice) -> Episodes:
+    causes: Mapping[str, Tensor] = {cause: held[mine] for cause, held in played.causes.items()}
+    return Episodes(
+        layout=played.layout,
+        states=played.states[:, mine],
+        actions=played.actions[:, mine],
+        length=played.length[mine],
+        terminated=played.terminated[mine],
+        control_step=played.control_step,
+        causes=causes,
+    )
+
+
+def _episode_sums(labels: Labels, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over each episode of the total ``(n,)`` and of the components ``(n, C)``, from labels in ``mask``'s order."""
+    episode = mask.nonzero()[:, 1]
+    count = mask.shape[1]
+    totals = torch.zeros(count, dtype=torch.float64).index_add_(0, episode, labels.reward.double())
+    components = torch.zeros(count, len(labels.names), dtype=torch.float64)
+    return totals, components.index_add_(0, episode, labels.components.double())
+
+
+def _correlation(first: Tensor, second: Tensor) -> float:
+    """Pearson's r, NaN where either does not vary beyond rounding."""
+    a, b = first - first.mean(), second - second.mean()
+    flat = [float(x.abs().max()) <= 1e-9 * max(1.0, float(y.abs().max())) for x, y in ((a, first), (b, second))]
+    if any(flat) or not (torch.isfinite(a).all() and torch.isfinite(b).all()):
+        return math.nan
+    return float((a @ b) / (a.norm() * b.norm()))

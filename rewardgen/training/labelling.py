@@ -1,0 +1,153 @@
+"""Asking rewards for the labels of a whole rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import RewardFailed
+from rewardgen.records import Labels, Layout, State
+
+
+class Reward(Protocol):
+    """Something that labels transitions, perhaps in another process: ``submit`` starts it, ``result`` waits for it."""
+
+    def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
+        """Begin labelling ``states`` ``(B, width)``, ``actions`` ``(B, A)`` in actuator units, ``next_states``.
+
+        Raises:
+            RewardFailed: it cannot take any more.
+        """
+
+    def result(self) -> Labels:
+        """The labels of the transitions last submitted.
+
+        Raises:
+            RewardFailed: it crashed, took too long or gave something that is no reward.
+        """
+
+
+class TaskReward:
+    """A trusted reward, the expert's or the sparse one, in this process.
+
+    Args:
+        function: ``function(state, action, next_state) -> (total (B,), {name: (B,)})``.
+        layout: the columns of the state matrices.
+    """
+
+    def __init__(
+        self, function: Callable[[State, Tensor, State], tuple[Tensor, dict[str, Tensor]]], layout: Layout
+    ) -> None:
+        self._function, self._layout = function, layout
+        self._labels: Labels | None = None
+
+    def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
+        total, terms = self._function(State(self._layout, states), actions, State(self._layout, next_states))
+        parts = [term.float().reshape(-1) for term in terms.values()]
+        components = torch.stack(parts, 1) if parts else total.new_empty(len(states), 0, dtype=torch.float32)
+        self._labels = Labels(total.float(), components, tuple(terms))
+
+    def result(self) -> Labels:
+        assert self._labels is not None, "nothing was submitted"
+        return self._labels
+
+
+@dataclass(frozen=True)
+class Member:
+    """One training: the ``key`` of its reward, its ``seed``, and the ``reward``, which several members may share."""
+
+    key: str
+    seed: int
+    reward: Reward
+
+
+def label_rows(config: TrainingConfig, sharing: int = 1) -> int:
+    """The most transitions that ``train`` ever asks a reward for in one call, if ``sharing`` members share it."""
+    return config.worlds * config.rollout * sharing
+
+
+class Labelling:
+    """The rewards of a population and which members each of them labels.
+
+    Members that share a reward are asked for in one call; different rewards are submitted before any is awaited, so
+    that their processes work at once.
+    """
+
+    def __init__(self, members: Sequence[Member], rows: int) -> None:
+        self._rows = rows
+        self._groups: list[tuple[Reward, list[int]]] = []
+        for k, member in enumerate(members):
+            for reward, indices in self._groups:
+                if reward is member.reward:
+                    indices.append(k)
+                    break
+            else:
+                self._groups.append((member.reward, [k]))
+        self._pending: list[tuple[Reward, list[int], int]] = []
+        self._failures: dict[int, str] = {}
+
+    def submit(self, states: Tensor, actions: Tensor, next_states: Tensor, alive: Sequence[bool]) -> None:
+        """Start labelling a rollout: ``(K, N, width)``, ``(K, N, A)`` and ``(K, N, width)``."""
+        self._pending, self._failures = [], {}
+        for reward, indices in self._groups:
+            if not any(alive[k] for k in indices):
+                continue
+            parts = [_select(values, indices) for values in (states, actions, next_states)]
+            try:
+                reward.submit(parts[0], parts[1], parts[2])
+            except RewardFailed as error:
+                self._failures.update(dict.fromkeys(indices, str(error)))
+            else:
+                self._pending.append((reward, indices, states.shape[1]))
+
+    def collect(self, rewards: Tensor) -> dict[int, str]:
+        """Write what ``submit`` started into ``rewards`` ``(K, N)``, zero where there is none.
+
+        Returns:
+            member → why it failed, for those that did.
+        """
+        rewards.zero_()
+        for reward, indices, count in self._pending:
+            try:
+                labels = reward.result()
+            except RewardFailed as error:
+                self._failures.update(dict.fromkeys(indices, str(error)))
+                continue
+            for k, mine in zip(indices, labels.reward.view(len(indices), count), strict=True):
+                if torch.isfinite(mine).all():
+                    rewards[k] = mine
+                else:
+                    self._failures[k] = "the reward is NaN or infinite for some transitions"
+        self._pending = []
+        return self._failures
+
+    def label(self, reward: Reward, states: Tensor, actions: Tensor, next_states: Tensor) -> Labels:
+        """The labels of ``(B, ·)`` transitions, asked for in calls no larger than the rollouts'.
+
+        Raises:
+            RewardFailed: as ``Reward`` does, and for a value that is not finite.
+        """
+        parts: list[Labels] = []
+        for start in range(0, len(states), self._rows):
+            window = slice(start, start + self._rows)
+            reward.submit(states[window], actions[window], next_states[window])
+            labels = reward.result()
+            if not (torch.isfinite(labels.reward).all() and torch.isfinite(labels.components).all()):
+                raise RewardFailed("output", "the reward is NaN or infinite for some transitions")
+            # the next call may write over the buffers of this one
+            parts.append(Labels(labels.reward.clone(), labels.components.clone(), labels.names))
+        if any(part.names != parts[0].names for part in parts):
+            raise RewardFailed("output", "the reward's components have other names from one call to the next")
+        return Labels(torch.cat([p.reward for p in parts]), torch.cat([p.components for p in parts]), parts[0].names)
+
+
+def _select(values: Tensor, indices: list[int]) -> Tensor:
+    """Rows of the members ``indices`` of ``(K, N, width)`` as ``(len · N, width)``, without a copy where they adjoin."""
+    first, last = indices[0], indices[-1]
+    mine = values[first : last + 1] if last - first + 1 == len(indices) else values[indices]
+    return mine.reshape(-1, values.shape[-1])

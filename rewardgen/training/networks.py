@@ -1,0 +1,199 @@
+"""The policies and value functions of a whole population as stacked weights, with forward and backward by hand.
+
+``K`` members, each with a Gaussian policy and a value function of the same hidden widths, live in one contiguous
+tensor ``(2, K, P)``: row 0 the policies, row 1 the value functions. Every layer is one batched matrix product over
+``2 K`` networks. The backward pass is written out because it is short for this family of networks, and because
+autograd's bookkeeping and its fresh buffers cost about as much as the mathematics at these sizes; a test holds it
+against autograd.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+_ALIGN = 16  # parameters of a network are padded to whole vector registers, so that K changes no rounding
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes that fix a member's networks."""
+
+    observation: int
+    action: int
+    hidden: tuple[int, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Columns that one network takes in the stacked tensor, the larger of policy and value, padded."""
+        widths = (self.observation, *self.hidden)
+        body = sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+        head = max((widths[-1] + 1) * self.action + self.action, widths[-1] + 1)
+        return -(-(body + head) // _ALIGN) * _ALIGN
+
+
+class Parameters:
+    """Named views of one stacked tensor ``flat`` ``(2, K, P)``: of the weights, or of their gradient.
+
+    ``weights[i]`` is ``(2 K, in, out)`` and ``biases[i]`` ``(2 K, 1, out)``, the policies first; ``mean_weight``
+    ``(K, hidden, A)``, ``mean_bias`` and ``log_std`` ``(K, 1, A)``; ``value_weight`` ``(K, hidden, 1)``, ``value_bias``
+    ``(K, 1, 1)``.
+    """
+
+    def __init__(self, shape: Shape, flat: Tensor) -> None:
+        self.shape, self.flat = shape, flat
+        members = flat.shape[1]
+        stacked = flat.view(2 * members, -1)
+        place = 0
+
+        def cut(source: Tensor, rows: int, columns: int) -> Tensor:
+            nonlocal place
+            part = source[:, place : place + rows * columns].unflatten(1, (rows, columns))
+            place += rows * columns
+            return part
+
+        self.weights: list[Tensor] = []
+        self.biases: list[Tensor] = []
+        widths = (shape.observation, *shape.hidden)
+        for inputs, outputs in zip(widths, widths[1:], strict=False):
+            self.weights.append(cut(stacked, inputs, outputs))
+            self.biases.append(cut(stacked, 1, outputs))
+        head = place
+        self.mean_weight = cut(flat[0], widths[-1], shape.action)
+        self.mean_bias = cut(flat[0], 1, shape.action)
+        self.log_std = cut(flat[0], 1, shape.action)
+        place = head
+        self.value_weight = cut(flat[1], widths[-1], 1)
+        self.value_bias = cut(flat[1], 1, 1)
+
+    @property
+    def members(self) -> int:
+        return int(self.flat.shape[1])
+
+    def named(self, member: int) -> dict[str, Tensor]:
+        """One member's parameters as views under the names that a weights file has."""
+        named: dict[str, Tensor] = {}
+        for net, row in (("policy", member), ("value", self.members + member)):
+            for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+                named[f"{net}.{i}.weight"] = weight[row]
+                named[f"{net}.{i}.bias"] = bias[row, 0]
+        named["policy.mean.weight"] = self.mean_weight[member]
+        named["policy.mean.bias"] = self.mean_bias[member, 0]
+        named["policy.log_std"] = self.log_std[member, 0]
+        named["value.out.weight"] = self.value_weight[member]
+        named["value.out.bias"] = self.value_bias[member, 0]
+        return named
+
+
+def zeros(shape: Shape, members: int) -> Parameters:
+    return Parameters(shape, torch.zeros(2, members, shape.parameters))
+
+
+def initialise(parameters: Parameters, generators: Sequence[Generator], initial_std: float) -> None:
+    """Fill in place as Stable-Baselines3 does: orthogonal, gain √2 in the body, 0.01 for the mean, 1 for the value."""
+    for member, generator in enumerate(generators):
+        for name, values in parameters.named(member).items():
+            if name == "policy.log_std":
+                values.fill_(math.log(initial_std))
+            elif name.endswith("bias"):
+                values.zero_()
+            else:
+                gain = {"policy.mean.weight": 0.01, "value.out.weight": 1.0}.get(name, math.sqrt(2.0))
+                # torch's own orthogonal_ expects (out, in)
+                fresh = torch.empty(values.shape[1], values.shape[0])
+                values.copy_(torch.nn.init.orthogonal_(fresh, gain, generator=generator).T)
+
+
+class Body:
+    """The hidden layers of all ``2 K`` networks on batches of one fixed shape, with buffers of its own.
+
+    Args:
+        parameters: the stacked weights.
+        rows: how many observations of each member one call takes.
+    """
+
+    def __init__(self, parameters: Parameters, rows: int) -> None:
+        shape, members = parameters.shape, parameters.members
+        self._parameters, self._members = parameters, members
+        self.hidden = [torch.empty(2 * members, rows, width) for width in shape.hidden]
+        self._grad = [torch.empty_like(layer) for layer in self.hidden]
+        self.mean = torch.empty(members, rows, shape.action)
+        self.value = torch.empty(members, rows, 1)
+
+    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """``observation`` ``(K, rows, O)`` → action means ``(K, rows, A)``, values ``(K, rows, 1)``; reused buffers."""
+        parameters, k = self._parameters, self._members
+        for net in (slice(0, k), slice(k, 2 * k)):
+            _layer(parameters.biases[0][net], observation, parameters.weights[0][net], self.hidden[0][net])
+        _tanh_of_half(self.hidden[0])
+        for i in range(1, len(self.hidden)):
+            _layer(parameters.biases[i], self.hidden[i - 1], parameters.weights[i], self.hidden[i])
+            _tanh_of_half(self.hidden[i])
+        last = self.hidden[-1]
+        torch.baddbmm(parameters.mean_bias, last[:k], parameters.mean_weight, out=self.mean)
+        torch.baddbmm(parameters.value_bias, last[k:], parameters.value_weight, out=self.value)
+        return self.mean, self.value
+
+    def backward(self, observation: Tensor, d_mean: Tensor, d_value: Tensor, gradient: Parameters) -> None:
+        """Write the gradient of everything but ``log_std``, given the loss's gradient at both outputs.
+
+        ``observation`` must be the one that ``forward`` was just called with.
+        """
+        parameters, k = self._parameters, self._members
+        last, d_last = self.hidden[-1], self._grad[-1]
+        torch.bmm(last[:k].transpose(1, 2), d_mean, out=gradient.mean_weight)
+        torch.bmm(last[k:].transpose(1, 2), d_value, out=gradient.value_weight)
+        torch.sum(d_mean, 1, keepdim=True, out=gradient.mean_bias)
+        torch.sum(d_value, 1, keepdim=True, out=gradient.value_bias)
+        torch.bmm(d_mean, parameters.mean_weight.transpose(1, 2), out=d_last[:k])
+        torch.mul(d_value, parameters.value_weight.transpose(1, 2), out=d_last[k:])
+        for i in range(len(self.hidden) - 1, -1, -1):
+            torch.ops.aten.tanh_backward.grad_input(self._grad[i], self.hidden[i], grad_input=self._grad[i])
+            torch.sum(self._grad[i], 1, keepdim=True, out=gradient.biases[i])
+            if i > 0:
+                torch.bmm(self.hidden[i - 1].transpose(1, 2), self._grad[i], out=gradient.weights[i])
+                torch.bmm(self._grad[i], parameters.weights[i].transpose(1, 2), out=self._grad[i - 1])
+        inputs = observation.transpose(1, 2)
+        for net in (slice(0, k), slice(k, 2 * k)):
+            torch.bmm(inputs, self._grad[0][net], out=gradient.weights[0][net])
+
+
+class Head:
+    """One of a population's two networks alone, forward only: ``"policy"`` while acting, ``"value"`` afterwards."""
+
+    def __init__(self, parameters: Parameters, net: str, rows: int) -> None:
+        k = parameters.members
+        nets = slice(0, k) if net == "policy" else slice(k, 2 * k)
+        self._layers = [
+            (bias[nets], weight[nets], torch.empty(k, rows, weight.shape[2]))
+            for bias, weight in zip(parameters.biases, parameters.weights, strict=True)
+        ]
+        self._bias = parameters.mean_bias if net == "policy" else parameters.value_bias
+        self._weight = parameters.mean_weight if net == "policy" else parameters.value_weight
+        self._out = torch.empty(k, rows, self._weight.shape[2])
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """``(K, rows, O)`` → ``(K, rows, A)`` or ``(K, rows, 1)``, in a buffer that the next call overwrites."""
+        flow = observation
+        for bias, weight, out in self._layers:
+            _layer(bias, flow, weight, out)
+            flow = _tanh_of_half(out)
+        return torch.baddbmm(self._bias, flow, self._weight, out=self._out)
+
+
+def _layer(bias: Tensor, inputs: Tensor, weight: Tensor, out: Tensor) -> None:
+    """Twice the layer's pre-activation, which is what ``_tanh_of_half`` takes."""
+    torch.baddbmm(bias, inputs, weight, beta=2.0, alpha=2.0, out=out)
+
+
+_MINUS_ONE = torch.tensor(-1.0)
+
+
+def _tanh_of_half(doubled: Tensor) -> Tensor:
+    """tanh(z) in place, given 2 z: as 2 σ(2 z) − 1, five times faster than torch.tanh on a CPU, absolute error 2e-7."""
+    doubled.sigmoid_()
+    return torch.add(_MINUS_ONE, doubled, alpha=2.0, out=doubled)

@@ -1,0 +1,95 @@
+"""Running statistics that each member keeps of its own data, and the two scales that PPO needs from them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_CLIP = 10.0  # both scales are cut off at ten standard deviations, as Stable-Baselines3's VecNormalize does
+
+
+class RunningMoments:
+    """Mean and variance of all rows seen so far, per member, merged batch by batch (Chan, Golub and LeVeque, 1979).
+
+    ``mean`` and ``variance`` are ``(K, *shape)`` float64; before the first update they are 0 and 1.
+    """
+
+    def __init__(self, members: int, *shape: int) -> None:
+        self.mean = torch.zeros(members, *shape, dtype=torch.float64)
+        self.variance = torch.ones(members, *shape, dtype=torch.float64)
+        self.count = 0
+
+    def update(self, rows: Tensor) -> None:
+        """Take in ``rows`` ``(K, N, *shape)``."""
+        fresh = rows.shape[1]
+        # one member at a time: its sums must not depend on how many others there are
+        for k, mine in enumerate(rows):
+            mine = mine.double()
+            variance, mean = torch.var_mean(mine, 0, correction=0)
+            total = self.count + fresh
+            delta = mean - self.mean[k]
+            spread = variance * fresh + delta.square() * (self.count * fresh / total)
+            if self.count:
+                spread += self.variance[k] * self.count
+            self.mean[k] += delta * (fresh / total)
+            self.variance[k] = spread / total
+        self.count += fresh
+
+
+class ObservationScale:
+    """Observations to mean 0 and standard deviation 1 with each member's running statistics, cut off at ±10."""
+
+    def __init__(self, members: int, size: int) -> None:
+        self.moments = RunningMoments(members, size)
+        self._refresh()
+
+    def update(self, observation: Tensor) -> None:
+        """Take in ``(K, N, O)``. Until the next call the scale stays as it is now."""
+        self.moments.update(observation)
+        self._refresh()
+
+    def load(self, member: int, mean: Tensor, variance: Tensor) -> None:
+        self.moments.mean[member] = mean
+        self.moments.variance[member] = variance
+        self._refresh()
+
+    def __call__(self, observation: Tensor, out: Tensor | None = None) -> Tensor:
+        """``(K, N, O)`` → the same shape, float32."""
+        shifted = torch.addcmul(self._offset, observation, self._factor, out=out)
+        return shifted.clamp_(-_CLIP, _CLIP)
+
+    def _refresh(self) -> None:
+        factor = torch.rsqrt(self.moments.variance + 1e-8)
+        self._factor = factor.float().unsqueeze(1)
+        self._offset = (-self.moments.mean * factor).float().unsqueeze(1)
+
+
+class RewardScale:
+    """Rewards in units of the running standard deviation of the discounted return, per member, cut off at ±10.
+
+    The scale only: subtracting a mean would change what an early end is worth.
+    """
+
+    def __init__(self, members: int, worlds: int, gamma: float) -> None:
+        self._gamma = gamma
+        self._returns = torch.zeros(members, worlds)
+        self.moments = RunningMoments(members)
+
+    def __call__(self, rewards: Tensor, ended: Tensor) -> Tensor:
+        """Take in the ``rewards`` ``(K, T, W)`` of a rollout with its ``ended`` ``(K, T, W)`` and give them scaled."""
+        returns = torch.empty_like(rewards)
+        flow = self._returns
+        for t in range(rewards.shape[1]):
+            flow = torch.add(rewards[:, t], flow, alpha=self._gamma)
+            returns[:, t] = flow
+            flow = flow.masked_fill(ended[:, t], 0.0)
+        self._returns = flow
+        self.moments.update(returns.flatten(1))
+        scale = torch.rsqrt(self.moments.variance + 1e-8).float()
+        return (rewards * scale[:, None, None]).clamp_(-_CLIP, _CLIP)
+
+    def forget(self, member: int) -> None:
+        """Drop what a failed member left behind, so that nothing of it is carried on."""
+        self._returns[member] = 0.0
+        self.moments.mean[member] = 0.0
+        self.moments.variance[member] = 1.0

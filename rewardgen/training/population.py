@@ -1,0 +1,100 @@
+"""``K`` policies as one: what acts in a rollout, is played at checkpoints and is rebuilt from weights files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import UsageError
+from rewardgen.tasks import Task
+from rewardgen.training import weights
+from rewardgen.training.networks import Head, Parameters, Shape, initialise, zeros
+from rewardgen.training.normalise import ObservationScale
+
+
+class Population:
+    """The stacked networks of ``members`` policies for one task, each with its own observation statistics.
+
+    A policy's raw output ``u`` means the actuator command ``centre + half_range · u``, cut off at the actuator's range.
+    """
+
+    def __init__(self, task: Task, members: int, hidden: tuple[int, ...]) -> None:
+        if not hidden:
+            raise UsageError("training.hidden must name at least one hidden layer, such as [64, 64]")
+        self.task = task
+        self.shape = Shape(task.observation_size, task.action_size, tuple(hidden))
+        self.parameters = zeros(self.shape, members)
+        self.scale = ObservationScale(members, self.shape.observation)
+        self._centre = (task.action_high + task.action_low) / 2.0
+        self._half_range = (task.action_high - task.action_low) / 2.0
+        self._heads: dict[tuple[str, int], Head] = {}
+
+    @classmethod
+    def fresh(cls, task: Task, config: TrainingConfig, generators: Sequence[Generator]) -> Population:
+        """Untrained policies, each drawn from its own generator."""
+        population = cls(task, len(generators), config.hidden)
+        initialise(population.parameters, generators, config.initial_std)
+        return population
+
+    @classmethod
+    def from_weights(cls, blobs: Sequence[bytes], task: Task, config: TrainingConfig | None = None) -> Population:
+        """Policies from the bytes of as many weights files.
+
+        Raises:
+            UsageError: a file is no policy, or one for other sizes than the task has, than its neighbours have, or,
+                if ``config`` is given, than it names.
+        """
+        files = [weights.parse(blob) for blob in blobs]
+        if not files:
+            raise UsageError("a population needs at least one weights file")
+        population = cls(task, len(files), config.hidden if config else files[0].shape.hidden)
+        for member, file in enumerate(files):
+            if file.shape != population.shape:
+                raise UsageError(
+                    f"weights file {member} has {file.shape.observation} observations, {file.shape.action} actions and "
+                    f"hidden layers {file.shape.hidden}, but {task.name} with these settings has "
+                    f"{population.shape.observation}, {population.shape.action} and {population.shape.hidden}"
+                )
+            for name, values in population.parameters.named(member).items():
+                values.copy_(file.tensors[name].T if values.dim() == 2 else file.tensors[name])
+            population.scale.load(member, file.tensors["observation.mean"], file.tensors["observation.variance"])
+        return population
+
+    @property
+    def members(self) -> int:
+        return self.parameters.members
+
+    def head(self, net: str, rows: int) -> Head:
+        """The ``"policy"`` or ``"value"`` networks for batches of ``rows`` observations of each member."""
+        if (net, rows) not in self._heads:
+            self._heads[net, rows] = Head(self.parameters, net, rows)
+        return self._heads[net, rows]
+
+    @torch.no_grad()
+    def act(self, observation: Tensor) -> Tensor:
+        """The deterministic actions, in actuator units and range, in the shape that the observations came in.
+
+        Args:
+            observation: ``(K, n, O)``, or ``(K · n, O)`` with each member's rows together.
+        """
+        stacked = observation.view(self.members, -1, self.shape.observation)
+        mean = self.head("policy", stacked.shape[1])(self.scale(stacked))
+        return self.command(mean).view(*observation.shape[:-1], self.shape.action)
+
+    def command(self, raw: Tensor, out: Tensor | None = None) -> Tensor:
+        """Raw actions ``(..., A)`` as actuator commands within their range."""
+        command = torch.addcmul(self._centre, self._half_range, raw, out=out)
+        return torch.clamp(command, self.task.action_low, self.task.action_high, out=command)
+
+    def weights(self, member: int) -> bytes:
+        """One policy as the bytes of a weights file."""
+        named = self.parameters.named(member)
+        tensors = {name: values.T if values.dim() == 2 else values for name, values in named.items()}
+        tensors["observation.mean"] = self.scale.moments.mean[member]
+        tensors["observation.variance"] = self.scale.moments.variance[member]
+        tensors["action.centre"] = self._centre
+        tensors["action.half_range"] = self._half_range
+        return weights.dump(self.shape, tensors, self.task.name)

@@ -1,0 +1,141 @@
+"""The clipped surrogate update (Schulman et al., 2017) of a whole population at once, without autograd."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from rewardgen.config import TrainingConfig
+from rewardgen.training.networks import Body, Parameters, Shape, zeros
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the parts of a training row lie: observation, raw action, old log-probability, advantage, value target."""
+
+    shape: Shape
+
+    @property
+    def width(self) -> int:
+        return self.shape.observation + self.shape.action + 3
+
+    @property
+    def observation(self) -> slice:
+        return slice(0, self.shape.observation)
+
+    @property
+    def action(self) -> slice:
+        return slice(self.shape.observation, self.shape.observation + self.shape.action)
+
+    @property
+    def log_prob(self) -> slice:
+        return slice(self.width - 3, self.width - 2)
+
+    @property
+    def advantage(self) -> slice:
+        return slice(self.width - 2, self.width - 1)
+
+    @property
+    def target(self) -> slice:
+        return slice(self.width - 1, self.width)
+
+
+def log_prob(standard: Tensor, log_std: Tensor) -> Tensor:
+    """Log-density of a diagonal Gaussian at ``standard`` deviations from its mean, ``(..., A)`` → ``(..., 1)``."""
+    constant = log_std.sum(-1, keepdim=True) + 0.5 * math.log(2.0 * math.pi) * log_std.shape[-1]
+    return standard.square().sum(-1, keepdim=True).mul_(-0.5).sub_(constant)
+
+
+def loss_gradient(
+    body: Body, parameters: Parameters, gradient: Parameters, rows: Tensor, config: TrainingConfig
+) -> None:
+    """Write the gradient of each member's loss on its minibatch into ``gradient``.
+
+    The loss is Stable-Baselines3's: −E[min(ρ A, clip(ρ) A)] + value_weight E[(V − target)²] − entropy E[H].
+
+    Args:
+        rows: ``(K, n, Columns.width)``.
+    """
+    columns = Columns(parameters.shape)
+    n = rows.shape[1]
+    mean, value = body.forward(rows[..., columns.observation])
+    advantage = rows[..., columns.advantage]
+    inverse_std = torch.exp(-parameters.log_std)
+    standard = (rows[..., columns.action] - mean).mul_(inverse_std)
+    ratio = (log_prob(standard, parameters.log_std) - rows[..., columns.log_prob]).exp_()
+    # the clipped term, which has no gradient, is the smaller one where the ratio left the range on the good side
+    clipped = torch.where(advantage > 0, ratio > 1.0 + config.clip_range, ratio < 1.0 - config.clip_range)
+    d_log_prob = (ratio * advantage).masked_fill_(clipped, 0.0).mul_(-1.0 / n)
+    d_mean = (standard * inverse_std).mul_(d_log_prob)
+    d_value = (value - rows[..., columns.target]).mul_(2.0 * config.value_weight / n)
+    body.backward(rows[..., columns.observation], d_mean, d_value, gradient)
+    d_log_std = standard.square_().sub_(1.0).mul_(d_log_prob).sum(1, keepdim=True)
+    gradient.log_std.copy_(d_log_std.sub_(config.entropy))
+
+
+def clip_per_member(gradient: Parameters, limit: float) -> Tensor:
+    """Scale each member's gradient down to the norm ``limit`` in place; the norms before, ``(K,)``."""
+    norms = gradient.flat.square().sum(-1).sum(0).sqrt_()
+    gradient.flat.mul_((limit / (norms + 1e-6)).clamp_(max=1.0)[None, :, None])
+    return norms
+
+
+class Learner:
+    """Adam on the stacked weights, and the buffers of its minibatches.
+
+    Args:
+        parameters: the population's weights, changed in place by ``update``.
+        generators: one of each member, for the order of its minibatches.
+    """
+
+    def __init__(self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator]) -> None:
+        self._parameters, self._config, self._generators = parameters, config, generators
+        self._gradient = zeros(parameters.shape, parameters.members)
+        parameters.flat.grad = self._gradient.flat
+        self._adam = torch.optim.Adam([parameters.flat], lr=config.learning_rate, eps=1e-5, fused=True)
+        self._bodies: dict[int, Body] = {}
+
+    def update(self, rows: Tensor, remaining: float) -> Tensor:
+        """Fit all members to one rollout.
+
+        Each epoch goes through every member's rows in an order of its own; the few rows by which they do not divide
+        into minibatches are left out, others each time.
+
+        Args:
+            rows: ``(K, N, Columns.width)``.
+            remaining: the share of the training still to come, by which the learning rate falls if it is annealed.
+
+        Returns:
+            ``(K,)`` bools: False where a gradient was not finite, which means that the member has diverged.
+        """
+        config, parameters = self._config, self._parameters
+        members, count, width = rows.shape
+        minibatches = min(config.minibatches, count)
+        size = count // minibatches
+        if size not in self._bodies:
+            self._bodies[size] = Body(parameters, size)
+        if config.anneal:
+            self._adam.param_groups[0]["lr"] = config.learning_rate * remaining
+        starts = torch.arange(members)[:, None] * count
+        flat = rows.reshape(members * count, width)
+        finite = torch.ones(members, dtype=torch.bool)
+        for _ in range(config.epochs):
+            order = torch.stack([torch.randperm(count, generator=own) for own in self._generators]) + starts
+            order = order[:, : minibatches * size].unflatten(1, (minibatches, size)).transpose(0, 1)
+            shuffled = flat[order.reshape(-1)].view(minibatches, members, size, width)
+            for minibatch in shuffled:
+                loss_gradient(self._bodies[size], parameters, self._gradient, minibatch, config)
+                finite &= torch.isfinite(clip_per_member(self._gradient, config.max_grad_norm))
+                self._adam.step()
+        return finite
+
+    def forget(self, member: int) -> None:
+        """Set a failed member's weights and moments to zero, so that nothing non-finite is carried on."""
+        self._parameters.flat[:, member] = 0.0
+        for moment in self._adam.state[self._parameters.flat].values():
+            if moment.dim() > 0:
+                moment[:, member] = 0.0

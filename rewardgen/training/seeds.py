@@ -1,0 +1,23 @@
+"""Where every random number of a training comes from: a member's own seed and what it is for, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Generator, Tensor
+
+
+def derive(*parts: int | str) -> int:
+    """A 63-bit seed that depends on every part and on their order."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(*parts: int | str) -> Generator:
+    return Generator().manual_seed(derive(*parts))
+
+
+def streams(count: int, *parts: int | str) -> Tensor:
+    """``(count,)`` int64 world streams, one for each place."""
+    return torch.tensor([derive(*parts, place) for place in range(count)], dtype=torch.int64)

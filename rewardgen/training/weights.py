@@ -1,0 +1,100 @@
+"""A policy as safetensors bytes: plain arrays under stated names, which hold nothing that could run.
+
+    policy.I.weight (out, in), policy.I.bias (out,)      hidden layers, tanh between them, as torch.nn.Linear has them
+    policy.mean.weight, policy.mean.bias                 the action in units of half its range, around its centre
+    policy.log_std                                       exploration's, not used when the policy is played
+    value.I.*, value.out.*                               the value function
+    observation.mean, observation.variance               normalisation, cut off at ±10
+    action.centre, action.half_range                     actuator units
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from rewardgen.errors import UsageError
+from rewardgen.training.networks import Shape
+
+_FORMAT = "rewardgen-policy-1"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weights file holds: ``tensors`` by name as above, and the ``shape`` that they make up."""
+
+    shape: Shape
+    tensors: dict[str, Tensor]
+
+
+def expected(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every array that a file of networks of this ``shape`` holds."""
+    sizes: dict[str, tuple[int, ...]] = {}
+    widths = (shape.observation, *shape.hidden)
+    for net in ("policy", "value"):
+        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+            sizes[f"{net}.{i}.weight"] = (outputs, inputs)
+            sizes[f"{net}.{i}.bias"] = (outputs,)
+    sizes["policy.mean.weight"] = (shape.action, widths[-1])
+    sizes["value.out.weight"] = (1, widths[-1])
+    sizes["value.out.bias"] = (1,)
+    for name in ("policy.mean.bias", "policy.log_std", "action.centre", "action.half_range"):
+        sizes[name] = (shape.action,)
+    for name in ("observation.mean", "observation.variance"):
+        sizes[name] = (shape.observation,)
+    return sizes
+
+
+def dump(shape: Shape, tensors: dict[str, Tensor], task: str) -> bytes:
+    """``tensors`` as safetensors bytes, with the sizes and the task's name as metadata."""
+    metadata = {
+        "format": _FORMAT,
+        "task": task,
+        "observation_size": str(shape.observation),
+        "action_size": str(shape.action),
+        "hidden": ",".join(map(str, shape.hidden)),
+        "activation": "tanh",
+    }
+    return save({name: values.detach().float().contiguous() for name, values in tensors.items()}, metadata)
+
+
+def parse(data: bytes) -> Weights:
+    """Read back what ``dump`` wrote, and check every array.
+
+    Raises:
+        UsageError: the bytes are no safetensors, or hold other arrays than a policy has.
+    """
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UsageError(f"these bytes are no policy: {error}; give a weights file that rewardgen wrote") from error
+    shape = _shape(tensors)
+    wanted = expected(shape)
+    unknown, missing = sorted(set(tensors) - set(wanted)), sorted(set(wanted) - set(tensors))
+    if unknown or missing:
+        raise UsageError(
+            f"this weights file is no policy of rewardgen's: it lacks {missing or 'nothing'} and has {unknown or 'nothing'} "
+            "that a policy has not"
+        )
+    for name, size in wanted.items():
+        if tuple(tensors[name].shape) != size or tensors[name].dtype != torch.float32:
+            raise UsageError(
+                f"the weights file's {name} must be float32 of shape {size}, not {tensors[name].dtype} of shape "
+                f"{tuple(tensors[name].shape)}"
+            )
+        if not torch.isfinite(tensors[name]).all():
+            raise UsageError(f"the weights file's {name} holds a NaN or an infinity; train the policy again")
+    return Weights(shape, tensors)
+
+
+def _shape(tensors: dict[str, Tensor]) -> Shape:
+    hidden = []
+    while (layer := tensors.get(f"policy.{len(hidden)}.weight")) is not None and layer.dim() == 2:
+        hidden.append(int(layer.shape[0]))
+    if not hidden or "policy.mean.bias" not in tensors:
+        raise UsageError("this weights file holds no policy of rewardgen's: it has no arrays policy.0.weight and on")
+    return Shape(int(tensors["policy.0.weight"].shape[1]), int(tensors["policy.mean.bias"].numel()), tuple(hidden))
