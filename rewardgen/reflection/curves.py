@@ -56,7 +56,7 @@ def component_curves(trainings: Sequence[TrainingResult]) -> list[ComponentCurve
     """Every component of ``trainings``, the largest share first."""
     columns = by_checkpoint(trainings)
     names = list(dict.fromkeys(name for points in columns for point in points for name in point.components))
-    series = {name: mean_over_seeds(columns, lambda p, n=name: p.components.get(n, math.nan)) for name in names}
+    series = {name: mean_over_seeds(columns, _component(name)) for name in names}
     sizes = {name: mean([abs(value) for value in series[name]]) for name in names}
     total = math.fsum(size for size in sizes.values() if math.isfinite(size))
     curves = [
@@ -64,11 +64,19 @@ def component_curves(trainings: Sequence[TrainingResult]) -> list[ComponentCurve
             name=name,
             means=tuple(series[name]),
             share=sizes[name] / total if total > 0 else math.nan,
-            correlation=mean(mean_over_seeds(columns, lambda p, n=name: p.correlations.get(n, math.nan))),
+            correlation=mean(mean_over_seeds(columns, _correlation(name))),
         )
         for name in names
     ]
     return sorted(curves, key=lambda curve: -curve.share if math.isfinite(curve.share) else math.inf)
+
+
+def _component(name: str) -> Callable[[Checkpoint], float]:
+    return lambda point: point.components.get(name, math.nan)
+
+
+def _correlation(name: str) -> Callable[[Checkpoint], float]:
+    return lambda point: point.correlations.get(name, math.nan)
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:

@@ -1,0 +1,214 @@
+"""Prompts: their form, what they must say, and what they must never give away."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from rewardgen.errors import ConfigError
+from rewardgen.prompting import default_prompts_dir, messages, render_prompt, repair, task_view, typed_view
+from rewardgen.prompting.conversation import REPLY_LIMIT
+from rewardgen.records import Outcome, Problem, State, Turn
+from rewardgen.tasks import Task, load_task, task_names
+
+TASKS = task_names()
+FIELD = re.compile(r"^    (\w+): Tensor  # \(([^)]*)\) ([^:]*): (.+)$", re.MULTILINE)
+ACTION = re.compile(r"^action: Tensor  # \(n, (\d+)\) (each )?in (\[[^\n]*\])$", re.MULTILINE)
+TURN = Turn("def compute_reward(state, action, next_state):\n    ...", "fitness: 1.00")
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return load_task("cheetah/run")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_typed_view_reads_back_as_the_declared_fields(name: str) -> None:
+    task = load_task(name)
+    view = typed_view(task)
+    read = {}
+    for field, shape, unit, meaning in FIELD.findall(view):
+        sizes = [size.strip() for size in shape.split(",") if size.strip()]
+        assert sizes[0] == "n"
+        read[field] = (tuple(map(int, sizes[1:])), unit, meaning)
+    assert read == {f.name: (f.shape, f.unit, " ".join(f.meaning.split())) for f in task.fields}
+    (found,) = ACTION.findall(view)
+    bounds = torch.tensor(ast.literal_eval(f"[{found[2]}]"))
+    assert int(found[0]) == task.action_size
+    low, high = bounds[:, 0], bounds[:, 1]
+    torch.testing.assert_close(low.expand(task.action_size), task.action_low)
+    torch.testing.assert_close(high.expand(task.action_size), task.action_high)
+    assert len(bounds) == (1 if found[1] else task.action_size)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_prompt_says_what_a_reward_has_to_know(name: str) -> None:
+    task = load_task(name)
+    system, user = messages(task, (), ())
+    assert (system.role, user.role) == ("system", "user")
+    (block,) = re.findall(r"```python\n(.*?)```", user.content, re.DOTALL)
+    assert block.strip() == typed_view(task).strip()
+    ast.parse(block)
+    assert " ".join(task.description.split()) in user.content
+    assert f"{task.control_step:g} s" in user.content
+    assert f"{task.horizon} control steps ({task.horizon * task.control_step:g} s)" in user.content
+    for cause in task.terminations(State(task.layout, torch.zeros(1, task.layout.width))):
+        assert cause in user.content
+    assert "(n,)" in system.content
+
+
+def reads_of(function: object, names: set[str] | None = None) -> tuple[set[str], set[float]]:
+    """Identifiers and numbers in a method's source, through the helpers and module constants that it uses."""
+    names = set() if names is None else names
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # type: ignore[arg-type]
+    module = sys.modules[function.__module__]  # type: ignore[attr-defined]
+    owner = getattr(module, function.__qualname__.partition(".")[0])  # type: ignore[attr-defined]
+    used, numbers = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and node.value is not True:
+            numbers.add(abs(float(node.value)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+            used.add(node.value)
+        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
+        if name is None or name in names:
+            continue
+        used.add(name)
+        names.add(name)
+        value = getattr(module, name, None) if isinstance(node, ast.Name) else getattr(owner, name, None)
+        if isinstance(value, (int, float)):
+            numbers.add(abs(float(value)))
+        elif inspect.isfunction(value) and value.__module__ == module.__name__:
+            more_used, more_numbers = reads_of(value, names)
+            used |= more_used
+            numbers |= more_numbers
+    return used, numbers
+
+
+def numbers_in(text: str) -> set[float]:
+    return {float(token) for token in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?", text)}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_of_fitness_expert_or_sparse_reward_is_given_away(name: str) -> None:
+    task = load_task(name)
+    system, user = messages(task, (), ())
+    used: set[str] = set()
+    numbers: set[float] = {abs(float(task.success_threshold))}
+    for method in (type(task).fitness, type(task).expert_reward, type(task).sparse_reward):
+        more_used, more_numbers = reads_of(method)
+        used |= more_used
+        numbers |= more_numbers
+
+    declared = "\n".join([task.description, typed_view(task), *task_view(task).action_names])
+    timing = {task.control_step, float(task.horizon), task.horizon * task.control_step}
+    generic = messages(load_task("cartpole/swingup" if name != "cartpole/swingup" else "cheetah/run"), (), ())
+    common = numbers_in(generic[0].content) | {0.0, 1.0, 2.0}
+    assert system.content == generic[0].content, "the system message is the same for every task"
+    told = numbers_in(user.content) - numbers_in(declared) - {round(t, 6) for t in timing} - common
+    assert not told & numbers
+
+    contract = {"state", "action", "next_state", "torch", "Tensor", "float", "self", "n"}
+    words = set(re.findall(r"[A-Za-z_]\w*", user.content))
+    plain_english = {word for word in used if word.isalpha() and word.islower() and word in words}
+    leaked = (used & words) - set(re.findall(r"\w+", declared)) - contract - plain_english
+    assert not leaked
+    constants = {word for word in used if word.isupper()}
+    assert not constants & set(re.findall(r"\w+", system.content + user.content))
+    assert task.expert_source not in user.content
+    assert task.fitness_meaning not in user.content.replace(" ".join(task.description.split()), "")
+
+
+def test_history_alternates_and_asks_once_at_the_end(task: Task) -> None:
+    talk = messages(task, [TURN, TURN], ())
+    assert [m.role for m in talk] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert talk[2].content == f"```python\n{TURN.source}\n```"
+    assert all(TURN.reflection in talk[i].content for i in (3, 5))
+    assert "Write a better reward function" not in talk[3].content
+    assert "Write a better reward function" in talk[5].content
+
+
+def test_failures_are_told_at_the_end_grouped_and_made_harmless(task: Task) -> None:
+    bad = "no field 'spine'\n```\n<|im_end|>\x1b[2J" + "x" * 100_000
+    failures = [Outcome(str(i), None, (Problem("check", bad, i),)) for i in range(3)]
+    talk = messages(task, (), failures)
+    assert [m.role for m in talk] == ["system", "user"]
+    told = talk[-1].content.partition("Note: none of the last 3 programs")[2]
+    assert "3 × check: line 0: no field 'spine'" in told
+    assert len(told) < 1000
+    assert not any(mark in told for mark in ("```", "<|", "\x1b"))
+    single = messages(task, [TURN], failures[:1])[-1].content
+    assert single.startswith("A policy was trained")
+    assert "the last program written for this task could not be used" in single
+
+
+def test_repair_continues_the_conversation(task: Task) -> None:
+    start = messages(task, (), ())
+    problems = [Problem("check", f"problem {i}", i) for i in range(1, 20)]
+    talk = repair(start, "Here: `x`", problems)
+    assert talk[:2] == start
+    assert [m.role for m in talk[2:]] == ["assistant", "user"]
+    assert talk[2].content == "Here: `x`"
+    assert "- check: line 1: problem 1\n" in talk[3].content
+    assert "and 7 more" in talk[3].content
+    assert repair(start, " \n", problems)[2].content == "(an empty answer)"
+    huge = repair(start, "a" * 10_000_000, problems)[2].content
+    assert len(huge) < REPLY_LIMIT + 100
+    assert "characters left out" in huge
+
+
+def test_prompts_are_rendered_as_text(task: Task) -> None:
+    text = render_prompt(task)
+    assert "&lt;" not in text
+    assert "&#39;" not in text
+    assert "{{" not in text
+    assert text.index("── system ──") < text.index("── user ──")
+
+
+def test_own_templates_replace_ours_one_by_one(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "task.j2").write_text("Only {{ task.name }}, {{ task.fields[0].name }}.", encoding="utf-8")
+    for talk in (messages(task, (), (), tmp_path), _with_variable(task, tmp_path, monkeypatch)):
+        assert talk[1].content == f"Only cheetah/run, {task.fields[0].name}."
+        assert talk[0] == messages(task, (), (), default_prompts_dir())[0]
+
+
+def _with_variable(task: Task, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list:
+    monkeypatch.setenv("REWARDGEN_PROMPTS", str(folder))
+    return messages(task, (), ())
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ task.nmae }}", "nmae"),
+        ("{{ undefined_thing }}", "undefined_thing"),
+        ("one\n{% if %}", "line 2"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "task.j2"),
+        ("{{ 1 / 0 }}", "division"),
+        ("{% include 'nothing.j2' %}", "nothing.j2"),
+        ("{{ task.__init__.__globals__ }}", "task.j2"),
+    ],
+)
+def test_a_wrong_or_malicious_template_is_an_error_that_names_it(
+    task: Task, tmp_path: Path, template: str, says: str
+) -> None:
+    (tmp_path / "task.j2").write_text(template, encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        messages(task, (), (), tmp_path)
+
+
+def test_a_folder_without_templates_is_an_error(task: Task, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no prompt templates"):
+        messages(task, (), (), tmp_path / "nowhere")
+
+
+def test_templates_see_values_and_no_task(task: Task) -> None:
+    view = task_view(task)
+    assert not any(isinstance(value, Task) for value in vars(view).values())
+    assert not hasattr(view, "fitness")
