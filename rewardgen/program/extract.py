@@ -1,0 +1,289 @@
+"""From what a language model answered to the source of its reward.
+
+Models answer in many ways: prose around a fence, several fences, a tilde fence, none at all, a class around the
+function, a refusal. What can be understood without doubt is taken; for the rest the message says what to answer.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rewardgen.errors import ProgramRejected
+from rewardgen.program.check import MAX_SOURCE, parse
+from rewardgen.records import Problem
+
+MAX_REPLY = 400_000  # characters
+MAX_BLOCKS = 64
+
+ENTRY = "compute_reward"
+_ASK = "answer with one ```python block that defines compute_reward(state, action, next_state)"
+_OPENING = re.compile(r"(?:^|(?<=\s))(`{3,}|~{3,})[ \t]*([^`~\s]*)[^`~]*$")
+_DEFINES = re.compile(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{ENTRY}\b", re.MULTILINE)
+_CODE_LINE = re.compile(
+    r"(?:import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*(?:#.*)?$"
+    r"|from\s+[\w.]+\s+import\s"
+    r"|(?:async\s+)?def\s+\w+\s*\("
+    r"|class\s+\w+\s*[(:]"
+    r"|@\w"
+    r"|[)\]}]"
+    r"|[A-Za-z_]\w*\s*(?::[^=]+)?=[^=])"
+)
+
+
+@dataclass(frozen=True)
+class _Block:
+    text: str
+    language: str
+    closed: bool
+
+
+def extract(reply_text: str) -> str:
+    """The source of the reward in a reply, ready for ``check``.
+
+    Raises:
+        ProgramRejected: (stage "extract") the reply is empty, far too long, holds no code or no single reward.
+    """
+    if len(reply_text) > MAX_REPLY:
+        size = len(reply_text) / 1e6
+        raise _rejected(f"the reply is {size:.1f} million characters long, a reward has a few thousand: {_ASK}")
+    text = reply_text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = _without_thoughts(text)
+    if not text.strip():
+        raise _rejected(f"the reply is empty: {_ASK}")
+    blocks = _blocks(text)
+    source = _choose(blocks) if blocks else None
+    if source is None:
+        source = _from_json(text) or _unfenced(text)
+    if source is None:
+        what = "no Python code" if blocks else "no code"
+        raise _rejected(f"the reply holds {what}: {_ASK}")
+    return _unwrapped(source)
+
+
+def _without_thoughts(text: str) -> str:
+    """The reply after a reasoning model's thoughts, whose code is a draft."""
+    head, closing, tail = text.rpartition("</think>")
+    if closing:
+        return tail if tail.strip() else head
+    return text
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# fences
+
+
+def _blocks(text: str) -> list[_Block]:
+    """The fenced blocks, in order; a fence that is never closed runs to the end."""
+    blocks: list[_Block] = []
+    fence, language, lines = "", "", []
+    for line in text.split("\n"):
+        if not fence:
+            opening = _OPENING.search(line)
+            if opening:
+                fence, language, lines = opening[1], opening[2].lower(), []
+            continue
+        stripped = line.strip()
+        if stripped.startswith(fence) and not stripped.strip(fence[0]):
+            blocks.append(_Block(_dedented(lines), language, True))
+            fence = ""
+        elif _OPENING.fullmatch(stripped) and stripped[0] == fence[0] and _is_python(stripped.strip("`~ ").lower()):
+            blocks.append(_Block(_dedented(lines), language, False))  # the last fence was left open
+            language, lines = stripped.strip("`~ ").lower(), []
+        else:
+            lines.append(line)
+        if len(blocks) >= MAX_BLOCKS:
+            break
+    if fence and lines:
+        blocks.append(_Block(_dedented(lines), language, False))
+    return [block for block in blocks if block.text.strip()]
+
+
+def _choose(blocks: Sequence[_Block]) -> str | None:
+    """The source in the best block: the last that defines the reward, with the helpers that stand in earlier blocks."""
+    trees = [_tree(block.text) for block in blocks]
+    ranks = [_rank(block, tree) for block, tree in zip(blocks, trees, strict=True)]
+    best = max(range(len(blocks)), key=lambda index: (ranks[index], index))
+    if ranks[best] == 0:
+        return None
+    block, tree = blocks[best], trees[best]
+    if tree is None:
+        if not block.closed:
+            raise _rejected("the code block breaks off in the middle: write a shorter reply and close the block with ```")
+        return block.text
+    parts = [block.text]
+    missing = _free_names(tree)
+    for index in reversed(range(best)):
+        earlier = trees[index]
+        if earlier is None or ranks[index] >= 4:
+            continue
+        bound = _top_names(earlier)
+        if bound & missing:
+            parts.insert(0, blocks[index].text)
+            missing = (missing - bound) | _free_names(earlier)
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _rank(block: _Block, tree: ast.Module | None) -> int:
+    """How sure it is that ``block`` holds the reward: 0 is surely not."""
+    if _DEFINES.search(block.text):
+        return 5 if tree is not None else 4
+    if not _is_python(block.language):
+        return 0
+    if tree is None:
+        return 1 if re.search(r"^[ \t]*def[ \t]", block.text, re.MULTILINE) else 0
+    if any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body):
+        return 2
+    return 1 if block.language in ("python", "py") and any(not isinstance(node, ast.Expr) for node in tree.body) else 0
+
+
+def _is_python(language: str) -> bool:
+    return language in ("", "python", "py", "python3", "py3", "pytorch", "torch")
+
+
+def _dedented(lines: Sequence[str]) -> str:
+    """The lines without the indentation they all share (a block inside a list is indented as a whole)."""
+    filled = [line for line in lines if line.strip()]
+    shared = min((len(line) - len(line.lstrip(" \t")) for line in filled), default=0)
+    return "\n".join(line[shared:] if line.strip() else "" for line in lines) + "\n"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# no fence
+
+
+def _unfenced(text: str) -> str | None:
+    """The code in a reply without fences: its lines that look like code, with what is indented under them."""
+    tree = _tree(text)
+    if tree is not None and any(isinstance(node, ast.FunctionDef | ast.Assign | ast.ClassDef) for node in tree.body):
+        return text
+    if not _DEFINES.search(text):
+        return None
+    kept: list[str] = []
+    inside = False
+    for line in text.split("\n"):
+        if line[:1] in (" ", "\t", "") or line.startswith("#"):
+            kept += [line] if inside else []
+            continue
+        inside = _CODE_LINE.match(line) is not None
+        if inside:
+            kept.append(line)
+        elif kept and kept[-1].strip():
+            kept.append("")
+    return _dedented(kept).strip("\n") + "\n" if any(kept) else text
+
+
+def _from_json(text: str) -> str | None:
+    """The code in a reply that is one JSON object with the source as one of its values."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for value in content.values() if isinstance(content, dict) else ():
+        if isinstance(value, str) and _DEFINES.search(value):
+            blocks = _blocks(value)
+            return (_choose(blocks) if blocks else None) or value
+    return None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# a class around the function
+
+
+def _unwrapped(source: str) -> str:
+    """``source`` with a ``compute_reward`` that is a method made a function, where it makes no use of its object."""
+    tree = _tree(source)
+    if tree is None or any(_defines_entry(node) for node in tree.body):
+        return source
+    for item in tree.body:
+        if not isinstance(item, ast.ClassDef):
+            continue
+        for method in item.body:
+            if isinstance(method, ast.FunctionDef) and method.name == ENTRY:
+                return _without_class(source, item, method)
+    return source
+
+
+def _defines_entry(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == ENTRY
+
+
+def _without_class(source: str, item: ast.ClassDef, method: ast.FunctionDef) -> str:
+    static = any(isinstance(node, ast.Name) and node.id == "staticmethod" for node in method.decorator_list)
+    arguments = [*method.args.posonlyargs, *method.args.args]
+    own = None if static or not arguments else arguments[0]
+    if own is not None:
+        for node in ast.walk(method):
+            if isinstance(node, ast.Name) and node.id == own.arg:
+                raise _rejected(
+                    f"compute_reward is a method of {item.name[:40]} that uses {own.arg[:40]}: write it as a plain function "
+                    "compute_reward(state, action, next_state) with its helpers and constants at the top level",
+                    node.lineno,
+                )
+    lines = source.split("\n")
+    body = lines[method.lineno - 1 : method.end_lineno]
+    if own is not None:
+        following = arguments[1] if len(arguments) > 1 else None
+        if following is None or own.lineno != method.lineno or following.lineno != method.lineno:
+            if following is not None:  # "self," stands on a line of its own, or before a line break
+                row = own.lineno - method.lineno
+                body[row] = re.sub(rf"\b{re.escape(own.arg)}\b[^,]*,", "", body[row], count=1)
+        else:
+            row = body[0].encode()
+            body[0] = (row[: own.col_offset] + row[following.col_offset :]).decode()
+    indent = method.col_offset
+    function = [line[indent:] if not line[:indent].strip() else line for line in body]
+    first = min([item.lineno, *(decorator.lineno for decorator in item.decorator_list)])
+    rest = [*lines[: first - 1], *function, "", *lines[item.end_lineno :]]
+    return "\n".join(rest).strip("\n") + "\n"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# names
+
+
+def _tree(source: str) -> ast.Module | None:
+    """The syntax tree, or None where the source is no Python, is empty or is too large to look at."""
+    if len(source) > MAX_SOURCE:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return parse(source)
+    except ProgramRejected:
+        return None
+
+
+def _top_names(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names |= {item.id for item in ast.walk(node) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {item.asname or item.name.partition(".")[0] for item in node.names}
+    return names
+
+
+def _free_names(tree: ast.Module) -> set[str]:
+    """The names that are read somewhere and bound nowhere."""
+    read, bound = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            bound.add(node.name)
+    return read - bound - _top_names(tree)
+
+
+def _rejected(message: str, line: int | None = None) -> ProgramRejected:
+    return ProgramRejected([Problem("extract", message, line)])

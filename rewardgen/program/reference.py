@@ -1,0 +1,63 @@
+"""What the shaping library says about itself: to a language model, and to people who export a reward."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+from rewardgen.program import shaping
+from rewardgen.records import RewardProgram
+
+
+def shaping_reference() -> str:
+    """One entry for each shaping function, as a prompt shows them: its signature and what it says of itself."""
+    return "\n".join(_entry(name) for name in _by_source_order())
+
+
+def standalone(program: RewardProgram) -> str:
+    """The program as a file that needs torch alone: imports and the shaping functions that it uses stand before it."""
+    needed = _used(program.source)
+    while True:
+        more = needed | {other for name in needed for other in _used(inspect.getsource(getattr(shaping, name)))}
+        if more == needed:
+            break
+        needed = more
+    body = ast.parse(program.source).body
+    docstring = ast.get_docstring(ast.parse(program.source), clean=False) is not None
+    start = body[0].end_lineno if docstring else 0
+    lines = program.source.splitlines()
+    future = "from __future__ import annotations"
+    own = [line for line in lines[start:] if line.strip() != future]
+    helpers = [inspect.getsource(getattr(shaping, name)).strip() for name in _by_source_order() if name in needed]
+    head = [*lines[:start], "" if docstring else None, future, "", "import math", "", "import torch"]
+    parts = ["\n".join(line for line in head if line is not None)]
+    if helpers:
+        parts[0] += "\nfrom torch import Tensor"
+    parts += [*helpers, "\n".join(own).strip("\n")]
+    return "\n\n\n".join(parts) + "\n"
+
+
+def _by_source_order() -> list[str]:
+    return sorted(shaping.__all__, key=lambda name: inspect.getsourcelines(getattr(shaping, name))[1])
+
+
+def _entry(name: str) -> str:
+    function = getattr(shaping, name)
+    parameters = []
+    for parameter in inspect.signature(function).parameters.values():
+        value = parameter.default
+        shown = f'"{value}"' if isinstance(value, str) else value
+        parameters.append(parameter.name if value is parameter.empty else f"{parameter.name}={shown}")
+    about = inspect.getdoc(function) or ""
+    text = " ".join(about.partition("\nRaises:")[0].split())
+    return f"{name}({', '.join(parameters)}): {text}"
+
+
+def _used(source: str) -> set[str]:
+    """The shaping functions that ``source`` calls and does not define for itself at its top level."""
+    tree = ast.parse(source)
+    defined = {
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name not in shaping.__all__
+    } | {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return (read & set(shaping.__all__)) - defined
