@@ -1,0 +1,101 @@
+"""Puts the commands together, and turns what they raise into a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from rewardgen.cli import bench, check, doctor, export, prompt, report, resume, run, show, tasks, train
+from rewardgen.cli.output import print_error, print_json
+from rewardgen.errors import ProgramRejected, RewardgenError, Stopped
+
+app = typer.Typer(
+    name="rewardgen",
+    help="Searches for reward functions: a language model writes them, short trainings judge them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SEARCH, LOOK, SINGLE, MACHINE = "Search", "Look at runs", "Single steps", "This machine"
+
+app.command("run", rich_help_panel=SEARCH)(run.run)
+app.command("resume", rich_help_panel=SEARCH)(resume.resume)
+app.command("show", rich_help_panel=LOOK)(show.show)
+app.command("report", rich_help_panel=LOOK)(report.report)
+app.command("export", rich_help_panel=LOOK)(export.export)
+app.command("tasks", rich_help_panel=SINGLE)(tasks.tasks)
+app.command("prompt", rich_help_panel=SINGLE)(prompt.prompt)
+app.command("check", rich_help_panel=SINGLE)(check.check)
+app.command("train", rich_help_panel=SINGLE)(train.train)
+app.command("bench", rich_help_panel=MACHINE)(bench.bench)
+app.command("doctor", rich_help_panel=MACHINE)(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from rewardgen import __version__
+
+        print(f"rewardgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command that ``argv`` (without the program's name) asks for and exit with its code.
+
+    Raises:
+        SystemExit: always.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
+    try:
+        code = app(args=arguments, prog_name="rewardgen", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except RewardgenError as error:
+        _fail(type(error).__name__, str(error), error.exit_code, error, as_json=as_json)
+        return error.exit_code
+    except typer.TyperException as error:  # what the parser found wrong
+        _fail("UsageError", error.format_message(), error.exit_code, error, as_json=as_json)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort) as error:
+        _fail("Stopped", "stopped", Stopped.exit_code, error, as_json=as_json)
+        return Stopped.exit_code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}; this is a fault of rewardgen itself: please report it"
+        _fail("InternalError", message, 1, error, as_json=as_json)
+        return 1
+
+
+def _fail(kind: str, message: str, code: int, error: BaseException, *, as_json: bool) -> None:
+    if not as_json:
+        print_error(message)
+        return
+    document: dict[str, object] = {"type": kind, "message": message, "exit_code": code}
+    if isinstance(error, ProgramRejected):
+        document["problems"] = error.problems
+    print_json({"error": document})

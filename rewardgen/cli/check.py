@@ -1,0 +1,57 @@
+"""``rewardgen check``: whether a reward file would be accepted, and why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rewardgen.cli.options import Envs, Json, folders
+from rewardgen.cli.output import print_json, write
+from rewardgen.errors import ProgramRejected, UsageError
+
+
+def read_source(file: Path) -> str:
+    """The text of a reward file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}; give the path of a Python file") from error
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file that defines compute_reward.")],
+    task: Annotated[str, typer.Option("--task", "-t", metavar="TASK", help="The task that it rewards.")],
+    reply: Annotated[
+        bool, typer.Option("--reply", help="The file is a language model's whole reply: find the code in it first.")
+    ] = False,
+    envs: Envs = None,
+    json: Json = False,
+) -> None:
+    """Check a reward as a search would: its form, and a trial in the sandbox on real transitions."""
+    from rewardgen.config import SandboxConfig
+    from rewardgen.sandbox import Sandbox, SandboxLimits
+    from rewardgen.search.screening import random_transitions, screen_source
+    from rewardgen.tasks import load_task
+
+    text = read_source(file)
+    loaded = load_task(task, folders(envs))
+    settings = SandboxConfig()
+    limits = SandboxLimits(settings.call_seconds, settings.program_seconds, settings.memory_gb)
+    with Sandbox(limits) as sandbox:
+        transitions = random_transitions(loaded, settings.smoke_transitions, 0)
+        _, program, problems = screen_source(sandbox, loaded, transitions, text, is_reply=reply)
+    if program is None:
+        if not json:
+            for problem in problems:
+                write(f"{file}: {problem.stage}: {problem}")
+        raise ProgramRejected(problems)
+    if json:
+        print_json({"file": file, "task": task, "accepted": True, "digest": program.digest, "problems": []})
+    else:
+        write(f"{file} is a reward for {task}: it passed every check")

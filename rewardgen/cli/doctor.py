@@ -1,0 +1,241 @@
+"""``rewardgen doctor``: what works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rewardgen.cli.options import Json
+from rewardgen.cli.output import print_json, safe, show, table, write
+from rewardgen.errors import RewardgenError
+
+PACKAGES = (
+    "rewardgen",
+    "torch",
+    "mujoco",
+    "gymnasium",
+    "stable-baselines3",
+    "openai",
+    "numpy",
+    "pydantic",
+    "safetensors",
+)
+ENOUGH_DISK = 2.0  # GB: a long run keeps some hundred MB
+STYLES = {"ok": "green", "note": "yellow", "fault": "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``level``: ok; note: something optional is missing; fault: the main job does not work. ``advice``: what to do."""
+
+    name: str
+    level: Literal["ok", "note", "fault"]
+    found: str
+    advice: str = ""
+
+
+def doctor(
+    key_variable: Annotated[
+        str, typer.Option(metavar="NAME", help="The environment variable that holds the key.")
+    ] = "OPENAI_API_KEY",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder that will hold the runs.")] = Path(
+        "runs"
+    ),
+    json: Json = False,
+) -> None:
+    """Check this machine: what works, what does not, and what to do about it."""
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _packages,
+        _threads,
+        _device,
+        _physics,
+        _tasks,
+        _sandbox,
+        _rendering,
+        lambda: _key(key_variable),
+        lambda: _disk(out),
+    ]
+    findings = [_guarded(check) for check in checks]
+    healthy = all(finding.level != "fault" for finding in findings)
+    if json:
+        print_json({"healthy": healthy, "checks": findings})
+    else:
+        listing = table("", "what", "found")
+        for finding in findings:
+            listing.add_row(finding.level, finding.name, safe(finding.found), style=STYLES[finding.level])
+            if finding.advice:
+                listing.add_row("", "", safe(f"→ {finding.advice}"))
+        show(listing)
+        write()
+        write(
+            "everything that the main job needs is here"
+            if healthy
+            else "the main job does not work yet: see the faults"
+        )
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _guarded(check: Callable[[], Finding]) -> Finding:
+    """A check that fails in a way nobody foresaw is a finding too."""
+    try:
+        return check()
+    except Exception as error:
+        name = getattr(check, "__name__", "check").strip("_<>")
+        return Finding(
+            name, "fault", f"{type(error).__name__}: {error}", "install rewardgen again with its locked versions"
+        )
+
+
+def _python() -> Finding:
+    found = (
+        f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
+    if sys.version_info < (3, 11):
+        return Finding("python", "fault", found, "install Python 3.11 or newer")
+    return Finding("python", "ok", found)
+
+
+def _packages() -> Finding:
+    found, missing = [], []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            missing.append(package)
+    if missing:
+        return Finding(
+            "packages", "fault", f"missing: {', '.join(missing)}", "run `make setup`, or `pip install` what is missing"
+        )
+    return Finding("packages", "ok", ", ".join(found))
+
+
+def _threads() -> Finding:
+    import torch
+
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = f"{available} processors for this process, torch uses {torch.get_num_threads()} threads"
+    if available < 2:
+        return Finding("threads", "note", found, "trainings will be slow; give the process more processors if you can")
+    return Finding("threads", "ok", found)
+
+
+def _device() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        build = f"torch {torch.__version__}" + ("" if torch.version.cuda else ", a CPU build")
+        return Finding("gpu", "ok", f"none in use ({build}); trainings run on the CPU")
+    names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    return Finding("gpu", "note", f"{names}, CUDA {torch.version.cuda}", "this version trains on the CPU all the same")
+
+
+def _physics() -> Finding:
+    import torch
+
+    from rewardgen.sim import MujocoSim
+    from rewardgen.tasks import load_task
+
+    task = load_task("cartpole/swingup")
+    sim = MujocoSim(task.model, 64)
+    ctrl, steps = torch.zeros(64, task.action_size, dtype=torch.float64), 200
+    began = time.perf_counter()
+    for _ in range(steps):
+        sim.step(ctrl, task.frame_skip)
+    rate = 64 * steps / (time.perf_counter() - began)
+    return Finding("physics", "ok", f"mujoco.batch steps the cart-pole {rate:,.0f} times a second")
+
+
+def _tasks() -> Finding:
+    from rewardgen.prompting import default_prompts_dir
+    from rewardgen.tasks import load_task, task_names
+
+    broken = []
+    names = task_names()
+    for name in names:
+        try:
+            load_task(name)
+        except RewardgenError as error:
+            broken.append(f"{name}: {error}")
+    default_prompts_dir()
+    if broken:
+        return Finding("tasks", "fault", "; ".join(broken), "mend the task file or take it out of its folder")
+    return Finding("tasks", "ok", f"{len(names)}: {', '.join(names)}")
+
+
+def _sandbox() -> Finding:
+    import torch
+
+    from rewardgen.program import check
+    from rewardgen.records import Field, Layout
+    from rewardgen.sandbox import Sandbox, SandboxLimits
+
+    layout = Layout((Field("speed", (), "m/s", "speed"),))
+    program = check(
+        "def compute_reward(state, action, next_state):\n"
+        '    speed = next_state.speed\n    return speed, {"speed": speed}\n',
+        layout,
+    )
+    rows = torch.arange(4.0)[:, None]
+    with Sandbox(SandboxLimits(10.0, 30.0, 4.0)) as sandbox:
+        began = time.perf_counter()
+        worker = sandbox.open(program, layout, 1, len(rows))
+        try:
+            worker.submit(rows, torch.zeros(len(rows), 1), rows)
+            reward = worker.result().reward
+        finally:
+            worker.close()
+        took = time.perf_counter() - began
+    if not torch.equal(reward, rows[:, 0]):
+        return Finding("sandbox", "fault", f"it gave {reward.tolist()}", "report it: this must not happen")
+    return Finding("sandbox", "ok", f"from program to first reward in {took * 1000:.0f} ms")
+
+
+def _rendering() -> Finding:
+    import torch
+
+    from rewardgen.sim import MujocoSim
+    from rewardgen.tasks import load_task
+
+    sim = MujocoSim(load_task("cartpole/swingup").model, 1)
+    sim.forward(torch.arange(1))
+    try:
+        height, width = sim.render(0, 64, 48).shape[:2]
+    except RewardgenError as error:
+        advice = "only replays need it: install EGL or OSMesa (Debian: libegl1 or libosmesa6)"
+        return Finding("rendering", "note", str(error).splitlines()[0], advice)
+    return Finding("rendering", "ok", f"drew a picture of {width} by {height}")
+
+
+def _key(variable: str) -> Finding:
+    if os.environ.get(variable):
+        return Finding("key", "ok", f"{variable} is set (its value is shown nowhere)")
+    return Finding(
+        "key",
+        "note",
+        f"{variable} is not set: rewards come from the offline author, which is no language model",
+        f"set {variable} and pass --llm MODEL, or --base-url URL for a server of your own",
+    )
+
+
+def _disk(out: Path) -> Finding:
+    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    if not os.access(existing, os.W_OK):
+        return Finding("disk", "fault", f"{existing} cannot be written to", "name another folder with --out")
+    if free < ENOUGH_DISK:
+        return Finding(
+            "disk", "note", f"{free:.1f} GB free at {existing}", "make room, or name another folder with --out"
+        )
+    return Finding("disk", "ok", f"{free:,.0f} GB free at {existing}")

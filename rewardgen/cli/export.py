@@ -1,0 +1,36 @@
+"""``rewardgen export``: a run's best reward and policy as files that work without rewardgen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rewardgen.cli.options import Envs, Json, RunName, RunsDir, folders
+from rewardgen.cli.output import print_json, write
+
+
+def export(
+    run: RunName = "latest",
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Write the files there instead.")] = None,
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", metavar="KEY", help="Export this candidate instead of the winner.")
+    ] = None,
+    envs: Envs = None,
+    out: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Write the best reward, a Gymnasium wrapper that uses it, and the policy: none of them needs rewardgen."""
+    from rewardgen.export import export_run
+    from rewardgen.store import find_run, read
+
+    path = find_run(run, out)
+    exported = export_run(read(path), to or path / "export", candidate=candidate, envs=folders(envs))
+    if json:
+        print_json(exported)
+        return
+    for file in exported.files:
+        write(str(file))
+    if exported.wrapper is None:
+        write("no Gymnasium environment matches this task, so there is no wrapper", style="dim")

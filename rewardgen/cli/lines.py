@@ -1,0 +1,95 @@
+"""A search as plain lines, one for each thing that happened: for logs, pipes and screen readers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from rewardgen.cli.output import safe
+from rewardgen.cli.progress import Progress, cost_text, duration, number
+
+if TYPE_CHECKING:
+    from rewardgen.search import Event
+
+EVERY = 10.0
+"""Seconds between two lines on the progress of a training."""
+
+
+class Lines:
+    """A listener that writes to ``screen``."""
+
+    def __init__(self, progress: Progress, screen: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._progress, self._screen, self._clock = progress, screen, clock
+        self._said = clock()
+
+    def __call__(self, event: Event) -> None:
+        self._progress.take(event)
+        tell = getattr(self, f"_{event.kind}", None)
+        if tell is not None:
+            line = tell(**event.data)
+            if line:
+                self._screen.print(safe(line))
+
+    def _run_started(self, run: str, task: str, author: str, offline: bool, resumed: bool, **data: Any) -> str:
+        begun = "resuming" if resumed else "starting"
+        line = (
+            f"{begun} {run}: {task}, {data['generations']} generations of {data['candidates']} candidates, "
+            f"{data['steps']:,} steps each; rewards written by {author}"
+        )
+        return line + ("\n" + OFFLINE if offline else "")
+
+    def _generation_started(self, restart: int, generation: int, parent: str | None, **_: Any) -> str:
+        return (
+            f"generation {generation}"
+            + (f" of restart {restart}" if restart else "")
+            + (f", improving on {parent}" if parent else "")
+        )
+
+    def _replied(self, purpose: str, replies: int, dollars: float, **_: Any) -> str:
+        return f"  {replies} replies ({purpose})" + (f", ${dollars:.4f}" if dollars else "")
+
+    def _verdict(self, candidate: str, attempt: int, accepted: bool, problems: Any, **_: Any) -> str:
+        if accepted:
+            return f"  {candidate}: accepted" + (f" after {attempt} repairs" if attempt else "")
+        return f"  {candidate}: refused: " + "; ".join(problems)
+
+    def _training_started(self, members: int, steps: int, what: str, **_: Any) -> str:
+        self._said = self._clock()
+        purpose = "for the reported scores" if what == "final" else "of this generation"
+        return f"  training {members} policies {purpose}, {steps:,} steps in all"
+
+    def _training_progress(self, steps: int, total: int, steps_per_second: float, **_: Any) -> str:
+        now = self._clock()
+        if now - self._said < EVERY:
+            return ""
+        self._said = now
+        left = (total - steps) / steps_per_second if steps_per_second > 0 else float("nan")
+        return f"  {steps / total:.0%} of {total:,} steps, {steps_per_second:,.0f} a second, {duration(left)} left"
+
+    def _member_failed(self, candidate: str, seed: int, message: str, **_: Any) -> str:
+        return f"  {candidate}, seed {seed}: failed: {message}"
+
+    def _scored(self, candidate: str, score: float | None, success_rate: float, status: str, **_: Any) -> str:
+        if score is None:
+            return f"  {candidate}: {status}, no score"
+        return f"  {candidate}: score {number(score)}, success rate {success_rate:.0%}"
+
+    def _selected(self, candidate: str | None, score: float | None, **_: Any) -> str:
+        cost = cost_text(self._progress.cost)
+        chosen = f"  best of the generation: {candidate} with {number(score)}" if candidate else "  none has a score"
+        return chosen + (f" (so far: {cost})" if cost else "")
+
+    def _evaluated(self, name: str, mean: float, low: float, high: float, success_rate: float, **_: Any) -> str:
+        return f"  {name}: {number(mean)} [{number(low)}, {number(high)}], success rate {number(success_rate)}"
+
+    def _warning(self, message: str, **_: Any) -> str:
+        return f"  note: {message}"
+
+
+OFFLINE = (
+    "No language model is involved: the offline author combines and mutates terms on the task's declared fields. "
+    "Set an API key and --llm MODEL to have one write them."
+)

@@ -1,0 +1,145 @@
+"""A search on a terminal: finished generations scroll by, the one at hand is redrawn in place."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from rewardgen.cli.lines import OFFLINE
+from rewardgen.cli.output import safe, table
+from rewardgen.cli.progress import Progress, Row, Training, cost_text, duration, number
+
+if TYPE_CHECKING:
+    from rewardgen.search import Event
+
+STYLES = {
+    "accepted": "green",
+    "training": "cyan",
+    "trained": "green",
+    "sent back": "yellow",
+    "rejected": "red",
+    "failed": "red",
+}
+PROBLEM_WIDTH = 60
+
+
+class LiveView:
+    """A listener and a context manager: the view stands while it is entered."""
+
+    def __init__(self, progress: Progress, screen: Console) -> None:
+        self._progress, self._screen = progress, screen
+        self._live = Live(console=screen, refresh_per_second=4, get_renderable=self._draw, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        progress = self._progress
+        progress.take(event)
+        if event.kind == "run_started":
+            self._print_head()
+        elif event.kind == "selected":
+            self._screen.print(generation_table(progress), soft_wrap=False)
+            progress.rows = {}
+        elif event.kind == "evaluated":
+            self._screen.print(final_line(str(event.data["name"]), progress.finals[str(event.data["name"])]))
+        elif event.kind == "warning":
+            self._screen.print(Text(safe(f"note: {event.data['message']}"), style="yellow"))
+
+    def _print_head(self) -> None:
+        data = self._progress.started
+        self._screen.print(
+            Text.assemble(
+                ("resuming " if data["resumed"] else "searching a reward for ", ""),
+                (safe(data["task"]), "bold"),
+                f": {data['generations']} generations of {data['candidates']} candidates, {data['steps']:,} steps each",
+            )
+        )
+        self._screen.print(Text(safe(f"run {data['path']}, rewards written by {data['author']}"), style="dim"))
+        if data["offline"]:
+            self._screen.print(Text(OFFLINE, style="yellow"))
+        self._screen.print()
+
+    def _draw(self) -> RenderableType:
+        progress = self._progress
+        parts: list[RenderableType] = []
+        if progress.rows:
+            parts.append(generation_table(progress))
+        if progress.asking:
+            parts.append(Spinner("dots", Text(progress.asking)))
+        if progress.training is not None:
+            parts.append(training_line(progress.training))
+        parts.append(Text(status_line(progress), style="dim"))
+        return Group(*parts)
+
+
+def generation_table(progress: Progress) -> Table:
+    made = table("candidate", "verdict", "fitness", "score", "success", "", right=("fitness", "score", "success"))
+    place = f"generation {progress.generation}" + (f", restart {progress.restart}" if progress.restart else "")
+    made.title = Text(place + (f", improving on {progress.parent}" if progress.parent else ""), style="bold")
+    made.title_justify = "left"
+    for row in progress.rows.values():
+        made.add_row(*_cells(row))
+    return made
+
+
+def _cells(row: Row) -> tuple[Text, ...]:
+    verdict = row.status + (f" ({row.attempts - 1} repairs)" if row.attempts > 1 else "")
+    problem = safe(" ".join(row.problem.split()))
+    if len(problem) > PROBLEM_WIDTH:
+        problem = problem[: PROBLEM_WIDTH - 1] + "…"
+    bold = "bold" if row.selected else ""
+    return (
+        Text(safe(row.key), style=bold),
+        Text(verdict, style=STYLES.get(row.status, "")),
+        Text(number(row.latest)),
+        Text(number(row.score), style=bold),
+        Text("–" if row.success_rate is None or row.score is None else f"{row.success_rate:.0%}"),
+        Text("◀ best of the generation" if row.selected else problem, style="green" if row.selected else "dim"),
+    )
+
+
+def training_line(training: Training) -> Table:
+    line = Table.grid(padding=(0, 1))
+    what = "reported scores" if training.what == "final" else "training"
+    left = training.seconds_left
+    line.add_row(
+        Text(f"{what}, {training.members} policies"),
+        ProgressBar(total=max(training.total, 1), completed=training.steps, width=30),
+        Text(f"{training.steps / max(training.total, 1):4.0%}"),
+        Text(f"{training.rate:,.0f} steps/s", style="cyan"),
+        Text(f"{duration(left)} left" if left is not None else ""),
+    )
+    return line
+
+
+def status_line(progress: Progress) -> str:
+    parts = [duration(progress.seconds)]
+    left = progress.seconds_left
+    if left is not None:
+        parts.append(f"about {duration(left)} to go for the whole run")
+    if progress.best is not None:
+        parts.append(f"best so far {progress.best[0]} with {number(progress.best[1])}")
+    cost = cost_text({key: value for key, value in progress.cost.items() if key != "seconds"})
+    return safe("; ".join([*parts, cost] if cost else parts))
+
+
+def final_line(name: str, data: dict[str, float]) -> Text:
+    return Text.assemble(
+        (f"{name:>8} ", "bold"),
+        f"{number(data['mean'])} [{number(data['low'])}, {number(data['high'])}]",
+        (f"  success rate {number(data['success_rate'])}", "dim"),
+    )

@@ -1,0 +1,59 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+Envs = Annotated[
+    list[Path] | None,
+    typer.Option("--envs", metavar="DIR", help="A folder with task files of your own; may be repeated."),
+]
+
+Prompts = Annotated[
+    Path | None,
+    typer.Option("--prompts", metavar="DIR", help="A folder with prompt templates of your own."),
+]
+
+RunsDir = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", help="The folder that holds the runs."),
+]
+
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's folder, its name in the folder of runs, or 'latest'."),
+]
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, such as cheetah/run.")]
+
+
+def folders(envs: list[Path] | None) -> tuple[Path, ...]:
+    """The folders of ``--envs``.
+
+    Raises:
+        UsageError: one of them is no folder.
+    """
+    from rewardgen.errors import UsageError
+
+    for folder in envs or ():
+        if not folder.is_dir():
+            raise UsageError(f"--envs {folder}: there is no such folder")
+    return tuple(envs or ())
+
+
+def template_folder(prompts: Path | None) -> Path | None:
+    """The folder of ``--prompts``.
+
+    Raises:
+        UsageError: it is no folder.
+    """
+    from rewardgen.errors import UsageError
+
+    if prompts is not None and not prompts.is_dir():
+        raise UsageError(f"--prompts {prompts}: there is no such folder")
+    return prompts

@@ -1,0 +1,55 @@
+"""``rewardgen resume``: go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rewardgen.cli.options import Json, RunName, RunsDir
+from rewardgen.cli.settings import Set, parse_assignments, with_flags
+
+if TYPE_CHECKING:
+    from rewardgen.search import Listener
+    from rewardgen.store import RunView
+
+
+def resume(
+    run: RunName = "latest",
+    llm: Annotated[str | None, typer.Option(metavar="MODEL", help="Go on with another model.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Go on at another endpoint.")] = None,
+    budget_dollars: Annotated[float | None, typer.Option(min=0)] = None,
+    budget_tokens: Annotated[int | None, typer.Option(min=0)] = None,
+    budget_calls: Annotated[int | None, typer.Option(min=0)] = None,
+    budget_steps: Annotated[int | None, typer.Option(min=0)] = None,
+    budget_hours: Annotated[float | None, typer.Option(min=0)] = None,
+    assignments: Set = None,
+    out: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Take a run up where it stopped. Nothing that was paid for is paid for again."""
+    from rewardgen.cli.session import search
+    from rewardgen.config import Config, validate
+    from rewardgen.store import find_run, read
+
+    flags = {
+        "llm.model": llm,
+        "llm.base_url": base_url,
+        "budget.dollars": budget_dollars,
+        "budget.tokens": budget_tokens,
+        "budget.calls": budget_calls,
+        "budget.steps": budget_steps,
+        "budget.hours": budget_hours,
+    }
+    overrides = {**parse_assignments(assignments), **with_flags(flags)}
+    path = find_run(run, out)
+    view = read(path)
+    settings = validate(Config, view.config, str(path)) if view.config else None
+
+    def work(listener: Listener) -> RunView:
+        from rewardgen.search import resume as go_on
+
+        return go_on(path, listener=listener, overrides=overrides)
+
+    search(work, path, settings, json=json)

@@ -1,0 +1,55 @@
+"""Flags → settings: the named ones and ``--set``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from rewardgen.errors import UsageError
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting by its dotted name, such as training.learning_rate=3e-4; may be repeated.",
+    ),
+]
+
+
+def parse_assignments(assignments: Sequence[str] | None) -> dict[str, Any]:
+    """``["training.steps=200000"]`` → ``{"training.steps": 200000}``; values are read as YAML.
+
+    Raises:
+        UsageError: one of them is no KEY=VALUE, or its value is no YAML.
+    """
+    import yaml
+
+    found: dict[str, Any] = {}
+    for text in assignments or ():
+        key, sign, value = text.partition("=")
+        if not sign or not all(part.strip() for part in key.split(".")):
+            raise UsageError(f"--set {text}: write it as KEY=VALUE, such as --set training.steps=200000")
+        try:
+            found[key.strip()] = _number(yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {text}: the value is not YAML: {error}") from error
+    return found
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 takes 3e-4 and 1e6 for text, because they lack a point or a sign; people mean numbers."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return int(number) if number.is_integer() and "e" in value.lower() and "-" not in value else number
+    return value
+
+
+def with_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Those flags that were given."""
+    return {key: value for key, value in flags.items() if value is not None}

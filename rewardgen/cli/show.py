@@ -1,0 +1,34 @@
+"""``rewardgen show``: where a run stands, from its store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rewardgen.cli.options import Json, RunName, RunsDir
+from rewardgen.cli.output import print_json
+from rewardgen.errors import UnknownName
+
+
+def show(
+    run: RunName = "latest",
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", metavar="KEY", help="Show this candidate's code and how it fared.")
+    ] = None,
+    out: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Show a run: its generations, its scores, its best reward and what it cost. Also while it is running."""
+    from rewardgen.cli.summary import show_candidate, show_run
+    from rewardgen.store import find_run, read
+
+    view = read(find_run(run, out))
+    if candidate is None:
+        print_json(view) if json else show_run(view)
+        return
+    if candidate not in view.candidates:
+        raise UnknownName("candidate", candidate, view.candidates, hint=f"(in {view.path})")
+    found = view.candidates[candidate]
+    print_json(found) if json else show_candidate(view, found)

@@ -1,0 +1,200 @@
+"""How a run ended, or where it stands: for people and as JSON. Everything comes from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rewardgen.cli.lines import OFFLINE
+from rewardgen.cli.output import code, safe, show, table, write
+from rewardgen.cli.progress import duration, number
+
+if TYPE_CHECKING:
+    from rewardgen.export import Exported
+    from rewardgen.records import Evaluation
+    from rewardgen.store import CandidateView, RunView
+
+FINALS = ("winner", "expert", "sparse")
+
+
+def summary(view: RunView) -> dict[str, Any]:
+    """What ``run --json`` and ``resume --json`` say of a run; ``show --json`` gives the whole of it."""
+    winner = view.candidates.get(view.winner or "")
+    return {
+        "run": view.name,
+        "path": view.path,
+        "status": view.status,
+        "message": view.message,
+        "task": view.task.get("name"),
+        "author": view.author,
+        "offline": view.author == "offline",
+        "winner": None if winner is None else {"key": winner.key, "score": winner.score, "source": winner.source},
+        "fitness_unit": view.task.get("fitness_unit"),
+        "scores": {
+            name: None if (found := view.final(name)) is None or found.evaluation is None else found.evaluation
+            for name in FINALS
+        },
+        "verdict": verdict(view),
+        "generations": [
+            {
+                "restart": generation.restart,
+                "index": generation.index,
+                "candidates": [
+                    {"key": c.key, "status": c.status, "score": c.score, "selected": c.selected, "parent": c.parent}
+                    for c in generation.candidates
+                ],
+            }
+            for generation in view.generations
+        ],
+        "cost": view.cost,
+    }
+
+
+def evaluation_of(view: RunView, name: str) -> Evaluation | None:
+    """The reported score of a reward, None where there is none or it is not a number."""
+    final = view.final(name)
+    found = final.evaluation if final is not None else None
+    return found if found is not None and found.mean == found.mean else None
+
+
+def verdict(view: RunView) -> str:
+    """What the reported intervals support, in plain words."""
+    unit = str(view.task.get("fitness_unit", ""))
+    winner = evaluation_of(view, "winner")
+    if view.winner is None:
+        return "No candidate could be trained, so there is no reward to report."
+    if winner is None:
+        return "The best reward has no reported score."
+    sentences = []
+    for name, called in (("expert", "the expert's reward"), ("sparse", "the sparse reward")):
+        other = evaluation_of(view, name)
+        if other is None:
+            sentences.append(f"There is no score of {called} to compare with.")
+        elif winner.low > other.high:
+            sentences.append(f"The found reward is better than {called}: the intervals do not overlap.")
+        elif winner.high < other.low:
+            sentences.append(f"The found reward is worse than {called}: the intervals do not overlap.")
+        else:
+            difference = number(winner.mean - other.mean, unit)
+            sentences.append(
+                f"Whether the found reward is better than {called} is not shown: the difference is {difference}, "
+                f"but the intervals overlap."
+            )
+    if winner.seeds < 3:
+        sentences.append(
+            f"With {winner.seeds} training seed{'s' if winner.seeds != 1 else ''} the intervals say little."
+        )
+    return " ".join(sentences)
+
+
+def show_ending(view: RunView, report: Path | None, exported: Exported | None) -> None:
+    """The end of a run: the reward, its score beside the others', where everything lies."""
+    winner = view.candidates.get(view.winner or "")
+    write()
+    if winner is not None and winner.source is not None:
+        write(f"The best reward ({winner.key}):", style="bold")
+        write()
+        code(winner.source.strip())
+        write()
+    _show_scores(view)
+    write(verdict(view))
+    if view.author == "offline":
+        write(OFFLINE, style="dim")
+    write()
+    places: list[tuple[str, Path | None]] = [("report", report)]
+    if exported is not None:
+        places += [("reward", exported.reward), ("wrapper", exported.wrapper), ("policy", exported.policy)]
+    for name, path in places:
+        if path is not None:
+            write(f"{name:<9}{path}")
+    write(f"{'cost':<9}{_cost(view)}")
+
+
+def show_run(view: RunView) -> None:
+    """Where a run stands."""
+    write(f"{view.name}: {view.status}" + (f", {view.message}" if view.message else ""), style="bold")
+    write(f"{view.task.get('name', '?')}, rewards written by {view.author or '?'}, begun {view.created}")
+    if view.author == "offline":
+        write(OFFLINE, style="dim")
+    for generation in view.generations:
+        write()
+        place = f"generation {generation.index}" + (f", restart {generation.restart}" if generation.restart else "")
+        write(place + ("" if generation.finished else " (under way)"), style="bold")
+        listing = table("candidate", "status", "score", "parent", "", right=("score",))
+        for each in generation.candidates:
+            problem = "" if each.status == "trained" else "; ".join(str(problem) for problem in each.problems)
+            listing.add_row(
+                each.key,
+                each.status,
+                number(each.score),
+                each.parent or "",
+                "◀ selected" if each.selected else safe(" ".join(problem.split())[:80]),
+            )
+        show(listing)
+    write()
+    if view.finals:
+        _show_scores(view)
+        write(verdict(view))
+    winner = view.candidates.get(view.winner or "")
+    if winner is not None and winner.source is not None:
+        write()
+        write(f"The best reward ({winner.key}):", style="bold")
+        write()
+        code(winner.source.strip())
+    write()
+    write(f"cost: {_cost(view)}")
+    if view.status in ("interrupted", "failed"):
+        write(f"to go on: rewardgen resume {view.path}")
+
+
+def show_candidate(view: RunView, candidate: CandidateView) -> None:
+    """One candidate: code, problems, and what its author would be told of it."""
+    unit = str(view.task.get("fitness_unit", ""))
+    write(f"{candidate.key}: {candidate.status}, score {number(candidate.score, unit)}", style="bold")
+    if candidate.parent:
+        write(f"written after seeing {candidate.parent}")
+    for attempt in candidate.attempts:
+        for problem in attempt.problems:
+            write(f"attempt {attempt.number}: {problem.stage}: {problem}", style="yellow")
+    if candidate.source is not None:
+        write()
+        code(candidate.source.strip())
+    if candidate.reflection:
+        write()
+        write(candidate.reflection)
+
+
+def _show_scores(view: RunView) -> None:
+    unit = str(view.task.get("fitness_unit", ""))
+    meaning = str(view.task.get("fitness_meaning", ""))
+    listing = table("reward", f"fitness ({unit})", "interval", "success", "seeds", right=("success", "seeds"))
+    for name in FINALS:
+        final = view.final(name)
+        found = final.evaluation if final is not None else None
+        if found is None:
+            continue
+        interval = f"[{number(found.low)}, {number(found.high)}] {found.confidence:.0%}"
+        listing.add_row(
+            {"winner": "found"}.get(name, name),
+            number(found.mean) if found.mean == found.mean else "failed",
+            interval,
+            "–" if found.success_rate != found.success_rate else f"{found.success_rate:.0%}",
+            str(found.seeds),
+        )
+    if listing.row_count:
+        write(f"Fitness: {meaning}, on fresh training seeds and fresh episodes", style="dim")
+        show(listing)
+        write()
+
+
+def _cost(view: RunView) -> str:
+    cost = view.cost
+    about = "about " if cost.estimated else ""
+    parts = []
+    if cost.calls:
+        tokens = cost.prompt_tokens + cost.completion_tokens
+        parts.append(f"{cost.calls} calls ({cost.cached_calls} from the cache), {about}{tokens:,} tokens, "
+                     f"{about}${cost.dollars:.4f}")  # fmt: skip
+    parts.append(f"{cost.steps:,} environment steps")
+    parts.append(duration(cost.seconds))
+    return ", ".join(parts)

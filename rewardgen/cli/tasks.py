@@ -1,0 +1,80 @@
+"""``rewardgen tasks``: which tasks there are, and all about one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rewardgen.cli.options import Envs, Json, folders
+from rewardgen.cli.output import print_json, safe, show, table, write
+
+if TYPE_CHECKING:
+    from rewardgen.tasks import Task
+
+
+def tasks(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show all about this one.")] = None,
+    envs: Envs = None,
+    json: Json = False,
+) -> None:
+    """List the tasks, or show one: its fields, its fitness, where its expert reward comes from."""
+    from rewardgen.tasks import load_task, task_names
+
+    places = folders(envs)
+    if name is not None:
+        facts = describe(load_task(name, places))
+        print_json(facts) if json else _show_one(facts)
+        return
+    found = [describe(load_task(each, places)) for each in task_names(places)]
+    if json:
+        print_json({"tasks": found})
+        return
+    listing = table("task", "fitness", "Gymnasium", "what it should do")
+    for facts in found:
+        summary = facts["description"].split(". ")[-1]
+        listing.add_row(safe(facts["name"]), safe(facts["fitness_unit"]), facts["gymnasium_id"] or "", safe(summary))
+    show(listing)
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What ``--json`` says of a task."""
+    return {
+        "name": task.name,
+        "description": " ".join(task.description.split()),
+        "fields": [
+            {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
+            for field in task.fields
+        ],
+        "action_low": task.action_low,
+        "action_high": task.action_high,
+        "control_step": round(task.control_step, 9),
+        "frame_skip": task.frame_skip,
+        "horizon": task.horizon,
+        "fitness_unit": task.fitness_unit,
+        "fitness_meaning": task.fitness_meaning,
+        "success_threshold": task.success_threshold,
+        "expert_source": task.expert_source,
+        "gymnasium_id": task.gymnasium_id,
+        "training": dict(task.training),
+    }
+
+
+def _show_one(facts: dict[str, Any]) -> None:
+    seconds = facts["horizon"] * facts["control_step"]
+    write(facts["name"], style="bold")
+    write(facts["description"])
+    write()
+    fields = table("field", "shape", "unit", "meaning")
+    for field in facts["fields"]:
+        shape = ", ".join(["n", *map(str, field["shape"])])
+        fields.add_row(safe(field["name"]), f"({shape})", safe(field["unit"]), safe(field["meaning"]))
+    show(fields)
+    write()
+    write(f"actions    {len(facts['action_low'])}, one every {facts['control_step']:g} s")
+    write(f"episode    at most {facts['horizon']} control steps ({seconds:g} s)")
+    write(f"fitness    {facts['fitness_meaning']}, in {facts['fitness_unit']}; "
+          f"success from {facts['success_threshold']:g} {facts['fitness_unit']}")  # fmt: skip
+    write(f"expert     {facts['expert_source']}")
+    if facts["gymnasium_id"]:
+        write(f"matches    {facts['gymnasium_id']}")

@@ -1,0 +1,134 @@
+"""``rewardgen train``: train with one reward, without a search."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rewardgen.cli.check import read_source
+from rewardgen.cli.options import Envs, Json, folders
+from rewardgen.cli.output import note, print_json, show, table, write
+from rewardgen.cli.settings import Set, parse_assignments, with_flags
+from rewardgen.errors import RewardgenError
+
+if TYPE_CHECKING:
+    from rewardgen.config import Config
+    from rewardgen.records import Checkpoint
+    from rewardgen.tasks import Task
+
+
+def train(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, such as cheetah/run.")],
+    reward: Annotated[
+        str, typer.Option("--reward", "-r", metavar="expert|sparse|FILE", help="What to train with.")
+    ] = "expert",
+    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of each training.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=64, help="How many seeds, trained together.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=0, help="Processor threads; 0 is all.")] = None,
+    trainer: Annotated[str | None, typer.Option(metavar="population|sb3", help="sb3 is the reference.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
+    assignments: Set = None,
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep the best policy there.")] = None,
+    envs: Envs = None,
+    json: Json = False,
+) -> None:
+    """Train policies on a task with one reward and print the curve of the true fitness."""
+    from rewardgen.config import load
+    from rewardgen.tasks import load_task
+
+    loaded = load_task(task, folders(envs))
+    flags = {"training.steps": steps, "training.trainer": trainer, "threads": threads, "search.seeds": seeds}
+    overrides = {**parse_assignments(assignments), **with_flags(flags), "task": task, "seed": seed}
+    settings = load(config, overrides, task_defaults=dict(loaded.training))
+    results = _train(loaded, reward, settings, quiet=json)
+
+    best = max((r for r in results if r.score == r.score), key=lambda r: r.score, default=None)
+    if save is not None and best is not None and best.weights is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)
+        save.write_bytes(best.weights)
+    failed = [result for result in results if result.status == "failed"]
+    if len(failed) == len(results):
+        raise RewardgenError(f"every training failed: {failed[0].message}")
+    if json:
+        print_json({"task": task, "reward": reward, "config": settings.training, "trainings": results, "saved": save})
+        return
+    for result in results:
+        _print_curve(loaded, result)
+    if save is not None and best is not None:
+        write(f"the best policy is in {save}")
+
+
+def _train(task: Task, reward: str, settings: Config, *, quiet: bool) -> list[Any]:
+    from rewardgen.program import check
+    from rewardgen.sandbox import Sandbox, SandboxLimits
+    from rewardgen.training import Member, Reward, TaskReward, train, train_sb3
+
+    training, first = settings.training, settings.seed
+    shared: Reward
+    with ExitStack() as stack:
+        if reward in ("expert", "sparse"):
+            function = task.expert_reward if reward == "expert" else task.sparse_reward
+            shared = TaskReward(function, task.layout)
+        else:
+            program = check(read_source(Path(reward)), task.layout)
+            limits = settings.sandbox
+            sandbox = stack.enter_context(
+                Sandbox(SandboxLimits(limits.call_seconds, limits.program_seconds, limits.memory_gb))
+            )
+            members = 1 if training.trainer == "sb3" else settings.search.seeds
+            capacity = training.worlds * training.rollout * members
+            shared = sandbox.open(program, task.layout, task.action_size, capacity)  # type: ignore[assignment]
+            stack.callback(shared.close)  # type: ignore[attr-defined]
+        members_ = [Member(reward, first + number, shared) for number in range(settings.search.seeds)]
+        report = None if quiet else _Progress(task, training.steps * len(members_))
+        callbacks: dict[str, Any] = {}
+        if report is not None:
+            callbacks = {"on_progress": report.progress, "on_checkpoint": report.checkpoint}
+        if training.trainer == "sb3":
+            return [train_sb3(task, member, training, threads=settings.threads, **callbacks) for member in members_]
+        return list(train(task, members_, training, threads=settings.threads, **callbacks))
+
+
+class _Progress:
+    """Says at most every few seconds how far the training is; each checkpoint as it comes."""
+
+    EVERY = 5.0  # s
+
+    def __init__(self, task: Task, total: int) -> None:
+        self._unit, self._total = task.fitness_unit, total
+        self._began = self._said = time.monotonic()
+
+    def progress(self, steps: int) -> None:
+        now = time.monotonic()
+        if now - self._said < self.EVERY:
+            return
+        self._said = now
+        rate = steps / (now - self._began)
+        left = (self._total - steps) / rate
+        note(f"{steps:,} of {self._total:,} steps, {rate:,.0f} a second, about {left:,.0f} s left")
+
+    def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
+        note(f"seed {seed}: {point.steps:,} steps, fitness {point.fitness:.3g} {self._unit}")
+
+
+def _print_curve(task: Task, result: Any) -> None:
+    write(f"seed {result.seed}: {result.status}" + (f", {result.message}" if result.message else ""), style="bold")
+    listing = table(
+        "steps", f"fitness ({task.fitness_unit})", "success", "length", "own return",
+        right=("steps", f"fitness ({task.fitness_unit})", "success", "length", "own return"),
+    )  # fmt: skip
+    for point in result.curve:
+        listing.add_row(
+            f"{point.steps:,}",
+            f"{point.fitness:.3g} ± {point.fitness_std:.2g}",
+            f"{point.success_rate:.0%}",
+            f"{point.episode_length:.0f}",
+            f"{point.own_return:.4g}",
+        )
+    show(listing)
+    write(f"{result.steps:,} steps in {result.seconds:.1f} s")

@@ -1,0 +1,11 @@
+"""A found reward and its policy as files that work where rewardgen is not installed.
+
+``export`` writes the files for a program, a policy and a task; ``export_run`` takes them from a run's store. What is
+written: ``reward.py`` (torch alone), ``wrapper.py`` (a ``gymnasium.Wrapper``, for tasks that match a Gymnasium
+environment), ``policy.safetensors`` with ``policy.py`` (torch and safetensors), and a ``README.md``.
+"""
+
+from rewardgen.export.files import Exported, export
+from rewardgen.export.runs import export_run
+
+__all__ = ["Exported", "export", "export_run"]

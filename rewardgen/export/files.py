@@ -1,0 +1,119 @@
+"""Writes the files of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from rewardgen.errors import RewardgenError
+from rewardgen.export.carry import CannotCarry, Carried, carry_state
+from rewardgen.program import standalone
+from rewardgen.records import RewardProgram
+from rewardgen.tasks import Task
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where everything went; None for what there was no ground for. ``note`` says why there is no wrapper."""
+
+    folder: Path
+    reward: Path
+    wrapper: Path | None
+    policy: Path | None
+    policy_code: Path | None
+    readme: Path
+    note: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        every = (self.reward, self.wrapper, self.policy, self.policy_code, self.readme)
+        return tuple(path for path in every if path is not None)
+
+
+def export(
+    program: RewardProgram,
+    weights: bytes | None,
+    task: Task,
+    out_dir: Path,
+    *,
+    origin: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Write ``program`` and, if there is one, the policy of ``weights`` (safetensors bytes) for ``task``.
+
+    Args:
+        out_dir: is made if need be; files of the same names in it are replaced.
+        origin: what the README tells of where they come from: ``run``, ``candidate``, ``author``, ``scores`` (name →
+            Evaluation or None), ``versions``.
+
+    Raises:
+        RewardgenError: the folder cannot be written to.
+    """
+    carried, note = _carried(task)
+    facts: dict[str, Any] = {
+        "task": task,
+        "layout": task.layout,
+        "origin": dict(origin or {}),
+        "carried": carried,
+        "note": note,
+        "has_policy": weights is not None,
+        "own_state": "class State" not in program.source,
+    }
+    texts = {"reward.py": standalone(program).rstrip("\n") + "\n\n\n" + _render("state.py.j2", **facts)}
+    if carried is not None:
+        texts["wrapper.py"] = _render("wrapper.py.j2", **facts)
+    if weights is not None:
+        texts["policy.py"] = _render("policy.py.j2", **facts)
+    texts["README.md"] = _render("README.md.j2", **facts)
+    content = {name: text.encode() for name, text in texts.items()}
+    if weights is not None:
+        content["policy.safetensors"] = weights
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name, data in content.items():
+            partial = out_dir / f".{name}.partial"
+            partial.write_bytes(data)
+            partial.replace(out_dir / name)
+    except OSError as error:
+        raise RewardgenError(f"cannot write to {out_dir}: {error}; name another folder or make room") from error
+
+    def place(name: str) -> Path | None:
+        return out_dir / name if name in content else None
+
+    return Exported(
+        folder=out_dir,
+        reward=out_dir / "reward.py",
+        wrapper=place("wrapper.py"),
+        policy=place("policy.safetensors"),
+        policy_code=place("policy.py"),
+        readme=out_dir / "README.md",
+        note=note,
+    )
+
+
+def _carried(task: Task) -> tuple[Carried | None, str]:
+    if task.gymnasium_id is None:
+        return None, f"no Gymnasium environment matches {task.name}"
+    try:
+        return carry_state(task), ""
+    except CannotCarry as reason:
+        return None, f"the state of {task.name} cannot be computed outside rewardgen: {reason}"
+
+
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values).strip() + "\n"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701: Python and Markdown, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
