@@ -8,6 +8,6 @@
 
 from rewardgen.sim import _mujoco  # noqa: F401  (first: it decides how MuJoCo is imported)
 from rewardgen.sim.base import Simulator
-from rewardgen.sim.cpu import MujocoSim
+from rewardgen.sim.cpu import MujocoSim, compute_post_constraint
 
-__all__ = ["MujocoSim", "Simulator"]
+__all__ = ["MujocoSim", "Simulator", "compute_post_constraint"]

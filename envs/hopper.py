@@ -1,0 +1,108 @@
+"""The one-legged planar hopper of Erez, Tassa and Todorov (2011), as Gymnasium's Hopper-v5 has it: hop forward.
+
+Planar coordinates: x forward, z up. Positive pitch leans forward.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import torch
+from torch import Tensor
+
+from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+
+RESET_NOISE = 0.005  # m, rad, m/s and rad/s: half the width of the uniform around the model's own pose
+LOWEST_TORSO = 0.7  # m: an episode ends at or below this height of the torso,
+LARGEST_PITCH = 0.2  # rad: or at or beyond this lean,
+LARGEST_VALUE = 100.0  # rad, m/s and rad/s: or when any angle or velocity reaches this
+SEEN_VELOCITY = 10.0  # m/s and rad/s: velocities are clipped to this for the policy
+ALIVE_BONUS = 1.0  # of the expert reward, for each step that does not end the episode
+CONTROL_COST = 1e-3  # of the expert reward, per unit of squared action
+HOPPING_SPEED = 1.5  # m/s: what counts as running; the best policies known reach about 3
+
+
+@register("hopper/run")
+class HopperRun(Task):
+    description = (
+        "A planar robot with a single leg of thigh, shin and foot and three driven joints (hip, knee, ankle) stands on "
+        "flat ground. It should hop forward, in the +x direction, as fast as it can without falling; the episode ends "
+        "when its torso drops below 0.7 m or leans by more than 0.2 rad."
+    )
+    fields = (
+        Field("torso_position", (2,), "m", "position of the torso: x forward, z its height above the ground"),
+        Field("torso_pitch", (), "rad", "lean of the torso in the plane, 0 upright, positive forward"),
+        Field("joint_angles", (3,), "rad", "hip, knee, ankle; hip and knee bend towards negative angles"),
+        Field("torso_velocity", (2,), "m/s", "velocity of the torso along x and z"),
+        Field("pitch_rate", (), "rad/s", "rate of change of torso_pitch"),
+        Field("joint_velocities", (3,), "rad/s", "rates of change of joint_angles, in the same order"),
+    )
+    frame_skip = 4
+    horizon = 1000
+    fitness_unit = "m/s"
+    fitness_meaning = "mean forward speed over the whole 8 s, a fall counting as standing still from then on"
+    success_threshold = HOPPING_SPEED
+    expert_source = "Gymnasium, Hopper-v5: 1 for staying up, plus forward speed, minus 0.001 times the squared action"
+    gymnasium_id = "Hopper-v5"
+
+    def make_model(self) -> mujoco.MjModel:
+        return mujoco.MjModel.from_xml_path(str(gymnasium_asset("hopper.xml")))
+
+    def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        sim.field("qpos")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 6)
+        sim.field("qvel")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 6)
+
+    def state(self, sim: Simulator) -> dict[str, Tensor]:
+        qpos, qvel = sim.field("qpos"), sim.field("qvel")
+        return {
+            "torso_position": qpos[:, 0:2],
+            "torso_pitch": qpos[:, 2],
+            "joint_angles": qpos[:, 3:6],
+            "torso_velocity": qvel[:, 0:2],
+            "pitch_rate": qvel[:, 2],
+            "joint_velocities": qvel[:, 3:6],
+        }
+
+    def observation(self, state: State) -> Tensor:
+        velocities = torch.cat([state.torso_velocity, state.pitch_rate[:, None], state.joint_velocities], dim=-1)
+        return torch.cat(
+            [
+                state.torso_position[:, 1:],
+                state.torso_pitch[:, None],
+                state.joint_angles,
+                velocities.clamp(-SEEN_VELOCITY, SEEN_VELOCITY),
+            ],
+            dim=-1,
+        )
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        watched = [
+            state.torso_pitch[:, None],
+            state.joint_angles,
+            state.torso_velocity,
+            state.pitch_rate[:, None],
+            state.joint_velocities,
+        ]
+        return {
+            "torso too low": state.torso_position[:, 1] <= LOWEST_TORSO,
+            "leaned too far": state.torso_pitch.abs() >= LARGEST_PITCH,
+            "moved too violently": (torch.cat(watched, dim=-1).abs() >= LARGEST_VALUE).any(-1),
+        }
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        way = episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
+        return way / (episode.horizon * self.control_step)
+
+    def forward_speed(self, state: State, next_state: State) -> Tensor:
+        """Mean speed over one control step, ``(n,)`` m/s."""
+        return (next_state.torso_position[:, 0] - state.torso_position[:, 0]) / self.control_step
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        forward = self.forward_speed(state, next_state)
+        alive = ALIVE_BONUS * (~self.terminated(next_state)).to(action.dtype)
+        control = -CONTROL_COST * action.square().sum(-1)
+        return forward + alive + control, {"forward": forward, "alive": alive, "control": control}
+
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        fast = self.forward_speed(state, next_state) >= HOPPING_SPEED
+        running = (fast & ~self.terminated(next_state)).to(action.dtype)
+        return running, {"running": running}

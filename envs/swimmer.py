@@ -1,0 +1,86 @@
+"""The three-segment swimmer of Coulom (2002), as Gymnasium's Swimmer-v5 has it: swim forward.
+
+It swims in the horizontal plane: x forward, y left.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import torch
+from torch import Tensor
+
+from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+
+RESET_NOISE = 0.1  # m, rad, m/s and rad/s: half the width of the uniform around the model's own pose
+CONTROL_COST = 1e-4  # of the expert reward, per unit of squared action
+SWIMMING_SPEED = 0.1  # m/s: what counts as swimming; the best policies known reach about 0.36
+
+
+@register("swimmer/swim")
+class SwimmerSwim(Task):
+    description = (
+        "A swimmer of three rigid segments in a row, joined by two driven joints, lies in a viscous fluid. It should "
+        "swim forward, in the +x direction, as fast as it can."
+    )
+    fields = (
+        Field("nose_position", (2,), "m", "position of the front segment in the plane: x forward, y left"),
+        Field("heading", (), "rad", "direction of the front segment from the x axis, positive to the left"),
+        Field("joint_angles", (2,), "rad", "bend between front and middle, between middle and rear segment"),
+        Field("nose_velocity", (2,), "m/s", "velocity of the front segment along x and y"),
+        Field("heading_rate", (), "rad/s", "rate of change of heading"),
+        Field("joint_velocities", (2,), "rad/s", "rates of change of joint_angles, in the same order"),
+    )
+    frame_skip = 4
+    horizon = 1000
+    fitness_unit = "m/s"
+    fitness_meaning = "mean forward speed over the whole 40 s"
+    success_threshold = SWIMMING_SPEED
+    expert_source = "Gymnasium, Swimmer-v5: forward speed minus 0.0001 times the squared action"
+    gymnasium_id = "Swimmer-v5"
+
+    def make_model(self) -> mujoco.MjModel:
+        return mujoco.MjModel.from_xml_path(str(gymnasium_asset("swimmer.xml")))
+
+    def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        sim.field("qpos")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 5)
+        sim.field("qvel")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 5)
+
+    def state(self, sim: Simulator) -> dict[str, Tensor]:
+        qpos, qvel = sim.field("qpos"), sim.field("qvel")
+        return {
+            "nose_position": qpos[:, 0:2],
+            "heading": qpos[:, 2],
+            "joint_angles": qpos[:, 3:5],
+            "nose_velocity": qvel[:, 0:2],
+            "heading_rate": qvel[:, 2],
+            "joint_velocities": qvel[:, 3:5],
+        }
+
+    def observation(self, state: State) -> Tensor:
+        return torch.cat(
+            [
+                state.heading[:, None],
+                state.joint_angles,
+                state.nose_velocity,
+                state.heading_rate[:, None],
+                state.joint_velocities,
+            ],
+            dim=-1,
+        )
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        way = episode.last("nose_position")[:, 0] - episode.first("nose_position")[:, 0]
+        return way / (episode.horizon * self.control_step)
+
+    def forward_speed(self, state: State, next_state: State) -> Tensor:
+        """Mean speed over one control step, ``(n,)`` m/s."""
+        return (next_state.nose_position[:, 0] - state.nose_position[:, 0]) / self.control_step
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        forward = self.forward_speed(state, next_state)
+        control = -CONTROL_COST * action.square().sum(-1)
+        return forward + control, {"forward": forward, "control": control}
+
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        swimming = (self.forward_speed(state, next_state) >= SWIMMING_SPEED).to(action.dtype)
+        return swimming, {"swimming": swimming}
