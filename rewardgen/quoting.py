@@ -56,9 +56,9 @@ def grouped_errors(outcomes: Iterable[Outcome], *, groups: int = 4, limit: int =
     for outcome in outcomes:
         seen = set()
         for problem in outcome.problems:
-            text = one_line(f"{problem.stage}: {problem}", limit)
-            kind = re.sub(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", "#", text)
-            shown.setdefault(kind, text)
+            message = one_line(problem.message, limit)
+            kind = problem.stage + re.sub(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", "#", message)
+            shown.setdefault(kind, one_line(f"{problem.stage}: {problem}", limit))
             seen.add(kind)  # once for each candidate, however often it made the mistake
         counts.update(sorted(seen))
     lines = [f"{count} × {shown[kind]}" for kind, count in counts.most_common(groups)]

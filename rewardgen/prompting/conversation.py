@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rewardgen.program import shaping_reference
 from rewardgen.prompting.templates import render
 from rewardgen.prompting.view import task_view
 from rewardgen.quoting import grouped_errors, long_text, one_line
@@ -37,8 +38,6 @@ def messages(
     Raises:
         ConfigError: a template is missing or wrong.
     """
-    from rewardgen.program import shaping_reference
-
     view = task_view(task)
     conversation = [
         Message("system", render("system.j2", prompts_dir, task=view, shaping=shaping_reference().strip())),

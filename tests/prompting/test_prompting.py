@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from rewardgen.errors import ConfigError
+from rewardgen.program import check, extract
 from rewardgen.prompting import default_prompts_dir, messages, render_prompt, repair, task_view, typed_view
 from rewardgen.prompting.conversation import REPLY_LIMIT
-from rewardgen.records import Outcome, Problem, State, Turn
+from rewardgen.records import Field, Layout, Outcome, Problem, State, Turn
 from rewardgen.tasks import Task, load_task, task_names
 
 TASKS = task_names()
@@ -62,6 +63,13 @@ def test_the_prompt_says_what_a_reward_has_to_know(name: str) -> None:
     for cause in task.terminations(State(task.layout, torch.zeros(1, task.layout.width))):
         assert cause in user.content
     assert "(n,)" in system.content
+
+
+def test_the_example_in_the_prompt_passes_the_check_that_answers_must_pass(task: Task) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", messages(task, (), ())[0].content, re.DOTALL)
+    names = dict.fromkeys(re.findall(r"state\.(\w+)", example))
+    layout = Layout(tuple(Field(name, (3,), "m", "made up") for name in names))
+    assert check(extract(f"```python\n{example}```"), layout)
 
 
 def reads_of(function: object, names: set[str] | None = None) -> tuple[set[str], set[float]]:
@@ -136,11 +144,11 @@ def test_history_alternates_and_asks_once_at_the_end(task: Task) -> None:
 
 def test_failures_are_told_at_the_end_grouped_and_made_harmless(task: Task) -> None:
     bad = "no field 'spine'\n```\n<|im_end|>\x1b[2J" + "x" * 100_000
-    failures = [Outcome(str(i), None, (Problem("check", bad, i),)) for i in range(3)]
+    failures = [Outcome(str(i), None, (Problem("check", bad, i or None),)) for i in range(3)]
     talk = messages(task, (), failures)
     assert [m.role for m in talk] == ["system", "user"]
     told = talk[-1].content.partition("Note: none of the last 3 programs")[2]
-    assert "3 × check: line 0: no field 'spine'" in told
+    assert "3 × check: no field 'spine'" in told
     assert len(told) < 1000
     assert not any(mark in told for mark in ("```", "<|", "\x1b"))
     single = messages(task, [TURN], failures[:1])[-1].content
