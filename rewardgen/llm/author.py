@@ -1,0 +1,164 @@
+"""Who answers: makes the author that a configuration asks for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+from rewardgen.config import LLMConfig
+from rewardgen.errors import ConfigError, RewardgenError
+from rewardgen.llm.budget import Budget
+from rewardgen.llm.cache import ReplyCache
+from rewardgen.llm.prices import Prices
+from rewardgen.llm.recording import Recorder, read_recording
+from rewardgen.llm.replay import ReplayAuthor
+from rewardgen.records import Message, Reply
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+REPLAY = "replay:"
+STRICT_REPLAY = "replay-strict:"
+
+_log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Author(Protocol):
+    """Answers a conversation. May be called from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """Who writes, for people: a model's name, or words that say that no model is involved."""
+
+    @property
+    def offline(self) -> bool:
+        """True if no language model is asked."""
+
+    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+        """Exactly ``n`` replies; the same for the same messages and seed.
+
+        Raises:
+            LLMError: there are none to be had; its kinds say why.
+            BudgetExceeded: they could cost more than is left.
+        """
+
+
+class RecordedAuthor:
+    """An author whose every call, answered or not, is appended to a recording."""
+
+    def __init__(self, author: Author, recorder: Recorder) -> None:
+        self._author, self._recorder = author, recorder
+
+    @property
+    def name(self) -> str:
+        return self._author.name
+
+    @property
+    def offline(self) -> bool:
+        return self._author.offline
+
+    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+        try:
+            replies = self._author.reply(messages, n, seed=seed)
+        except RewardgenError as error:
+            self._recorder.add(self.name, messages, n, seed, [], error=f"{type(error).__name__}: {error}")
+            raise
+        source = self._author.source(messages, seed) if isinstance(self._author, ReplayAuthor) else None
+        self._recorder.add(self.name, messages, n, seed, replies, source=source)
+        return replies
+
+
+def make_author(
+    config: LLMConfig,
+    *,
+    environ: Mapping[str, str],
+    cache_dir: Path | None,
+    recording: Path | None,
+    budget: Budget | None = None,
+    on_warning: Callable[[str], None] = _log.warning,
+) -> Author:
+    """The author that ``config.model`` names.
+
+    "offline" writes rewards without a language model, "replay:FILE" answers from a recording ("replay-strict:FILE"
+    only where the messages are exactly those recorded), "auto" is offline unless the key's variable is set, and
+    anything else is a model's name at ``config.base_url`` (else at ``OPENAI_BASE_URL``, else at OpenAI).
+
+    Args:
+        environ: where the key is looked up, by ``config.key_variable``; proxies too.
+        cache_dir: where replies are kept, for ``config.cache``; None keeps none.
+        recording: a JSONL file that every call is appended to; None records nothing.
+        budget: what the model may cost; None is no limit.
+        on_warning: told of what a person should know but need not act on.
+
+    Raises:
+        ConfigError: no model is named, the base URL is none, or a dollar budget meets a model without a price.
+        LLMError: the recording to be replayed cannot be used.
+    """
+    author = _make(config, environ, cache_dir, recording, budget or Budget(), on_warning)
+    return author if recording is None else RecordedAuthor(author, Recorder(recording))
+
+
+def _make(
+    config: LLMConfig,
+    environ: Mapping[str, str],
+    cache_dir: Path | None,
+    recording: Path | None,
+    budget: Budget,
+    on_warning: Callable[[str], None],
+) -> Author:
+    for prefix, strict in ((REPLAY, False), (STRICT_REPLAY, True)):
+        if config.model.startswith(prefix):
+            earlier = read_recording(recording) if recording is not None and recording.exists() else ()
+            path = Path(config.model.removeprefix(prefix)).expanduser()
+            return ReplayAuthor(path, strict=strict, earlier=earlier, on_warning=on_warning)
+    key = environ.get(config.key_variable, "").strip() or None
+    if config.model == "offline" or (config.model == "auto" and key is None):
+        from rewardgen.llm.offline import OfflineAuthor
+
+        return OfflineAuthor()
+    if config.model == "auto":
+        raise ConfigError(
+            f"{config.key_variable} is set, but no model is named; give --llm MODEL, or --llm offline to use none"
+        )
+    base_url = _checked_url(config.base_url or environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+    if key is None and base_url == DEFAULT_BASE_URL:
+        raise ConfigError(
+            f"{config.model} needs a key: set {config.key_variable}, name another endpoint with --base-url, "
+            "or give --llm offline to use no language model"
+        )
+    return _client(config, base_url, key, environ, cache_dir, budget, on_warning)
+
+
+def _client(
+    config: LLMConfig,
+    base_url: str,
+    key: str | None,
+    environ: Mapping[str, str],
+    cache_dir: Path | None,
+    budget: Budget,
+    on_warning: Callable[[str], None],
+) -> Author:
+    # the SDK takes most of a second to import, and only this author needs it
+    from rewardgen.llm.client import ClientAuthor
+
+    prices = Prices.load(config.prices)
+    if config.model not in prices:
+        if budget.dollars is not None:
+            raise ConfigError(
+                f"no price is known for {config.model}, so a budget in dollars cannot be kept; name its price in a "
+                "file (llm.prices), or set budget.tokens or budget.calls instead of budget.dollars"
+            )
+        on_warning(f"no price is known for {config.model}: its cost is unknown and shown as $0; see llm.prices")
+    cache = ReplyCache(cache_dir if config.cache else None)
+    return ClientAuthor(config, base_url=base_url, key=key, environ=environ, prices=prices, cache=cache, budget=budget)
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"the base URL {url!r} is none; give one such as http://localhost:8000/v1")
+    if parts.username or parts.password:
+        raise ConfigError("the base URL holds a name or password; put the key into its environment variable instead")
+    return url.rstrip("/")

@@ -1,0 +1,111 @@
+"""Replies on disk: what was paid for once is never paid for again.
+
+One small JSON file per reply, named by the hash of all that the reply depends on. It is written, complete, before the
+reply is handed on, so a kill at any moment loses at most requests that are under way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rewardgen.errors import DiskFull, StoreError
+from rewardgen.llm.conversation import messages_hash
+from rewardgen.records import Message, Reply
+
+_FORM = 1
+_FIELDS = {field.name: field.type for field in dataclasses.fields(Reply)}
+
+
+def reply_key(
+    endpoint: str,
+    model: str,
+    messages: Sequence[Message],
+    *,
+    temperature: float,
+    max_tokens: int,
+    seed: int,
+    index: int,
+) -> str:
+    """The hash of all that reply number ``index`` depends on."""
+    parts = [_FORM, endpoint, model, messages_hash(messages), temperature, max_tokens, seed, index]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+class ReplyCache:
+    """Replies by key under ``folder``; None keeps nothing. Several threads and processes may share a folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Reply | None:
+        """The reply as it was stored, marked as cached and free; None if there is none that can be read."""
+        if self._folder is None:
+            return None
+        try:
+            content = json.loads(self._path(key).read_text(encoding="utf-8"))
+            reply = reply_from_json(content)
+        except (OSError, ValueError, TypeError, KeyError):
+            # a damaged entry is as good as none: the request is made again and the entry replaced
+            return None
+        return dataclasses.replace(reply, cached=True, dollars=0.0)
+
+    def put(self, key: str, reply: Reply) -> None:
+        """Keep ``reply``; when this returns, it is on disk.
+
+        Raises:
+            DiskFull: no room to write.
+            StoreError: the folder cannot be written.
+        """
+        if self._folder is None:
+            return
+        write_whole(self._path(key), json.dumps(reply_to_json(reply), ensure_ascii=True))
+
+    def _path(self, key: str) -> Path:
+        assert self._folder is not None
+        return self._folder / key[:2] / f"{key}.json"
+
+
+def reply_to_json(reply: Reply) -> dict[str, Any]:
+    return dataclasses.asdict(reply)
+
+
+def reply_from_json(content: Any) -> Reply:
+    """A Reply from its JSON form.
+
+    Raises:
+        TypeError, KeyError, ValueError: it has not that form.
+    """
+    if not isinstance(content, dict) or not isinstance(content["text"], str) or not isinstance(content["model"], str):
+        raise ValueError("not a reply")
+    return Reply(**{name: value for name, value in content.items() if name in _FIELDS})
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is either there with all of ``text`` or not there at all."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: Path) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no room left to write {path}; free some and resume the run")
+    return StoreError(f"cannot write {path}: {error.strerror or error}; is the folder writable?")

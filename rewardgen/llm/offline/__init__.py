@@ -1,0 +1,13 @@
+"""The author without a language model.
+
+It gets the messages that a language model would get and answers in the same form, but by plain rules: it reads the
+declared fields and a few telling words of the description (``brief``, ``words``, ``quantities``), builds rewards from
+a small grammar of bounded terms (``terms``, ``designs``), and improves a reward that it is shown by reweighting,
+mutation and recombination guided by the reflection (``improving``). It knows nothing but the text of the messages.
+
+It is the default where no key is set, and the baseline that a language model has to beat.
+"""
+
+from rewardgen.llm.offline.author import OfflineAuthor
+
+__all__ = ["OfflineAuthor"]

@@ -1,0 +1,93 @@
+"""The offline author: messages in, replies in a language model's form out."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Sequence
+
+from rewardgen.llm.conversation import messages_hash, purpose_of
+from rewardgen.llm.offline.brief import Attempt, Brief, read_brief
+from rewardgen.llm.offline.designs import Design, Task, designs, understand
+from rewardgen.llm.offline.improving import fresh, shaken, variants
+from rewardgen.llm.offline.terms import Program, read, write
+from rewardgen.records import Message, Reply
+
+NAME = "offline (no language model)"
+_TRIES = 20
+_LINE = re.compile(r"\bline (\d+)")
+
+
+class OfflineAuthor:
+    """Writes rewards by plain rules from the text of the messages; no language model is involved.
+
+    The same messages and seed bring the same replies, and a longer batch begins with the shorter one.
+    """
+
+    name = NAME
+    offline = True
+
+    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+        """``n`` different rewards (as far as there are so many), free of cost."""
+        brief = read_brief(messages)
+        task = understand(brief)
+        digest = hashlib.sha256(f"{messages_hash(messages)}/{seed}".encode()).digest()
+        random_ = random.Random(digest)
+        repair = purpose_of(messages) == "repair"
+        seen: set[str] = set()
+        replies = []
+        for number in range(n):
+            for attempt in range(_TRIES):
+                idea, program = _design(task, messages, number, random_, repair=repair, again=attempt > 0)
+                source = write(program, idea)
+                body = source.split('"""', 2)[2]
+                if body not in seen:
+                    break
+            seen.add(body)
+            replies.append(Reply(text=_text(idea, source), model=NAME))
+        return replies
+
+
+def _design(
+    task: Task, messages: Sequence[Message], number: int, random_: random.Random, *, repair: bool, again: bool
+) -> Design:
+    brief = task.brief
+    if repair:
+        return _mended(task, messages[-1].content, number, random_, again=again)
+    known = [(attempt, program) for attempt in brief.attempts if (program := _read(attempt, brief)) is not None]
+    if known:
+        (attempt, parent), others = known[-1], [program for _, program in known[:-1]]
+        idea, program = variants(task, attempt, parent, others, number, random_)
+        return (idea, shaken(program, random_)) if again else (idea, program)
+    first = designs(task)
+    # a reward was shown that this author cannot read: its own best designs were probably not tried yet
+    if number < len(first) and not again:
+        return first[number]
+    return fresh(task, random_)
+
+
+def _mended(task: Task, problems: str, number: int, random_: random.Random, *, again: bool) -> Design:
+    """The refused program without the terms that the problems are about; a fresh one where that cannot be told."""
+    attempts = task.brief.attempts
+    program = _read(attempts[-1], task.brief) if attempts else None
+    if program is not None and number == 0 and not again:
+        lines = attempts[-1].source.splitlines()
+        blamed = " ".join(lines[int(at) - 1] for at in _LINE.findall(problems) if 0 < int(at) <= len(lines))
+        kept = tuple(t for t in program if not re.search(rf"\b{t.name}\b", f"{problems} {blamed}"))
+        if kept and len(kept) < len(program):
+            return ("The reward without what was wrong with it", kept)
+    if number == 0 and not again:
+        return designs(task)[0]
+    return fresh(task, random_)
+
+
+def _read(attempt: Attempt, brief: Brief) -> Program | None:
+    return read(attempt.source, {field.name for field in brief.fields}, brief.helpers)
+
+
+def _text(idea: str, source: str) -> str:
+    return (
+        f"{idea}. (Written by rewardgen's offline author from the declared fields, by fixed rules: no language model "
+        f"is involved.)\n\n```python\n{source}```\n"
+    )

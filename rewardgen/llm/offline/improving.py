@@ -1,0 +1,140 @@
+"""A better reward from one that was tried: small steps guided by what the reflection says.
+
+Each step is a function of the program, the reflection and a generator; ``variants`` picks steps so that a batch holds
+careful and bold ones.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from rewardgen.llm.offline.brief import Attempt, Reflection
+from rewardgen.llm.offline.designs import Design, Task, designs, extras, replace_weight
+from rewardgen.llm.offline.terms import MOST_TERMS, Program, Term, rescaled
+
+# guidance: what counts as a clear correlation, a drowned and a drowning component
+CLEAR = 0.3
+SMALL_SHARE = 10.0  # %
+LARGE_SHARE = 60.0  # %
+STRONGER, WEAKER = 1.8, 0.5
+
+
+def guided(program: Program, reflection: Reflection) -> Program:
+    """Weights moved as the reflection suggests: up what goes with fitness, down what goes against or drowns it."""
+    changed = []
+    for term in program:
+        told = reflection.components.get(term.name)
+        factor = 1.0
+        if told is not None and told.correlation is not None:
+            share = told.share if told.share is not None else 0.0
+            if told.correlation >= CLEAR and share < LARGE_SHARE:
+                factor = STRONGER
+            drowns = told.correlation < CLEAR and share > LARGE_SHARE and len(program) > 1
+            if told.correlation <= -CLEAR or drowns:
+                factor = WEAKER
+        changed.append(replace_weight(term, term.weight * factor))
+    return tuple(changed)
+
+
+def shaken(program: Program, random_: random.Random, spread: float = 0.5) -> Program:
+    """Every weight multiplied by a factor around 1."""
+    return tuple(replace_weight(term, term.weight * random_.lognormvariate(0.0, spread)) for term in program)
+
+
+def sharpened(program: Program, random_: random.Random) -> Program:
+    """One term with another scale."""
+    place = random_.randrange(len(program))
+    term = program[place]
+    return (*program[:place], Term(term.name, term.weight, rescaled(term.code, random_)), *program[place + 1 :])
+
+
+def extended(program: Program, pool: Sequence[Term], random_: random.Random) -> Program:
+    """One more term that is not there yet."""
+    present = {term.code for term in program}
+    fresh = [term for term in pool if term.code not in present and term.name not in {t.name for t in program}]
+    if not fresh or len(program) >= MOST_TERMS:
+        return shaken(program, random_)
+    return (*program, random_.choice(fresh))
+
+
+def reduced(program: Program, reflection: Reflection, random_: random.Random) -> Program:
+    """Without the term that helps least: the one that goes most against fitness, else one of little share."""
+    if len(program) < 2:
+        return shaken(program, random_)
+
+    def use(term: Term) -> float:
+        told = reflection.components.get(term.name)
+        if told is None:
+            return random_.random()
+        return (told.correlation or 0.0) + (told.share or 0.0) / 100.0
+
+    worst = min(range(len(program)), key=lambda place: use(program[place]))
+    return (*program[:worst], *program[worst + 1 :])
+
+
+def crossed(one: Program, other: Program, random_: random.Random) -> Program:
+    """Terms of both: the main one of the first, and each of the rest by a coin's throw."""
+    main = max(one, key=lambda term: abs(term.weight))
+    rest = [term for term in (*one, *other) if term.code != main.code and random_.random() < 0.6]
+    unique = {term.code: term for term in rest}
+    return (main, *list(unique.values())[: MOST_TERMS - 1])
+
+
+def multiplied(program: Program, task: Task, random_: random.Random) -> Program:
+    """The main term counted in full only where a second condition holds too."""
+    gates = [term for term in extras(task) if "torch.exp" in term.code and term.weight > 0]
+    main = max(range(len(program)), key=lambda place: abs(program[place].weight))
+    if not gates:
+        return shaken(program, random_)
+    term, condition = program[main], random_.choice(gates)
+    if condition.code in term.code:
+        return sharpened(program, random_)
+    both = Term(f"{condition.name}_{term.name}", term.weight, f"({term.code}) * (0.5 + 0.5 * {condition.code})")
+    return (*program[:main], both, *program[main + 1 :])
+
+
+def fresh(task: Task, random_: random.Random) -> Design:
+    """A design for the task, changed at random."""
+    idea, program = random_.choice(designs(task))
+    for _ in range(random_.randint(1, 2)):
+        step = random_.randrange(3)
+        if step == 0:
+            program = shaken(program, random_)
+        elif step == 1:
+            program = sharpened(program, random_)
+        else:
+            program = extended(program, extras(task), random_)
+    return idea, program
+
+
+def variants(
+    task: Task, attempt: Attempt, parent: Program, others: Sequence[Program], number: int, random_: random.Random
+) -> Design:
+    """Variant ``number`` of a batch: 0 follows the reflection only, the later ones are bolder and bolder in turn.
+
+    Where training under the parent hardly moved the fitness, every second variant starts afresh.
+    """
+    reflection = attempt.reflection
+    if reflection.flat and number % 2 == 1:
+        return fresh(task, random_)
+    better = guided(parent, reflection)
+    step = number % 8
+    if step == 0:
+        return ("The parent, its weights moved as the reflection suggests", better)
+    if step == 1:
+        return ("The parent with another scale in one term", sharpened(better, random_))
+    if step == 2:
+        return ("The parent and one more term", extended(better, extras(task), random_))
+    if step == 3:
+        return ("The parent without its least useful term", reduced(better, reflection, random_))
+    if step == 4:
+        if others:
+            return ("A cross of two rewards", crossed(better, random_.choice(others), random_))
+        idea, other = random_.choice(designs(task))
+        return (f"The parent crossed with: {idea.lower()}", crossed(better, other, random_))
+    if step == 5:
+        return ("The parent's main term, counted in full under one more condition", multiplied(better, task, random_))
+    if step == 6:
+        return ("The parent with all weights shaken", shaken(better, random_))
+    return fresh(task, random_)

@@ -1,0 +1,251 @@
+"""Programs as lists of weighted terms: to Python text and, for most programs whoever wrote them, back again.
+
+The form that this author writes::
+
+    def compute_reward(state, action, next_state):
+        \"\"\"Idea in a line.\"\"\"
+        forward_speed = 1.0 * torch.clamp(next_state.torso_velocity[:, 0], -10.0, 10.0)
+        effort = -0.05 * action.square().mean(-1)
+        reward = forward_speed + effort
+        return reward, {"forward_speed": forward_speed, "effort": effort}
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import keyword
+import random
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+LONGEST_EXPRESSION = 500
+LONGEST_LINE = 110
+MOST_TERMS = 8
+INPUTS = frozenset({"state", "action", "next_state"})
+_RESERVED = INPUTS | {"reward", "torch", "math"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """``weight * code``, reported as the component ``name``; ``code`` is ``(n,)`` in the inputs alone."""
+
+    name: str
+    weight: float
+    code: str
+
+
+Program = tuple[Term, ...]
+
+
+def write(program: Sequence[Term], idea: str) -> str:
+    """The program as Python text."""
+    named = _distinct(program)
+    lines = ["def compute_reward(state, action, next_state):", f'    """{_plain(idea)}"""']
+    for term in named:
+        lines += _statement(term)
+    lines.append(f"    reward = {' + '.join(term.name for term in named)}")
+    entries = ", ".join(f'"{term.name}": {term.name}' for term in named)
+    lines.append(f"    return reward, {{{entries}}}")
+    return "\n".join(lines) + "\n"
+
+
+def read(source: str, fields: Collection[str], helpers: Collection[str]) -> Program | None:
+    """The weighted terms of a program that computes its components in a straight line; None for any other.
+
+    Every component becomes one expression in the inputs, with local names and constants put in their place.
+    ``fields`` and ``helpers`` are the names that may be read from a state and called.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    function = next((s for s in tree.body if isinstance(s, ast.FunctionDef) and s.name == "compute_reward"), None)
+    if function is None:
+        return None
+    values: dict[str, ast.expr] = {}
+    for statement in [*tree.body, *function.body]:
+        if not _assign(statement, values) and statement in function.body and not _harmless(statement):
+            return None
+    found = _components(function, values)
+    if not found:
+        return None
+    terms = []
+    for name, expression in found:
+        term = _term(name, expression, fields, helpers)
+        if term is not None:
+            terms.append(term)
+    return tuple(terms[:MOST_TERMS]) or None
+
+
+def rescaled(code: str, random_: random.Random) -> str:
+    """``code`` with one of its scales (what something is divided by) made larger or smaller; as it is without any."""
+    tree = ast.parse(code, mode="eval")
+    scales = [
+        node.right
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _is_float(node.right)
+    ]
+    if not scales:
+        return code
+    chosen = random_.choice(scales)
+    assert isinstance(chosen, ast.Constant)
+    assert isinstance(chosen.value, float)
+    chosen.value = float(f"{chosen.value * random_.choice((0.4, 0.6, 1.6, 2.5)):.3g}")
+    return ast.unparse(tree)
+
+
+def _statement(term: Term) -> list[str]:
+    """``name = weight * code``, a factor a line where it is too long for one."""
+    line = f"    {term.name} = {_number(term.weight)} * {term.code}"
+    if len(line) <= LONGEST_LINE:
+        return [line]
+    node = ast.parse(line.strip().split(" = ", 1)[1], mode="eval").body
+    factors: list[str] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        right = ast.unparse(node.right)
+        factors.insert(0, f"({right})" if isinstance(node.right, ast.BinOp) else right)
+        node = node.left
+    factors.insert(0, ast.unparse(node))
+    return [
+        f"    {term.name} = (",
+        *(f"        {'* ' if place else ''}{f}" for place, f in enumerate(factors)),
+        "    )",
+    ]
+
+
+def _assign(statement: ast.stmt, values: dict[str, ast.expr]) -> bool:
+    """Note ``name = expression`` with the names in it resolved. False for any other statement."""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target, value = statement.targets[0], statement.value
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target, value = statement.target, statement.value
+    else:
+        return False
+    if not isinstance(target, ast.Name):
+        return False
+    values[target.id] = _resolve(value, values)
+    return True
+
+
+def _harmless(statement: ast.stmt) -> bool:
+    docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return docstring or isinstance(statement, ast.Return | ast.Pass)
+
+
+class _Resolver(ast.NodeTransformer):
+    def __init__(self, values: dict[str, ast.expr]) -> None:
+        self._values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return copy.deepcopy(self._values[node.id]) if node.id in self._values else node
+
+
+def _resolve(expression: ast.expr, values: dict[str, ast.expr]) -> ast.expr:
+    resolved = _Resolver(values).visit(copy.deepcopy(expression))
+    assert isinstance(resolved, ast.expr)
+    # a chain of doubling names would grow without bound
+    return resolved if sum(1 for _ in ast.walk(resolved)) < 4 * LONGEST_EXPRESSION else expression
+
+
+def _components(function: ast.FunctionDef, values: dict[str, ast.expr]) -> list[tuple[str, ast.expr]]:
+    returned = next((s.value for s in reversed(function.body) if isinstance(s, ast.Return)), None)
+    if isinstance(returned, ast.Name):
+        returned = values.get(returned.id)
+    if not isinstance(returned, ast.Tuple) or len(returned.elts) != 2:
+        return []
+    entries = _resolve(returned.elts[1], values)
+    if not isinstance(entries, ast.Dict):
+        return []
+    return [
+        (key.value, value)
+        for key, value in zip(entries.keys, entries.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    ]
+
+
+def _term(name: str, expression: ast.expr, fields: Collection[str], helpers: Collection[str]) -> Term | None:
+    weight, rest = _split(expression)
+    code = ast.unparse(rest)
+    if len(code) > LONGEST_EXPRESSION or not _understood(rest, fields, helpers) or weight == 0:
+        return None
+    if isinstance(rest, ast.BinOp) and isinstance(rest.op, ast.Add | ast.Sub):
+        code = f"({code})"
+    return Term(identifier(name), weight, code)
+
+
+def _split(expression: ast.expr) -> tuple[float, ast.expr]:
+    """A constant factor and what it multiplies."""
+    if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.USub):
+        weight, rest = _split(expression.operand)
+        return -weight, rest
+    if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Mult):
+        for factor, other in ((expression.left, expression.right), (expression.right, expression.left)):
+            value = _constant(factor)
+            if value is not None:
+                weight, rest = _split(other)
+                return value * weight, rest
+        # a * b * c is (a * b) * c: the constant may stand further left
+        weight, rest = _split(expression.left)
+        return weight, ast.BinOp(rest, ast.Mult(), expression.right)
+    return 1.0, expression
+
+
+def _constant(node: ast.expr) -> float | None:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _constant(node.operand)
+        return None if value is None else -value
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return float(node.value)
+    return None
+
+
+def _is_float(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, float) and node.value > 0
+
+
+def _understood(expression: ast.expr, fields: Collection[str], helpers: Collection[str]) -> bool:
+    """Whether the expression reads declared fields or the action, and no name that is not in scope."""
+    reads = False
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Name):
+            if node.id not in INPUTS and node.id not in ("torch", "math") and node.id not in helpers:
+                return False
+            reads = reads or node.id in INPUTS
+        elif isinstance(node, ast.Attribute):
+            of_state = isinstance(node.value, ast.Name) and node.value.id in ("state", "next_state")
+            if of_state and node.attr not in fields:
+                return False
+        elif isinstance(node, ast.Lambda | ast.comprehension | ast.NamedExpr):
+            return False
+    return reads
+
+
+def identifier(name: str) -> str:
+    """``name`` as a Python name of a local variable."""
+    plain = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_")[:40] or "term"
+    usable = plain.isidentifier() and not keyword.iskeyword(plain) and plain not in _RESERVED
+    return plain if usable else f"term_{plain}"
+
+
+def _distinct(program: Sequence[Term]) -> list[Term]:
+    """The terms with names that differ."""
+    used: set[str] = set()
+    named = []
+    for term in program:
+        name, number = identifier(term.name), 2
+        while name in used:
+            name, number = f"{identifier(term.name)}_{number}", number + 1
+        used.add(name)
+        named.append(replace(term, name=name))
+    return named
+
+
+def _number(value: float) -> str:
+    short = float(f"{value:.3g}")
+    return repr(short if short != 0 else 0.001)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\\", "").replace('"', "'").replace("\n", " ").strip()[:160]
