@@ -1,0 +1,235 @@
+"""What runs in a worker: one program, from its text to its labels. Forked from the server, never imported elsewhere.
+
+The worker reads transitions from an area that it can only read, copies them, calls the program, and writes labels and
+a fixed-size answer. Whatever goes wrong in the program becomes an answer; if even that fails the process ends, and the
+parent sees it.
+"""
+
+from __future__ import annotations
+
+import __future__
+
+import errno
+import json
+import mmap
+import os
+import struct
+import sys
+import types
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rewardgen.program import shaping
+from rewardgen.records import Field, Layout, State
+from rewardgen.sandbox.confine import confine
+from rewardgen.sandbox.memory import matrices
+from rewardgen.sandbox.protocol import (
+    ANSWER,
+    FLOAT,
+    INPUTS_CHANGED,
+    MAX_COMPONENTS,
+    NAME_BYTES,
+    REQUEST,
+    TEXT_BYTES,
+    Kind,
+    Shape,
+)
+
+FILENAME = "<reward>"
+
+
+class OutputError(Exception):
+    """The program gave something that is no reward; the message tells its author what."""
+
+
+def serve_program(descriptors: tuple[int, int, int, int], shape: Shape, memory: int, cpu_seconds: int, server: int) -> None:
+    """Be the worker of one program until the parent closes the request pipe.
+
+    ``descriptors`` are the input area, the output area, the pipe of requests and the pipe of answers.
+    """
+    inputs_fd, outputs_fd, requests, answers = descriptors
+    worker = Worker(shape, inputs_fd, outputs_fd, answers)
+    os.close(inputs_fd)
+    os.close(outputs_fd)
+    try:
+        in_force = confine(memory, cpu_seconds, server)
+    except BaseException as error:
+        worker.answer(Kind.UNCONFINED, text=f"{type(error).__name__}: {error}")
+        return
+    worker.answer(Kind.READY, flags=in_force)
+    worker.load()
+    while True:
+        raw = os.read(requests, REQUEST.size)
+        if len(raw) < REQUEST.size:
+            return
+        sequence, rows = REQUEST.unpack(raw)
+        worker.label(sequence, rows)
+
+
+class Worker:
+    """The program's end of the two areas."""
+
+    def __init__(self, shape: Shape, inputs_fd: int, outputs_fd: int, answers: int) -> None:
+        self.shape, self.answers = shape, answers
+        area = mmap.mmap(inputs_fd, shape.input_bytes, access=mmap.ACCESS_READ)
+        self.out = mmap.mmap(outputs_fd, shape.output_bytes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns that the area cannot be written, which is the point
+            self.shared = matrices(area, shape)
+        content = json.loads(area[shape.floats * FLOAT :])
+        fields = (Field(name, tuple(size), "", "") for name, size in content["fields"])
+        self.layout = Layout(tuple(fields))
+        self.source: str = content["source"]
+        self.names: list[str] | None = None
+        self.function: Any = None
+        self.failure: BaseException | None = None
+
+    def load(self) -> None:
+        """Compile the program and run its top level; a failure waits for the first request."""
+        try:
+            # annotations are never evaluated: rewards often name types that they forgot to import
+            flags = __future__.annotations.compiler_flag
+            code = compile(self.source, FILENAME, "exec", flags=flags, dont_inherit=True)
+            module = types.ModuleType("reward")
+            module.__dict__.update({name: getattr(shaping, name) for name in shaping.__all__}, torch=torch)
+            module.__dict__["math"] = sys.modules["math"]
+            exec(code, module.__dict__)
+            self.function = module.__dict__.get("compute_reward")
+            if not callable(self.function):
+                raise OutputError("there is no function compute_reward(state, action, next_state)")
+        except BaseException as error:
+            self.failure = error
+
+    def label(self, sequence: int, rows: int) -> None:
+        """Answer one request."""
+        if self.failure is not None:
+            self.answer_failure(sequence, self.failure)
+            return
+        try:
+            shared = [matrix[:rows] for matrix in self.shared]
+            states, actions, next_states = (matrix.clone() for matrix in shared)
+            with torch.no_grad():
+                result = self.function(State(self.layout, states), actions, State(self.layout, next_states))
+                reward, components = self.read(result, rows)
+            private = (states, actions, next_states)
+            changed = not all(_same_bits(mine, given) for mine, given in zip(private, shared, strict=True))
+            self.write(reward, components, rows)
+        except BaseException as error:
+            self.answer_failure(sequence, error)
+            return
+        self.answer(Kind.LABELS, sequence, rows, len(components), flags=INPUTS_CHANGED if changed else 0)
+
+    def read(self, result: object, rows: int) -> tuple[Tensor, list[Tensor]]:
+        """The reward and the components in what the program returned, in the order of the first call."""
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+            shown = f"a tuple of {len(result)}" if isinstance(result, tuple) else f"a {type(result).__name__}"
+            raise OutputError(f"compute_reward must return (total, dictionary of components); it returned {shown}")
+        total, parts = result
+        reward = _rows(total, "the total reward", rows, exact=True)
+        names = list(parts)
+        if self.names is None:
+            _check_names(names)
+            self.names = names
+        elif set(names) != set(self.names):
+            raise OutputError("the component names differ from call to call: return the same names every time")
+        return reward, [_rows(parts[name], f"component {name}", rows, exact=False) for name in self.names]
+
+    def write(self, reward: Tensor, components: list[Tensor], rows: int) -> None:
+        out = torch.frombuffer(self.out, dtype=torch.float32, count=self.shape.names_at // FLOAT)
+        out[:rows] = reward
+        if components:
+            start = self.shape.components_at // FLOAT
+            torch.stack(components, dim=1, out=out[start : start + rows * len(components)].view(rows, len(components)))
+        for position, name in enumerate(self.names or ()):
+            start = self.shape.names_at + position * NAME_BYTES
+            self.out[start : start + NAME_BYTES] = name.encode().ljust(NAME_BYTES, b"\0")
+
+    def answer_failure(self, sequence: int, error: BaseException) -> None:
+        line = _line(error)
+        if isinstance(error, OutputError):
+            self.answer(Kind.OUTPUT, sequence, line=line, text=str(error))
+        elif _is_memory(error):
+            self.answer(Kind.MEMORY, sequence, line=line, text="")
+        elif isinstance(error, OSError) and error.errno == errno.EMFILE:
+            text = "a reward can open no files and no connections: compute from state, action and next_state only"
+            self.answer(Kind.EXCEPTION, sequence, line=line, text=text)
+        else:
+            try:
+                said = str(error)
+            except BaseException:
+                said = ""
+            name = type(error).__name__
+            self.answer(Kind.EXCEPTION, sequence, line=line, text=f"{name}: {said}" if said else name)
+
+    def answer(
+        self,
+        kind: Kind,
+        sequence: int = 0,
+        rows: int = 0,
+        components: int = 0,
+        line: int = 0,
+        text: str = "",
+        flags: int = 0,
+    ) -> None:
+        raw = text[:TEXT_BYTES].encode("utf-8", "replace")[:TEXT_BYTES]
+        self.out[self.shape.text_at : self.shape.text_at + len(raw)] = raw
+        os.write(self.answers, ANSWER.pack(kind, sequence, rows, components, line, len(raw), flags))
+
+
+def _rows(value: object, what: str, rows: int, exact: bool) -> Tensor:
+    """``value`` as ``(rows,)`` float32. Where it need not be ``exact``, one number counts for every row."""
+    if not exact and isinstance(value, bool | int | float):
+        value = torch.full((rows,), float(value))
+    if not isinstance(value, Tensor):
+        raise OutputError(f"{what} must be a tensor of shape ({rows},), not a {type(value).__name__}")
+    if value.layout is not torch.strided:
+        raise OutputError(f"{what} must be a dense tensor")
+    if value.is_complex() or (exact and not value.is_floating_point()):
+        raise OutputError(f"{what} must be float32, it is {str(value.dtype).removeprefix('torch.')}: use .float()")
+    if not exact and value.dim() == 0:
+        value = value.expand(rows)
+    if value.shape != (rows,):
+        hint = ": index the last dimension or use .squeeze(-1)" if tuple(value.shape) == (rows, 1) else ""
+        raise OutputError(f"{what} must have shape (n,) = ({rows},), one number per row; it has {tuple(value.shape)}{hint}")
+    return value.to(torch.float32)
+
+
+def _check_names(names: list[Any]) -> None:
+    if len(names) > MAX_COMPONENTS:
+        raise OutputError(f"{len(names)} components; at most {MAX_COMPONENTS}: sum some of them up")
+    for name in names:
+        if not (isinstance(name, str) and name.isascii() and name.isidentifier() and len(name) <= NAME_BYTES):
+            shown = ascii(name)[:60]
+            raise OutputError(f"the component name {shown} must be an identifier of at most {NAME_BYTES} characters")
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(a.view(torch.int32), b.view(torch.int32))
+
+
+def _line(error: BaseException) -> int:
+    """The line of the program where ``error`` came from; 0 where there is none."""
+    line = 0
+    if isinstance(error, SyntaxError) and error.filename == FILENAME:
+        line = error.lineno or 0
+    trace, steps = error.__traceback__, 0
+    while trace is not None and steps < 100_000:
+        if trace.tb_frame.f_code.co_filename == FILENAME:
+            line = trace.tb_lineno
+        trace, steps = trace.tb_next, steps + 1
+    return max(0, min(line, 2**31 - 1))
+
+
+def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    try:
+        return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    except BaseException:
+        return False
+
+
+assert struct.calcsize("=f") == FLOAT

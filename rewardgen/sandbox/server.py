@@ -1,0 +1,225 @@
+"""The fork server: a process with torch loaded, an empty environment and one thread, from which workers are forked.
+
+It is started by ``Sandbox`` as ``python -I -c`` with this file's package made importable, and ends when the parent's
+end of the control socket closes, whichever way the parent ended. Nothing that a program writes reaches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import warnings
+
+import torch
+
+from rewardgen.program import shaping
+from rewardgen.sandbox.child import serve_program
+from rewardgen.sandbox.confine import adopt_orphans
+from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, Outcome, Shape
+
+_LOOK_UP_SECONDS = 2.0  # how often to see whether the parent still is our parent
+
+
+def serve(control_fd: int, parent: int) -> None:
+    """Fork and end workers as ``parent`` asks over the socket ``control_fd``; return when it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    adopt_orphans()
+    torch.set_num_threads(1)
+    _rehearse()
+    os.environ.clear()
+    control = socket.socket(fileno=control_fd)
+    gc.collect()
+    gc.freeze()  # so that a worker's collector leaves the shared pages alone
+    server = Server(control, parent)
+    control.sendall(OUTCOME.pack(Outcome.READY, 0, _threads()))
+    try:
+        server.run()
+    finally:
+        server.end_all()
+
+
+class Server:
+    def __init__(self, control: socket.socket, parent: int) -> None:
+        self.control, self.parent = control, parent
+        self.workers: dict[int, int] = {}  # number → process id
+
+    def run(self) -> None:
+        while True:
+            ready, _, _ = select.select([self.control], [], [], _LOOK_UP_SECONDS)
+            if os.getppid() != self.parent:
+                return
+            if not ready:
+                self.end_strays()
+                continue
+            try:
+                raw, descriptors, _, _ = socket.recv_fds(self.control, CONTROL.size, 4)
+            except ConnectionError:
+                return
+            while raw and len(raw) < CONTROL.size:
+                more = self.control.recv(CONTROL.size - len(raw))
+                if not more:
+                    return
+                raw += more
+            if not raw:
+                return
+            operation, number, program, capacity, width, actions, memory, cpu = CONTROL.unpack(raw)
+            if operation == Operation.OPEN:
+                self.open(number, Shape(capacity, width, actions, program), memory, cpu, descriptors)
+            else:
+                self.end(number)
+
+    def open(self, number: int, shape: Shape, memory: int, cpu: int, descriptors: list[int]) -> None:
+        server = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._close(descriptors)
+            self.answer(Outcome.FAILED, number, error.errno or 0)
+            return
+        if pid == 0:
+            _become_worker(descriptors, shape, memory, cpu, server)
+        self._close(descriptors)
+        self.workers[number] = pid
+        self.answer(Outcome.OPENED, number, pid)
+
+    def end(self, number: int) -> None:
+        """End a worker and all that it started, and say how it ended."""
+        pid = self.workers.pop(number, None)
+        self.answer(Outcome.ENDED, number, _end(pid) if pid is not None else 0)
+        self.end_strays()
+
+    def end_strays(self) -> None:
+        """End what workers have started and left behind: it has come to us, and is no worker."""
+        known = set(self.workers.values())
+        for _ in range(64):
+            strays = [pid for pid in _children() if pid not in known]
+            if not strays:
+                return
+            for pid in strays:
+                _end(pid)
+
+    def end_all(self) -> None:
+        for pid in self.workers.values():
+            _end(pid)
+        self.workers.clear()
+        self.end_strays()
+
+    def answer(self, outcome: Outcome, number: int, value: int) -> None:
+        with contextlib.suppress(OSError):  # the next look at the socket finds the parent gone
+            self.control.sendall(OUTCOME.pack(outcome, number, value))
+
+    @staticmethod
+    def _close(descriptors: list[int]) -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _become_worker(descriptors: list[int], shape: Shape, memory: int, cpu: int, server: int) -> None:
+    """The forked side: a session of its own, no descriptors but its four, and then the program. Never returns."""
+    try:
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(null, standard)
+        _close_all_but({0, 1, 2, *descriptors})
+        inputs, outputs, requests, answers = descriptors
+        serve_program((inputs, outputs, requests, answers), shape, memory, cpu, server)
+    finally:
+        os._exit(0)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    for name in os.listdir("/dev/fd"):
+        if int(name) not in kept:
+            with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
+                os.close(int(name))
+
+
+def _end(pid: int) -> int:
+    """Kill a process and its group and reap it; its wait status."""
+    if hasattr(os, "waitid"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # dead but unreaped: its number cannot pass to another
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return 0
+
+
+def _children() -> list[int]:
+    """The process ids of our children, zombies included; none where the system does not tell."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
+def _threads() -> int:
+    """How many threads this process has; 1 where the system does not tell."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1
+
+
+def _rehearse() -> None:
+    """Use what rewards use once, so that what torch sets up at first use is there in every worker already.
+
+    A worker can open no file: whatever is imported lazily must have been imported here.
+    """
+    import collections.abc
+    import math
+    import typing
+
+    assert math and typing and collections.abc  # rewards import them
+    functional = torch.nn.functional
+    x = torch.linspace(-1.0, 1.0, 128).view(8, 16)
+    q = functional.normalize(x[:, :4], dim=-1)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in shaping.__all__:
+            function = getattr(shaping, name)
+            if name.startswith("quat_rotate"):
+                function(q, x[:, :3])
+            elif name in ("quat_multiply", "quat_angle", "distance", "angle_difference"):
+                function(q, q)
+            elif name in ("above", "below"):
+                function(x, 0.0, 1.0)
+            elif name in ("exponential", "gaussian", "proximity"):
+                function(x, 1.0)
+            elif name == "tolerance":
+                for shape in ("gaussian", "linear", "long_tail"):
+                    function(x, -0.1, 0.1, 1.0, shape)
+            else:
+                function(q)
+        torch.einsum("bi,bi->b", x, x)
+        torch.linalg.norm(x, dim=-1).square().sqrt().mean().item()
+        torch.norm(x, p=2, dim=-1)
+        torch.matmul(x, x.T).std(dim=-1)
+        torch.linalg.inv(torch.eye(3) * 2.0)
+        torch.linalg.det(torch.eye(3))
+        torch.cdist(x, x)
+        torch.quantile(x, 0.5, dim=-1)
+        functional.smooth_l1_loss(x, x * 2, reduction="none")
+        torch.where(x > 0, x, 0.0).clamp(-1, 1).nan_to_num()
+        torch.cat([x, x]).unique()
+        torch.stack([x, x]).sort(dim=-1)
+        str(x)
+
+
+def main() -> None:
+    """``argv``: the control socket's descriptor and the parent's process id."""
+    serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,118 @@
+"""The smoke test: a program tried on real transitions before any training is spent on it."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from rewardgen.errors import RewardFailed
+from rewardgen.records import Labels, Layout, Problem
+from rewardgen.sandbox.worker import Worker
+
+LARGEST = 1e6  # a reward beyond this drowns everything that a policy could learn
+
+
+def smoke_test(
+    worker: Worker,
+    layout: Layout,
+    states: Tensor,
+    actions: Tensor,
+    next_states: Tensor,
+    *,
+    call_seconds: float,
+) -> list[Problem]:
+    """What is wrong with a program, seen by calling it on ``n`` transitions: nothing is an empty list.
+
+    It must give one finite float per row, not the same for all, each from its row alone, the same every time, without
+    writing to its inputs, in at most ``call_seconds`` a call. ``worker``'s capacity must be at least ``n``, and n at
+    least 8. A program that fails outright leaves its worker unusable.
+
+    Raises:
+        ValueError: fewer than 8 transitions, or states that do not fit ``layout``.
+        SandboxError: the sandbox itself failed.
+    """
+    n = int(states.shape[0])
+    if n < 8:
+        raise ValueError(f"a smoke test needs at least 8 transitions, not {n}")
+    if states.shape[1] != layout.width:
+        raise ValueError(f"the states have {states.shape[1]} columns, the layout {layout.width}")
+    problems: list[Problem] = []
+
+    def call(rows: Tensor) -> Labels:
+        worker.submit(states[rows], actions[rows], next_states[rows])
+        return worker.result()
+
+    everything = torch.arange(n)
+    try:
+        first = call(everything)
+        changed = worker.inputs_changed
+        started = time.monotonic()
+        second = call(everything)
+        seconds = time.monotonic() - started
+    except RewardFailed as failure:
+        return [Problem("smoke", str(failure), failure.line)]
+
+    if changed:
+        problems.append(_problem("it writes to its inputs: work on a .clone(), or use torch.where instead of x[mask] = value"))
+    if not _same(first, second, first):
+        problems.append(_problem("two calls on the same transitions differ: use no random numbers and keep nothing between calls"))
+    if seconds > call_seconds:
+        problems.append(
+            _problem(
+                f"a call on {n} transitions takes {seconds:.2g} s, at most {call_seconds:.2g} s: replace loops over rows by "
+                "tensor operations"
+            )
+        )
+    problems += _values(first)
+    if not any("two calls" in problem.message for problem in problems):
+        mixed = _mixed(call, first, n)
+        problems += [mixed] if mixed is not None else []
+    return problems
+
+
+def _values(labels: Labels) -> list[Problem]:
+    n = len(labels.reward)
+    largest = float(labels.reward.abs().max())
+    if largest > LARGEST:
+        return [_problem(f"the reward reaches {largest:.2g} in size: keep it below {LARGEST:.0g}, best within -10 to 10 per step")]
+    if float(labels.reward.max() - labels.reward.min()) <= 1e-6 * max(largest, 1e-3):
+        value = float(labels.reward[0])
+        return [
+            _problem(
+                f"the reward is {value:.3g} in all of {n} different transitions: it must vary with the state, so widen "
+                "margins or use smooth terms"
+            )
+        ]
+    return []
+
+
+def _mixed(call: object, whole: Labels, n: int) -> Problem | None:
+    """The problem that shows when rows are called in another order or in smaller batches, if there is one."""
+    assert callable(call)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    told = (
+        "each row's reward must depend on that row alone: use no means, maxima, norms or sorting over the batch "
+        "(dimension 0), give dim=-1"
+    )
+    for rows, what in ((order, "in another order"), (order[: n // 3], "in a smaller batch"), (order[:1], "alone")):
+        try:
+            part = call(rows)
+        except RewardFailed as failure:
+            return Problem("smoke", f"it fails on transitions {what} ({failure}); {told}", failure.line)
+        expected = Labels(whole.reward[rows], whole.components[rows], whole.names)
+        if not _same(part, expected, whole):
+            return _problem(f"the same transitions {what} get other rewards or components; {told}")
+    return None
+
+
+def _same(a: Labels, b: Labels, scale: Labels) -> bool:
+    """Whether two labels agree up to rounding, which may differ with a row's place in the batch."""
+    reward = 1e-5 * float(scale.reward.abs().max()) + 1e-7
+    components = 1e-5 * scale.components.abs().amax(dim=0) + 1e-7
+    return bool(((a.reward - b.reward).abs() <= reward).all() and ((a.components - b.components).abs() <= components).all())
+
+
+def _problem(message: str) -> Problem:
+    return Problem("smoke", message)

@@ -1,0 +1,318 @@
+"""The parent's end of one worker: transitions in, labels or a failure out. Everything that comes back is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rewardgen.errors import RewardFailed, SandboxError
+from rewardgen.records import Labels, Layout, RewardProgram
+from rewardgen.sandbox.confine import STEPS
+from rewardgen.sandbox.memory import InputArea, OutputArea
+from rewardgen.sandbox.protocol import (
+    ANSWER,
+    FLOAT,
+    INPUTS_CHANGED,
+    MAX_COMPONENTS,
+    NAME_BYTES,
+    REQUEST,
+    TEXT_BYTES,
+    Kind,
+    Shape,
+    clean,
+)
+
+
+@dataclass(frozen=True)
+class SandboxLimits:
+    """What a program may use: wall-clock seconds of one call and of all its calls together, and GiB of memory.
+
+    Memory is counted as address space beyond what an idle worker has. A call's time runs from ``submit`` until
+    ``result`` has the answer; an answer that is there when ``result`` asks for it is never too late.
+    """
+
+    call_seconds: float = 10.0
+    program_seconds: float = 1800.0
+    memory_gb: float = 4.0
+
+    @property
+    def memory_bytes(self) -> int:
+        return int(self.memory_gb * 2**30)
+
+    @property
+    def cpu_seconds(self) -> int:
+        return math.ceil(self.program_seconds) + 1
+
+
+@dataclass(frozen=True)
+class _Answer:
+    kind: int
+    sequence: int
+    rows: int
+    components: int
+    line: int
+    text_bytes: int
+    flags: int
+
+
+class Worker:
+    """One program in a process of its own. Made by ``Sandbox.open``; use from one thread.
+
+    Attributes:
+        names: the components' names, known from the first result on.
+        capacity: the most transitions that one ``submit`` may carry.
+        inputs_changed: whether the program wrote to its (private) copy of the inputs in the last call.
+        confinement: the steps of confinement in force, known from the first result on.
+    """
+
+    def __init__(
+        self,
+        program: RewardProgram,
+        layout: Layout,
+        action_size: int,
+        capacity: int,
+        limits: SandboxLimits,
+        end: Callable[[], int | None],
+    ) -> None:
+        content = {"source": program.source, "fields": [[field.name, list(field.shape)] for field in layout.fields]}
+        packed = json.dumps(content).encode()
+        self.program, self.limits, self.capacity = program, limits, capacity
+        self.shape = Shape(capacity, layout.width, action_size, len(packed))
+        self.names: tuple[str, ...] = ()
+        self.inputs_changed = False
+        self.confinement: tuple[str, ...] = ()
+        self._end = end  # ends the process; its wait status, or None when the server is gone
+        self._failure: RewardFailed | SandboxError | None = None
+        self._ready = False
+        self._sequence = 0
+        self._pending: tuple[int, float] | None = None  # rows, when it was submitted
+        self._seconds = 0.0
+        self._closed = False
+        self._input = InputArea(self.shape, packed)
+        try:
+            self._output = OutputArea(self.shape)
+        except BaseException:
+            self._input.close()
+            raise
+        self._requests_worker, self._requests = os.pipe()
+        self._answers, self._answers_worker = os.pipe()
+        os.set_blocking(self._requests, False)
+        os.set_blocking(self._answers, False)
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What the worker's process gets: its input and output areas, its pipes of requests and of answers."""
+        return [self._input.descriptor, self._output.descriptor, self._requests_worker, self._answers_worker]
+
+    def started(self) -> None:
+        """The process has its descriptors; ours of its ends are closed, so that its end is seen here."""
+        for descriptor in (self._requests_worker, self._answers_worker):
+            os.close(descriptor)
+        self._requests_worker = self._answers_worker = -1
+
+    def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
+        """Hand over transitions ``(B, width)``, ``(B, action_size)``, ``(B, width)`` float32; returns at once.
+
+        Raises:
+            ValueError: a shape is not as declared, or B is 0 or above the capacity.
+            RuntimeError: the last result has not been collected, or the worker is closed.
+        """
+        self._check_open()
+        if self._pending is not None:
+            raise RuntimeError("submit() before the result() of the last one")
+        rows = int(states.shape[0])
+        if not 1 <= rows <= self.capacity:
+            raise ValueError(f"{rows} transitions do not fit a worker that was opened for 1 to {self.capacity}")
+        wanted = {"states": self.shape.width, "actions": self.shape.action_size, "next_states": self.shape.width}
+        for (name, columns), given in zip(wanted.items(), (states, actions, next_states), strict=True):
+            if given.shape != (rows, columns):
+                raise ValueError(f"{name} must be ({rows}, {columns}), not {tuple(given.shape)}")
+        self._pending = rows, time.monotonic()
+        if self._failure is not None:
+            return
+        self._input.states[:rows] = states.detach()
+        self._input.actions[:rows] = actions.detach()
+        self._input.next_states[:rows] = next_states.detach()
+        self._sequence = (self._sequence + 1) % 2**32
+        with contextlib.suppress(OSError):  # a worker that is gone is found out by result()
+            os.write(self._requests, REQUEST.pack(self._sequence, rows))
+
+    def result(self) -> Labels:
+        """Wait for the labels of what was submitted: reward ``(B,)`` and components ``(B, C)``, float32, all finite.
+
+        Raises:
+            RewardFailed: the program crashed, hung, raised or gave no reward. The worker's process is ended, and
+                every later result raises the same.
+            SandboxError: the worker could not be set up, or the server died.
+            RuntimeError: nothing was submitted, or the worker is closed.
+        """
+        self._check_open()
+        if self._pending is None:
+            raise RuntimeError("result() without a submit()")
+        rows, since = self._pending
+        self._pending = None
+        if self._failure is None:
+            try:
+                return self._labels(rows, since)
+            except (RewardFailed, SandboxError) as error:
+                self._failure = error
+                self._end()
+            finally:
+                self._seconds += time.monotonic() - since
+        raise self._again(self._failure)
+
+    def close(self) -> None:
+        """End the process and give everything back. Harmless when called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        for descriptor in (self._requests, self._answers, self._requests_worker, self._answers_worker):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._end()
+        self._input.close()
+        self._output.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the worker is closed")
+
+    def _labels(self, rows: int, since: float) -> Labels:
+        left = self.limits.program_seconds - self._seconds
+        deadline = since + min(self.limits.call_seconds, left)
+        if not self._ready:
+            self._confirm(self._receive(deadline))
+        answer = self._receive(deadline)
+        if answer.kind != Kind.LABELS:
+            raise self._told(answer)
+        count = answer.components
+        if answer.sequence != self._sequence or answer.rows != rows or count > MAX_COMPONENTS:
+            raise RewardFailed("crash", "the program interfered with its worker: its answer does not fit the request")
+        names = self._names(count)
+        reward = self._floats(0, rows)
+        components = self._floats(self.shape.components_at, rows * count).view(rows, count)
+        self._check_finite("the reward", reward)
+        for position, name in enumerate(names):
+            self._check_finite(f"component {name}", components[:, position])
+        self.names = names
+        self.inputs_changed = bool(answer.flags & INPUTS_CHANGED)
+        return Labels(reward, components, names)
+
+    def _confirm(self, answer: _Answer) -> None:
+        """The first answer comes before the program has run: what is wrong with it is not the program's fault."""
+        if answer.kind != Kind.READY:
+            raise SandboxError(f"a sandbox worker could not be confined: {self._text(answer) or 'it does not say why'}")
+        self._ready = True
+        self.confinement = tuple(step for bit, step in enumerate(STEPS) if answer.flags >> bit & 1)
+
+    def _receive(self, deadline: float) -> _Answer:
+        raw = b""
+        poll = select.poll()
+        poll.register(self._answers, select.POLLIN)
+        while len(raw) < ANSWER.size:
+            wait = deadline - time.monotonic()
+            if not poll.poll(max(0.0, wait) * 1000):
+                raise self._late()
+            try:
+                more = os.read(self._answers, ANSWER.size - len(raw))
+            except BlockingIOError:
+                continue
+            if not more:
+                raise self._gone()
+            raw += more
+        return _Answer(*ANSWER.unpack(raw))
+
+    def _late(self) -> RewardFailed | SandboxError:
+        if not self._ready:
+            return SandboxError(f"a sandbox worker was not ready within {self.limits.call_seconds:g} s")
+        if self._seconds + self.limits.call_seconds > self.limits.program_seconds:
+            limit = f"its calls together took longer than the {self.limits.program_seconds:g} s that a program has"
+        else:
+            limit = f"one call took longer than {self.limits.call_seconds:g} s"
+        return RewardFailed("timeout", f"{limit}: use tensor operations on whole columns instead of loops over rows")
+
+    def _gone(self) -> RewardFailed | SandboxError:
+        status = self._end()
+        if status is None:
+            return SandboxError("the sandbox's server died and its workers with it; start again")
+        if not self._ready:
+            return SandboxError(f"a sandbox worker ended before it ran anything ({_ending(status)})")
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+            return RewardFailed("timeout", f"its calls together took more than {self.limits.cpu_seconds} s of processor time")
+        return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(status)})")
+
+    def _told(self, answer: _Answer) -> RewardFailed:
+        line = answer.line if 0 < answer.line <= self.program.source.count("\n") + 1 else None
+        text = self._text(answer)
+        if answer.kind == Kind.MEMORY:
+            text = f"it needs more than the {self.limits.memory_gb:g} GiB that a program has: avoid (n, n) tensors"
+            return RewardFailed("memory", text, line)
+        if answer.kind == Kind.OUTPUT:
+            return RewardFailed("output", text or "it gave something that is no reward", line)
+        if answer.kind != Kind.EXCEPTION:
+            return RewardFailed("crash", "the program interfered with its worker: it gave no answer that we know")
+        code = clean(self.program.source.split("\n")[line - 1].encode()) if line else ""
+        return RewardFailed("exception", f"{text or 'an exception'}, in: {code[:160]}" if code else text, line)
+
+    def _text(self, answer: _Answer) -> str:
+        return clean(bytes(self._output.read(self.shape.text_at, min(answer.text_bytes, TEXT_BYTES))))
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        raw = self._output.read(self.shape.names_at, count * NAME_BYTES)
+        parts = (bytes(raw[start : start + NAME_BYTES]).rstrip(b"\0") for start in range(0, len(raw), NAME_BYTES))
+        names = tuple(part.decode("ascii", "replace") for part in parts)
+        good = len(names) == count == len(set(names)) and all(name.isascii() and name.isidentifier() for name in names)
+        if not good or (self.names and names != self.names):
+            raise RewardFailed("output", "the component names must be identifiers, the same in every call")
+        return names
+
+    def _floats(self, start: int, count: int) -> Tensor:
+        raw = self._output.read(start, count * FLOAT)
+        if len(raw) != count * FLOAT:
+            raise RewardFailed("crash", "the program interfered with its worker: its output was cut short")
+        return torch.frombuffer(raw, dtype=torch.float32) if count else torch.empty(0)
+
+    def _check_finite(self, what: str, values: Tensor) -> None:
+        bad = ~torch.isfinite(values)
+        if bad.any():
+            count, first = int(bad.sum()), int(bad.nonzero()[0])
+            kind = "NaN" if bool(torch.isnan(values[first])) else "infinite"
+            raise RewardFailed(
+                "output",
+                f"{what} is {kind} in {count} of {len(values)} transitions: keep divisors, roots and logarithms away from 0 "
+                "and exponents bounded (clamp)",
+            )
+
+    @staticmethod
+    def _again(failure: RewardFailed | SandboxError) -> RewardFailed | SandboxError:
+        if isinstance(failure, RewardFailed):
+            return RewardFailed(failure.kind, str(failure), failure.line)
+        return SandboxError(str(failure))
+
+
+def _ending(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"killed by {signal.Signals(number).name}"
+        except ValueError:
+            return f"killed by signal {number}"
+    return f"exit status {os.WEXITSTATUS(status)}"
