@@ -58,6 +58,8 @@ class Worlds:
         """Begin an episode in every world and return ``matrix``."""
         ids = torch.arange(self.sim.num_worlds)
         self.episode.zero_()
+        # A simulator computes the derived fields that somebody has asked for: ask before the first of them is needed.
+        self.task.state(self.sim)
         self._begin(ids)
         self.matrix = self._read()
         self._check_start(ids)
@@ -105,4 +107,4 @@ class Worlds:
 
     def _check_start(self, ids: Tensor) -> None:
         if not self.matrix[ids].isfinite().all():
-            raise SimulationFailed(f"an episode of {self.task.name} began in a state that is not finite; see its reset()")
+            raise SimulationFailed(f"an episode of {self.task.name} began in a state that is not finite")
