@@ -9,6 +9,7 @@ with Stable-Baselines3 on the same simulator and the same rewards, as the refere
 
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
 from rewardgen.training.population import Population
+from rewardgen.training.sb3 import train_sb3
 from rewardgen.training.trainer import Timings, train
 
-__all__ = ["Member", "Population", "Reward", "TaskReward", "Timings", "label_rows", "train"]
+__all__ = ["Member", "Population", "Reward", "TaskReward", "Timings", "label_rows", "train", "train_sb3"]

@@ -59,7 +59,7 @@ class Population:
                     f"{population.shape.observation}, {population.shape.action} and {population.shape.hidden}"
                 )
             for name, values in population.parameters.named(member).items():
-                values.copy_(file.tensors[name].T if values.dim() == 2 else file.tensors[name])
+                values.copy_(file.tensors[name])
             population.scale.load(member, file.tensors["observation.mean"], file.tensors["observation.variance"])
         return population
 
@@ -81,8 +81,8 @@ class Population:
             observation: ``(K, n, O)``, or ``(K · n, O)`` with each member's rows together.
         """
         stacked = observation.view(self.members, -1, self.shape.observation)
-        mean = self.head("policy", stacked.shape[1])(self.scale(stacked))
-        return self.command(mean).view(*observation.shape[:-1], self.shape.action)
+        mean = self.head("policy", stacked.shape[1])(self.scale(stacked)).transpose(1, 2)
+        return self.command(mean).reshape(*observation.shape[:-1], self.shape.action)
 
     def command(self, raw: Tensor, out: Tensor | None = None) -> Tensor:
         """Raw actions ``(..., A)`` as actuator commands within their range."""
@@ -91,8 +91,7 @@ class Population:
 
     def weights(self, member: int) -> bytes:
         """One policy as the bytes of a weights file."""
-        named = self.parameters.named(member)
-        tensors = {name: values.T if values.dim() == 2 else values for name, values in named.items()}
+        tensors = self.parameters.named(member)
         tensors["observation.mean"] = self.scale.moments.mean[member]
         tensors["observation.variance"] = self.scale.moments.variance[member]
         tensors["action.centre"] = self._centre

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor
@@ -45,9 +47,9 @@ class Columns:
 
 
 def log_prob(standard: Tensor, log_std: Tensor) -> Tensor:
-    """Log-density of a diagonal Gaussian at ``standard`` deviations from its mean, ``(..., A)`` → ``(..., 1)``."""
-    constant = log_std.sum(-1, keepdim=True) + 0.5 * math.log(2.0 * math.pi) * log_std.shape[-1]
-    return standard.square().sum(-1, keepdim=True).mul_(-0.5).sub_(constant)
+    """Log-density of diagonal Gaussians at ``standard`` ``(K, A, n)`` deviations from their means, ``(K, 1, n)``."""
+    constant = log_std.sum(1, keepdim=True) + 0.5 * math.log(2.0 * math.pi) * log_std.shape[1]
+    return standard.square().sum(1, keepdim=True).mul_(-0.5).sub_(constant)
 
 
 def loss_gradient(
@@ -63,18 +65,19 @@ def loss_gradient(
     columns = Columns(parameters.shape)
     n = rows.shape[1]
     mean, value = body.forward(rows[..., columns.observation])
-    advantage = rows[..., columns.advantage]
+    across = rows.transpose(1, 2)
+    advantage = across[:, columns.advantage]
     inverse_std = torch.exp(-parameters.log_std)
-    standard = (rows[..., columns.action] - mean).mul_(inverse_std)
-    ratio = (log_prob(standard, parameters.log_std) - rows[..., columns.log_prob]).exp_()
+    standard = (across[:, columns.action] - mean).mul_(inverse_std)
+    ratio = (log_prob(standard, parameters.log_std) - across[:, columns.log_prob]).exp_()
     # the clipped term, which has no gradient, is the smaller one where the ratio left the range on the good side
     clipped = torch.where(advantage > 0, ratio > 1.0 + config.clip_range, ratio < 1.0 - config.clip_range)
     d_log_prob = (ratio * advantage).masked_fill_(clipped, 0.0).mul_(-1.0 / n)
     d_mean = (standard * inverse_std).mul_(d_log_prob)
-    d_value = (value - rows[..., columns.target]).mul_(2.0 * config.value_weight / n)
+    d_value = (value - across[:, columns.target]).mul_(2.0 * config.value_weight / n)
     body.backward(rows[..., columns.observation], d_mean, d_value, gradient)
-    d_log_std = standard.square_().sub_(1.0).mul_(d_log_prob).sum(1, keepdim=True)
-    gradient.log_std.copy_(d_log_std.sub_(config.entropy))
+    d_log_std = standard.square_().sub_(1.0).mul_(d_log_prob).sum(2, keepdim=True)
+    torch.sub(d_log_std, config.entropy, out=gradient.log_std)
 
 
 def clip_per_member(gradient: Parameters, limit: float) -> Tensor:
@@ -85,19 +88,29 @@ def clip_per_member(gradient: Parameters, limit: float) -> Tensor:
 
 
 class Learner:
-    """Adam on the stacked weights, and the buffers of its minibatches.
+    """Adam on the stacked weights of a population.
+
+    Its members are dealt out to ``threads`` threads, each with single-threaded operations: unlike torch's own threads,
+    which meet after every operation, these meet once an update and lose little when other work shares the processors.
 
     Args:
         parameters: the population's weights, changed in place by ``update``.
         generators: one of each member, for the order of its minibatches.
     """
 
-    def __init__(self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator]) -> None:
-        self._parameters, self._config, self._generators = parameters, config, generators
-        self._gradient = zeros(parameters.shape, parameters.members)
-        parameters.flat.grad = self._gradient.flat
-        self._adam = torch.optim.Adam([parameters.flat], lr=config.learning_rate, eps=1e-5, fused=True)
-        self._bodies: dict[int, Body] = {}
+    def __init__(
+        self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator], threads: int = 1
+    ) -> None:
+        self._flat = parameters.flat
+        members = parameters.members
+        count = min(threads, members)
+        bounds = [members * i // count for i in range(count + 1)]
+        self._slices = [slice(a, b) for a, b in pairwise(bounds)]
+        self._shards = [
+            _Shard(Parameters(parameters.shape, parameters.flat[:, part].contiguous()), config, generators[part])
+            for part in self._slices
+        ]
+        self._pool = ThreadPoolExecutor(count - 1, "learner") if count > 1 else None
 
     def update(self, rows: Tensor, remaining: float) -> Tensor:
         """Fit all members to one rollout.
@@ -112,7 +125,40 @@ class Learner:
         Returns:
             ``(K,)`` bools: False where a gradient was not finite, which means that the member has diverged.
         """
-        config, parameters = self._config, self._parameters
+        jobs = [(shard, rows[part]) for shard, part in zip(self._shards, self._slices, strict=True)]
+        futures = [self._pool.submit(shard.update, mine, remaining) for shard, mine in jobs[1:]] if self._pool else []
+        finite = [jobs[0][0].update(jobs[0][1], remaining), *(future.result() for future in futures)]
+        for shard, part in zip(self._shards, self._slices, strict=True):
+            self._flat[:, part] = shard.parameters.flat
+        return torch.cat(finite)
+
+    def forget(self, member: int) -> None:
+        """Set a failed member's weights and moments to zero, so that nothing non-finite is carried on."""
+        self._flat[:, member] = 0.0
+        for shard, part in zip(self._shards, self._slices, strict=True):
+            if part.start <= member < part.stop:
+                shard.forget(member - part.start)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+class _Shard:
+    """A thread's members: their weights, gradient, Adam state and buffers."""
+
+    def __init__(self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator]) -> None:
+        self.parameters = parameters
+        self._config, self._generators = config, generators
+        self._gradient = zeros(parameters.shape, parameters.members)
+        parameters.flat.grad = self._gradient.flat
+        self._adam = torch.optim.Adam([parameters.flat], lr=config.learning_rate, eps=1e-5, fused=True)
+        self._bodies: dict[int, Body] = {}
+
+    @torch.no_grad()
+    def update(self, rows: Tensor, remaining: float) -> Tensor:
+        config, parameters = self._config, self.parameters
         members, count, width = rows.shape
         minibatches = min(config.minibatches, count)
         size = count // minibatches
@@ -134,8 +180,7 @@ class Learner:
         return finite
 
     def forget(self, member: int) -> None:
-        """Set a failed member's weights and moments to zero, so that nothing non-finite is carried on."""
-        self._parameters.flat[:, member] = 0.0
-        for moment in self._adam.state[self._parameters.flat].values():
+        self.parameters.flat[:, member] = 0.0
+        for moment in self._adam.state[self.parameters.flat].values():
             if moment.dim() > 0:
                 moment[:, member] = 0.0

@@ -53,14 +53,14 @@ class Rollout:
         task = worlds.task
         policy = population.head("policy", per_member)
         log_std = population.parameters.log_std
-        std = log_std.exp()
+        std = log_std.exp().transpose(1, 2)
         observation = torch.empty(members, per_member, population.shape.observation)
         action = torch.empty(members, per_member, population.shape.action)
         command = torch.empty_like(action)
         for t in range(length):
             seen = task.observation(worlds.state).view(stacked)
             population.scale(seen, out=observation)
-            torch.addcmul(policy(observation), std, self._noise[:, t], out=action)
+            torch.addcmul(policy(observation).transpose(1, 2), std, self._noise[:, t], out=action)
             population.command(action, out=command)
             self._states[:, t] = worlds.matrix.view(stacked)
             step = worlds.step(command.view(members * per_member, -1))
@@ -70,7 +70,8 @@ class Rollout:
             self._rows[:, t, :, columns.action] = action
             self._terminated[:, t] = step.terminated.view(members, -1)
             torch.logical_or(step.terminated.view(members, -1), step.truncated.view(members, -1), out=self._ended[:, t])
-        self.rows[..., columns.log_prob] = log_prob(self._noise[:, :length], log_std.unsqueeze(1))
+        standard = self._noise[:, :length].flatten(1, 2).transpose(1, 2)
+        self.rows[..., columns.log_prob] = log_prob(standard, log_std).view(members, length, per_member, 1)
 
     def values(self) -> tuple[Tensor, Tensor]:
         """The values of the states that the steps began in and of those they led to, ``(K, T, W)`` each."""
@@ -86,7 +87,7 @@ class Rollout:
         at = truncated.any(2).any(0)
         at[-1] = True
         for t in at.nonzero().squeeze(1).tolist():
-            beyond = population.head("value", worlds)(population.scale(self._observe(self.next_states[:, t]))).squeeze(-1)
+            beyond = population.head("value", worlds)(population.scale(self._observe(self.next_states[:, t]))).squeeze(1)
             following[:, t] = torch.where(truncated[:, t], beyond, following[:, t]) if t < length - 1 else beyond
         return values, following
 

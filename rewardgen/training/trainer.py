@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -115,8 +115,10 @@ def train(
         raise UsageError("there is nothing to train: no members were given")
     began = time.perf_counter()
     threads = threads or available_threads()
-    with torch_threads(threads):
-        records = _Training(task, members, config, threads, timings or Timings()).run(on_progress, on_checkpoint)
+    # Torch gets one: its idle threads spin for a while, on the very processors that physics is waiting for. Physics and
+    # the learner have threads of their own.
+    with torch_threads(1), closing(_Training(task, members, config, threads, timings or Timings())) as training:
+        records = training.run(on_progress, on_checkpoint)
     share = (time.perf_counter() - began) / len(members)
     return [record.result(share) for record in records]
 
@@ -137,7 +139,7 @@ class _Training:
         noise = [generator("actions", seed) for seed in seeds]
         self._rollout = Rollout(self._population, self._worlds, config, noise)
         order = [generator("minibatches", seed) for seed in seeds]
-        self._learner = Learner(self._population.parameters, config, order)
+        self._learner = Learner(self._population.parameters, config, order, threads)
         self._reward_scale = RewardScale(count, config.worlds, config.gamma)
         self._labelling = Labelling(members, config.worlds * config.rollout)
         self._examiner = Examiner(task, members, self._labelling, config, threads)
@@ -163,6 +165,9 @@ class _Training:
             if on_progress is not None:
                 on_progress(done * count)
         return self._records
+
+    def close(self) -> None:
+        self._learner.close()
 
     def _simulate(self, length: int) -> Tensor:
         """One rollout and its rewards ``(K, T, W)``."""

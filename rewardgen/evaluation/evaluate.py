@@ -1,0 +1,54 @@
+"""Playing trained policies on fresh episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from rewardgen.evaluation.interval import interval
+from rewardgen.records import Evaluation
+from rewardgen.sim import MujocoSim
+from rewardgen.tasks import Task, play_episodes
+
+
+@torch.no_grad()
+def evaluate(
+    task: Task,
+    act: Callable[[Tensor], Tensor],
+    *,
+    policies: int,
+    episodes: int,
+    seed: int,
+    threads: int = 0,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> Evaluation:
+    """The true fitness of ``policies`` trained policies, ``episodes`` whole episodes of each, all in one batch.
+
+    An episode whose fitness is NaN makes the mean and its bounds NaN and is no success: it never wins and never hides.
+
+    Args:
+        act: deterministic actions ``(n, A)`` in actuator units for observations ``(n, O)``, each policy's rows together,
+            such as ``Population.act``.
+        seed: the episodes' start states and the resamples follow from it; it must be one that no training and no
+            selection was given.
+        threads: processor threads for physics; 0 is all.
+        confidence: of the bounds, such as 0.95.
+        resamples: bootstrap resamples behind the bounds.
+    """
+    generator = Generator().manual_seed(seed)
+    streams = torch.randint(torch.iinfo(torch.int64).max, (policies * episodes,), generator=generator)
+    sim = MujocoSim(task.model, policies * episodes, threads)
+    fitness = task.fitness(play_episodes(task, sim, act, streams)).double().view(policies, episodes)
+    per_policy = tuple(tuple(row) for row in fitness.tolist())
+    low, high = interval(per_policy, confidence, resamples, generator)
+    return Evaluation(
+        fitness=per_policy,
+        mean=float(fitness.mean()),
+        low=low,
+        high=high,
+        success_rate=float((fitness >= task.success_threshold).double().mean()),
+        confidence=confidence,
+    )

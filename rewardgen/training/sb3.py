@@ -1,0 +1,55 @@
+"""The reference trainer: Stable-Baselines3's PPO on the same simulator and the same after-rollout rewards."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import RewardFailed
+from rewardgen.records import TrainingResult
+from rewardgen.tasks import Task
+from rewardgen.training.labelling import Member
+from rewardgen.training.trainer import OnCheckpoint, OnProgress, Record, available_threads, torch_threads
+
+
+def train_sb3(
+    task: Task,
+    member: Member,
+    config: TrainingConfig,
+    *,
+    threads: int = 0,
+    on_progress: OnProgress | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
+) -> TrainingResult:
+    """Train one member with Stable-Baselines3, with the curve, checkpoints and weights that ``train`` gives.
+
+    Its networks, normalisation, rewards and settings are those of ``train``; the algorithm is untouched. Rollouts are of
+    one fixed length, so a training takes up to one rollout more than ``config.steps``.
+
+    Args:
+        threads: processor threads for physics; 0 is all.
+        on_progress: called after each update with the environment steps so far.
+        on_checkpoint: called with key, seed and point for each point of the curve.
+
+    Raises:
+        SimulationFailed: MuJoCo reported an error.
+    """
+    # Stable-Baselines3 takes seconds to import, and only this reference needs it
+    from rewardgen.training.sb3_model import Reference, own_global_randomness
+
+    began = time.perf_counter()
+    record = Record(member)
+    with own_global_randomness(), torch_threads(1):
+        reference = Reference(task, record, config, threads or available_threads(), on_progress, on_checkpoint)
+        try:
+            reference.learn()
+        except RewardFailed as error:
+            record.failure = str(error)
+        except ValueError as error:
+            # what torch's distributions say of a policy whose weights are NaN
+            if all(torch.isfinite(values).all() for values in reference.parameters()):
+                raise
+            record.failure = f"training diverged: the policy's weights are no longer finite ({error})"
+    return record.result(time.perf_counter() - began)
