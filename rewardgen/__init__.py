@@ -43,7 +43,7 @@ _PLACES = {
     "write_report": "rewardgen.report",
 }
 
-__all__ = [  # noqa: PLE0604, F822: resolved by __getattr__
+__all__ = [
     "Config",
     "Field",
     "RewardgenError",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,12 +98,8 @@ def _guarded(check: Callable[[], Finding]) -> Finding:
 
 
 def _python() -> Finding:
-    found = (
-        f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
-    )
-    if sys.version_info < (3, 11):
-        return Finding("python", "fault", found, "install Python 3.11 or newer")
-    return Finding("python", "ok", found)
+    where = f"{platform.system()} {platform.machine()}"
+    return Finding("python", "ok", f"{platform.python_implementation()} {platform.python_version()} on {where}")
 
 
 def _packages() -> Finding:

@@ -44,7 +44,7 @@ def search(
         raise Stopped(f"stopped; nothing that was done is lost. To go on:\n  {go_on}") from stop
     except UsageError:
         raise
-    except RewardgenError as error:
+    except RewardgenError:
         if (run_dir / "run.sqlite").exists():
             note(f"what was done is kept. To go on once the cause is gone:\n  {go_on}")
         raise

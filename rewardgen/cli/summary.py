@@ -81,9 +81,7 @@ def verdict(view: RunView) -> str:
                 f"but the intervals overlap."
             )
     if winner.seeds < 3:
-        sentences.append(
-            f"With {winner.seeds} training seed{'s' if winner.seeds != 1 else ''} the intervals say little."
-        )
+        sentences.append(f"With fewer than 3 training seeds (here {winner.seeds}) the intervals say little.")
     return " ".join(sentences)
 
 

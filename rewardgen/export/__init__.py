@@ -5,7 +5,7 @@ written: ``reward.py`` (torch alone), ``wrapper.py`` (a ``gymnasium.Wrapper``, f
 environment), ``policy.safetensors`` with ``policy.py`` (torch and safetensors), and a ``README.md``.
 """
 
-from rewardgen.export.files import Exported, export
+from rewardgen.export.files import Exported, Origin, export
 from rewardgen.export.runs import export_run
 
-__all__ = ["Exported", "export", "export_run"]
+__all__ = ["Exported", "Origin", "export", "export_run"]

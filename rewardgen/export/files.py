@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,19 @@ import jinja2
 from rewardgen.errors import RewardgenError
 from rewardgen.export.carry import CannotCarry, Carried, carry_state
 from rewardgen.program import standalone
-from rewardgen.records import RewardProgram
+from rewardgen.records import Evaluation, RewardProgram
 from rewardgen.tasks import Task
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the README tells of where an export comes from; empty where it is not known."""
+
+    run: str = ""
+    candidate: str = ""
+    author: str = ""
+    scores: Mapping[str, Evaluation | None] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,14 +52,13 @@ def export(
     task: Task,
     out_dir: Path,
     *,
-    origin: Mapping[str, Any] | None = None,
+    origin: Origin | None = None,
 ) -> Exported:
     """Write ``program`` and, if there is one, the policy of ``weights`` (safetensors bytes) for ``task``.
 
     Args:
         out_dir: is made if need be; files of the same names in it are replaced.
-        origin: what the README tells of where they come from: ``run``, ``candidate``, ``author``, ``scores`` (name →
-            Evaluation or None), ``versions``.
+        origin: what the README tells of where they come from.
 
     Raises:
         RewardgenError: the folder cannot be written to.
@@ -57,7 +67,7 @@ def export(
     facts: dict[str, Any] = {
         "task": task,
         "layout": task.layout,
-        "origin": dict(origin or {}),
+        "origin": origin or Origin(),
         "carried": carried,
         "note": note,
         "has_policy": weights is not None,
@@ -113,7 +123,7 @@ def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701: Python and Markdown, not HTML
+        autoescape=False,  # Python and Markdown, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
     )

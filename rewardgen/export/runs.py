@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rewardgen.errors import RewardgenError, UnknownName
-from rewardgen.export.files import Exported, export
+from rewardgen.export.files import Exported, Origin, export
 from rewardgen.records import RewardProgram, TrainingResult
 from rewardgen.store import CandidateView, RunView, read_weights
 from rewardgen.tasks import load_task
@@ -27,13 +27,13 @@ def export_run(view: RunView, out_dir: Path, *, candidate: str | None = None, en
     if chosen.source is None:
         raise RewardgenError(f"{chosen.key} has no program: none of its attempts passed the checks")
     task = load_task(str(view.task.get("name", "")), envs)
-    origin = {
-        "run": view.name,
-        "candidate": chosen.key,
-        "author": view.author,
-        "versions": dict(view.versions),
-        "scores": {final.name: final.evaluation for final in view.finals} if chosen.key == view.winner else {},
-    }
+    origin = Origin(
+        run=view.name,
+        candidate=chosen.key,
+        author=view.author,
+        scores={final.name: final.evaluation for final in view.finals} if chosen.key == view.winner else {},
+        versions=view.versions,
+    )
     return export(RewardProgram(chosen.source), _weights(view, chosen), task, out_dir, origin=origin)
 
 
