@@ -1,9 +1,9 @@
 """From a language model's reply to a program that the sandbox may run.
 
-    extract(reply_text) -> source           the reward's code in a reply, or why there is none
-    check(source, layout) -> RewardProgram  the static check: every problem at once, with its line
-    shaping_reference() -> str              what a prompt says of the shaping functions
-    standalone(program) -> str              the program as a file that needs torch alone
+extract(reply_text) -> source           the reward's code in a reply, or why there is none
+check(source, layout) -> RewardProgram  the static check: every problem at once, with its line
+shaping_reference() -> str              what a prompt says of the shaping functions
+standalone(program) -> str              the program as a file that needs torch alone
 """
 
 from rewardgen.program.check import check

@@ -80,7 +80,8 @@ def _without_thoughts(text: str) -> str:
 def _blocks(text: str) -> list[_Block]:
     """The fenced blocks, in order; a fence that is never closed runs to the end."""
     blocks: list[_Block] = []
-    fence, language, lines = "", "", []
+    fence, language = "", ""
+    lines: list[str] = []
     for line in text.split("\n"):
         if not fence:
             opening = _OPENING.search(line)
@@ -113,7 +114,7 @@ def _choose(blocks: Sequence[_Block]) -> str | None:
     block, tree = blocks[best], trees[best]
     if tree is None:
         if not block.closed:
-            raise _rejected("the code block breaks off in the middle: write a shorter reply and close the block with ```")
+            raise _rejected("the code block breaks off in the middle: reply shorter, and close the block with ```")
         return block.text
     parts = [block.text]
     missing = _free_names(tree)
@@ -222,8 +223,8 @@ def _without_class(source: str, item: ast.ClassDef, method: ast.FunctionDef) -> 
         for node in ast.walk(method):
             if isinstance(node, ast.Name) and node.id == own.arg:
                 raise _rejected(
-                    f"compute_reward is a method of {item.name[:40]} that uses {own.arg[:40]}: write it as a plain function "
-                    "compute_reward(state, action, next_state) with its helpers and constants at the top level",
+                    f"compute_reward is a method of {item.name[:40]} that uses {own.arg[:40]}: write it as a plain "
+                    "function compute_reward(state, action, next_state), its helpers and constants at the top level",
                     node.lineno,
                 )
     lines = source.split("\n")
@@ -235,8 +236,8 @@ def _without_class(source: str, item: ast.ClassDef, method: ast.FunctionDef) -> 
                 row = own.lineno - method.lineno
                 body[row] = re.sub(rf"\b{re.escape(own.arg)}\b[^,]*,", "", body[row], count=1)
         else:
-            row = body[0].encode()
-            body[0] = (row[: own.col_offset] + row[following.col_offset :]).decode()
+            head = body[0].encode()
+            body[0] = (head[: own.col_offset] + head[following.col_offset :]).decode()
     indent = method.col_offset
     function = [line[indent:] if not line[:indent].strip() else line for line in body]
     first = min([item.lineno, *(decorator.lineno for decorator in item.decorator_list)])
@@ -266,7 +267,8 @@ def _top_names(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
-            names |= {item.id for item in ast.walk(node) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}
+            inside = [item for item in ast.walk(node) if isinstance(item, ast.Name)]
+            names |= {item.id for item in inside if isinstance(item.ctx, ast.Store)}
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {item.asname or item.name.partition(".")[0] for item in node.names}
     return names
@@ -274,7 +276,8 @@ def _top_names(tree: ast.Module) -> set[str]:
 
 def _free_names(tree: ast.Module) -> set[str]:
     """The names that are read somewhere and bound nowhere."""
-    read, bound = set(), set()
+    read: set[str] = set()
+    bound: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)

@@ -1,4 +1,4 @@
-"""Small rewrites of checked source that leave everything else, comments and line breaks included, as its author wrote it.
+"""Small rewrites of checked source that leave the rest, comments and line breaks included, as its author wrote it.
 
 * Decorators such as ``@torch.jit.script`` and ``if __name__ == "__main__":`` blocks are dropped.
 * ``x -= e`` on a name becomes ``x = x - (e)``: in place it would also change whatever shares x's memory, a component

@@ -13,13 +13,12 @@ from collections.abc import Iterable
 
 from rewardgen.program import shaping
 from rewardgen.program.allowlist import BUILTINS, KEYWORDS, METHODS, MODULES, PASSAGES, RANDOM, TYPES
+from rewardgen.program.components import MAX_COMPONENTS, is_component_name, name_message, number_message
 from rewardgen.program.normalise import is_main_block
 from rewardgen.records import Layout, Problem
 
 ENTRY = "compute_reward"
 SIGNATURE = f"{ENTRY}(state, action, next_state)"
-MAX_COMPONENTS = 32
-MAX_NAME = 48
 MAX_FOUND = 200  # problems, after which the check stops looking
 
 _STATEMENTS = (
@@ -54,6 +53,8 @@ _REFUSED: dict[type[ast.AST], str] = {
     ast.Raise: "raise is not available: give a finite reward for every state",
     ast.Match: "match is not available: use if/elif or torch.where",
 }
+
+_MAY_BE_COMPONENTS = (ast.Name, ast.Call, ast.IfExp, ast.Dict, ast.DictComp, ast.Subscript, ast.BinOp)
 
 _DROPPED_DECORATORS = {
     "torch.jit.script",
@@ -145,7 +146,7 @@ class Checker:
         elif type(node) in _REFUSED:
             self._say(node, _REFUSED[type(node)])
         elif not is_main_block(node) and not _is_docstring(node):
-            self._say(node, "only imports, constants and functions may stand at the top level: move this into a function")
+            self._say(node, "only imports, constants and functions may stand at the top level: move this into one")
 
     def _entry(self, tree: ast.Module) -> None:
         found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == ENTRY]
@@ -181,14 +182,14 @@ class Checker:
             self._say(node, told)
             return
         components = value.elts[1]
-        if not isinstance(components, ast.Name | ast.Call | ast.IfExp | ast.Dict | ast.DictComp | ast.Subscript | ast.BinOp):
+        if not isinstance(components, _MAY_BE_COMPONENTS):
             self._say(node, told)
         if isinstance(components, ast.Dict):
             if len(components.keys) > MAX_COMPONENTS:
-                self._say(node, f"{len(components.keys)} components; at most {MAX_COMPONENTS}: sum some of them up")
+                self._say(node, number_message(len(components.keys)))
             for key in components.keys:
                 if isinstance(key, ast.Constant) and not is_component_name(key.value):
-                    self._say(key, component_name_message(key.value))
+                    self._say(key, name_message(key.value))
 
     # ---------------------------------------------------------------------------------------------------------------
     # statements
@@ -379,7 +380,8 @@ class Checker:
             return f".{name}() writes in place: use x = x.{plain}(...)"
         if name in RANDOM or name.rstrip("_") in RANDOM:
             return f".{name} draws random numbers: a reward must be deterministic"
-        return f".{name} is neither a state field nor an available tensor method" + _near(name, [*self.fields, *METHODS])
+        known = [*self.fields, *METHODS]
+        return f".{name} is neither a state field nor an available tensor method" + _near(name, known)
 
     def _call(self, node: ast.Call) -> None:
         for keyword in node.keywords:
@@ -405,16 +407,6 @@ class Checker:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-
-
-def is_component_name(name: object) -> bool:
-    """Whether ``name`` may name a component: a short ASCII identifier."""
-    return isinstance(name, str) and name.isascii() and name.isidentifier() and len(name) <= MAX_NAME
-
-
-def component_name_message(name: object) -> str:
-    shown = ascii(name)[:60]
-    return f"the component name {shown} must be an identifier of at most {MAX_NAME} letters, digits and underscores"
 
 
 def _dotted(node: ast.expr) -> str | None:

@@ -1,8 +1,8 @@
 """Runs reward programs where they can do no harm; knows nothing of reinforcement learning.
 
-    Sandbox(limits)             a context manager that owns the fork server
-    sandbox.open(program, ...)  a Worker: submit transitions, collect Labels or a RewardFailed
-    smoke_test(worker, ...)     what is wrong with a program, in words that its author can act on
+Sandbox(limits)             a context manager that owns the fork server
+sandbox.open(program, ...)  a Worker: submit transitions, collect Labels or a RewardFailed
+smoke_test(worker, ...)     what is wrong with a program, in words that its author can act on
 """
 
 from rewardgen.sandbox.sandbox import Sandbox

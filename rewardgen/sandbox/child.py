@@ -6,7 +6,6 @@ parent sees it.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import errno
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor
 
 from rewardgen.program import shaping
+from rewardgen.program.components import MAX_COMPONENTS, is_component_name, name_message, number_message
 from rewardgen.records import Field, Layout, State
 from rewardgen.sandbox.confine import confine
 from rewardgen.sandbox.memory import matrices
@@ -30,7 +30,6 @@ from rewardgen.sandbox.protocol import (
     ANSWER,
     FLOAT,
     INPUTS_CHANGED,
-    MAX_COMPONENTS,
     NAME_BYTES,
     REQUEST,
     TEXT_BYTES,
@@ -45,7 +44,9 @@ class OutputError(Exception):
     """The program gave something that is no reward; the message tells its author what."""
 
 
-def serve_program(descriptors: tuple[int, int, int, int], shape: Shape, memory: int, cpu_seconds: int, server: int) -> None:
+def serve_program(
+    descriptors: tuple[int, int, int, int], shape: Shape, memory: int, cpu_seconds: int, server: int
+) -> None:
     """Be the worker of one program until the parent closes the request pipe.
 
     ``descriptors`` are the input area, the output area, the pipe of requests and the pipe of answers.
@@ -96,7 +97,7 @@ class Worker:
             module = types.ModuleType("reward")
             module.__dict__.update({name: getattr(shaping, name) for name in shaping.__all__}, torch=torch)
             module.__dict__["math"] = sys.modules["math"]
-            exec(code, module.__dict__)
+            exec(code, module.__dict__)  # noqa: S102 - a confined worker is the one place for it
             self.function = module.__dict__.get("compute_reward")
             if not callable(self.function):
                 raise OutputError("there is no function compute_reward(state, action, next_state)")
@@ -114,9 +115,9 @@ class Worker:
             with torch.no_grad():
                 result = self.function(State(self.layout, states), actions, State(self.layout, next_states))
                 reward, components = self.read(result, rows)
+                self.write(reward, components, rows)
             private = (states, actions, next_states)
             changed = not all(_same_bits(mine, given) for mine, given in zip(private, shared, strict=True))
-            self.write(reward, components, rows)
         except BaseException as error:
             self.answer_failure(sequence, error)
             return
@@ -193,17 +194,17 @@ def _rows(value: object, what: str, rows: int, exact: bool) -> Tensor:
         value = value.expand(rows)
     if value.shape != (rows,):
         hint = ": index the last dimension or use .squeeze(-1)" if tuple(value.shape) == (rows, 1) else ""
-        raise OutputError(f"{what} must have shape (n,) = ({rows},), one number per row; it has {tuple(value.shape)}{hint}")
+        shown = tuple(value.shape)
+        raise OutputError(f"{what} must have shape (n,) = ({rows},), one number per row; it has {shown}{hint}")
     return value.to(torch.float32)
 
 
 def _check_names(names: list[Any]) -> None:
     if len(names) > MAX_COMPONENTS:
-        raise OutputError(f"{len(names)} components; at most {MAX_COMPONENTS}: sum some of them up")
+        raise OutputError(number_message(len(names)))
     for name in names:
-        if not (isinstance(name, str) and name.isascii() and name.isidentifier() and len(name) <= NAME_BYTES):
-            shown = ascii(name)[:60]
-            raise OutputError(f"the component name {shown} must be an identifier of at most {NAME_BYTES} characters")
+        if not is_component_name(name):
+            raise OutputError(name_message(name))
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:

@@ -14,8 +14,9 @@ import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
 
-MAX_COMPONENTS = 32
-NAME_BYTES = 48
+from rewardgen.program.components import MAX_COMPONENTS, MAX_NAME
+
+NAME_BYTES = MAX_NAME  # they are ASCII
 TEXT_BYTES = 2048
 FLOAT = 4
 

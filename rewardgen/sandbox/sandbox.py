@@ -197,6 +197,7 @@ class _Server:
         raw = b""
         while len(raw) < OUTCOME.size:
             if not select.select([self._socket], [], [], seconds)[0]:
+                self._process.kill()  # what it says later would be taken for the answer to something else
                 raise SandboxError(f"the sandbox's server did not answer within {seconds:g} s")
             try:
                 more = self._socket.recv(OUTCOME.size - len(raw))
@@ -207,6 +208,7 @@ class _Server:
             raw += more
         outcome, answered, value = OUTCOME.unpack(raw)
         if answered != number:
+            self._process.kill()
             raise SandboxError("the sandbox's server answered something else than it was asked")
         return outcome, value
 

@@ -184,7 +184,7 @@ def _rehearse() -> None:
     import math
     import typing
 
-    assert math and typing and collections.abc  # rewards import them
+    assert all((math, typing, collections.abc))  # rewards import them
     functional = torch.nn.functional
     x = torch.linspace(-1.0, 1.0, 128).view(8, 16)
     q = functional.normalize(x[:, :4], dim=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -55,18 +56,20 @@ def smoke_test(
         return [Problem("smoke", str(failure), failure.line)]
 
     if changed:
-        problems.append(_problem("it writes to its inputs: work on a .clone(), or use torch.where instead of x[mask] = value"))
-    if not _same(first, second, first):
-        problems.append(_problem("two calls on the same transitions differ: use no random numbers and keep nothing between calls"))
+        problems.append(_problem("it writes to its inputs: work on a .clone(), or use torch.where for x[mask] = value"))
+    deterministic = _same(first, second, first)
+    if not deterministic:
+        told = "two calls on the same transitions differ: use no random numbers and keep nothing between calls"
+        problems.append(_problem(told))
     if seconds > call_seconds:
         problems.append(
             _problem(
-                f"a call on {n} transitions takes {seconds:.2g} s, at most {call_seconds:.2g} s: replace loops over rows by "
-                "tensor operations"
+                f"a call on {n} transitions takes {seconds:.2g} s, at most {call_seconds:.2g} s: replace loops over rows "
+                "by tensor operations"
             )
         )
     problems += _values(first)
-    if not any("two calls" in problem.message for problem in problems):
+    if deterministic:
         mixed = _mixed(call, first, n)
         problems += [mixed] if mixed is not None else []
     return problems
@@ -76,7 +79,8 @@ def _values(labels: Labels) -> list[Problem]:
     n = len(labels.reward)
     largest = float(labels.reward.abs().max())
     if largest > LARGEST:
-        return [_problem(f"the reward reaches {largest:.2g} in size: keep it below {LARGEST:.0g}, best within -10 to 10 per step")]
+        told = f"the reward reaches {largest:.2g} in size: keep it below {LARGEST:.0g}, best within -10 to 10 per step"
+        return [_problem(told)]
     if float(labels.reward.max() - labels.reward.min()) <= 1e-6 * max(largest, 1e-3):
         value = float(labels.reward[0])
         return [
@@ -88,9 +92,8 @@ def _values(labels: Labels) -> list[Problem]:
     return []
 
 
-def _mixed(call: object, whole: Labels, n: int) -> Problem | None:
+def _mixed(call: Callable[[Tensor], Labels], whole: Labels, n: int) -> Problem | None:
     """The problem that shows when rows are called in another order or in smaller batches, if there is one."""
-    assert callable(call)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
     told = (
         "each row's reward must depend on that row alone: use no means, maxima, norms or sorting over the batch "
@@ -111,7 +114,8 @@ def _same(a: Labels, b: Labels, scale: Labels) -> bool:
     """Whether two labels agree up to rounding, which may differ with a row's place in the batch."""
     reward = 1e-5 * float(scale.reward.abs().max()) + 1e-7
     components = 1e-5 * scale.components.abs().amax(dim=0) + 1e-7
-    return bool(((a.reward - b.reward).abs() <= reward).all() and ((a.components - b.components).abs() <= components).all())
+    near = (a.reward - b.reward).abs() <= reward
+    return bool(near.all() and ((a.components - b.components).abs() <= components).all())
 
 
 def _problem(message: str) -> Problem:

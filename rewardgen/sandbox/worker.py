@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rewardgen.errors import RewardFailed, SandboxError
+from rewardgen.program.components import MAX_COMPONENTS, is_component_name
 from rewardgen.records import Labels, Layout, RewardProgram
 from rewardgen.sandbox.confine import STEPS
 from rewardgen.sandbox.memory import InputArea, OutputArea
@@ -23,7 +24,6 @@ from rewardgen.sandbox.protocol import (
     ANSWER,
     FLOAT,
     INPUTS_CHANGED,
-    MAX_COMPONENTS,
     NAME_BYTES,
     REQUEST,
     TEXT_BYTES,
@@ -256,7 +256,8 @@ class Worker:
         if not self._ready:
             return SandboxError(f"a sandbox worker ended before it ran anything ({_ending(status)})")
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-            return RewardFailed("timeout", f"its calls together took more than {self.limits.cpu_seconds} s of processor time")
+            seconds = self.limits.cpu_seconds
+            return RewardFailed("timeout", f"its calls together took more than {seconds} s of processor time")
         return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(status)})")
 
     def _told(self, answer: _Answer) -> RewardFailed:
@@ -279,7 +280,7 @@ class Worker:
         raw = self._output.read(self.shape.names_at, count * NAME_BYTES)
         parts = (bytes(raw[start : start + NAME_BYTES]).rstrip(b"\0") for start in range(0, len(raw), NAME_BYTES))
         names = tuple(part.decode("ascii", "replace") for part in parts)
-        good = len(names) == count == len(set(names)) and all(name.isascii() and name.isidentifier() for name in names)
+        good = len(names) == count == len(set(names)) and all(is_component_name(name) for name in names)
         if not good or (self.names and names != self.names):
             raise RewardFailed("output", "the component names must be identifiers, the same in every call")
         return names
@@ -297,8 +298,8 @@ class Worker:
             kind = "NaN" if bool(torch.isnan(values[first])) else "infinite"
             raise RewardFailed(
                 "output",
-                f"{what} is {kind} in {count} of {len(values)} transitions: keep divisors, roots and logarithms away from 0 "
-                "and exponents bounded (clamp)",
+                f"{what} is {kind} in {count} of {len(values)} transitions: keep divisors, roots and logarithms away "
+                "from 0 and exponents bounded (clamp)",
             )
 
     @staticmethod
