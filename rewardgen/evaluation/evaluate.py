@@ -30,8 +30,8 @@ def evaluate(
     An episode whose fitness is NaN makes the mean and its bounds NaN and is no success: it never wins and never hides.
 
     Args:
-        act: deterministic actions ``(n, A)`` in actuator units for observations ``(n, O)``, each policy's rows together,
-            such as ``Population.act``.
+        act: deterministic actions ``(n, A)`` in actuator units for observations ``(n, O)``, each policy's rows
+            together, such as ``Population.act``.
         seed: the episodes' start states and the resamples follow from it; it must be one that no training and no
             selection was given.
         threads: processor threads for physics; 0 is all.

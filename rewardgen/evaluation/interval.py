@@ -18,10 +18,10 @@ def interval(
     """Bounds for the mean of what further training seeds and episodes would give.
 
     A hierarchical bootstrap: seeds are drawn with replacement, then episodes within each of them; the bounds are
-    percentiles of the resampled means. With the few seeds that training affords, percentiles are too narrow (Hesterberg,
-    2015, "What Teachers Should Know About the Bootstrap", section 4): n seeds show only (n − 1)/n of their variance, and
-    the normal's tails are too thin. Their distances from the mean are therefore widened by √(n/(n − 1)) and by the ratio
-    of Student's quantile with n − 1 degrees of freedom to the normal's, which makes the coverage right for normal data.
+    percentiles of the resampled means. With the few seeds that training affords, percentiles are too narrow: n seeds
+    show only (n − 1)/n of their variance, and the normal's tails are too thin (Hesterberg, 2015, "What Teachers Should
+    Know About the Bootstrap"). Their distances from the mean are therefore widened by √(n/(n − 1)) and by the ratio of
+    Student's quantile with n − 1 degrees of freedom to the normal's, which makes the coverage right for normal data.
     With a single seed only its episodes are drawn, and the bounds say nothing of other seeds.
 
     Args:

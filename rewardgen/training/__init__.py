@@ -1,6 +1,7 @@
 """Training: PPO over a population of rewards and seeds, labelled after each rollout.
 
-    results = train(task, [Member("expert", seed, TaskReward(task.expert_reward, task.layout)) for seed in range(3)], config)
+    reward = TaskReward(task.expert_reward, task.layout)
+    results = train(task, [Member("expert", seed, reward) for seed in range(3)], config)
     policies = Population.from_weights([result.weights for result in results], task)
 
 The loop is in ``trainer``; the mathematics in ``advantages``, ``ppo`` and ``networks``; ``train_sb3`` trains a member

@@ -92,7 +92,7 @@ def _part(played: Episodes, mine: slice) -> Episodes:
 
 
 def _episode_sums(labels: Labels, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over each episode of the total ``(n,)`` and of the components ``(n, C)``, from labels in ``mask``'s order."""
+    """Each episode's sums of the total ``(n,)`` and of the components ``(n, C)``, from labels in ``mask``'s order."""
     episode = mask.nonzero()[:, 1]
     count = mask.shape[1]
     totals = torch.zeros(count, dtype=torch.float64).index_add_(0, episode, labels.reward.double())

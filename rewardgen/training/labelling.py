@@ -147,7 +147,7 @@ class Labelling:
 
 
 def _select(values: Tensor, indices: list[int]) -> Tensor:
-    """Rows of the members ``indices`` of ``(K, N, width)`` as ``(len · N, width)``, without a copy where they adjoin."""
+    """The members ``indices`` of ``(K, N, width)`` as ``(len · N, width)``, without a copy where they adjoin."""
     first, last = indices[0], indices[-1]
     mine = values[first : last + 1] if last - first + 1 == len(indices) else values[indices]
     return mine.reshape(-1, values.shape[-1])

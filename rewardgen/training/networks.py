@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor
@@ -31,7 +32,7 @@ class Shape:
     def parameters(self) -> int:
         """Columns that one network takes in the stacked tensor, the larger of policy and value, padded."""
         widths = (self.observation, *self.hidden)
-        body = sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+        body = sum((a + 1) * b for a, b in pairwise(widths))
         head = max((widths[-1] + 1) * self.action + self.action, widths[-1] + 1)
         return -(-(body + head) // _ALIGN) * _ALIGN
 
@@ -40,9 +41,9 @@ class Parameters:
     """Named views of one stacked tensor ``flat`` ``(2, K, P)``: of the weights, or of their gradient.
 
     ``weights[i]`` is ``(2 K, in, out)`` and ``biases[i]`` ``(2 K, 1, out)``, the policies first. The last layers lie
-    the other way round, ``mean_weight`` ``(K, A, hidden)``, ``mean_bias`` and ``log_std`` ``(K, A, 1)``, ``value_weight``
-    ``(K, 1, hidden)``, ``value_bias`` ``(K, 1, 1)``: a product with few rows is four times faster than one with few
-    columns, so outputs are ``(K, A, rows)``.
+    the other way round: ``mean_weight`` ``(K, A, hidden)``, ``mean_bias`` and ``log_std`` ``(K, A, 1)``,
+    ``value_weight`` ``(K, 1, hidden)``, ``value_bias`` ``(K, 1, 1)``. A product with few rows is four times faster than
+    one with few columns, so outputs are ``(K, A, rows)``.
     """
 
     def __init__(self, shape: Shape, flat: Tensor) -> None:
@@ -60,7 +61,7 @@ class Parameters:
         self.weights: list[Tensor] = []
         self.biases: list[Tensor] = []
         widths = (shape.observation, *shape.hidden)
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             self.weights.append(cut(stacked, inputs, outputs))
             self.biases.append(cut(stacked, 1, outputs))
         head = place

@@ -11,7 +11,7 @@ from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.tasks import Task
 from rewardgen.training import weights
-from rewardgen.training.networks import Head, Parameters, Shape, initialise, zeros
+from rewardgen.training.networks import Head, Shape, initialise, zeros
 from rewardgen.training.normalise import ObservationScale
 
 

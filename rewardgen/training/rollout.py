@@ -20,12 +20,14 @@ class Rollout:
     """The transitions of ``K`` members × ``T`` control steps × ``W`` worlds, in buffers that every rollout reuses.
 
     ``states`` and ``next_states`` are ``(K, T, W, width)``, the latter before any reset; ``commands`` ``(K, T, W, A)``
-    the actions as applied, in actuator units; ``terminated`` and ``ended`` ``(K, T, W)`` bools. ``rows`` ``(K, T, W, ·)``
-    are the training rows, laid out by ``Columns``.
+    the actions as applied, in actuator units; ``terminated`` and ``ended`` ``(K, T, W)`` bools. ``rows``
+    ``(K, T, W, ·)`` are the training rows, laid out by ``Columns``.
     """
 
-    def __init__(self, population: Population, worlds: Worlds, config: TrainingConfig, noise: Sequence[Generator]) -> None:
-        self._population, self._worlds, self._config, self._generators = population, worlds, config, noise
+    def __init__(
+        self, population: Population, worlds: Worlds, config: TrainingConfig, generators: Sequence[Generator]
+    ) -> None:
+        self._population, self._worlds, self._config, self._generators = population, worlds, config, generators
         self._columns = Columns(population.shape)
         shape, width = population.shape, worlds.task.layout.width
         size = (population.members, config.rollout, config.worlds)
@@ -87,7 +89,8 @@ class Rollout:
         at = truncated.any(2).any(0)
         at[-1] = True
         for t in at.nonzero().squeeze(1).tolist():
-            beyond = population.head("value", worlds)(population.scale(self._observe(self.next_states[:, t]))).squeeze(1)
+            seen = population.scale(self._observe(self.next_states[:, t]))
+            beyond = population.head("value", worlds)(seen).squeeze(1)
             following[:, t] = torch.where(truncated[:, t], beyond, following[:, t]) if t < length - 1 else beyond
         return values, following
 
@@ -95,9 +98,7 @@ class Rollout:
         """Turn rewards ``(K, T, W)`` into advantages and value targets; the finished rows, ``(K, T · W, ·)``."""
         config, columns = self._config, self._columns
         scaled = scale(rewards, self.ended)
-        gained = advantages(
-            scaled, values, following, self.terminated, self.ended, config.gamma, config.gae_lambda
-        )
+        gained = advantages(scaled, values, following, self.terminated, self.ended, config.gamma, config.gae_lambda)
         self.rows[..., columns.target] = (gained + values).unsqueeze(-1)
         self.rows[..., columns.advantage] = standardise(gained).unsqueeze(-1)
         return self.rows.flatten(1, 2)

@@ -25,8 +25,8 @@ def train_sb3(
 ) -> TrainingResult:
     """Train one member with Stable-Baselines3, with the curve, checkpoints and weights that ``train`` gives.
 
-    Its networks, normalisation, rewards and settings are those of ``train``; the algorithm is untouched. Rollouts are of
-    one fixed length, so a training takes up to one rollout more than ``config.steps``.
+    Its networks, normalisation, rewards and settings are those of ``train``; the algorithm is untouched. Rollouts are
+    of one fixed length, so a training takes up to one rollout more than ``config.steps``.
 
     Args:
         threads: processor threads for physics; 0 is all.

@@ -128,13 +128,14 @@ class Reference:
         self._goals, self._explored = 0, 0
         self._checkpoints = 0
         length = rollout_lengths(config)[0]
+        rate = config.learning_rate
         with warnings.catch_warnings():
             # it would have minibatches divide the rollout; ours need not
             warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
             self._model = PPO(
                 "MlpPolicy",
                 self._env,
-                learning_rate=(lambda remaining: config.learning_rate * remaining) if config.anneal else config.learning_rate,
+                learning_rate=(lambda remaining: rate * remaining) if config.anneal else rate,
                 n_steps=length,
                 batch_size=max(2, -(-length * config.worlds // config.minibatches)),
                 n_epochs=config.epochs,
@@ -172,10 +173,10 @@ class Reference:
             torch.stack(parts) for parts in zip(*self._worlds.transitions, strict=True)
         )
         self._worlds.transitions.clear()
-        flat = (states.flatten(0, 1), commands.flatten(0, 1), next_states.flatten(0, 1))
-        self._labelling.submit(*(values.unsqueeze(0) for values in flat), [True])
+        states, commands, next_states = states.flatten(0, 1), commands.flatten(0, 1), next_states.flatten(0, 1)
+        self._labelling.submit(states[None], commands[None], next_states[None], [True])
         layout = self._task.layout
-        paid, _ = self._task.sparse_reward(State(layout, flat[0]), flat[1], State(layout, flat[2]))
+        paid, _ = self._task.sparse_reward(State(layout, states), commands, State(layout, next_states))
         self._goals += int((paid > 0).sum())
         self._explored += len(paid)
         rewards = torch.empty(1, len(paid))
@@ -206,7 +207,7 @@ class Reference:
             self._on_checkpoint(self._record.member.key, self._record.member.seed, point)
 
     def _copy_policy(self) -> None:
-        policy = self._model.policy
+        policy: Any = self._model.policy
         source: dict[str, Tensor] = {"policy.log_std": policy.log_std}
         for net, layers in (("policy", policy.mlp_extractor.policy_net), ("value", policy.mlp_extractor.value_net)):
             for i, linear in enumerate(layer for layer in layers if isinstance(layer, torch.nn.Linear)):
@@ -215,7 +216,7 @@ class Reference:
         source["value.out.weight"], source["value.out.bias"] = policy.value_net.weight, policy.value_net.bias
         for name, values in self._population.parameters.named(0).items():
             values.copy_(source[name])
-        seen = self._env.obs_rms
+        seen: Any = self._env.obs_rms
         self._population.scale.load(0, torch.from_numpy(seen.mean), torch.from_numpy(seen.var))
 
 
@@ -240,10 +241,10 @@ class _AfterUpdates(BaseCallback):
 @contextmanager
 def own_global_randomness() -> Iterator[None]:
     """Stable-Baselines3 draws from the global generators: leave them as they were found."""
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         try:
             yield
         finally:
             random.setstate(python)
-            np.random.set_state(numpy)
+            np.random.set_state(numpy)  # noqa: NPY002

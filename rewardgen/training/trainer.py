@@ -30,7 +30,7 @@ OnCheckpoint = Callable[[str, int, Checkpoint], None]
 
 @dataclass
 class Timings:
-    """Seconds of wall clock by what they went into: ``rollout``, ``labels`` (waiting), ``learning``, ``checkpoints``."""
+    """Seconds of wall clock by what took them: ``rollout``, ``labels`` (waiting), ``learning``, ``checkpoints``."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -217,7 +217,7 @@ class _Training:
         return [not record.failure for record in self._records]
 
     def _fail(self, k: int, message: str) -> None:
-        """End a member. Its worlds go on with an empty policy: the others' batches keep their shape and their numbers."""
+        """End a member. Its worlds go on with an empty policy, so that the others' batches keep their shape."""
         self._records[k].failure = self._records[k].failure or message
         self._learner.forget(k)
         self._reward_scale.forget(k)
@@ -232,7 +232,7 @@ def rollout_lengths(config: TrainingConfig) -> list[int]:
 
 
 def checkpoint_updates(lengths: Sequence[int], checkpoints: int) -> set[int]:
-    """The updates after which a checkpoint is due: the first to pass each even share of the steps, the last included."""
+    """The updates after which a checkpoint is due: the first to pass each even share of the steps, and the last."""
     total, done, due = sum(lengths), 0, set()
     for update, length in enumerate(lengths):
         before, done = done, done + length

@@ -1,16 +1,17 @@
 """A policy as safetensors bytes: plain arrays under stated names, which hold nothing that could run.
 
-    policy.I.weight (out, in), policy.I.bias (out,)      hidden layers, tanh between them, as torch.nn.Linear has them
-    policy.mean.weight, policy.mean.bias                 the action in units of half its range, around its centre
-    policy.log_std                                       exploration's, not used when the policy is played
-    value.I.*, value.out.*                               the value function
-    observation.mean, observation.variance               normalisation, cut off at ±10
-    action.centre, action.half_range                     actuator units
+policy.I.weight (out, in), policy.I.bias (out,)      hidden layers, tanh between them, as torch.nn.Linear has them
+policy.mean.weight, policy.mean.bias                 the action in units of half its range, around its centre
+policy.log_std                                       exploration's, not used when the policy is played
+value.I.*, value.out.*                               the value function
+observation.mean, observation.variance               normalisation, cut off at ±10
+action.centre, action.half_range                     actuator units
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from safetensors import SafetensorError
@@ -36,7 +37,7 @@ def expected(shape: Shape) -> dict[str, tuple[int, ...]]:
     sizes: dict[str, tuple[int, ...]] = {}
     widths = (shape.observation, *shape.hidden)
     for net in ("policy", "value"):
-        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
             sizes[f"{net}.{i}.weight"] = (outputs, inputs)
             sizes[f"{net}.{i}.bias"] = (outputs,)
     sizes["policy.mean.weight"] = (shape.action, widths[-1])
@@ -77,8 +78,8 @@ def parse(data: bytes) -> Weights:
     unknown, missing = sorted(set(tensors) - set(wanted)), sorted(set(wanted) - set(tensors))
     if unknown or missing:
         raise UsageError(
-            f"this weights file is no policy of rewardgen's: it lacks {missing or 'nothing'} and has {unknown or 'nothing'} "
-            "that a policy has not"
+            f"this weights file is no policy of rewardgen's: it lacks {missing or 'nothing'}, and it has "
+            f"{unknown or 'nothing'} that a policy has not"
         )
     for name, size in wanted.items():
         if tuple(tensors[name].shape) != size or tensors[name].dtype != torch.float32:
@@ -92,7 +93,7 @@ def parse(data: bytes) -> Weights:
 
 
 def _shape(tensors: dict[str, Tensor]) -> Shape:
-    hidden = []
+    hidden: list[int] = []
     while (layer := tensors.get(f"policy.{len(hidden)}.weight")) is not None and layer.dim() == 2:
         hidden.append(int(layer.shape[0]))
     if not hidden or "policy.mean.bias" not in tensors:
