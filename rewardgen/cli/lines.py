@@ -39,7 +39,7 @@ class Lines:
             f"{begun} {run}: {task}, {data['generations']} generations of {data['candidates']} candidates, "
             f"{data['steps']:,} steps each; rewards written by {author}"
         )
-        return line + ("\n" + OFFLINE if offline else "")
+        return "\n".join([line, *([no_model_note(author)] if offline else [])])
 
     def _generation_started(self, restart: int, generation: int, parent: str | None, **_: Any) -> str:
         return (
@@ -87,6 +87,13 @@ class Lines:
 
     def _warning(self, message: str, **_: Any) -> str:
         return f"  note: {message}"
+
+
+
+
+def no_model_note(author: str) -> str:
+    """What has to be said of rewards that no language model was asked for."""
+    return OFFLINE if author.startswith("offline") else "No language model is asked: the replies come from a recording."
 
 
 OFFLINE = (

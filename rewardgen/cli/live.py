@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from rewardgen.cli.lines import OFFLINE
+from rewardgen.cli.lines import no_model_note
 from rewardgen.cli.output import safe, table
 from rewardgen.cli.progress import Progress, Row, Training, cost_text, duration, number
 
@@ -70,7 +70,7 @@ class LiveView:
         )
         self._screen.print(Text(safe(f"run {data['path']}, rewards written by {data['author']}"), style="dim"))
         if data["offline"]:
-            self._screen.print(Text(OFFLINE, style="yellow"))
+            self._screen.print(Text(no_model_note(str(data["author"])), style="yellow"))
         self._screen.print()
 
     def _draw(self) -> RenderableType:

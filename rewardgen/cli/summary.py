@@ -27,7 +27,7 @@ def summary(view: RunView) -> dict[str, Any]:
         "message": view.message,
         "task": view.task.get("name"),
         "author": view.author,
-        "offline": view.author == "offline",
+        "offline": view.author.startswith("offline"),
         "winner": None if winner is None else {"key": winner.key, "score": winner.score, "source": winner.source},
         "fitness_unit": view.task.get("fitness_unit"),
         "scores": {
@@ -96,7 +96,7 @@ def show_ending(view: RunView, report: Path | None, exported: Exported | None) -
         write()
     _show_scores(view)
     write(verdict(view))
-    if view.author == "offline":
+    if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
     write()
     places: list[tuple[str, Path | None]] = [("report", report)]
@@ -112,7 +112,7 @@ def show_run(view: RunView) -> None:
     """Where a run stands."""
     write(f"{view.name}: {view.status}" + (f", {view.message}" if view.message else ""), style="bold")
     write(f"{view.task.get('name', '?')}, rewards written by {view.author or '?'}, begun {view.created}")
-    if view.author == "offline":
+    if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
     for generation in view.generations:
         write()
