@@ -1,0 +1,228 @@
+"""Gathers a run into the variables of the page and writes it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from rewardgen.errors import DiskFull, StoreError
+from rewardgen.records import Message, Problem, Reply
+from rewardgen.reflection import number, percent
+from rewardgen.report import code, facts, figures
+from rewardgen.report.code import Diff
+from rewardgen.report.svg import Picture
+from rewardgen.store.view import CallView, CandidateView, GenerationView, RunView
+
+COMPONENT_FIGURES = 80
+"""Candidates whose component curves are drawn: those with the highest scores."""
+TEXT_LIMIT = 60_000
+"""Characters of one message or reply that the page carries."""
+EVENTS = 400
+"""Events that the page lists, the latest."""
+
+
+@dataclass(frozen=True)
+class CandidateCard:
+    """What the page shows of one candidate. ``anchor`` is its place in the page; ``bar`` its score in [0, 100]."""
+
+    view: CandidateView
+    anchor: str
+    parent_anchor: str | None
+    score: str
+    bar: float | None
+    success: str
+    code: Markup | None
+    diff: Diff | None
+    components: Picture | None
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GenerationCard:
+    view: GenerationView
+    title: str
+    cards: tuple[CandidateCard, ...]
+
+
+@dataclass(frozen=True)
+class CallCard:
+    """One request. ``repeated`` counts messages that the call ``as_in`` began with too; they are not shown again."""
+
+    view: CallView
+    anchor: str
+    messages: tuple[Message, ...]
+    repeated: int
+    as_in: str
+    replies: tuple[Reply, ...]
+
+
+def write_report(view: RunView, out: Path) -> Path:
+    """Write the report of a run.
+
+    Args:
+        view: the run as the store tells it, finished or not.
+        out: the HTML file to write; its folder is made. An older file is replaced at once or not at all.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        DiskFull: no room to write.
+        StoreError: the file cannot be written.
+    """
+    text = render(view)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+            os.replace(name, out)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"no room to write the report {out}; free some space, then run `rewardgen report`"
+            ) from error
+        raise StoreError(f"cannot write the report {out}: {error}; name another place") from error
+    return out
+
+
+def render(view: RunView) -> str:
+    """The whole page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, cut=lambda text: code.cut(text, TEXT_LIMIT))
+    generations = _generations(view)
+    cards = {card.view.key: card for generation in generations for card in generation.cards}
+    winner = cards.get(view.winner or "")
+    return environment.get_template("report.html.j2").render(
+        view=view,
+        created=_readable(view.created),
+        unit=facts.unit_of(view),
+        headline=facts.headline(view),
+        offline=view.author == "offline",
+        winner=winner,
+        scores=figures.scores(view),
+        final_curves=figures.final_curves(view),
+        candidate_curves=figures.candidate_curves(view),
+        lineage=figures.lineage(view),
+        ancestry=[cards[member.key] for member in facts.ancestry(view, view.winner)],
+        generations=generations,
+        calls=_calls(view),
+        cost=facts.cost_rows(view),
+        settings=facts.settings(_without_logins(view.config)),
+        threshold=facts.threshold(view),
+        warnings=[str(e.data["message"]) for e in view.events if e.kind == "warning" and e.data.get("message")],
+        events=view.events[-EVENTS:],
+        events_left_out=max(0, len(view.events) - EVENTS),
+        statement=_statement,
+        styles=Markup((Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")),
+        code_styles=code.styles(),
+    )
+
+
+def _generations(view: RunView) -> list[GenerationCard]:
+    scored = [c for c in view.candidates.values() if c.score is not None and facts.finite(c.score)]
+    best = sorted(scored, key=lambda c: (c.key != view.winner, -(c.score or 0.0)))
+    drawn = {c.key for c in best[:COMPONENT_FIGURES]}
+    values = [c.score for c in scored if c.score is not None]
+    low, high = (min(0.0, *values), max(values)) if len(values) > 1 else (0.0, values[0] if values else 0.0)
+    anchors = {key: f"candidate-{index}" for index, key in enumerate(view.candidates)}
+    restarts = len({generation.restart for generation in view.generations}) > 1
+
+    def card(candidate: CandidateView) -> CandidateCard:
+        parent = view.candidates.get(candidate.parent or "")
+        anchor = anchors[candidate.key]
+        bar = None
+        if candidate.score is not None and facts.finite(candidate.score) and high > low:
+            bar = round(100 * (candidate.score - low) / (high - low), 1)
+        compare = parent is not None and parent.source is not None and candidate.source is not None
+        return CandidateCard(
+            view=candidate,
+            anchor=anchor,
+            parent_anchor=anchors.get(candidate.parent or ""),
+            score=number(candidate.score) if candidate.score is not None else "none",
+            bar=bar,
+            success=percent(facts.success(candidate.trainings)) if candidate.trainings else "",
+            code=code.highlighted(candidate.source) if candidate.source is not None else None,
+            diff=code.diff(parent.source or "", candidate.source or "") if compare and parent else None,
+            components=figures.components(candidate, anchor) if candidate.key in drawn else None,
+            failures=tuple(_shown(problem) for problem in candidate.problems[:6])
+            if candidate.status in ("rejected", "failed")
+            else (),
+        )
+
+    return [
+        GenerationCard(
+            generation,
+            f"Restart {generation.restart + 1}, generation {generation.index + 1}"
+            if restarts
+            else f"Generation {generation.index + 1}",
+            tuple(card(candidate) for candidate in generation.candidates),
+        )
+        for generation in view.generations
+    ]
+
+
+def _calls(view: RunView) -> list[CallCard]:
+    """The conversation, without saying again what an earlier request had said."""
+    cards: list[CallCard] = []
+    for index, call in enumerate(view.calls):
+        repeated, as_in = 0, ""
+        for earlier in cards:
+            same = 0
+            for mine, theirs in zip(call.messages, earlier.view.messages, strict=False):
+                if mine != theirs:
+                    break
+                same += 1
+            if same > repeated:
+                repeated, as_in = same, earlier.anchor
+        cards.append(CallCard(call, f"call-{index + 1}", call.messages[repeated:], repeated, as_in, call.replies))
+    return cards
+
+
+def _shown(problem: Problem) -> str:
+    text = f"{problem.stage}: {problem}"
+    return text if len(text) <= 600 else text[:600] + "…"
+
+
+def _statement(data: Mapping[str, Any]) -> str:
+    """An event's data on one line."""
+    return ", ".join(f"{key} {value}" for key, value in data.items())[:600]
+
+
+def _readable(time: str) -> str:
+    try:
+        return datetime.fromisoformat(time).strftime("%d %B %Y, %H:%M %Z").strip()
+    except ValueError:
+        return time
+
+
+def _without_logins(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the user and password that an address may carry."""
+    cleaned: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            cleaned[key] = _without_logins(value)
+        else:
+            cleaned[key] = re.sub(r"(?<=://)[^/@\s]*@", "…@", value) if isinstance(value, str) else value
+    return cleaned
