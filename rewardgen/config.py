@@ -91,6 +91,7 @@ class SandboxConfig(Section):
     program_seconds: float = Field(1800.0, gt=0, description="wall-clock limit of a program's calls together")
     memory_gb: float = Field(4.0, gt=0, description="address space of a worker")
     smoke_transitions: int = Field(256, ge=8, description="real transitions that a program is tried on before training")
+    smoke_seconds: float = Field(0.5, gt=0, description="longest that one call on those transitions may take")
 
 
 class Config(Section):

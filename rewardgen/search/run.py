@@ -51,6 +51,8 @@ class Run:
     prompts_dir: Path | None = None
     known: dict[str, str] = field(default_factory=dict)
     """Digest of every accepted program → the key of its candidate."""
+    pending_warnings: list[str] = field(default_factory=list)
+    """What the author wants said; it may want so from any thread, so the loop says it."""
 
     @cached_property
     def transitions(self) -> Transitions:
@@ -95,6 +97,8 @@ class Run:
         return [answer for call in calls if (answer := answers[call.key]) is not None]
 
     def _tell_replies(self, purpose: str, replies: Sequence[Reply]) -> None:
+        while self.pending_warnings:
+            self.warn(self.pending_warnings.pop(0))
         self.say(
             "replied",
             purpose=purpose,

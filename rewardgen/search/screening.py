@@ -60,20 +60,35 @@ def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> T
     return Transitions(torch.cat(states), torch.cat(actions), torch.cat(next_states))
 
 
-def try_program(sandbox: Sandbox, task: Task, program: RewardProgram, transitions: Transitions) -> list[Problem]:
+def try_program(
+    sandbox: Sandbox, task: Task, program: RewardProgram, transitions: Transitions, call_seconds: float
+) -> list[Problem]:
     """What the smoke test finds wrong with a program on real transitions; nothing when it may be trained."""
     try:
         worker = sandbox.open(program, task.layout, task.action_size, len(transitions.actions))
     except RewardFailed as failure:
         return [Problem("compile", str(failure), failure.line)]
     try:
-        return smoke_test(worker, task.layout, transitions.states, transitions.actions, transitions.next_states)
+        return smoke_test(
+            worker,
+            task.layout,
+            transitions.states,
+            transitions.actions,
+            transitions.next_states,
+            call_seconds=call_seconds,
+        )
     finally:
         worker.close()
 
 
 def screen_source(
-    sandbox: Sandbox, task: Task, transitions: Transitions, text: str, *, is_reply: bool = True
+    sandbox: Sandbox,
+    task: Task,
+    transitions: Transitions,
+    text: str,
+    *,
+    call_seconds: float,
+    is_reply: bool = True,
 ) -> tuple[str | None, RewardProgram | None, list[Problem]]:
     """One text through all checks: (the source found in it, the program if it passed, what is wrong)."""
     source = None
@@ -82,7 +97,7 @@ def screen_source(
         program = check(source, task.layout)
     except ProgramRejected as rejected:
         return source, None, list(rejected.problems)
-    problems = try_program(sandbox, task, program, transitions)
+    problems = try_program(sandbox, task, program, transitions, call_seconds)
     return source, (None if problems else program), problems
 
 
@@ -126,7 +141,9 @@ def _attempt(run: Run, key: str, attempt: int, call: str, number: int, reply: Re
         source, problems = stored[attempt]
         program = RewardProgram(source) if source is not None and not problems else None
     else:
-        source, program, found = screen_source(run.sandbox, run.task, run.transitions, reply.text)
+        source, program, found = screen_source(
+            run.sandbox, run.task, run.transitions, reply.text, call_seconds=run.config.sandbox.smoke_seconds
+        )
         twin = run.known.get(program.digest) if program is not None else None
         if twin is not None:
             found = [Problem("check", f"this is the same program as {twin}, which is tried already; write another one")]

@@ -119,6 +119,7 @@ def _work(
 ) -> None:
     budget = WorkBudget(config.budget, lambda: int(store.spent()["steps"]), float(store.meta("seconds", 0.0)))
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
+    warnings: list[str] = []
     try:
         author = make_author(
             config.llm,
@@ -126,6 +127,7 @@ def _work(
             cache_dir=store.run_dir / "replies",
             recording=store.run_dir / "recording.jsonl",
             budget=_spending(config, store.spent()),
+            on_warning=warnings.append,
         )
         store.set_meta(author=author.name)
         with Sandbox(limits) as sandbox:
@@ -139,6 +141,7 @@ def _work(
                 budget=budget,
                 listener=listener,
                 prompts_dir=prompts_dir,
+                pending_warnings=warnings,
             )
             run.say(
                 "run_started",
