@@ -42,7 +42,11 @@ class Author(Protocol):
         Raises:
             LLMError: there are none to be had; its kinds say why.
             BudgetExceeded: they could cost more than is left.
+            Stopped: ``close`` was called.
         """
+
+    def close(self) -> None:
+        """Stop at once, whatever other threads are waiting for; for the one who was told to stop, as by Ctrl-C."""
 
 
 class RecordedAuthor:
@@ -58,6 +62,9 @@ class RecordedAuthor:
     @property
     def offline(self) -> bool:
         return self._author.offline
+
+    def close(self) -> None:
+        self._author.close()
 
     def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
         try:

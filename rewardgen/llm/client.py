@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ import openai
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from rewardgen.config import LLMConfig
-from rewardgen.errors import LLMAuthError, LLMError, LLMUnavailable
+from rewardgen.errors import LLMAuthError, LLMError, LLMUnavailable, Stopped
 from rewardgen.llm.budget import Budget, Reservation
 from rewardgen.llm.cache import ReplyCache, reply_key
 from rewardgen.llm.conversation import estimated_prompt_tokens, estimated_tokens
@@ -74,6 +75,8 @@ class ClientAuthor:
         self._uniform = uniform or random.Random(0).uniform
         # what this endpoint has been found not to take; shared by threads, and each change only makes it larger
         self._refused: set[str] = set()
+        self._under_way: set[Future[dict[int, Reply]]] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -91,15 +94,41 @@ class ClientAuthor:
             LLMAuthError: the endpoint refused the key.
             LLMUnavailable: it failed in passing ways until the retries were used up.
             LLMError: it refused the request.
+            Stopped: ``close`` was called.
             DiskFull, StoreError: the cache could not be written.
         """
         keys = [self._cache_key(messages, seed, index) for index in range(n)]
         replies = {index: found for index, key in enumerate(keys) if (found := self._cache.get(key)) is not None}
         missing = [index for index in range(n) if index not in replies]
         if missing:
-            with anyio.from_thread.start_blocking_portal() as portal:
-                replies |= portal.call(self._fill, messages, missing, keys, seed)
+            replies |= self._fetch(messages, missing, keys, seed)
         return [replies[index] for index in range(n)]
+
+    def close(self) -> None:
+        """Cancel what is under way, in whatever thread, and refuse what comes later; both raise Stopped there."""
+        with self._lock:
+            self._closed = True
+            under_way = list(self._under_way)
+        for future in under_way:
+            future.cancel()
+
+    def _fetch(self, messages: Sequence[Message], missing: list[int], keys: list[str], seed: int) -> dict[int, Reply]:
+        """Run ``_fill`` in an event loop of its own; leaving it in any way, Ctrl-C included, cancels what is left."""
+        with anyio.from_thread.start_blocking_portal() as portal:
+            with self._lock:
+                if self._closed:
+                    raise Stopped("stopped before the language model was asked")
+                future = portal.start_task_soon(self._fill, messages, missing, keys, seed)
+                self._under_way.add(future)
+            try:
+                return future.result()
+            except CancelledError:
+                raise Stopped(
+                    "stopped while the language model was asked; what it had answered is in the cache"
+                ) from None
+            finally:
+                with self._lock:
+                    self._under_way.discard(future)
 
     # ---- from missing replies to requests
 

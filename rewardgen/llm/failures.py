@@ -61,7 +61,7 @@ def describe(error: BaseException, now: datetime) -> Failure:
         return Failure("no answer within the time limit (llm.timeout)", passing=True, billed=True)
     if isinstance(error, openai.APIConnectionError):
         return _connection_failure(error)
-    if isinstance(error, openai.APIResponseValidationError | ValueError | TypeError | AttributeError):
+    if isinstance(error, openai.APIResponseValidationError | ValueError | TypeError | RecursionError):
         # the SDK lets a JSON error through as it is, and a body of another form as whatever its model makes of it
         return Failure("an answer that is no complete JSON of a chat completion", passing=True, billed=True)
     return Failure(f"an unexpected {type(error).__name__}", passing=False)
@@ -104,7 +104,7 @@ def _said(error: openai.APIStatusError) -> str:
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 
-# A 400 that is about one of these parameters can be cured by leaving it out. The longer name is looked for first.
+# A 400 that is about one of these parameters can be cured by leaving it out.
 _OPTIONAL_PARAMETERS = ("max_completion_tokens", "max_tokens", "temperature", "seed", "n")
 
 
@@ -112,24 +112,12 @@ def _refused_parameters(error: openai.APIStatusError, said: str) -> frozenset[st
     if error.param in _OPTIONAL_PARAMETERS:
         return frozenset([error.param])
     words = set(said.replace("'", " ").replace('"', " ").replace("`", " ").replace(":", " ").replace(",", " ").split())
-    named = [name for name in _OPTIONAL_PARAMETERS if name in words and len(name) > 1]
-    # "Unsupported parameter: 'max_tokens' … Use 'max_completion_tokens' instead" names both
+    named = [name for name in _OPTIONAL_PARAMETERS if name in words]
+    # "Unsupported parameter: 'max_tokens' … Use 'max_completion_tokens' instead" names both: the first is refused
     if "max_tokens" in named and "max_completion_tokens" in named:
-        first = min(("max_tokens", "max_completion_tokens"), key=_word_place(said))
+        first = min(("max_tokens", "max_completion_tokens"), key=said.find)
         named = [name for name in named if not name.startswith("max_") or name == first]
-    if not named and {"n", "'n'"} & set(said.split()):
-        named = ["n"]
     return frozenset(named)
-
-
-def _word_place(text: str) -> Any:
-    """Where a name stands in ``text`` as a word of its own (``max_tokens`` is not inside ``max_tokens_x``)."""
-
-    def place(name: str) -> int:
-        at = text.find(name)
-        return at if at >= 0 else len(text)
-
-    return place
 
 
 def retry_after(headers: httpx2.Headers, now: datetime) -> float | None:

@@ -58,9 +58,10 @@ class ReplayAuthor:
             if call.source is not None and 0 <= call.source < len(self._calls):
                 by_order = any(reply.finish_reason == BY_ORDER for reply in call.replies)
                 self._given[call.hash, call.seed] = call.source, by_order
+        answered = {(call.hash, call.seed): call.purpose for call in earlier if call.source is not None}
         self._asked: dict[Purpose, int] = {"generation": 0, "repair": 0}
-        for call in {(call.hash, call.seed): call for call in earlier}.values():
-            self._asked[call.purpose] += 1
+        for purpose in answered.values():
+            self._asked[purpose] += 1
 
     @property
     def name(self) -> str:
@@ -87,6 +88,9 @@ class ReplayAuthor:
             )
             for reply in recorded[:n]
         ]  # fmt: skip
+
+    def close(self) -> None:
+        """Nothing is ever under way."""
 
     def source(self, messages: Sequence[Message], seed: int) -> int | None:
         """Which recorded call answered these messages, for the run's own recording."""

@@ -28,6 +28,9 @@ class OfflineAuthor:
     name = NAME
     offline = True
 
+    def close(self) -> None:
+        """Nothing is ever under way."""
+
     def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
         """``n`` different rewards (as far as there are so many), free of cost."""
         brief = read_brief(messages)
