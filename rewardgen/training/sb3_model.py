@@ -15,6 +15,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
@@ -155,6 +156,8 @@ class Reference:
                 seed=derive("sb3", seed) % 2**32,
                 device="cpu",
             )
+
+        self._model.set_logger(Logger(None, []))  # else it leaves a folder of logs behind
 
     def learn(self) -> None:
         """Train to the end.

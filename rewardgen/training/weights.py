@@ -10,6 +10,7 @@ action.centre, action.half_range                     actuator units
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,8 +21,6 @@ from torch import Tensor
 
 from rewardgen.errors import UsageError
 from rewardgen.training.networks import Shape
-
-_FORMAT = "rewardgen-policy-1"
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,16 @@ def expected(shape: Shape) -> dict[str, tuple[int, ...]]:
 
 def dump(shape: Shape, tensors: dict[str, Tensor], task: str) -> bytes:
     """``tensors`` as safetensors bytes, with the sizes and the task's name as metadata."""
-    metadata = {
-        "format": _FORMAT,
+    about = {
+        "format": 1,
         "task": task,
-        "observation_size": str(shape.observation),
-        "action_size": str(shape.action),
-        "hidden": ",".join(map(str, shape.hidden)),
+        "observation_size": shape.observation,
+        "action_size": shape.action,
+        "hidden": list(shape.hidden),
         "activation": "tanh",
     }
+    # one entry: safetensors writes several in an order that changes from one process to the next
+    metadata = {"rewardgen_policy": json.dumps(about)}
     return save({name: values.detach().float().contiguous() for name, values in tensors.items()}, metadata)
 
 

@@ -1,0 +1,164 @@
+"""How fast this machine trains, against raw physics and against Stable-Baselines3 with its defaults, in one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import UsageError
+from rewardgen.program import check
+from rewardgen.sandbox import Sandbox
+from rewardgen.sim import MujocoSim
+from rewardgen.tasks import Task
+from rewardgen.training import Member, Timings, label_rows, train
+
+_WARM_UPDATES = 3  # not counted: buffers are touched for the first time
+_SB3_ROLLOUTS = 2  # of Stable-Baselines3's default length
+
+
+def measure(
+    task: Task,
+    config: TrainingConfig | None = None,
+    *,
+    population: int = 8,
+    updates: int = 40,
+    threads: int = 0,
+    physics_seconds: float = 3.0,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, float]:
+    """Measure the throughput of training ``population`` rewards together, each a program in the sandbox.
+
+    Rates are environment steps (control steps of one world) per second of wall clock. Training is counted as a whole
+    training of ``config.steps`` would go: simulation, labelling, learning, and its checkpoints in proportion.
+
+    Args:
+        config: the settings to train with; the task's own without it.
+        population: members, a different program each.
+        updates: rollouts and updates that are timed.
+        threads: processor threads; 0 is all.
+        physics_seconds: of each of the two looks at raw physics, before and after the training.
+        say: told what is being measured next.
+
+    Returns:
+        ``physics_steps_per_s``, of the same batch of worlds under random actions with nothing else done;
+        ``train_steps_per_s``; ``sb3_steps_per_s``, of Stable-Baselines3's PPO with its defaults on the matching
+        Gymnasium environment; ``ratio_to_physics`` and ``ratio_to_sb3``, of training to each; ``sandbox_share``, the
+        share of the training's time spent waiting for labels; ``checkpoint_share``, that spent on checkpoints. Where
+        the task has no matching environment, both of Stable-Baselines3's are NaN.
+
+    Raises:
+        UsageError: a count is not positive.
+    """
+    if population < 1 or updates < 1:
+        raise UsageError("a benchmark needs at least one member and one update")
+    config = config or TrainingConfig.model_validate(dict(task.training))
+    tell = say or (lambda _: None)
+    tell("raw physics")
+    before = physics_rate(task, population * config.worlds, threads, physics_seconds)
+    tell(f"training {population} rewards together")
+    trained = training_rate(task, config, population, updates, threads)
+    tell("raw physics again")
+    # the machine may have other work: a look before and one after
+    after = physics_rate(task, population * config.worlds, threads, physics_seconds)
+    physics = 2.0 / (1.0 / before + 1.0 / after)
+    reference = float("nan")
+    if task.gymnasium_id is not None:
+        tell(f"Stable-Baselines3 on {task.gymnasium_id}")
+        reference = sb3_rate(task.gymnasium_id)
+    return {
+        "physics_steps_per_s": physics,
+        "train_steps_per_s": trained["steps_per_s"],
+        "sb3_steps_per_s": reference,
+        "ratio_to_physics": trained["steps_per_s"] / physics,
+        "ratio_to_sb3": trained["steps_per_s"] / reference,
+        "sandbox_share": trained["sandbox_share"],
+        "checkpoint_share": trained["checkpoint_share"],
+    }
+
+
+def physics_rate(task: Task, worlds: int, threads: int = 0, seconds: float = 3.0) -> float:
+    """Control steps per second of ``mj_step`` alone in a batch of ``worlds`` worlds under random actions."""
+    sim = MujocoSim(task.model, worlds, threads)
+    generator = torch.Generator().manual_seed(0)
+    span = task.action_high - task.action_low
+    actions = [task.action_low + span * torch.rand(worlds, task.action_size, generator=generator) for _ in range(16)]
+    for action in actions:
+        sim.step(action, task.frame_skip)
+    steps, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        for action in actions:
+            sim.step(action, task.frame_skip)
+        steps += len(actions) * worlds
+    return steps / (time.perf_counter() - began)
+
+
+def training_rate(
+    task: Task, config: TrainingConfig, population: int, updates: int, threads: int = 0
+) -> dict[str, float]:
+    """Time ``updates`` updates and one checkpoint; ``steps_per_s``, ``sandbox_share`` and ``checkpoint_share``."""
+    each = config.worlds * config.rollout
+    short = config.model_copy(update={"steps": each * (_WARM_UPDATES + updates), "checkpoints": 1})
+    marks: list[tuple[float, int, float, float]] = []
+    timings = Timings()
+
+    def mark(steps: int) -> None:
+        seconds = timings.seconds
+        marks.append((time.perf_counter(), steps, seconds["labels"], seconds.get("checkpoints", 0.0)))
+
+    with Sandbox() as sandbox:
+        workers = [
+            sandbox.open(check(_program(task, k), task.layout), task.layout, task.action_size, label_rows(config))
+            for k in range(population)
+        ]
+        members = [Member(f"bench{k}", k, worker) for k, worker in enumerate(workers)]
+        results = train(task, members, short, threads=threads, on_progress=mark, timings=timings)
+    failed = [result.message for result in results if result.status == "failed"]
+    if failed:
+        raise UsageError(f"the benchmark's rewards failed on {task.name}: {failed[0]}")
+    first, last = marks[_WARM_UPDATES - 1], marks[-1]
+    checkpoint = last[3] - first[3]
+    steps, seconds = last[1] - first[1], last[0] - first[0] - checkpoint
+    whole = population * config.steps
+    training_seconds = whole * seconds / steps
+    checkpoint_seconds = config.checkpoints * checkpoint
+    total = training_seconds + checkpoint_seconds
+    return {
+        "steps_per_s": whole / total,
+        "sandbox_share": whole * (last[2] - first[2]) / steps / total,
+        "checkpoint_share": checkpoint_seconds / total,
+    }
+
+
+def sb3_rate(gymnasium_id: str) -> float:
+    """Steps per second of Stable-Baselines3's PPO with its defaults, simulation and learning."""
+    import gymnasium
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.logger import Logger
+
+    environment = gymnasium.make(gymnasium_id)
+    try:
+        model = PPO("MlpPolicy", environment, device="cpu", seed=0)
+        model.set_logger(Logger(None, []))
+        steps = _SB3_ROLLOUTS * model.n_steps
+        began = time.perf_counter()
+        model.learn(steps)
+        return steps / (time.perf_counter() - began)
+    finally:
+        environment.close()
+
+
+def _program(task: Task, number: int) -> str:
+    """A reward of the usual kind for any task: a bounded term of each field, and the effort."""
+    lines = ["def compute_reward(state, action, next_state):", '    """Bounded terms of every field."""']
+    for i, field in enumerate(task.fields):
+        lines.append(f"    size_{i} = next_state.{field.name}.reshape(action.shape[0], -1).square().sum(-1)")
+        lines.append(f"    term_{i} = torch.exp(-{0.1 * (number + 1):.1f} * size_{i})")
+    names = [f"term_{i}" for i in range(len(task.fields))]
+    lines.append("    effort = -0.01 * action.square().sum(-1)")
+    lines.append(f"    total = {' + '.join([*names, 'effort'])}")
+    pairs = ", ".join(f'"{name}": {name}' for name in [*names, "effort"])
+    lines.append(f"    return total, {{{pairs}}}")
+    return "\n".join(lines) + "\n"
