@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import mujoco
 import torch
 
+from rewardgen.prompting.sizes import sizes
 from rewardgen.records import Field, State
 from rewardgen.tasks import Task
+
+_DRIVES_JOINT = {int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)}
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class TaskView:
 
     ``typed`` is the state and action as Python text (see ``typed_view``). ``action_names`` says what each column of
     the action drives, in the model's own names. ``control_step`` and ``seconds`` are in s, ``horizon`` in control
-    steps. ``causes`` names what ends an episode before the horizon; none where only the time limit does.
+    steps. ``sizes`` says how large the fields are where training begins (see ``sizes``). ``causes`` names
+    what ends an episode before the horizon; none where only the time limit does.
     """
 
     name: str
@@ -30,11 +34,16 @@ class TaskView:
     horizon: int
     seconds: float
     causes: tuple[str, ...]
+    sizes: tuple[str, ...]
     fitness_unit: str
 
 
 def task_view(task: Task) -> TaskView:
-    """What a prompt may show of ``task``. Compiles the task's model if nobody has yet."""
+    """What a prompt may show of ``task``. Compiles the task's model if nobody has yet, and simulates it for a moment.
+
+    Raises:
+        SimulationFailed: the task cannot be simulated.
+    """
     probe = State(task.layout, torch.zeros(1, task.layout.width))
     return TaskView(
         name=task.name,
@@ -47,6 +56,7 @@ def task_view(task: Task) -> TaskView:
         horizon=task.horizon,
         seconds=_short(task.horizon * task.control_step),
         causes=tuple(task.terminations(probe)),
+        sizes=sizes(task),
         fitness_unit=task.fitness_unit,
     )
 
@@ -76,11 +86,7 @@ def _action_names(model: mujoco.MjModel) -> tuple[str, ...]:
     names = []
     for index in range(model.nu):
         name = model.actuator(index).name
-        drives_joint = model.actuator_trntype[index] in (
-            mujoco.mjtTrn.mjTRN_JOINT,
-            mujoco.mjtTrn.mjTRN_JOINTINPARENT,
-        )
-        if not name and drives_joint:
+        if not name and int(model.actuator_trntype[index]) in _DRIVES_JOINT:
             name = model.joint(int(model.actuator_trnid[index, 0])).name
         names.append(name or f"column {index}")
     return tuple(names)

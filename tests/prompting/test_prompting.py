@@ -17,7 +17,8 @@ from rewardgen.program import check, extract
 from rewardgen.prompting import default_prompts_dir, messages, render_prompt, repair, task_view, typed_view
 from rewardgen.prompting.conversation import REPLY_LIMIT
 from rewardgen.records import Field, Layout, Outcome, Problem, State, Turn
-from rewardgen.tasks import Task, load_task, task_names
+from rewardgen.sim import MujocoSim
+from rewardgen.tasks import Task, Worlds, load_task, task_names
 
 TASKS = task_names()
 FIELD = re.compile(r"^    (\w+): Tensor  # \(([^)]*)\) ([^:]*): (.+)$", re.MULTILINE)
@@ -119,7 +120,9 @@ def test_nothing_of_fitness_expert_or_sparse_reward_is_given_away(name: str) -> 
     generic = messages(load_task("cartpole/swingup" if name != "cartpole/swingup" else "cheetah/run"), (), ())
     common = numbers_in(generic[0].content) | {0.0, 1.0, 2.0}
     assert system.content == generic[0].content, "the system message is the same for every task"
-    told = numbers_in(user.content) - numbers_in(declared) - {round(t, 6) for t in timing} - common
+    # What is measured by simulating may happen to be equal to a constant; nothing is read from the code for it.
+    written = re.sub(r"# Sizes at the start.*?(?=\n# )", "", user.content, flags=re.DOTALL)
+    told = numbers_in(written) - numbers_in(declared) - {round(t, 6) for t in timing} - common
     assert not told & numbers
 
     contract = {"state", "action", "next_state", "torch", "Tensor", "float", "self", "n"}
@@ -131,6 +134,31 @@ def test_nothing_of_fitness_expert_or_sparse_reward_is_given_away(name: str) -> 
     assert not constants & set(re.findall(r"\w+", system.content + user.content))
     assert task.expert_source not in user.content
     assert task.fitness_meaning not in user.content.replace(" ".join(task.description.split()), "")
+
+
+SIZE = re.compile(r"^- (\w+): (?:its columns start|starts) (?:at|in) .+; under random actions .+ to .+$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_field_is_told_with_its_size(name: str) -> None:
+    task = load_task(name)
+    first, again = (messages(load_task(name), (), ())[1].content for _ in range(2))
+    assert first == again
+    assert SIZE.findall(first) == [field.name for field in task.fields]
+    assert "nan" not in first.split()
+
+
+def test_sizes_are_those_of_the_simulation(task: Task) -> None:
+    sim = MujocoSim(task.model, 8)
+    worlds = Worlds(task, sim, torch.arange(100, 108))
+    heights = [task.layout.read(worlds.start(), "joint_velocities").abs().max()]
+    for _ in range(10):
+        worlds.step(torch.ones(8, task.action_size))
+    heights.append(task.layout.read(worlds.matrix, "joint_velocities").abs().max())
+    line = next(line for line in task_view(task).sizes if line.startswith("joint_velocities"))
+    *start, low, high = map(float, re.findall(r"-?\d+(?:\.\d+)?", line))
+    assert -heights[0] <= min(start) <= max(start) <= heights[0]
+    assert -30 < low < -2 < 2 < high < 30
 
 
 def test_history_alternates_and_asks_once_at_the_end(task: Task) -> None:
