@@ -10,7 +10,17 @@ import torch
 from torch import Tensor
 
 from rewardgen.sim import compute_post_constraint
-from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+from rewardgen.tasks import (
+    Episodes,
+    Field,
+    RewardAndTerms,
+    Simulator,
+    State,
+    Task,
+    WorldRandom,
+    gymnasium_asset,
+    register,
+)
 
 RESET_NOISE = 0.1  # m and rad: half the width of the uniform; m/s and rad/s: standard deviation
 TORSO_HEIGHTS = (0.2, 1.0)  # m: an episode ends when the torso leaves this range

@@ -41,7 +41,7 @@ class CartpoleSwingup(Task):
     fitness_unit = "s"
     fitness_meaning = "time of the 10 s in which the pole is within 20 degrees of upright and the cart within 0.5 m"
     success_threshold = BALANCED_SECONDS
-    expert_source = "rewardgen's authors, for this task: height of the pole, less for a far cart, a fast pole and effort"
+    expert_source = "rewardgen's authors, for this task: height of the pole, less for a far cart and a fast pole"
 
     def make_model(self) -> mujoco.MjModel:
         return mujoco.MjModel.from_xml_path(str(MODEL))

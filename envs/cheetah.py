@@ -9,7 +9,17 @@ import mujoco
 import torch
 from torch import Tensor
 
-from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+from rewardgen.tasks import (
+    Episodes,
+    Field,
+    RewardAndTerms,
+    Simulator,
+    State,
+    Task,
+    WorldRandom,
+    gymnasium_asset,
+    register,
+)
 
 TOTAL_MASS = 14.0  # kg, the model's own setting
 RESET_NOISE = 0.1  # m and rad: half the width of the uniform; m/s and rad/s: standard deviation

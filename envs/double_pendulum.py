@@ -9,7 +9,17 @@ import mujoco
 import torch
 from torch import Tensor
 
-from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+from rewardgen.tasks import (
+    Episodes,
+    Field,
+    RewardAndTerms,
+    Simulator,
+    State,
+    Task,
+    WorldRandom,
+    gymnasium_asset,
+    register,
+)
 
 RESET_NOISE = 0.1  # m and rad: half the width of the uniform; m/s and rad/s: standard deviation
 LOWEST_TIP = 1.0  # m: an episode ends when the upper pole's tip is at or below this; upright it is at 1.2

@@ -9,7 +9,17 @@ import mujoco
 import torch
 from torch import Tensor
 
-from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+from rewardgen.tasks import (
+    Episodes,
+    Field,
+    RewardAndTerms,
+    Simulator,
+    State,
+    Task,
+    WorldRandom,
+    gymnasium_asset,
+    register,
+)
 
 RESET_NOISE = 0.005  # m, rad, m/s and rad/s: half the width of the uniform around the model's own pose
 LOWEST_TORSO = 0.7  # m: an episode ends at or below this height of the torso,

@@ -9,7 +9,17 @@ import mujoco
 import torch
 from torch import Tensor
 
-from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+from rewardgen.tasks import (
+    Episodes,
+    Field,
+    RewardAndTerms,
+    Simulator,
+    State,
+    Task,
+    WorldRandom,
+    gymnasium_asset,
+    register,
+)
 
 ANGLE_NOISE = 0.1  # rad, half the width of the uniform that the arm's start is drawn from
 VELOCITY_NOISE = 0.005  # rad/s, likewise

@@ -9,7 +9,17 @@ import mujoco
 import torch
 from torch import Tensor
 
-from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, gymnasium_asset, register
+from rewardgen.tasks import (
+    Episodes,
+    Field,
+    RewardAndTerms,
+    Simulator,
+    State,
+    Task,
+    WorldRandom,
+    gymnasium_asset,
+    register,
+)
 
 RESET_NOISE = 0.005  # m, rad, m/s and rad/s: half the width of the uniform around the model's own pose
 TORSO_HEIGHTS = (0.8, 2.0)  # m: an episode ends when the torso leaves this range,
@@ -30,7 +40,7 @@ class WalkerRun(Task):
     fields = (
         Field("torso_position", (2,), "m", "position of the torso: x forward, z its height above the ground"),
         Field("torso_pitch", (), "rad", "lean of the torso in the plane, 0 upright, positive forward"),
-        Field("joint_angles", (6,), "rad", "right hip, knee, ankle, left hip, knee, ankle; hips and knees bend negative"),
+        Field("joint_angles", (6,), "rad", "right hip, knee, ankle, then left; hips and knees bend to negative angles"),
         Field("torso_velocity", (2,), "m/s", "velocity of the torso along x and z"),
         Field("pitch_rate", (), "rad/s", "rate of change of torso_pitch"),
         Field("joint_velocities", (6,), "rad/s", "rates of change of joint_angles, in the same order"),

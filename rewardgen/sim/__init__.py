@@ -1,9 +1,9 @@
 """Simulators: ``n`` worlds of one MuJoCo model, stepped together, with their fields as live torch tensors.
 
-    sim = MujocoSim(model, num_worlds=512)
-    sim.field("qpos")[:, 0] = 1.0
-    sim.forward(torch.arange(512))
-    sim.step(ctrl, nstep=5)
+sim = MujocoSim(model, num_worlds=512)
+sim.field("qpos")[:, 0] = 1.0
+sim.forward(torch.arange(512))
+sim.step(ctrl, nstep=5)
 """
 
 from rewardgen.sim import _mujoco  # noqa: F401  (first: it decides how MuJoCo is imported)

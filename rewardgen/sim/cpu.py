@@ -72,13 +72,16 @@ class MujocoSim(Simulator):
                 raise SimulationFailed(f"MuJoCo's data has no field {name!r} that can be bound to many worlds")
             if name in _POST_CONSTRAINT:
                 raise SimulationFailed(
-                    f"MuJoCo does not compute {name} by itself; call rewardgen.sim.compute_post_constraint(spec) before "
-                    "compiling the model"
+                    f"MuJoCo does not compute {name} by itself; call rewardgen.sim.compute_post_constraint(spec) "
+                    "before the model is compiled"
                 )
             with warnings.catch_warnings():
                 # Torch has no read-only tensors and says so of derived fields; Simulator.field tells who may write.
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-                tensor = torch.from_numpy(self._batch.bind(name))
+                array = self._batch.bind(name)
+                tensor = torch.from_numpy(array)
+            if not array.flags.writeable:  # a derived field holds zeros from its binding to the next computation
+                self._batch.forward()
             self._fields[name] = tensor
         return tensor
 

@@ -1,14 +1,246 @@
-"""Checks that a task is what it declares: by its declarations alone, then in two worlds."""
+"""Checks that a task is what it declares: by its declarations alone, then in two worlds over a few steps."""
 
 from __future__ import annotations
 
+import inspect
+import keyword
+import math
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import mujoco
+import torch
+from torch import Tensor
+
+from rewardgen.config import TrainingConfig
+from rewardgen.config import validate as validate_settings
+from rewardgen.errors import ConfigError, RewardgenError, SimulationFailed, TaskError
+from rewardgen.records import Episodes, Field, State
+from rewardgen.sim import MujocoSim
 from rewardgen.tasks.base import Task
 from rewardgen.tasks.registry import Entry
+from rewardgen.tasks.worlds import Worlds
+
+T = TypeVar("T")
+_WORLDS = 2
+_STEPS = 2
+_TEXTS = ("description", "fitness_unit", "fitness_meaning", "expert_source")
+_COUNTS = ("frame_skip", "horizon")
 
 
 def check_declaration(entry: Entry) -> None:
-    """Raise TaskError unless all that a task must declare is there, of the right type and in range."""
+    """Check what the class of a task declares, without making one.
+
+    Raises:
+        TaskError: something is missing, of the wrong type or out of range; the message names all such things.
+    """
+    problems = list(_wrong_declarations(entry.task))
+    if problems:
+        raise TaskError(f"{entry.where}: the task {entry.name!r} is declared wrongly: " + "; ".join(problems))
 
 
 def validate(task: Task, where: str = "") -> None:
-    """Raise TaskError unless the task's methods give what its declarations say, in two worlds over a few steps."""
+    """Run ``task`` in two worlds for a few steps and check that its methods give what it declares.
+
+    Raises:
+        TaskError: a method raises, or gives something of the wrong name, shape or type, or that is not finite.
+    """
+    where = where or _place(type(task))
+    with _blamed(task, where, "make_model"):
+        model = task.model
+    if not isinstance(model, mujoco.MjModel):
+        raise TaskError(f"{where}: make_model() must give an mujoco.MjModel, not {_kind(model)}")
+    if model.nu == 0:
+        raise TaskError(f"{where}: the model of {task.name!r} has no actuators; there is nothing for a policy to do")
+    if not bool(model.actuator_ctrllimited.all()):
+        raise TaskError(f"{where}: each actuator of {task.name!r} needs a ctrlrange, which becomes the action's range")
+    _Trial(task, where).run()
+
+
+class _Trial:
+    """Two worlds of a task, and the checks of what its methods say of them."""
+
+    def __init__(self, task: Task, where: str) -> None:
+        self.task, self.where = task, where
+
+    def run(self) -> None:
+        task = self.task
+        sim = MujocoSim(task.model, _WORLDS, threads=1)
+        worlds = Worlds(task, sim, torch.arange(_WORLDS))
+        values = self.ask("state", lambda: task.state(sim))
+        self.check_state(values)
+        with _blamed(task, self.where, "reset"):
+            matrix = worlds.start()
+        observation = self.ask("observation", lambda: task.observation(State(task.layout, matrix)))
+        self.check_tensor("observation()", observation, None, torch.float32)
+        if observation.dim() != 2 or len(observation) != _WORLDS:
+            raise self.wrong(f"observation() must have shape (n, size), not {_shape(observation)} for n = {_WORLDS}")
+
+        middle = 0.5 * (task.action_low + task.action_high)
+        action = middle.expand(_WORLDS, task.action_size)
+        matrices = [matrix]
+        for _ in range(_STEPS):
+            with _blamed(task, self.where, "terminations"):
+                matrices.append(worlds.step(action).next_matrix)
+        before, after = (State(task.layout, matrix) for matrix in matrices[-2:])
+        causes = self.ask("terminations", lambda: task.terminations(after))
+        for cause, held in self.mapping("terminations()", causes).items():
+            self.check_tensor(f"terminations()[{cause!r}]", held, (_WORLDS,), torch.bool)
+        for name in ("expert_reward", "sparse_reward"):
+            self.check_reward(name, self.ask(name, partial(getattr(task, name), before, action, after)))
+        self.check_fitness(torch.stack(matrices), action)
+
+    def check_state(self, values: Any) -> None:
+        declared = self.task.layout.by_name
+        given = self.mapping("state()", values)
+        missing, extra = declared.keys() - given.keys(), given.keys() - declared.keys()
+        if missing:
+            raise self.wrong(f"state() gives no {_listed(missing)}, which fields declares")
+        if extra:
+            raise self.wrong(f"state() gives {_listed(extra)}, which fields does not declare")
+        for name, field in declared.items():
+            self.check_tensor(f"state()[{name!r}]", given[name], (_WORLDS, *field.shape), None)
+
+    def check_reward(self, name: str, given: Any) -> None:
+        if not (isinstance(given, tuple) and len(given) == 2):
+            raise self.wrong(f"{name}() must give a pair of total and terms, not {_kind(given)}")
+        self.check_tensor(f"the total of {name}()", given[0], (_WORLDS,), None)
+        for term, value in self.mapping(f"the terms of {name}()", given[1]).items():
+            self.check_tensor(f"the term {term!r} of {name}()", value, (_WORLDS,), None)
+
+    def check_fitness(self, states: Tensor, action: Tensor) -> None:
+        """On an episode of full length, padded as those of a fall are."""
+        task, horizon = self.task, self.task.horizon
+        padded = torch.cat([states, states[-1:].expand(max(0, horizon - _STEPS), -1, -1)])[: horizon + 1]
+        episode = Episodes(
+            layout=task.layout,
+            states=padded,
+            actions=action.expand(horizon, -1, -1),
+            length=torch.full((_WORLDS,), min(_STEPS, horizon)),
+            terminated=torch.ones(_WORLDS, dtype=torch.bool),
+            control_step=task.control_step,
+        )
+        self.check_tensor("fitness()", self.ask("fitness", lambda: task.fitness(episode)), (_WORLDS,), None)
+
+    def check_tensor(self, what: str, value: Any, shape: tuple[int, ...] | None, dtype: torch.dtype | None) -> None:
+        """``dtype`` None: any float."""
+        if not isinstance(value, Tensor):
+            raise self.wrong(f"{what} must be a torch tensor, not {_kind(value)}")
+        if shape is not None and value.shape != shape:
+            raise self.wrong(f"{what} must have shape {_symbolic(shape)}, not {_shape(value)} for n = {_WORLDS} worlds")
+        if dtype is None and not value.is_floating_point():
+            raise self.wrong(f"{what} must be of a float type, not {value.dtype}")
+        if dtype is not None and value.dtype != dtype:
+            raise self.wrong(f"{what} must be {dtype}, not {value.dtype}")
+        if not bool(value.isfinite().all()):
+            raise self.wrong(f"{what} is not finite: it holds a NaN or an infinity")
+
+    def mapping(self, what: str, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise self.wrong(f"{what} must be a dict of names to tensors, not {_kind(value)}")
+        return value
+
+    def ask(self, method: str, call: Callable[[], T]) -> T:
+        with _blamed(self.task, self.where, method):
+            return call()
+
+    def wrong(self, message: str) -> TaskError:
+        return TaskError(f"{self.where}: in the task {self.task.name!r}, {message}")
+
+
+@contextmanager
+def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
+    """Turn what ``method`` raises into a TaskError with the line of the task file that it came through."""
+    try:
+        yield
+    except (TaskError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        file = inspect.getsourcefile(type(task))
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        place = f"{file}:{lines[-1]}" if lines else where
+        kind = "" if isinstance(error, RewardgenError) else f"{type(error).__name__}: "
+        hint = "" if isinstance(error, SimulationFailed) else "; correct that line"
+        raise TaskError(f"{place}: in the task {task.name!r}, {method}() failed: {kind}{error}{hint}") from error
+
+
+def _wrong_declarations(task: type[Task]) -> Iterator[str]:
+    absent = object()
+    for name in _TEXTS:
+        value = getattr(task, name, absent)
+        if value is absent:
+            yield f"{name} is missing"
+        elif not isinstance(value, str) or not value.strip():
+            yield f"{name} must be a text, not {value!r}"
+    for name in _COUNTS:
+        value = getattr(task, name, absent)
+        if value is absent:
+            yield f"{name} is missing"
+        elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            yield f"{name} must be a whole number from 1, not {value!r}"
+    threshold = getattr(task, "success_threshold", absent)
+    if threshold is absent:
+        yield "success_threshold is missing"
+    elif not isinstance(threshold, int | float) or not math.isfinite(threshold):
+        yield f"success_threshold must be a finite number, not {threshold!r}"
+    missing = sorted(getattr(task, "__abstractmethods__", ()))
+    if missing:
+        yield f"these methods are missing: {', '.join(missing)}"
+    yield from _wrong_fields(getattr(task, "fields", None))
+    try:
+        validate_settings(TrainingConfig, dict(task.training), "training")
+    except ConfigError as error:
+        yield str(error)
+    except (TypeError, ValueError):
+        yield f"training must be a dict of settings, not {task.training!r}"
+
+
+def _wrong_fields(fields: Any) -> Iterator[str]:
+    if fields is None:
+        yield "fields is missing"
+        return
+    if not isinstance(fields, tuple) or not fields or not all(isinstance(field, Field) for field in fields):
+        yield f"fields must be a tuple of at least one Field, not {fields!r}"
+        return
+    seen: set[str] = set()
+    for field in fields:
+        name = field.name
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            yield f"the field name {name!r} must be a Python name without a leading underscore"
+        if name in seen:
+            yield f"the field {name!r} is declared twice"
+        seen.add(name)
+        whole = isinstance(field.shape, tuple) and all(isinstance(size, int) and size > 0 for size in field.shape)
+        if not whole:
+            yield f"the shape of the field {name!r} must be a tuple such as () or (3,), not {field.shape!r}"
+        for part in ("unit", "meaning"):
+            if not isinstance(getattr(field, part), str) or not getattr(field, part).strip():
+                yield f"the {part} of the field {name!r} must be a text" + (' ("1" for none)' if part == "unit" else "")
+
+
+def _place(task: type[Task]) -> str:
+    try:
+        return f"{inspect.getsourcefile(task)}:{inspect.getsourcelines(task)[1]}"
+    except (OSError, TypeError):
+        return task.__qualname__
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))
+
+
+def _shape(value: Tensor) -> str:
+    return str(tuple(value.shape))
+
+
+def _symbolic(shape: tuple[int, ...]) -> str:
+    """``(2, 3)`` as "(n, 3)": the first dimension is always the worlds."""
+    rest = ", ".join(str(size) for size in shape[1:])
+    return f"(n, {rest})" if rest else "(n,)"
