@@ -68,8 +68,8 @@ MODULES: dict[str, frozenset[str]] = {
 PASSAGES = frozenset({"torch.nn", "collections"})
 
 METHODS = _names(
-    """T mT shape ndim dtype device size dim numel nelement is_floating_point abs absolute acos acosh add addcdiv addcmul
-    all allclose amax amin aminmax any arccos arcsin arctan arctan2 argmax argmin argsort asin asinh atan atan2
+    """T mT shape ndim dtype device size dim numel nelement is_floating_point abs absolute acos acosh add addcdiv
+    addcmul all allclose amax amin aminmax any arccos arcsin arctan arctan2 argmax argmin argsort asin asinh atan atan2
     atanh baddbmm bmm bool broadcast_to ceil chunk clamp clamp_max clamp_min clip clone contiguous copysign cos
     cosh count_nonzero cross cummax cummin cumprod cumsum cpu deg2rad det detach diag diagonal diff dist div
     divide dot double eq equal erf exp exp2 expand expand_as expm1 fix flatten flip float float_power floor

@@ -64,8 +64,8 @@ def smoke_test(
     if seconds > call_seconds:
         problems.append(
             _problem(
-                f"a call on {n} transitions takes {seconds:.2g} s, at most {call_seconds:.2g} s: replace loops over rows "
-                "by tensor operations"
+                f"a call on {n} transitions takes {seconds:.2g} s, at most {call_seconds:.2g} s: replace loops over "
+                "rows by tensor operations"
             )
         )
     problems += _values(first)

@@ -1,0 +1,184 @@
+"""Nothing is left over: not after many workers, not after a server's death, not after the parent's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rewardgen.errors import RewardFailed, SandboxError
+from rewardgen.records import RewardProgram
+from rewardgen.sandbox import Sandbox, SandboxLimits
+from tests.sandbox.conftest import ACTIONS, LAYOUT, ROWS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+GOOD = RewardProgram("def compute_reward(state, action, next_state):\n    return next_state.height, {}\n")
+HANG = RewardProgram("def compute_reward(state, action, next_state):\n    while True: pass\n")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def server_of(box):
+    return box._server._process.pid
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def wait_for_the_end_of(pids):
+    """Wait until every process is gone, told by the kernel: no polling, no sleeping."""
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            import select
+
+            assert select.select([handle], [], [], 30)[0], f"{pid} lives on"
+        finally:
+            os.close(handle)
+
+
+def test_two_hundred_workers_leave_nothing(transitions):
+    with Sandbox() as box:
+        with box.open(GOOD, LAYOUT, ACTIONS, ROWS) as worker:
+            worker.submit(*transitions)
+            worker.result()
+        server = server_of(box)
+        before = descriptors("self"), descriptors(server), mapped()
+        for number in range(200):
+            with box.open(GOOD, LAYOUT, ACTIONS, ROWS) as worker:
+                if number % 4 == 0:
+                    worker.submit(*transitions)
+                    worker.result()
+        assert (descriptors("self"), descriptors(server), mapped()) == before
+        assert children(server) == []
+    assert not alive(server)
+
+
+def mapped():
+    """How many shared areas this process has mapped."""
+    return Path("/proc/self/maps").read_text().count("rewardgen-")
+
+
+def test_failed_workers_leave_nothing(transitions):
+    with Sandbox(SandboxLimits(call_seconds=0.3)) as box:
+        with box.open(GOOD, LAYOUT, ACTIONS, ROWS):
+            pass
+        before = descriptors("self")
+        for program in (HANG, RewardProgram("import os\nos._exit(1)"), RewardProgram("x")):
+            with box.open(program, LAYOUT, ACTIONS, ROWS) as worker:
+                worker.submit(*transitions)
+                with pytest.raises(RewardFailed):
+                    worker.result()
+                assert children(server_of(box)) == []
+        assert descriptors("self") == before
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="an ordinary user's programs cannot fork; root's can where it keeps its user"
+)
+def test_forking_is_refused(start, transitions):
+    worker = start("import os\nos.fork()\nreturn next_state.height, {}")
+    worker.submit(*transitions)
+    with pytest.raises(RewardFailed, match="BlockingIOError"):
+        worker.result()
+
+
+def test_closing_the_sandbox_ends_hanging_workers(transitions):
+    box = Sandbox()
+    workers = [box.open(HANG, LAYOUT, ACTIONS, ROWS) for _ in range(3)]
+    for worker in workers:
+        worker.submit(*transitions)
+    server = server_of(box)
+    pids = children(server)
+    assert len(pids) == 3
+    box.close()
+    box.close()
+    assert not any(alive(pid) for pid in (server, *pids))
+    with pytest.raises(SandboxError, match="closed"):
+        box.open(GOOD, LAYOUT, ACTIONS, ROWS)
+
+
+def test_a_dead_server_takes_its_workers_along_and_is_replaced(transitions):
+    with Sandbox() as box:
+        worker = box.open(GOOD, LAYOUT, ACTIONS, ROWS)
+        worker.submit(*transitions)
+        worker.result()
+        first = server_of(box)
+        pids = children(first)
+        os.kill(first, signal.SIGKILL)
+        wait_for_the_end_of([first, *pids])
+        worker.submit(*transitions)
+        with pytest.raises(SandboxError, match="server died"):
+            worker.result()
+        worker.close()
+        with box.open(GOOD, LAYOUT, ACTIONS, ROWS) as fresh:
+            fresh.submit(*transitions)
+            fresh.result()
+        assert server_of(box) != first
+
+
+PARENT = """
+import sys, torch
+from rewardgen.records import Field, Layout, RewardProgram
+from rewardgen.sandbox import Sandbox
+layout = Layout((Field("height", (), "m", ""),))
+box = Sandbox()
+hang = RewardProgram("def compute_reward(s, a, n):\\n    while True: pass")
+workers = [box.open(hang, layout, 1, 4) for _ in range(2)]
+for worker in workers:
+    worker.submit(torch.zeros(4, 1), torch.zeros(4, 1), torch.zeros(4, 1))
+print(box._server._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_when_the_parent_is_killed_nothing_stays(number):
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as parent:
+        server = int(parent.stdout.readline())
+        pids = children(server)
+        assert len(pids) == 2
+        parent.send_signal(number)
+        parent.wait(timeout=30)
+    wait_for_the_end_of([server, *pids])
+
+
+def test_a_server_that_cannot_start_says_why(monkeypatch):
+    from rewardgen.sandbox import sandbox as module
+
+    monkeypatch.setattr(module, "_BOOTSTRAP", "raise SystemExit('no torch here')")
+    box = Sandbox()
+    with pytest.raises(SandboxError, match="no torch here"):
+        box.open(GOOD, LAYOUT, ACTIONS, ROWS)
+    box.close()
+
+
+def test_importing_costs_no_simulator():
+    code = "import sys, rewardgen.sandbox; sys.exit(any(m in sys.modules for m in ('mujoco', 'gymnasium')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
