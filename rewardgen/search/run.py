@@ -24,8 +24,8 @@ from rewardgen.tasks import Task
 if TYPE_CHECKING:
     from rewardgen.search.screening import Transitions
 
-LASTING = frozenset({"warning", "member_failed", "selected"})
-"""Kinds of events that the store keeps."""
+LASTING = frozenset({"warning"})
+"""Kinds of events that the store keeps: those that stand in no other record."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,8 @@ class Run:
                     except LLMError as error:
                         self.store.add_call(call.key, purpose, call.seed, call.messages, [], str(error))
                         raise
+                    while self.pending_warnings:  # before the call is kept: after it, a resumed run would not ask again
+                        self.warn(self.pending_warnings.pop(0))
                     self.store.add_call(call.key, purpose, call.seed, call.messages, replies)
                     answers[call.key] = replies
                     self._tell_replies(purpose, replies)
@@ -97,8 +99,6 @@ class Run:
         return [answer for call in calls if (answer := answers[call.key]) is not None]
 
     def _tell_replies(self, purpose: str, replies: Sequence[Reply]) -> None:
-        while self.pending_warnings:
-            self.warn(self.pending_warnings.pop(0))
         self.say(
             "replied",
             purpose=purpose,

@@ -70,8 +70,11 @@ class Store:
         return default if row is None else from_json(row["value"], object)
 
     def add_event(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Keep an event, once: a resumed run says again what it said before it was stopped."""
+        values = (kind, to_json(dict(data)))
         with self._transaction() as cursor:
-            cursor.execute("INSERT INTO events (time, kind, data) VALUES (?, ?, ?)", (now(), kind, to_json(dict(data))))
+            if not cursor.execute("SELECT 1 FROM events WHERE kind = ? AND data = ?", values).fetchone():
+                cursor.execute("INSERT INTO events (time, kind, data) VALUES (?, ?, ?)", (now(), *values))
 
     # ---- calls to the language model
 

@@ -100,8 +100,8 @@ def test_killed_twenty_times(tmp_path: Path) -> None:
     moments = random.Random(20)
     with model_server("cart_velocity") as server:
         begun = time.monotonic()
-        undisturbed = start(tmp_path / "undisturbed", server)
-        assert undisturbed.wait() == 0
+        with start(tmp_path / "undisturbed", server) as undisturbed:
+            assert undisturbed.wait() == 0
         duration = time.monotonic() - begun
         expected = content(tmp_path / "undisturbed")
         assert read(tmp_path / "undisturbed").status == "finished"
@@ -116,21 +116,19 @@ def test_killed_twenty_times(tmp_path: Path) -> None:
             server.answered.clear()
             unknowable: Counter[str] = Counter()
             while True:
-                process = start(folder, server)
-                assert process.stdout is not None
-                process.stdout.readline()  # imports are over, the work begins
-                try:
-                    if kills >= KILLS:
-                        assert process.wait() == 0
+                with start(folder, server) as process:
+                    assert process.stdout is not None
+                    process.stdout.readline()  # imports are over, the work begins
+                    limit = moments.uniform(0.0, 0.6 * duration) if kills < KILLS else None
+                    try:
+                        assert process.wait(timeout=limit) == 0
                         break
-                    assert process.wait(timeout=moments.uniform(0.0, 0.6 * duration)) == 0
-                    break
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                    process.wait()
-                    died = time.monotonic()
-                    unknowable.update(a.request for a in server.answered if died - a.at < IN_FLIGHT)
-                    kills += 1
+                    except subprocess.TimeoutExpired:
+                        process.send_signal(signal.SIGKILL)
+                        process.wait()
+                died = time.monotonic()
+                unknowable.update(a.request for a in server.answered if died - a.at < IN_FLIGHT)
+                kills += 1
             assert content(folder) == expected
             paid = Counter(answer.request for answer in server.answered)
             assert set(paid) == set(calls_of_one_run)
