@@ -137,12 +137,13 @@ def _selection(view: RunView, evaluation: Evaluation | None, unit: str) -> str:
     if not usable(evaluation) or evaluation is None:
         return text
     gap = (score or 0.0) - evaluation.mean
-    return (
-        f"{text} Trained anew on seeds that played no part in the selection it reached "
-        f"{number(evaluation.mean)}{unit}: a gap of {_signed(gap)}{unit}. "
-        f"The best of many noisy scores is picked partly for its luck, which is why "
-        "only the second number is reported."
+    text += (
+        f" Trained anew on seeds that played no part in the selection it reached {number(evaluation.mean)}{unit}: "
+        f"a gap of {_signed(gap)}{unit}."
     )
+    if gap > 0:
+        text += " The best of many noisy scores is picked partly for its luck: only the second number is reported."
+    return text
 
 
 def cost_rows(view: RunView) -> list[tuple[str, str]]:

@@ -66,7 +66,7 @@ def scores(view: RunView) -> Picture | None:
         svg = to_svg(figure, "scores", "Reported scores with intervals", told + unit_of(view))
     confidence = shown[0].evaluation.confidence if shown[0].evaluation else 0.95
     caption = (
-        f"Dot: mean on fresh trainings and episodes. Bar: {100 * confidence:g} % bootstrap interval. "
+        f"Dot: mean on fresh trainings and episodes. Bar: {100 * confidence:g} % interval. "
         "Small strokes: the mean of each training."
     )
     if success is not None:

@@ -119,7 +119,7 @@ def render(view: RunView) -> str:
         created=_readable(view.created),
         unit=facts.unit_of(view),
         headline=facts.headline(view),
-        offline=view.author == "offline",
+        offline=view.author.partition(" ")[0] == "offline",
         winner=winner,
         scores=figures.scores(view),
         final_curves=figures.final_curves(view),

@@ -219,7 +219,7 @@ def make_good_run() -> RunView:
 def make_empty_run(status: str = "interrupted") -> RunView:
     """A run that was stopped before anything was written."""
     return RunView(
-        "empty", Path("runs/empty"), status, "", {}, {}, "offline", {}, "", (), (), (), None,
+        "empty", Path("runs/empty"), status, "", {}, {}, "offline (no language model)", {}, "", (), (), (), None,
         CostView(0, 0, 0, 0, 0.0, 0, 0.0, 0.0, False), (),
     )  # fmt: skip
 
