@@ -33,12 +33,16 @@ from rewardgen.sandbox.protocol import (
 )
 
 
+START_SECONDS = 60.0  # that a worker's process may take until it is confined; it takes milliseconds
+
+
 @dataclass(frozen=True)
 class SandboxLimits:
     """What a program may use: wall-clock seconds of one call and of all its calls together, and GiB of memory.
 
-    Memory is counted as address space beyond what an idle worker has. A call's time runs from ``submit`` until
-    ``result`` has the answer; an answer that is there when ``result`` asks for it is never too late.
+    Memory is counted as address space beyond what an idle worker has. A call's time runs from ``submit`` (the first
+    call's from when its process is ready) until ``result`` has the answer; an answer that is there when ``result``
+    asks for it is never too late.
     """
 
     call_seconds: float = 10.0
@@ -196,11 +200,11 @@ class Worker:
             raise RuntimeError("the worker is closed")
 
     def _labels(self, rows: int, since: float) -> Labels:
-        left = self.limits.program_seconds - self._seconds
-        deadline = since + min(self.limits.call_seconds, left)
         if not self._ready:
-            self._confirm(self._receive(deadline))
-        answer = self._receive(deadline)
+            self._confirm(self._receive(since + START_SECONDS))
+            since = time.monotonic()  # the program's clock runs from where it could run
+        left = self.limits.program_seconds - self._seconds
+        answer = self._receive(since + min(self.limits.call_seconds, left))
         if answer.kind != Kind.LABELS:
             raise self._told(answer)
         count = answer.components
@@ -242,7 +246,7 @@ class Worker:
 
     def _late(self) -> RewardFailed | SandboxError:
         if not self._ready:
-            return SandboxError(f"a sandbox worker was not ready within {self.limits.call_seconds:g} s")
+            return SandboxError(f"a sandbox worker was not ready within {START_SECONDS:g} s")
         if self._seconds + self.limits.call_seconds > self.limits.program_seconds:
             limit = f"its calls together took longer than the {self.limits.program_seconds:g} s that a program has"
         else:

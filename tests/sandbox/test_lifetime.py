@@ -14,46 +14,13 @@ from rewardgen.errors import RewardFailed, SandboxError
 from rewardgen.records import RewardProgram
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from tests.sandbox.conftest import ACTIONS, LAYOUT, ROWS
+from tests.sandbox.processes import alive, children, descriptors, mapped, server_of, wait_for_the_end_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 GOOD = RewardProgram("def compute_reward(state, action, next_state):\n    return next_state.height, {}\n")
 HANG = RewardProgram("def compute_reward(state, action, next_state):\n    while True: pass\n")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def server_of(box):
-    return box._server._process.pid
-
-
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def wait_for_the_end_of(pids):
-    """Wait until every process is gone, told by the kernel: no polling, no sleeping."""
-    for pid in pids:
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            import select
-
-            assert select.select([handle], [], [], 30)[0], f"{pid} lives on"
-        finally:
-            os.close(handle)
 
 
 def test_two_hundred_workers_leave_nothing(transitions):
@@ -73,11 +40,6 @@ def test_two_hundred_workers_leave_nothing(transitions):
     assert not alive(server)
 
 
-def mapped():
-    """How many shared areas this process has mapped."""
-    return Path("/proc/self/maps").read_text().count("rewardgen-")
-
-
 def test_failed_workers_leave_nothing(transitions):
     with Sandbox(SandboxLimits(call_seconds=0.3)) as box:
         with box.open(GOOD, LAYOUT, ACTIONS, ROWS):
@@ -90,16 +52,6 @@ def test_failed_workers_leave_nothing(transitions):
                     worker.result()
                 assert children(server_of(box)) == []
         assert descriptors("self") == before
-
-
-@pytest.mark.skipif(
-    os.geteuid() == 0, reason="an ordinary user's programs cannot fork; root's can where it keeps its user"
-)
-def test_forking_is_refused(start, transitions):
-    worker = start("import os\nos.fork()\nreturn next_state.height, {}")
-    worker.submit(*transitions)
-    with pytest.raises(RewardFailed, match="BlockingIOError"):
-        worker.result()
 
 
 def test_closing_the_sandbox_ends_hanging_workers(transitions):

@@ -26,7 +26,7 @@ def problems(worker, layout, transitions, call_seconds=5.0):
         "return next_state.height, {}",
         "x = next_state.velocity.norm(dim=-1)\nreturn torch.exp(-x), {'x': x, 'alive': 1.0}",
         "return quat_upright(torch.cat([state.velocity, action], -1)[:, :4]), {}",
-        "return (next_state.velocity @ torch.ones(3, 3)).softmax(-1)[:, 0], {}",
+        "return (next_state.velocity @ torch.eye(3).flip(0)).softmax(-1)[:, 0], {}",
         "return 1e-4 * next_state.height, {}",
     ],
 )
