@@ -283,7 +283,7 @@ def generic_designs(task: Task) -> list[Design]:
     for field in [] if numbers else task.brief.fields:
         small = Term(f"small_{field.name}", -1.0, f"torch.clamp({mean_square(field)}, max=25.0)")
         found.append((f"Small {field.name}", (small, *effort(task))))
-    return found or [("Little effort", tuple(effort(task, -1.0)))]
+    return found or [("Little effort", (Term("effort", -1.0, "action.square().mean(-1)"),))]
 
 
 def replace_weight(term: Term, weight: float) -> Term:

@@ -129,14 +129,17 @@ def read_quantities(brief: Brief, axis: str) -> Quantities:
     metres = [quantity for quantity in numbers if quantity.field.unit == "m"]
     speeds = [quantity for quantity in numbers if quantity.field.unit == "m/s"]
     lone = [quantity for quantity in metres if quantity.field.shape == () and not quantity.words & TARGET]
+    speeds = list(ranked(speeds))
     return Quantities(
-        speeds=ranked(speeds),
+        speeds=tuple(speeds),
         places=ranked([q for q in metres if not q.words & TARGET]),
         upright=tuple(_upright(brief.fields, described)),
         heights=tuple(q for q in metres if q.axis == "z" or (q.field.shape == () and q.words & HEIGHT)),
         centred=tuple(q for q in lone if q.words & PLACE and not q.words & HEIGHT - {"z"}),
         turning=tuple(q for q in numbers if q.field.unit == "rad/s"),
-        sideways=tuple(q for q in speeds if q.axis in SIDE_AXES),
+        sideways=tuple(
+            q for q in numbers if speeds and q.field is speeds[0].field and q is not speeds[0] and q.axis in SIDE_AXES
+        ),
         distances=tuple(sorted(_distances(brief.fields), key=lambda d: -d.score)),
         scalars=tuple(numbers),
     )
@@ -190,4 +193,7 @@ def _distances(fields: tuple[Field, ...]) -> list[Distance]:
 
 
 def _length(code: str, field: Field) -> str:
-    return f"torch.abs({code})" if field.shape == () else f"torch.linalg.vector_norm({code}, dim=-1)"
+    if field.shape == ():
+        return f"torch.abs({code})"
+    flat = code if len(field.shape) == 1 else f"{code}.flatten(1)"
+    return f"torch.linalg.vector_norm({flat}, dim=-1)"
