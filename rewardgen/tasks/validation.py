@@ -1,4 +1,4 @@
-"""Checks that a task is what it declares: by its declarations alone, then in two worlds over a few steps."""
+"""Checks that a task is what it declares: by its declarations alone, then in a few worlds over a few steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rewardgen.tasks.registry import Entry
 from rewardgen.tasks.worlds import Worlds
 
 T = TypeVar("T")
-_WORLDS = 2
+_WORLDS = 3
 _STEPS = 2
 _TEXTS = ("description", "fitness_unit", "fitness_meaning", "expert_source")
 _COUNTS = ("frame_skip", "horizon")
@@ -43,7 +43,7 @@ def check_declaration(entry: Entry) -> None:
 
 
 def validate(task: Task, where: str = "") -> None:
-    """Run ``task`` in two worlds for a few steps and check that its methods give what it declares.
+    """Run ``task`` in a few worlds for a few steps and check that its methods give what it declares.
 
     Raises:
         TaskError: a method raises, or gives something of the wrong name, shape or type, or that is not finite.
@@ -61,7 +61,7 @@ def validate(task: Task, where: str = "") -> None:
 
 
 class _Trial:
-    """Two worlds of a task, and the checks of what its methods say of them."""
+    """A few worlds of a task, and the checks of what its methods say of them."""
 
     def __init__(self, task: Task, where: str) -> None:
         self.task, self.where = task, where

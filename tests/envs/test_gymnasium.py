@@ -107,22 +107,18 @@ def test_every_step_matches(task: Task, reference: gymnasium.Env, seed: int) -> 
         assert ends >= 3
 
 
-def test_ant_matches_through_its_terminations() -> None:
-    """Random actions seldom end an ant's episode: throw it up, and press it down."""
+def test_ant_ends_where_gymnasium_says() -> None:
+    """Random actions seldom end an ant's episode: lift it and press it down by hand."""
     task = load_task("ant/run")
     env = make(task)
     twin = Twin(task, env)
-    for height, speed, cause in ((0.98, 2.0, "torso too high"), (0.1, -5.0, "torso too low"), (0.6, 0.0, None)):
-        env.reset(seed=0)
-        qpos, qvel = env.unwrapped.data.qpos.copy(), env.unwrapped.data.qvel.copy()
-        qpos[2], qvel[2] = height, speed
+    env.reset(seed=0)
+    qpos, qvel = env.unwrapped.data.qpos.copy(), env.unwrapped.data.qvel.copy()
+    for height, cause in ((1.01, "torso too high"), (0.99, None), (0.21, None), (0.19, "torso too low")):
+        qpos[2] = height
         env.unwrapped.set_state(qpos, qvel)
         twin.copy_state()
-        action = np.zeros(8, dtype=np.float32)
-        observation, _, terminated, _, _ = env.step(action)
-        twin.sim.step(torch.from_numpy(action)[None], task.frame_skip)
-        np.testing.assert_allclose(twin.observation(), observation, **OBSERVATION_TOLERANCE)
-        assert bool(task.terminated(twin.state())) == terminated == (cause is not None)
+        assert bool(task.terminated(twin.state())) == (not env.unwrapped.is_healthy)
         assert [name for name, held in task.terminations(twin.state()).items() if held] == ([cause] if cause else [])
     env.close()
 
@@ -158,7 +154,9 @@ def test_resets_have_the_same_distribution(task: Task, reference: gymnasium.Env)
     assert (np.abs(ours.std(0) - spread) <= error + 1e-12).all()
     for share in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0):
         bound = 0.25 if share in (0.0, 1.0) else 0.15  # in deviations; the extremes of a normal spread further
-        bound = 1.5 if share in (0.0, 1.0) and task.name in ("cheetah/run", "ant/run", "double_pendulum/balance") else bound
+        bound = (
+            1.5 if share in (0.0, 1.0) and task.name in ("cheetah/run", "ant/run", "double_pendulum/balance") else bound
+        )
         difference = np.abs(np.quantile(ours, share, axis=0) - np.quantile(theirs, share, axis=0))
         assert (difference <= bound * spread + 1e-12).all(), f"quantile {share}"
     together = np.corrcoef(ours.T[spread > 0])

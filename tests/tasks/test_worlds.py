@@ -1,0 +1,238 @@
+"""Worlds and whole episodes: time limits, ends, padding, and worlds that break."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mujoco
+import pytest
+import torch
+from torch import Tensor
+
+from rewardgen.errors import SimulationFailed
+from rewardgen.records import Episodes, Field, State
+from rewardgen.sim import MujocoSim, Simulator
+from rewardgen.tasks import RewardAndTerms, Task, WorldRandom, Worlds, load_task, play_episodes
+
+FALLING = """
+<mujoco>
+  <option timestep="0.01" gravity="0 0 0"/>
+  <worldbody>
+    <body name="cart">
+      <joint name="rail" type="slide" axis="1 0 0"/>
+      <geom type="box" size="0.1 0.1 0.1" mass="1"/>
+    </body>
+  </worldbody>
+  <actuator><motor joint="rail" gear="1" ctrllimited="true" ctrlrange="-0.5 2"/></actuator>
+</mujoco>
+"""
+
+
+class Drift(Task):
+    """A cart that drifts with a known speed and no force: every number can be worked out by hand.
+
+    World ``i`` of stream ``i`` starts at 0 with speed ``1 + i`` m/s; a step is 0.1 s; the end of the rail is at 1.04 m.
+    """
+
+    name = "drift/away"
+    description = "Drift."
+    fields = (Field("position", (), "m", "position"), Field("speed", (), "m/s", "speed"))
+    frame_skip = 10
+    horizon = 8
+    fitness_unit = "m"
+    fitness_meaning = "way"
+    success_threshold = 1.0
+    expert_source = "this test"
+    nan_beyond = float("inf")
+
+    def make_model(self) -> mujoco.MjModel:
+        return mujoco.MjModel.from_xml_string(FALLING)
+
+    def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        sim.field("qvel")[ids, 0] = 1.0 + ids.double()
+
+    def state(self, sim: Simulator) -> dict[str, Tensor]:
+        position = sim.field("qpos")[:, 0]
+        broken = torch.where(position > self.nan_beyond, float("nan"), position)
+        return {"position": broken, "speed": sim.field("qvel")[:, 0]}
+
+    def observation(self, state: State) -> Tensor:
+        return torch.stack([state.position, state.speed], dim=-1)
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        return {"end of the rail": state.position > 1.04}
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        return episode.last("position")
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        return next_state.position, {"position": next_state.position}
+
+    sparse_reward = expert_reward
+
+
+def make_worlds(task: Task, count: int) -> Worlds:
+    worlds = Worlds(task, MujocoSim(task.model, count, 1), torch.arange(count))
+    worlds.start()
+    return worlds
+
+
+def no_push(count: int) -> Tensor:
+    return torch.zeros(count, 1)
+
+
+def test_ends_by_hand() -> None:
+    worlds = make_worlds(Drift(), 2)  # 0.1 m and 0.2 m a step
+    seen = [worlds.step(no_push(2)) for _ in range(14)]
+    positions = torch.stack([step.next_matrix[:, 0] for step in seen])
+    # World 0 reaches 0.8 m at the time limit of 8 steps; world 1 goes beyond 1.04 m in its sixth step.
+    expected_0 = [0.1 * k for k in range(1, 9)] + [0.1 * k for k in range(1, 7)]
+    expected_1 = [0.2 * k for k in range(1, 7)] * 2 + [0.2, 0.4]
+    torch.testing.assert_close(positions.T, torch.tensor([expected_0, expected_1]))
+    terminated = torch.stack([step.terminated for step in seen])
+    truncated = torch.stack([step.truncated for step in seen])
+    assert terminated.nonzero().tolist() == [[5, 1], [11, 1]]
+    assert truncated.nonzero().tolist() == [[7, 0]]
+    assert worlds.episode.tolist() == [1, 2]
+    assert worlds.age.tolist() == [6, 2]
+
+
+def test_the_state_after_an_end_is_a_fresh_start() -> None:
+    worlds = make_worlds(Drift(), 2)
+    for _ in range(5):
+        worlds.step(no_push(2))
+    last = worlds.step(no_push(2))
+    assert last.terminated.tolist() == [False, True]
+    torch.testing.assert_close(last.next_matrix[:, 0], torch.tensor([0.6, 1.2]))
+    torch.testing.assert_close(worlds.matrix[:, 0], torch.tensor([0.6, 0.0]))
+    torch.testing.assert_close(worlds.state.speed, torch.tensor([1.0, 2.0]))
+
+
+def test_termination_goes_before_the_time_limit() -> None:
+    task = Drift()
+    task.horizon = 6  # type: ignore[misc]
+    worlds = make_worlds(task, 2)
+    for _ in range(5):
+        worlds.step(no_push(2))
+    last = worlds.step(no_push(2))
+    assert last.terminated.tolist() == [False, True]
+    assert last.truncated.tolist() == [True, False]
+
+
+def test_actions_are_clipped_to_the_actuators_range() -> None:
+    worlds = make_worlds(Drift(), 3)
+    worlds.step(torch.tensor([[-7.0], [0.25], [7.0]]))
+    assert worlds.sim.field("ctrl")[:, 0].tolist() == [-0.5, 0.25, 2.0]
+
+
+def test_what_was_handed_out_stays_as_it_was() -> None:
+    worlds = make_worlds(Drift(), 2)
+    kept = [(worlds.matrix, worlds.matrix.clone())]
+    for _ in range(10):
+        step = worlds.step(no_push(2))
+        kept += [(step.next_matrix, step.next_matrix.clone()), (worlds.matrix, worlds.matrix.clone())]
+    assert all(torch.equal(given, copy) for given, copy in kept)
+
+
+@pytest.mark.parametrize("how", ["a field of the task", "the physics"])
+def test_a_broken_world_terminates_in_its_last_sound_state(how: str) -> None:
+    task = Drift()
+    if how == "a field of the task":
+        task.nan_beyond = 0.3
+    worlds = make_worlds(task, 2)
+    worlds.step(no_push(2))
+    before = worlds.matrix.clone()
+    if how == "the physics":
+        worlds.sim.field("qvel")[1] = float("nan")
+    step = worlds.step(no_push(2))
+    assert step.terminated.tolist() == [False, True]
+    assert not step.truncated.any()
+    assert torch.equal(step.next_matrix[1], before[1])
+    assert worlds.matrix.isfinite().all()
+    assert worlds.matrix[1].tolist() == [0.0, 2.0]
+
+
+def test_a_start_that_is_not_finite_is_an_error() -> None:
+    task = Drift()
+    task.nan_beyond = -1.0
+    with pytest.raises(SimulationFailed, match="drift/away began in a state that is not finite"):
+        make_worlds(task, 1)
+
+
+def test_streams_must_match_the_worlds() -> None:
+    task = Drift()
+    with pytest.raises(ValueError, match="as many streams"):
+        Worlds(task, MujocoSim(task.model, 2, 1), torch.arange(3))
+
+
+def test_whole_episodes_by_hand() -> None:
+    task = Drift()
+    episodes = play_episodes(task, MujocoSim(task.model, 3, 1), lambda seen: no_push(len(seen)), torch.arange(3))
+    # Speeds of 1, 2 and 3 m/s: to the time limit, 6 steps to 1.2 m, 4 steps to 1.2 m.
+    assert episodes.length.tolist() == [8, 6, 4]
+    assert episodes.terminated.tolist() == [False, True, True]
+    assert {cause: held.tolist() for cause, held in episodes.causes.items()} == {
+        "end of the rail": [False, True, True],
+        "time limit": [True, False, False],
+    }
+    positions = torch.tensor(
+        [
+            [0.1 * k for k in range(9)],
+            [0.2 * min(k, 6) for k in range(9)],
+            [0.3 * min(k, 4) for k in range(9)],
+        ]
+    ).T
+    torch.testing.assert_close(episodes.field("position"), positions)
+    torch.testing.assert_close(task.fitness(episodes), torch.tensor([0.8, 1.2, 1.2]))
+    assert episodes.states.shape == (9, 3, 2)
+    assert episodes.mask.sum(0).tolist() == [8, 6, 4]
+    assert episodes.control_step == pytest.approx(0.1)
+
+
+def test_what_a_policy_does_after_an_end_does_not_count() -> None:
+    task = Drift()
+    sim = MujocoSim(task.model, 3, 1)
+    episodes = play_episodes(task, sim, lambda seen: torch.full((len(seen), 1), 2.0), torch.arange(3))
+    assert (episodes.actions[episodes.mask] == 2.0).all()
+    assert (episodes.actions[~episodes.mask] == 0.0).all()
+
+
+def test_an_episode_that_breaks_says_so() -> None:
+    task = Drift()
+    task.nan_beyond = 0.3
+    episodes = play_episodes(task, MujocoSim(task.model, 2, 1), lambda seen: no_push(len(seen)), torch.arange(2))
+    assert episodes.causes["simulation diverged"].tolist() == [True, True]
+    assert episodes.terminated.all()
+    assert episodes.states.isfinite().all()
+
+
+def test_a_policy_sees_each_state_and_its_actions_are_kept() -> None:
+    task = load_task("hopper/run")
+    seen: list[Tensor] = []
+
+    def act(observation: Tensor) -> Tensor:
+        seen.append(observation.clone())
+        return 3.0 * torch.tanh(observation[:, :3])
+
+    episodes = play_episodes(task, MujocoSim(task.model, 4, 1), act, torch.arange(4))
+    for step in range(int(episodes.length.min())):
+        expected = task.observation(State(task.layout, episodes.states[step]))
+        assert torch.equal(seen[step], expected)
+        assert torch.equal(episodes.actions[step], (3.0 * torch.tanh(expected[:, :3])).clamp(-1, 1))
+    assert len(seen) == int(episodes.length.max()) < task.horizon
+
+
+def test_episodes_match_the_same_worlds_stepped_by_hand() -> None:
+    """The hopper falls: until then both ways of stepping give the same states."""
+    task = load_task("hopper/run")
+    streams = torch.tensor([11, 12])
+    episodes = play_episodes(task, MujocoSim(task.model, 2, 1), lambda seen: torch.zeros(len(seen), 3), streams)
+    worlds = Worlds(task, MujocoSim(task.model, 2, 2), streams)
+    assert torch.equal(worlds.start(), episodes.states[0])
+    for step in range(int(episodes.length.min())):
+        assert torch.equal(worlds.step(torch.zeros(2, 3)).next_matrix, episodes.states[step + 1])
+
+
+def test_example_lives_beside_this_file() -> None:
+    task = load_task("slider/park", [Path(__file__).parent / "example"])
+    assert task.control_step == pytest.approx(0.05)
