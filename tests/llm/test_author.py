@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rewardgen.config import LLMConfig
-from rewardgen.errors import ConfigError, LLMError
+from rewardgen.errors import ConfigError, DiskFull, LLMError
 from rewardgen.llm import Author, Budget, make_author, purpose_of
 from rewardgen.llm.recording import Recorder, read_recording
 from rewardgen.llm.replay import BY_ORDER, ReplayAuthor
@@ -122,6 +122,12 @@ def test_a_line_cut_short_by_a_kill_is_left_out_and_the_next_one_is_whole(tmp_pa
     path.write_bytes(path.read_bytes()[:-20])
     Recorder(path).add("m", FIRST, 1, 2, [Reply("three", "m")])
     assert [call.replies[0].text for call in read_recording(path)] == ["one", "three"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_called_that() -> None:
+    with pytest.raises(DiskFull, match="no room left"):
+        Recorder(Path("/dev/full")).add("m", FIRST, 1, 0, [Reply("text", "m")])
 
 
 def test_purposes() -> None:

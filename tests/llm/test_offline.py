@@ -144,26 +144,9 @@ def test_every_program_for_every_task_passes_the_check_and_gives_a_reward(name: 
 
 
 UNITS = ("m", "m/s", "rad", "rad/s", "1", "N", "N m", "s")
-WORDS = [
-    "torso",
-    "pole",
-    "cart",
-    "target",
-    "fingertip",
-    "offset",
-    "angle",
-    "upright",
-    "height",
-    "forward",
-    "quaternion",
-    "of",
-    "the",
-    "x",
-    "y",
-    "z",
-    "force",
-    "joint",
-]
+WORDS = re.findall(
+    r"\w+", "torso pole cart target fingertip offset angle upright height forward quaternion of the x y z force joint"
+)
 
 
 def test_programs_for_random_fields_are_rewards() -> None:
