@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from rewardgen.cli import bench, check, doctor, export, prompt, report, resume, run, show, tasks, train
-from rewardgen.cli.output import print_error, print_json
+from rewardgen.cli.output import note, print_error, print_json
 from rewardgen.errors import ProgramRejected, RewardgenError, Stopped
 
 app = typer.Typer(
@@ -93,7 +93,7 @@ def _run(arguments: list[str]) -> int:
 
 def _fail(kind: str, message: str, code: int, error: BaseException, *, as_json: bool) -> None:
     if not as_json:
-        print_error(message)
+        note(message) if code == Stopped.exit_code else print_error(message)
         return
     document: dict[str, object] = {"type": kind, "message": message, "exit_code": code}
     if isinstance(error, ProgramRejected):

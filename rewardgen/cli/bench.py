@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Annotated
 
 import typer
 
-from rewardgen.cli.options import Json
+from rewardgen.cli.options import Envs, Json, folders
 from rewardgen.cli.output import note, print_json, show, table
 
 _MEANING = {
@@ -17,21 +16,25 @@ _MEANING = {
     "ratio_to_physics": "training / physics",
     "ratio_to_sb3": "training / Stable-Baselines3",
     "sandbox_share": "share of the training spent waiting for the sandbox",
+    "checkpoint_share": "share of the training spent on checkpoints",
 }
 
 
 def bench(
+    task: Annotated[str, typer.Option("--task", metavar="TASK", help="What to train.")] = "cheetah/run",
+    population: Annotated[int, typer.Option(min=1, help="Rewards trained together.")] = 8,
+    updates: Annotated[int, typer.Option(min=1, help="Rollouts and updates that are timed.")] = 40,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 is all.")] = 0,
+    envs: Envs = None,
     json: Json = False,
 ) -> None:
-    """Measure training against bare physics and against Stable-Baselines3, in one go. Takes a minute or two."""
+    """Measure training against bare physics and against Stable-Baselines3, in one go. Takes a minute or so."""
     from rewardgen.bench import measure
+    from rewardgen.tasks import load_task
 
-    if not json:
-        note("measuring; let nothing else run meanwhile")
-    # only what this version of measure() offers is passed on
-    known = inspect.signature(measure).parameters
-    result = dict(measure(**({"threads": threads} if "threads" in known else {})))
+    loaded = load_task(task, folders(envs))
+    note("let nothing else run meanwhile")
+    result = measure(loaded, population=population, updates=updates, threads=threads, say=note)
     if json:
         print_json(result)
         return

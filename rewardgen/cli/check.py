@@ -45,7 +45,9 @@ def check(
     limits = SandboxLimits(settings.call_seconds, settings.program_seconds, settings.memory_gb)
     with Sandbox(limits) as sandbox:
         transitions = random_transitions(loaded, settings.smoke_transitions, 0)
-        _, program, problems = screen_source(sandbox, loaded, transitions, text, is_reply=reply)
+        _, program, problems = screen_source(
+            sandbox, loaded, transitions, text, is_reply=reply, call_seconds=settings.smoke_seconds
+        )
     if program is None:
         if not json:
             for problem in problems:

@@ -89,8 +89,6 @@ class Lines:
         return f"  note: {message}"
 
 
-
-
 def no_model_note(author: str) -> str:
     """What has to be said of rewards that no language model was asked for."""
     return OFFLINE if author.startswith("offline") else "No language model is asked: the replies come from a recording."

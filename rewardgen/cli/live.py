@@ -133,7 +133,7 @@ def status_line(progress: Progress) -> str:
         parts.append(f"about {duration(left)} to go for the whole run")
     if progress.best is not None:
         parts.append(f"best so far {progress.best[0]} with {number(progress.best[1])}")
-    cost = cost_text({key: value for key, value in progress.cost.items() if key != "seconds"})
+    cost = cost_text(progress.cost_so_far)
     return safe("; ".join([*parts, cost] if cost else parts))
 
 

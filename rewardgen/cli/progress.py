@@ -92,6 +92,13 @@ class Progress:
             left = self.training.total - self.training.steps + later * each + finals
         return left / self.training.rate
 
+    @property
+    def cost_so_far(self) -> dict[str, Any]:
+        """The cost with the steps of the training under way, without the time."""
+        under_way = self.training.steps if self.training is not None else 0
+        cost = {key: value for key, value in self.cost.items() if key != "seconds"}
+        return {**cost, "steps": cost.get("steps", 0) + under_way}
+
     def take(self, event: Event) -> None:
         """Learn from one event; kinds that are not known are left alone."""
         handle = getattr(self, f"_{event.kind}", None)
@@ -157,6 +164,8 @@ class Progress:
 
     def _cost(self, **data: Any) -> None:
         self.cost = data
+        if self.training is not None and self.training.steps >= self.training.total:
+            self.training = None  # its steps are in the cost now
 
     def _warning(self, message: str, **_: Any) -> None:
         self.warnings.append(message)
@@ -177,8 +186,8 @@ def cost_text(cost: dict[str, Any]) -> str:
     if not cost:
         return ""
     parts = []
-    if cost.get("calls"):
-        tokens = int(cost.get("prompt_tokens", 0)) + int(cost.get("completion_tokens", 0))
+    tokens = int(cost.get("prompt_tokens", 0)) + int(cost.get("completion_tokens", 0))
+    if tokens:  # none where no language model is asked
         parts.append(f"{cost['calls']} calls, {tokens:,} tokens, ${cost.get('dollars', 0.0):.4f}")
     parts.append(f"{cost.get('steps', 0):,} environment steps")
     if "seconds" in cost:

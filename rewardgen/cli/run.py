@@ -112,7 +112,7 @@ def run(
 
         return start(settings, run_dir, listener=listener, envs=places, prompts_dir=template_folder(prompts))
 
-    search(work, run_dir, settings, envs=places, json=json)
+    search(work, run_dir, settings, json=json)
 
 
 def _settings(path: Path | None, overrides: dict[str, object], envs: tuple[Path, ...]) -> Config:

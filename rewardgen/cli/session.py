@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ def search(
     run_dir: Path,
     config: Config | None,
     *,
-    envs: Sequence[Path] = (),
     json: bool = False,
 ) -> None:
     """Run ``work`` while showing how it goes, then write the report and the export and print how it ended.
@@ -48,7 +47,7 @@ def search(
         if (run_dir / "run.sqlite").exists():
             note(f"what was done is kept. To go on once the cause is gone:\n  {go_on}")
         raise
-    report, exported, problems = hand_over(view, envs)
+    report, exported, problems = hand_over(view)
     from rewardgen.cli.summary import show_ending, summary
 
     if json:
@@ -60,7 +59,7 @@ def search(
         note(problem)
 
 
-def hand_over(view: RunView, envs: Sequence[Path] = ()) -> tuple[Path | None, Exported | None, list[str]]:
+def hand_over(view: RunView) -> tuple[Path | None, Exported | None, list[str]]:
     """Write the report and the export of a finished run. What cannot be written is said, and spoils nothing else."""
     from rewardgen.export import export_run
     from rewardgen.report import write_report
@@ -74,7 +73,7 @@ def hand_over(view: RunView, envs: Sequence[Path] = ()) -> tuple[Path | None, Ex
         problems.append(f"the report could not be written ({error}); try `rewardgen report {view.path}`")
     if view.winner is not None:
         try:
-            exported = export_run(view, view.path / "export", envs=envs)
+            exported = export_run(view, view.path / "export")
         except (OSError, RewardgenError) as error:
             problems.append(f"the reward could not be exported ({error}); try `rewardgen export {view.path}`")
     return report, exported, problems

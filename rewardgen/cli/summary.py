@@ -65,6 +65,8 @@ def verdict(view: RunView) -> str:
         return "No candidate could be trained, so there is no reward to report."
     if winner is None:
         return "The best reward has no reported score."
+    if winner.seeds < 2:
+        return "One training seed shows nothing: trainings of the same reward differ. Ask for more: --report-seeds 5."
     sentences = []
     for name, called in (("expert", "the expert's reward"), ("sparse", "the sparse reward")):
         other = evaluation_of(view, name)
@@ -81,7 +83,7 @@ def verdict(view: RunView) -> str:
                 f"but the intervals overlap."
             )
     if winner.seeds < 3:
-        sentences.append(f"With fewer than 3 training seeds (here {winner.seeds}) the intervals say little.")
+        sentences.append(f"With {winner.seeds} training seeds the intervals say little.")
     return " ".join(sentences)
 
 
@@ -188,11 +190,10 @@ def _show_scores(view: RunView) -> None:
 def _cost(view: RunView) -> str:
     cost = view.cost
     about = "about " if cost.estimated else ""
+    tokens = cost.prompt_tokens + cost.completion_tokens
     parts = []
-    if cost.calls:
-        tokens = cost.prompt_tokens + cost.completion_tokens
-        parts.append(f"{cost.calls} calls ({cost.cached_calls} from the cache), {about}{tokens:,} tokens, "
-                     f"{about}${cost.dollars:.4f}")  # fmt: skip
-    parts.append(f"{cost.steps:,} environment steps")
-    parts.append(duration(cost.seconds))
+    if tokens:  # none where no language model is asked
+        cached = f" ({cost.cached_calls} from the cache)" if cost.cached_calls else ""
+        parts += [f"{cost.calls} calls{cached}", f"{about}{tokens:,} tokens", f"{about}${cost.dollars:.4f}"]
+    parts += [f"{cost.steps:,} environment steps", duration(cost.seconds)]
     return ", ".join(parts)

@@ -17,7 +17,7 @@ def export_run(view: RunView, out_dir: Path, *, candidate: str | None = None, en
 
     Args:
         candidate: the key of another candidate to export.
-        envs: folders of task files, where the run's task is the user's own.
+        envs: folders of task files, where the run's own are no longer where they were.
 
     Raises:
         UnknownName: the run has no such candidate, or its task is not to be found.
@@ -26,7 +26,7 @@ def export_run(view: RunView, out_dir: Path, *, candidate: str | None = None, en
     chosen = _chosen(view, candidate)
     if chosen.source is None:
         raise RewardgenError(f"{chosen.key} has no program: none of its attempts passed the checks")
-    task = load_task(str(view.task.get("name", "")), envs)
+    task = load_task(str(view.task.get("name", "")), envs or view.envs)
     origin = Origin(
         run=view.name,
         candidate=chosen.key,

@@ -95,7 +95,12 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         winner=meta.get("winner"),  # type: ignore[arg-type]
         cost=_cost(calls, trainings, float(str(meta.get("seconds", 0.0)))),
         events=events,
+        envs=tuple(Path(folder) for folder in _list(meta.get("envs"))),
     )
+
+
+def _list(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -121,6 +121,8 @@ class RunView:
     winner: str | None
     cost: CostView
     events: tuple[EventView, ...]
+    envs: tuple[Path, ...] = ()
+    """The folders of task files that the run was given besides rewardgen's own."""
 
     @property
     def candidates(self) -> dict[str, CandidateView]:
