@@ -90,7 +90,7 @@ def _limits(memory: int, cpu_seconds: int) -> bool:
     _limit("RLIMIT_CORE", 0)
     _limit("RLIMIT_FSIZE", 0)
     _limit("RLIMIT_MEMLOCK", 0)
-    _limit("RLIMIT_CPU", cpu_seconds)
+    _limit("RLIMIT_CPU", cpu_seconds, grace=1)  # SIGXCPU, which tells why, and SIGKILL a second later
     _limit("RLIMIT_NPROC", 0)  # no effect on root
     if sys.platform == "linux":
         with open("/proc/self/statm", "rb") as file:
@@ -100,10 +100,10 @@ def _limits(memory: int, cpu_seconds: int) -> bool:
     return True
 
 
-def _limit(name: str, value: int) -> None:
+def _limit(name: str, value: int, grace: int = 0) -> None:
     number = getattr(resource, name, None)
     if number is None:
         return
     hard = resource.getrlimit(number)[1]
-    bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(number, (bound, bound))
+    bound = value + grace if hard == resource.RLIM_INFINITY else min(value + grace, hard)
+    resource.setrlimit(number, (min(value, bound), bound))

@@ -90,8 +90,9 @@ class Server:
     def end(self, number: int) -> None:
         """End a worker and all that it started, and say how it ended."""
         pid = self.workers.pop(number, None)
-        self.answer(Outcome.ENDED, number, _end(pid) if pid is not None else 0)
+        status = _end(pid) if pid is not None else 0
         self.end_strays()
+        self.answer(Outcome.ENDED, number, status)
 
     def end_strays(self) -> None:
         """End what workers have started and left behind: it has come to us, and is no worker."""

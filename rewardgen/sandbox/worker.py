@@ -32,7 +32,6 @@ from rewardgen.sandbox.protocol import (
     clean,
 )
 
-
 START_SECONDS = 60.0  # that a worker's process may take until it is confined; it takes milliseconds
 
 
