@@ -59,7 +59,7 @@ def adopt_orphans() -> None:
 
 
 def _own_user() -> bool:
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or sys.platform != "linux":
         return False
     for user in (_OWN_USERS + os.getpid(), _NOBODY):  # a user namespace may have no place for the first
         with contextlib.suppress(OSError):
