@@ -27,7 +27,7 @@ LARGEST_PITCH = 1.0  # rad: or leans this far
 SEEN_VELOCITY = 10.0  # m/s and rad/s: velocities are clipped to this for the policy
 ALIVE_BONUS = 1.0  # of the expert reward, for each step that does not end the episode
 CONTROL_COST = 1e-3  # of the expert reward, per unit of squared action
-RUNNING_SPEED = 1.5  # m/s: what counts as running; the best policies known reach about 5
+RUNNING_SPEED = 1.0  # m/s: what counts as running; the best policies known reach about 5
 
 
 @register("walker/run")

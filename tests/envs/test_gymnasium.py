@@ -17,7 +17,7 @@ import torch
 
 from rewardgen.records import State
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Task, Worlds, WorldRandom, load_task, task_names
+from rewardgen.tasks import Task, WorldRandom, Worlds, load_task, task_names
 
 MATCHED = [name for name in task_names() if load_task(name).gymnasium_id]
 SEEDS = (0, 1, 2)
