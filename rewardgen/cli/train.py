@@ -82,8 +82,8 @@ def _train(task: Task, reward: str, settings: Config, *, quiet: bool) -> list[An
             )
             members = 1 if training.trainer == "sb3" else settings.search.seeds
             capacity = training.worlds * training.rollout * members
-            shared = sandbox.open(program, task.layout, task.action_size, capacity)  # type: ignore[assignment]
-            stack.callback(shared.close)  # type: ignore[attr-defined]
+            shared = sandbox.open(program, task.layout, task.action_size, capacity)
+            stack.callback(shared.close)
         members_ = [Member(reward, first + number, shared) for number in range(settings.search.seeds)]
         report = None if quiet else _Progress(task, training.steps * len(members_))
         callbacks: dict[str, Any] = {}

@@ -1,0 +1,51 @@
+"""The declared requirements are those that the code has: none missing, none for nothing, all of them locked."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {canonical(re.split(r"[\[<>=!~; ]", text)[0]) for text in project["dependencies"]}
+
+
+def imported() -> set[str]:
+    """The distributions whose modules rewardgen and the tasks import, wherever in a file."""
+    modules: set[str] = set()
+    for path in [*(ROOT / "rewardgen").rglob("*.py"), *(ROOT / "envs").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules.add(node.module.partition(".")[0])
+    places = packages_distributions()
+    foreign = modules - set(sys.stdlib_module_names) - {"rewardgen"}
+    # several distributions may fill one module's folder; the one that bears its name is meant
+    found = set()
+    for module in foreign:
+        owners = {canonical(name) for name in places.get(module, [module])}
+        found.add(canonical(module) if canonical(module) in owners else sorted(owners)[0])
+    return found
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    assert imported() == declared()
+
+
+def test_every_requirement_is_locked() -> None:
+    locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    development = {line.split("==")[0] for line in (ROOT / "requirements-dev.lock").read_text().splitlines()}
+    assert declared() <= locked
+    assert locked <= development
