@@ -204,39 +204,35 @@ def upright_designs(task: Task) -> list[Design]:
     rates, middle = turning(task)[:2], centred(task)[:1]
     near = "".join(f" * {peak(q.of(), PLACE_WIDTH)}" for q in middle)
     nearish = "".join(f" * {gate(q.of(), PLACE_WIDTH)}" for q in middle)
+    inside = "".join(f" * torch.clamp(1.0 - torch.square({q.of()} / {2 * PLACE_WIDTH}), min=0.0)" for q in middle)
     slow = "".join(f" * {peak(q.of(), TURNING_WIDTH)}" for q in rates)
     slowish = "".join(f" * {gate(q.of(), TURNING_WIDTH)}" for q in rates)
+    less_slow = "".join(f" * {gate(q.of(), 2 * TURNING_WIDTH)}" for q in rates)
     stay, little = alive(task, 1.0), effort(task, -0.02)
+    off_centre = [Term("off_centre", -0.1, f"torch.clamp({q.of()}.square(), max=10.0)") for q in middle]
     squared = Term("upright_squared", 1.0, f"torch.square({up}){nearish}{slowish}")
+    in_place = Term("upright_in_place", 1.0, f"{up}{nearish}{slowish}")
+    beside = [Term("centred", 0.3, peak(q.of(), PLACE_WIDTH)) for q in middle]
+    beside += [Term("steady", 0.2, f"{up} * {peak(q.of(), TURNING_WIDTH)}") for q in rates[:1]]
     found: list[Design] = [
+        ("Upright counts, and more so when it is calm and in place", (in_place, *stay, *little)),
+        ("Nearly upright counts much more than half upright", (squared, Term("upright", 0.2, up), *stay, *little)),
         (
-            "Upright counts, and more so when it is calm and in place",
-            (Term("upright_in_place", 1.0, f"{up}{nearish}{slowish}"), *stay, *little),
+            "Upright counts the less the further it is from the middle",
+            (Term("upright_inside", 1.0, f"{up}{less_slow}{inside}"), *stay, *little),
         ),
         (
             "Upright near the place, and as much again when calm",
             (Term("upright", 0.5, f"{up}{near}"), Term("calm_upright", 0.5, f"{up}{near}{slow}"), *stay, *little),
         ),
+        ("Upright in place, and a little less for every step away", (in_place, *off_centre, *stay, *little)),
+        ("Upright first, then place and calm besides", (Term("upright", 1.0, up), *beside, *stay, *little)),
         (
-            "Upright first, then place and calm besides",
+            "Upright, less for being away from the middle and for turning fast once upright",
             (
                 Term("upright", 1.0, up),
-                *(Term("centred", 0.3, peak(q.of(), PLACE_WIDTH)) for q in middle),
-                *(Term("steady", 0.2, f"{up} * {peak(q.of(), TURNING_WIDTH)}") for q in rates[:1]),
-                *stay,
-                *little,
-            ),
-        ),
-        (
-            "Nearly upright counts much more than half upright",
-            (squared, Term("upright", 0.2, up), *stay, *little),
-        ),
-        (
-            "Upright, less for being away from the middle and for turning fast",
-            (
-                Term("upright", 1.0, up),
-                *(Term("off_centre", -0.2, f"torch.clamp({q.of()}.square(), max=10.0)") for q in middle),
-                *(Term("turning", -0.01, f"torch.clamp({q.of()}.square(), max=50.0)") for q in rates[:1]),
+                *off_centre,
+                *(Term("turning", -0.01, f"{up} * torch.clamp({q.of()}.square(), max=50.0)") for q in rates[:1]),
                 *stay,
                 *little,
             ),

@@ -15,23 +15,30 @@ from rewardgen.llm.offline.terms import MOST_TERMS, Program, Term, rescaled
 
 # guidance: what counts as a clear correlation, a drowned and a drowning component
 CLEAR = 0.3
-SMALL_SHARE = 10.0  # %
+PENALTY_SHARE = 20.0  # %
 LARGE_SHARE = 60.0  # %
 STRONGER, WEAKER = 1.8, 0.5
 
 
 def guided(program: Program, reflection: Reflection) -> Program:
-    """Weights moved as the reflection suggests: up what goes with fitness, down what goes against or drowns it."""
+    """Weights moved as the reflection suggests: up what goes with fitness, down what goes against or drowns it.
+
+    Penalties only ever become weaker: one that goes with fitness says that good policies are spared, not that more
+    of it would make more of them, and strong ones teach a policy to do nothing.
+    """
     changed = []
+    shares = [told.share for told in reflection.components.values() if told.share is not None]
     for term in program:
         told = reflection.components.get(term.name)
         factor = 1.0
         if told is not None and told.correlation is not None:
             share = told.share if told.share is not None else 0.0
-            if told.correlation >= CLEAR and share < LARGE_SHARE:
+            penalty = all(mean <= 0 for mean in told.means) and share < max(shares, default=0.0)
+            if penalty:
+                factor = WEAKER if share > PENALTY_SHARE else 1.0
+            elif told.correlation >= CLEAR and share < LARGE_SHARE:
                 factor = STRONGER
-            drowns = told.correlation < CLEAR and share > LARGE_SHARE and len(program) > 1
-            if told.correlation <= -CLEAR or drowns:
+            elif told.correlation <= -CLEAR or (share > LARGE_SHARE and told.correlation < CLEAR and len(program) > 1):
                 factor = WEAKER
         changed.append(replace_weight(term, term.weight * factor))
     return tuple(changed)
