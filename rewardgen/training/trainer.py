@@ -153,8 +153,8 @@ class _Training:
         self._worlds.start()
         done = 0
         for update, length in enumerate(lengths):
-            rewards = self._simulate(length)
-            self._learn(rewards, remaining=1.0 - update / len(lengths))
+            rewards, values, following = self._simulate(length)
+            self._learn(rewards, values, following, remaining=1.0 - update / len(lengths))
             done += length * config.worlds
             for record in self._records:
                 record.steps = record.steps if record.failure else done
@@ -169,8 +169,8 @@ class _Training:
     def close(self) -> None:
         self._learner.close()
 
-    def _simulate(self, length: int) -> Tensor:
-        """One rollout and its rewards ``(K, T, W)``."""
+    def _simulate(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        """One rollout: its rewards, the values of its states and of the states they led to, ``(K, T, W)`` each."""
         rollout = self._rollout
         with self._timings.measure("rollout"):
             rollout.collect(length)
@@ -179,7 +179,7 @@ class _Training:
             self._labelling.submit(*flat, self._alive)
         # what needs no rewards is done while the sandbox works
         with self._timings.measure("learning"):
-            self._values = rollout.values()
+            values, following = rollout.values()
             self._goals += rollout.goal_reached()
             self._explored += length * self._config.worlds
         rewards = torch.empty(rollout.ended.shape)
@@ -187,11 +187,11 @@ class _Training:
             failures = self._labelling.collect(rewards.view(len(self._records), -1))
         for k, message in failures.items():
             self._fail(k, message)
-        return rewards
+        return rewards, values, following
 
-    def _learn(self, rewards: Tensor, remaining: float) -> None:
+    def _learn(self, rewards: Tensor, values: Tensor, following: Tensor, remaining: float) -> None:
         with self._timings.measure("learning"):
-            rows = self._rollout.finish(rewards, self._reward_scale, *self._values)
+            rows = self._rollout.finish(rewards, self._reward_scale, values, following)
             finite = self._learner.update(rows, remaining)
             self._population.scale.update(self._rollout.observe())
             for k in (~finite).nonzero().squeeze(1).tolist():
