@@ -43,6 +43,7 @@ class CartpoleSwingup(Task):
     horizon = 500
     fitness_unit = "s"
     fitness_meaning = "time of the 10 s in which the pole is within 20 degrees of upright and the cart within 0.5 m"
+    fitness_range = (0.0, 10.0)
     success_threshold = BALANCED_SECONDS
     expert_source = (
         "rewardgen's authors, for this task: the height of the pole, scaled down for a far cart and a fast pole, "

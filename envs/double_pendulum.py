@@ -48,6 +48,7 @@ class DoublePendulumBalance(Task):
     horizon = 1000
     fitness_unit = "s"
     fitness_meaning = "time of the 50 s until the tip has fallen to 1 m"
+    fitness_range = (0.0, 50.0)
     success_threshold = WHOLE_SECONDS
     expert_source = (
         "Gymnasium, InvertedDoublePendulum-v5: 10 for staying up, minus squared distances of the tip and squared "

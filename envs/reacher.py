@@ -5,6 +5,8 @@ The arm moves in the horizontal plane around its base at the origin.
 
 from __future__ import annotations
 
+import math
+
 import mujoco
 import torch
 from torch import Tensor
@@ -43,6 +45,7 @@ class ReacherReach(Task):
     horizon = 50
     fitness_unit = "m"
     fitness_meaning = "minus the mean distance from fingertip to target over the second half of the episode"
+    fitness_range = (-math.inf, 0.0)
     success_threshold = -AT_TARGET
     expert_source = "Gymnasium, Reacher-v5: minus the distance to the target, minus the squared action"
     gymnasium_id = "Reacher-v5"

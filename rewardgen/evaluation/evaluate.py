@@ -44,6 +44,8 @@ def evaluate(
     fitness = task.fitness(play_episodes(task, sim, act, streams)).double().view(policies, episodes)
     per_policy = tuple(tuple(row) for row in fitness.tolist())
     low, high = interval(per_policy, confidence, resamples, generator)
+    least, greatest = task.fitness_range  # no mean lies beyond them; a NaN stays one
+    low, high = (max(low, least) if low == low else low), (min(high, greatest) if high == high else high)
     return Evaluation(
         fitness=per_policy,
         mean=float(fitness.mean()),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import torch
+from scipy import stats
 from torch import Generator
 
 _BATCH = 1 << 22  # drawn values at a time: bounds the memory of many resamples
@@ -49,7 +49,8 @@ def interval(
     means = _resampled_means(values, counts, resamples, generator)
     tail = (1.0 - confidence) / 2.0
     low, high = torch.quantile(means, torch.tensor([tail, 1.0 - tail], dtype=torch.float64)).tolist()
-    widen = math.sqrt(units / (units - 1)) * student_quantile(1.0 - tail, units - 1) / NormalDist().inv_cdf(1.0 - tail)
+    quantiles = float(stats.t.ppf(1.0 - tail, units - 1)) / float(stats.norm.ppf(1.0 - tail))
+    widen = math.sqrt(units / (units - 1)) * quantiles
     return mean - widen * max(mean - low, 0.0), mean + widen * max(high - mean, 0.0)
 
 
@@ -67,30 +68,3 @@ def _resampled_means(values: torch.Tensor, counts: torch.Tensor, resamples: int,
         used = torch.arange(longest) < chosen_counts[..., None]
         parts.append(((drawn * used).sum(2) / chosen_counts).mean(1))
     return torch.cat(parts)
-
-
-def student_quantile(probability: float, freedom: int) -> float:
-    """Student's t quantile for ``probability`` above one half, by bisection of the distribution function.
-
-    Its finite series for whole degrees of freedom: Abramowitz and Stegun (1964), 26.7.3 and 26.7.4.
-    """
-    low, high = 0.0, 1.0
-    while _student_cdf(high, freedom) < probability:
-        high *= 2.0
-    for _ in range(100):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if _student_cdf(middle, freedom) < probability else (low, middle)
-    return (low + high) / 2.0
-
-
-def _student_cdf(t: float, freedom: int) -> float:
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    odd = freedom % 2 == 1
-    term = cosine if odd else 1.0
-    total = 0.0
-    for k in range(1 if odd else 0, freedom - 1, 2):
-        total += term
-        term *= cosine * cosine * (k + 1) / (k + 2)
-    central = 2.0 / math.pi * (angle + sine * total) if odd else sine * total
-    return 0.5 + 0.5 * central

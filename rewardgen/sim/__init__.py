@@ -9,5 +9,6 @@ sim.step(ctrl, nstep=5)
 from rewardgen.sim import _mujoco  # noqa: F401  (first: it decides how MuJoCo is imported)
 from rewardgen.sim.base import Simulator
 from rewardgen.sim.cpu import MujocoSim, compute_post_constraint
+from rewardgen.sim.threads import available_threads, torch_threads
 
-__all__ = ["MujocoSim", "Simulator", "compute_post_constraint"]
+__all__ = ["MujocoSim", "Simulator", "available_threads", "compute_post_constraint", "torch_threads"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
@@ -37,6 +38,8 @@ class Task(ABC):
     fitness_unit: ClassVar[str]
     fitness_meaning: ClassVar[str]
     """One line for people: what ``fitness`` measures."""
+    fitness_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """The least and the greatest fitness that an episode can have; no interval is reported beyond them."""
     success_threshold: ClassVar[float]
     """An episode with at least this fitness is a success."""
     expert_source: ClassVar[str]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rewardgen.records import Episodes, State
-from rewardgen.sim import Simulator
+from rewardgen.sim import Simulator, torch_threads
 from rewardgen.tasks.base import Task
 from rewardgen.tasks.worlds import Worlds
 
@@ -39,18 +39,19 @@ def play_episodes(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor], s
     running = torch.ones(count, dtype=torch.bool)
     states[0] = present
     steps = 0
-    while steps < horizon and running.any():
-        action = task.clip(act(task.observation(State(task.layout, worlds.matrix))))
-        action = torch.where(running[:, None], action, 0.0)
-        reached = worlds.step(action)
-        present = torch.where(running[:, None], reached.next_matrix, present)
-        actions[steps] = action
-        states[steps + 1] = present
-        steps += 1
-        ended = running & (reached.terminated | reached.truncated)
-        terminated |= running & reached.terminated
-        length[ended] = steps
-        running &= ~ended
+    with torch_threads(1):
+        while steps < horizon and running.any():
+            action = task.clip(act(task.observation(State(task.layout, worlds.matrix))))
+            action = torch.where(running[:, None], action, 0.0)
+            reached = worlds.step(action)
+            present = torch.where(running[:, None], reached.next_matrix, present)
+            actions[steps] = action
+            states[steps + 1] = present
+            steps += 1
+            ended = running & (reached.terminated | reached.truncated)
+            terminated |= running & reached.terminated
+            length[ended] = steps
+            running &= ~ended
     states[steps + 1 :] = present
     return Episodes(
         layout=task.layout,

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rewardgen.evaluation.interval import interval, student_quantile
+from rewardgen.evaluation.interval import interval
 
 
 def generator(seed: int) -> torch.Generator:
@@ -67,18 +67,3 @@ def test_it_draws_from_its_generator_alone() -> None:
     assert interval(values, 0.9, 300, generator(5)) == interval(values, 0.9, 300, generator(5))
     assert interval(values, 0.9, 300, generator(5)) != interval(values, 0.9, 300, generator(6))
     assert torch.equal(torch.random.get_rng_state(), state)
-
-
-@pytest.mark.parametrize(
-    ("probability", "freedom", "value"),
-    [
-        (0.975, 1, 12.7062),
-        (0.975, 2, 4.30265),
-        (0.975, 3, 3.18245),
-        (0.95, 4, 2.13185),
-        (0.995, 7, 3.49948),
-        (0.975, 30, 2.04227),
-    ],
-)
-def test_students_quantiles_are_those_of_the_tables(probability: float, freedom: int, value: float) -> None:
-    assert student_quantile(probability, freedom) == pytest.approx(value, rel=1e-5)
