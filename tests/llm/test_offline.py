@@ -312,6 +312,13 @@ def test_every_variant_differs_from_the_parent_and_most_keep_its_idea() -> None:
     assert sum("torso_velocity[:, 0]" in v for v in variants) >= 6
 
 
+def test_a_reward_that_nothing_is_to_be_changed_of_is_not_tried_again() -> None:
+    silent = REFLECTION.split("component", 1)[0]
+    for seed in range(3):
+        (variant,) = improvements(silent, n=1, seed=seed)
+        assert body(variant) != body(PARENT)
+
+
 def test_where_nothing_was_learned_half_of_the_variants_start_afresh() -> None:
     flat = REFLECTION.replace("0.12 → 0.85 → 1.91", "0.01 → 0.01 → 0.01").replace("best 1.91", "best 0.01")
     kept = sum("torso_pitch / 0.5" in variant for variant in improvements(flat))

@@ -38,16 +38,17 @@ class OfflineAuthor:
         digest = hashlib.sha256(f"{messages_hash(messages)}/{seed}".encode()).digest()
         random_ = random.Random(digest)
         repair = purpose_of(messages) == "repair"
-        seen: set[str] = set()
+        # what was tried before is not tried again
+        tried = (_read(attempt, brief) for attempt in brief.attempts)
+        seen = {_body(write(program, "")) for program in tried if program is not None}
         replies = []
         for number in range(n):
             for attempt in range(_TRIES):
                 idea, program = _design(task, messages, number, random_, repair=repair, again=attempt > 0)
                 source = write(program, idea)
-                body = source.split('"""', 2)[2]
-                if body not in seen:
+                if _body(source) not in seen:
                     break
-            seen.add(body)
+            seen.add(_body(source))
             replies.append(Reply(text=_text(idea, source), model=NAME))
         return replies
 
@@ -87,6 +88,11 @@ def _mended(task: Task, problems: str, number: int, random_: random.Random, *, a
 
 def _read(attempt: Attempt, brief: Brief) -> Program | None:
     return read(attempt.source, {field.name for field in brief.fields}, brief.helpers)
+
+
+def _body(source: str) -> str:
+    """A program of ours without its docstring."""
+    return source.split('"""', 2)[2]
 
 
 def _text(idea: str, source: str) -> str:
