@@ -85,6 +85,7 @@ def make_author(
     recording: Path | None,
     budget: Budget | None = None,
     on_warning: Callable[[str], None] = _log.warning,
+    run: str = "",
 ) -> Author:
     """The author that ``config.model`` names.
 
@@ -98,19 +99,20 @@ def make_author(
         recording: a JSONL file that every call is appended to; None records nothing.
         budget: what the model may cost; None is no limit.
         on_warning: told of what a person should know but need not act on.
+        run: names the run that asks: what the cache holds of its own replies counts as its cost.
 
     Raises:
         ConfigError: no model is named, the base URL is none, or a dollar budget meets a model without a price.
         LLMError: the recording to be replayed cannot be used.
     """
-    author = _make(config, environ, cache_dir, recording, budget or Budget(), on_warning)
+    author = _make(config, environ, ReplyCache(cache_dir if config.cache else None, run), recording, budget or Budget(), on_warning)
     return author if recording is None else RecordedAuthor(author, Recorder(recording))
 
 
 def _make(
     config: LLMConfig,
     environ: Mapping[str, str],
-    cache_dir: Path | None,
+    cache: ReplyCache,
     recording: Path | None,
     budget: Budget,
     on_warning: Callable[[str], None],
@@ -135,7 +137,7 @@ def _make(
             f"{config.model} needs a key: set {config.key_variable}, name another endpoint with --base-url, "
             "or give --llm offline to use no language model"
         )
-    return _client(config, base_url, key, environ, cache_dir, budget, on_warning)
+    return _client(config, base_url, key, environ, cache, budget, on_warning)
 
 
 def _client(
@@ -143,7 +145,7 @@ def _client(
     base_url: str,
     key: str | None,
     environ: Mapping[str, str],
-    cache_dir: Path | None,
+    cache: ReplyCache,
     budget: Budget,
     on_warning: Callable[[str], None],
 ) -> Author:
@@ -158,7 +160,6 @@ def _client(
                 "file (llm.prices), or set budget.tokens or budget.calls instead of budget.dollars"
             )
         on_warning(f"no price is known for {config.model}: its cost is unknown and shown as $0; see llm.prices")
-    cache = ReplyCache(cache_dir if config.cache else None)
     return ClientAuthor(config, base_url=base_url, key=key, environ=environ, prices=prices, cache=cache, budget=budget)
 
 

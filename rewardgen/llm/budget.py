@@ -89,6 +89,12 @@ class Budget:
             self._reserved.calls += 1
         return Reservation(self, dollars, tokens)
 
+    def count(self, dollars: float, tokens: int) -> None:
+        """Add what was spent on an answer that only turns up now, in the cache, after the run was stopped."""
+        with self._lock:
+            self._spent.dollars += dollars
+            self._spent.tokens += tokens
+
     def _settle(self, held: Reservation, dollars: float, tokens: int, calls: int) -> None:
         with self._lock:
             self._reserved.dollars -= held.dollars

@@ -40,13 +40,18 @@ def reply_key(
 
 
 class ReplyCache:
-    """Replies by key under ``folder``; None keeps nothing. Several threads and processes may share a folder."""
+    """Replies by key under ``folder``; None keeps nothing. Several threads, processes and runs may share a folder.
 
-    def __init__(self, folder: Path | None) -> None:
+    ``run`` names the run that asks: a reply that it paid for itself, and was killed before it could keep, still is what
+    it cost; one that another run paid for is free.
+    """
+
+    def __init__(self, folder: Path | None, run: str = "") -> None:
         self._folder = folder
+        self._run = run
 
     def get(self, key: str) -> Reply | None:
-        """The reply as it was stored, marked as cached and free; None if there is none that can be read."""
+        """The reply as it was stored, marked as cached and free unless ``run`` paid for it; None if none can be read."""
         if self._folder is None:
             return None
         try:
@@ -55,6 +60,8 @@ class ReplyCache:
         except (OSError, ValueError, TypeError, KeyError):
             # a damaged entry is as good as none: the request is made again and the entry replaced
             return None
+        if self._run and content.get("run") == self._run:
+            return reply
         return dataclasses.replace(reply, cached=True, dollars=0.0)
 
     def put(self, key: str, reply: Reply) -> None:
@@ -66,7 +73,7 @@ class ReplyCache:
         """
         if self._folder is None:
             return
-        write_whole(self._path(key), json.dumps(reply_to_json(reply), ensure_ascii=True))
+        write_whole(self._path(key), json.dumps({**reply_to_json(reply), "run": self._run}, ensure_ascii=True))
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None

@@ -99,6 +99,9 @@ class ClientAuthor:
         """
         keys = [self._cache_key(messages, seed, index) for index in range(n)]
         replies = {index: found for index, key in enumerate(keys) if (found := self._cache.get(key)) is not None}
+        for found in replies.values():
+            if not found.cached:
+                self._budget.count(found.dollars, found.prompt_tokens + found.completion_tokens)
         missing = [index for index in range(n) if index not in replies]
         if missing:
             replies |= self._fetch(messages, missing, keys, seed)

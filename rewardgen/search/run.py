@@ -93,9 +93,10 @@ class Run:
                     self.store.add_call(call.key, purpose, call.seed, call.messages, replies)
                     answers[call.key] = replies
                     self._tell_replies(purpose, replies)
-            finally:
-                for future in futures:
-                    future.cancel()
+            except BaseException:
+                # leaving the pool waits for its threads, and Ctrl-C must not wait for a language model
+                self.author.close()
+                raise
         return [answer for call in calls if (answer := answers[call.key]) is not None]
 
     def _tell_replies(self, purpose: str, replies: Sequence[Reply]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import uuid
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,8 @@ from rewardgen.store import RunView, Store, read
 from rewardgen.store.database import now
 from rewardgen.tasks import Task, load_task
 
+REPLIES = ".replies"
+"""The folder beside the runs that keeps paid replies: the same request in another run costs nothing."""
 PACKAGES = ("rewardgen", "torch", "mujoco", "gymnasium", "numpy")
 
 
@@ -56,6 +59,7 @@ def run(
     load_method(config.search.method)  # what the person got wrong is said before anything is made
     with Store(run_dir, new=True) as store:
         store.set_meta(
+            id=uuid.uuid4().hex,
             config=config.model_dump(mode="json"),
             envs=[str(folder.resolve()) for folder in envs],
             prompts_dir=str(prompts_dir.resolve()) if prompts_dir else None,
@@ -124,10 +128,11 @@ def _work(
         author = make_author(
             config.llm,
             environ=os.environ,
-            cache_dir=store.run_dir / "replies",
+            cache_dir=store.run_dir.parent / REPLIES,
             recording=store.run_dir / "recording.jsonl",
             budget=_spending(config, store.spent()),
             on_warning=warnings.append,
+            run=str(store.meta("id")),
         )
         store.set_meta(author=author.name)
         with Sandbox(limits) as sandbox:
