@@ -22,7 +22,8 @@ MAX_BLOCKS = 64
 
 ENTRY = "compute_reward"
 _ASK = "answer with one ```python block that defines compute_reward(state, action, next_state)"
-_OPENING = re.compile(r"(?:^|(?<=\s))(`{3,}|~{3,})[ \t]*([^`~\s]*)[^`~]*$")
+# possessive throughout: in a reply of spaces, giving characters back would take hours
+_OPENING = re.compile(r"(?:^|(?<=\s))(`{3,}+|~{3,}+)[ \t]*+([^`~\s]*+)[^`~]*+$")
 _DEFINES = re.compile(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{ENTRY}\b", re.MULTILINE)
 _CODE_LINE = re.compile(
     r"(?:import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*(?:#.*)?$"
