@@ -45,18 +45,25 @@ class OutputError(Exception):
 
 
 def serve_program(
-    descriptors: tuple[int, int, int, int], shape: Shape, memory: int, cpu_seconds: int, server: int
+    descriptors: tuple[int, int, int, int],
+    shape: Shape,
+    memory: int,
+    cpu_seconds: int,
+    server: int,
+    around: tuple[str, ...],
+    empty_root: int | None,
 ) -> None:
     """Be the worker of one program until the parent closes the request pipe.
 
-    ``descriptors`` are the input area, the output area, the pipe of requests and the pipe of answers.
+    ``descriptors`` are the input area, the output area, the pipe of requests and the pipe of answers; ``confine`` tells
+    the rest.
     """
     inputs_fd, outputs_fd, requests, answers = descriptors
     worker = Worker(shape, inputs_fd, outputs_fd, answers)
     os.close(inputs_fd)
     os.close(outputs_fd)
     try:
-        in_force = confine(memory, cpu_seconds, server)
+        in_force = confine(memory, cpu_seconds, server, around, empty_root, requests, answers)
     except BaseException as error:
         worker.answer(Kind.UNCONFINED, text=f"{type(error).__name__}: {error}")
         return
@@ -154,8 +161,11 @@ class Worker:
             self.answer(Kind.OUTPUT, sequence, line=line, text=str(error))
         elif _is_memory(error):
             self.answer(Kind.MEMORY, sequence, line=line, text="")
-        elif isinstance(error, OSError) and error.errno == errno.EMFILE:
-            text = "a reward can open no files and no connections: compute from state, action and next_state only"
+        elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.EACCES, errno.EPERM):
+            text = (
+                f"{type(error).__name__}: a reward can open no files and no connections, and reach no process: "
+                "compute from state, action and next_state only"
+            )
             self.answer(Kind.EXCEPTION, sequence, line=line, text=text)
         else:
             try:

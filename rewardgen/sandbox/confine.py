@@ -2,54 +2,79 @@
 
 ``confine`` is the last thing that runs in a worker before the program's text is looked at:
 
-    1. its own user, where the server is root: it can signal nobody and owns no file
-    2. no new privileges, no core dumps, not traceable by its like, dies with the server
-    3. limits on address space, processor time, processes, file sizes; no further descriptor, hence no files or sockets
-    4. isolation by the kernel (Landlock, seccomp, namespaces): its place is here, after the limits, while the worker
-       still has a single thread
+    1. its own user, where the server is root, and a user namespace of its own: it owns nothing and can signal nobody
+    2. an empty root, where the server has a mount namespace; then no capability is left
+    3. no new privileges, no core dumps, not traceable by its like, dies with the server
+    4. Landlock: no file, no TCP, no signal to others. It covers this thread, which is the only one
+    5. limits on address space, processor time, processes, file sizes; no further descriptor, hence no files or sockets
+    6. the system-call filter, last, because it forbids all of the above
 
-Each step says whether it is in force; the worker reports it before it runs anything. Steps that a platform lacks are
-left out.
+Each step says whether it is in force; the worker reports it before it runs anything. What a platform lacks is left
+out; whether that will do is for the parent to say.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
 import sys
 from collections.abc import Callable
 
+from rewardgen.sandbox import landlock, namespaces, seccomp
+from rewardgen.sandbox.layers import flags_of
+
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 _OWN_USERS = 0x70000000  # far above the users of any system; the worker's process id is added
 _NOBODY = 65534
-
-STEPS = ("own user", "no new privileges", "dies with the server", "limits")
 
 _prctl: Callable[..., int] | None = None
 if sys.platform == "linux":
     _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-def confine(memory: int, cpu_seconds: int, server: int) -> int:
+def confine(
+    memory: int,
+    cpu_seconds: int,
+    server: int,
+    around: tuple[str, ...],
+    empty_root: int | None,
+    requests: int,
+    answers: int,
+) -> int:
     """Confine this process for good.
 
     Args:
         memory: bytes of address space beyond what it has now.
         cpu_seconds: processor time, after which the kernel kills it.
         server: the process id of the server.
+        around: the namespaces that the server has entered.
+        empty_root: a descriptor of an empty file system, or None.
+        requests: the descriptor that may be read from, and no other.
+        answers: the descriptor that may be written to, and no other but those of standard output and error.
 
     Returns:
-        A bit for each of ``STEPS`` that is in force.
+        A bit for each of the layers that is in force.
 
     Raises:
         OSError: a step that this platform has did not work.
     """
-    in_force = [_own_user(), _no_new_privileges(), _die_with(server), _limits(memory, cpu_seconds)]
-    # kernel-level isolation goes here
-    return sum(1 << bit for bit, done in enumerate(in_force) if done)
+    address_space = _address_space()
+    done = {
+        "own user": _own_user(),
+        "user namespace": sys.platform == "linux" and namespaces.own_user_namespace(),
+        "empty root": empty_root is not None and namespaces.enter_root(empty_root),
+        "no capabilities": sys.platform == "linux" and namespaces.drop_capabilities(),
+        "no new privileges": _no_new_privileges(),
+        "dies with the server": _die_with(server),
+        "landlock": _landlock(),
+        "limits": _limits(address_space + memory if address_space else None, cpu_seconds),
+        "system-call filter": _filter((0, requests), (1, 2, answers)),
+    }
+    return flags_of({name for name, in_force in done.items() if in_force} | set(around))
 
 
 def adopt_orphans() -> None:
@@ -86,18 +111,53 @@ def _die_with(server: int) -> bool:
     return True
 
 
-def _limits(memory: int, cpu_seconds: int) -> bool:
+def _landlock() -> bool:
+    if landlock.version() == 0:
+        return False
+    landlock.restrict()
+    try:
+        os.close(os.open("/", os.O_RDONLY))  # what it says it does, it must be seen to do
+    except PermissionError:
+        return True
+    return False
+
+
+def _filter(readable: tuple[int, ...], writable: tuple[int, ...]) -> bool:
+    machine = seccomp.architecture()
+    if machine is None:
+        return False
+    try:
+        seccomp.install(seccomp.build(machine, os.getpid(), readable, writable))
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOSYS):  # the kernel was built without filters
+            return False
+        raise
+    try:
+        os.stat("/")
+    except PermissionError:  # nothing but the filter refuses this
+        return True
+    return False
+
+
+def _address_space() -> int:
+    """Bytes that this process has mapped; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+def _limits(address_space: int | None, cpu_seconds: int) -> bool:
     _limit("RLIMIT_CORE", 0)
     _limit("RLIMIT_FSIZE", 0)
     _limit("RLIMIT_MEMLOCK", 0)
     _limit("RLIMIT_CPU", cpu_seconds, grace=1)  # SIGXCPU, which tells why, and SIGKILL a second later
     _limit("RLIMIT_NPROC", 0)  # no effect on root
-    if sys.platform == "linux":
-        with open("/proc/self/statm", "rb") as file:
-            present = int(file.read().split()[0]) * resource.getpagesize()
-        _limit("RLIMIT_AS", present + memory)
+    if address_space is not None:
+        _limit("RLIMIT_AS", address_space)
     _limit("RLIMIT_NOFILE", 0)  # last: what is open stays usable, nothing can be opened
-    return True
+    return address_space is not None
 
 
 def _limit(name: str, value: int, grace: int = 0) -> None:

@@ -4,7 +4,7 @@
     parent  → worker   a pipe: REQUEST, "label the first n transitions of the input area"
     worker  → parent   a pipe: ANSWER, fixed-size; the labels, names and text that it announces lie in the output area
 
-Numbers from a worker are claims: each is checked against the bounds below before anything is read by it.
+Numbers from a worker are claims: ``parse_message`` checks each against the bounds below before anything is read by it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
 
-from rewardgen.program.components import MAX_COMPONENTS, MAX_NAME
+from rewardgen.program.components import MAX_COMPONENTS, MAX_NAME, is_component_name
 
 NAME_BYTES = MAX_NAME  # they are ASCII
 TEXT_BYTES = 2048
@@ -50,9 +50,57 @@ class Outcome(IntEnum):
     OPENED = 2
     ENDED = 3
     FAILED = 4
+    PROBED = 5  # the layers that are in force in a worker
 
 
 INPUTS_CHANGED = 1  # a flag of ANSWER
+
+
+@dataclass(frozen=True)
+class Message:
+    """An ANSWER whose numbers are within their bounds; whether it fits the request is for the reader to see."""
+
+    kind: Kind
+    sequence: int
+    rows: int
+    components: int
+    line: int | None
+    text_bytes: int
+    flags: int
+
+
+def parse_message(raw: bytes) -> Message:
+    """What a worker said. Pure: reads nothing but ``raw``.
+
+    Raises:
+        ValueError: it is no ANSWER: too short or long, of no known kind, or with a number out of its bounds.
+    """
+    if len(raw) != ANSWER.size:
+        raise ValueError(f"{len(raw)} bytes instead of {ANSWER.size}")
+    number, sequence, rows, components, line, text_bytes, flags = ANSWER.unpack(raw)
+    kind = Kind(number)  # a ValueError where there is none
+    if line < 0 or text_bytes > TEXT_BYTES or components > MAX_COMPONENTS:
+        raise ValueError("a number is out of its bounds")
+    if kind != Kind.LABELS and (rows or components):
+        raise ValueError("it announces labels and is not of that kind")
+    if kind == Kind.LABELS and (line or text_bytes or flags & ~INPUTS_CHANGED):
+        raise ValueError("labels come with no line, no text and no unknown flag")
+    return Message(kind, sequence, rows, components, line or None, text_bytes, flags)
+
+
+def parse_names(raw: bytes, count: int) -> tuple[str, ...]:
+    """The names of ``count`` components as a worker wrote them. Pure.
+
+    Raises:
+        ValueError: they are not ``count`` different identifiers.
+    """
+    if len(raw) != count * NAME_BYTES:
+        raise ValueError(f"{len(raw)} bytes instead of {count * NAME_BYTES}")
+    parts = (raw[start : start + NAME_BYTES].rstrip(b"\0") for start in range(0, len(raw), NAME_BYTES))
+    names = tuple(part.decode("ascii", "replace") for part in parts)
+    if len(set(names)) != count or not all(is_component_name(name) for name in names):
+        raise ValueError("a component's name is no identifier, or two are the same")
+    return names
 
 
 @dataclass(frozen=True)

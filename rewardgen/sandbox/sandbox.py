@@ -14,6 +14,16 @@ from typing import IO
 
 from rewardgen.errors import SandboxError
 from rewardgen.records import Layout, RewardProgram
+from rewardgen.sandbox.layers import (
+    LayerReport,
+    Level,
+    default_level,
+    missing,
+    names_of,
+    refusal,
+    reports,
+    surrender,
+)
 from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, Outcome
 from rewardgen.sandbox.worker import SandboxLimits, Worker
 
@@ -31,8 +41,10 @@ for name in ("rewardgen", "rewardgen.program", "rewardgen.sandbox"):
     package = types.ModuleType(name)
     package.__path__ = [os.path.join(root, *name.split(".")[1:])]
     sys.modules[name] = package
+from rewardgen.sandbox.namespaces import enter
+entered = enter(parent=int(sys.argv[2]), control=int(sys.argv[1]))
 from rewardgen.sandbox.server import main
-main()
+main(entered)
 """
 
 
@@ -42,8 +54,10 @@ class Sandbox:
     The server starts when the sandbox is entered and is waited for when the first worker is opened.
     """
 
-    def __init__(self, limits: SandboxLimits | None = None) -> None:
+    def __init__(self, limits: SandboxLimits | None = None, level: Level | None = None) -> None:
+        """``level``: strict refuses to run with a required layer missing, basic makes do; strict is Linux's default."""
         self.limits = limits or SandboxLimits()
+        self.level: Level = level or default_level()
         self._server: _Server | None = None
         self._next = 0
         self._workers: set[Worker] = set()
@@ -62,12 +76,14 @@ class Sandbox:
         Returns as soon as its process is there: what is wrong with the program comes from the first ``result``.
 
         Raises:
-            SandboxError: the server or the worker could not be started.
+            SandboxError: the server or the worker could not be started, or a layer that ``strict`` asks for is missing.
             ValueError: ``capacity`` is below 1.
         """
         if capacity < 1:
             raise ValueError(f"a worker needs a capacity of at least 1, not {capacity}")
         server = self._ensure_server()
+        if self.level == "strict" and (absent := missing(self.confinement)):
+            raise SandboxError(refusal(absent) + server.said())
         self._next += 1
         number = self._next
 
@@ -80,7 +96,7 @@ class Sandbox:
 
         statuses: dict[int, int | None] = {}
         try:
-            worker = Worker(program, layout, action_size, capacity, self.limits, end)
+            worker = Worker(program, layout, action_size, capacity, self.limits, self.level, end)
         except OSError as error:
             raise SandboxError(f"no shared memory for a sandbox worker: {error}; free some or open fewer") from error
         try:
@@ -91,6 +107,22 @@ class Sandbox:
         worker.started()
         self._workers.add(worker)
         return worker
+
+    @property
+    def confinement(self) -> tuple[str, ...]:
+        """The names of the layers in force, as a probe has found them; waits for the server.
+
+        Raises:
+            SandboxError: the server could not be started.
+        """
+        server = self._ensure_server()
+        server.wait_ready()
+        return server.confinement
+
+    @property
+    def notice(self) -> str:
+        """What running at this level gives up on this machine, in a sentence; empty where nothing is given up."""
+        return surrender(self.confinement)
 
     def close(self) -> None:
         """End the server and every worker. Harmless when called twice."""
@@ -119,6 +151,7 @@ class _Server:
         ours, theirs = socket.socketpair()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
         self._ready = False
+        self.confinement: tuple[str, ...] = ()
         paths = [path for path in sys.path if path and Path(path).is_absolute()]
         root = str(Path(__file__).resolve().parent.parent)
         command = [sys.executable, "-I", "-c", _BOOTSTRAP, str(theirs.fileno()), str(os.getpid()), root, *paths]
@@ -143,10 +176,14 @@ class _Server:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        if self._process.poll() is not None:
+            return False
+        hung_up = select.poll()  # its keeper may take a moment longer to end than the server
+        hung_up.register(self._socket, 0)  # POLLHUP is always told
+        return not hung_up.poll(0)
 
     def open(self, number: int, worker: Worker, limits: SandboxLimits) -> None:
-        self._wait_ready()
+        self.wait_ready()
         shape = worker.shape
         request = CONTROL.pack(
             Operation.OPEN,
@@ -185,12 +222,15 @@ class _Server:
             self._process.wait()
         self._log.close()
 
-    def _wait_ready(self) -> None:
+    def wait_ready(self) -> None:
+        """Wait until torch is loaded and a first worker has been tried."""
         if self._ready:
             return
         _, threads = self._answer(0, _START_SECONDS)
         if threads != 1:
             raise SandboxError(f"the sandbox's server has {threads} threads, and cannot fork safely")
+        _, flags = self._answer(0, _ANSWER_SECONDS)
+        self.confinement = names_of(flags)
         self._ready = True
 
     def _answer(self, number: int, seconds: float) -> tuple[int, int]:
@@ -215,7 +255,21 @@ class _Server:
     def _died(self) -> SandboxError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
-        self._log.seek(0)
-        said = self._log.read()[-2000:].decode("utf-8", "replace").strip()
-        how = f"exit status {self._process.returncode}" + (f": {said}" if said else "")
+        how = f"exit status {self._process.returncode}" + self.said()
         return SandboxError(f"the sandbox's server died ({how})")
+
+    def said(self) -> str:
+        """The end of what it wrote to its standard error, led in by a colon; empty where there is none."""
+        self._log.seek(0)
+        text = self._log.read()[-2000:].decode("utf-8", "replace").strip()
+        return f": {text}" if text else ""
+
+
+def layers() -> list[LayerReport]:
+    """Which layers are in force on this machine, found by confining a process.
+
+    Raises:
+        SandboxError: the server could not be started.
+    """
+    with Sandbox(level="basic") as box:
+        return reports(box.confinement)

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import warnings
 
@@ -19,14 +20,16 @@ import torch
 
 from rewardgen.program import shaping
 from rewardgen.sandbox.child import serve_program
-from rewardgen.sandbox.confine import adopt_orphans
+from rewardgen.sandbox.confine import adopt_orphans, confine
+from rewardgen.sandbox.namespaces import Entered
 from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, Outcome, Shape
 
+_FLAGS = struct.Struct("<i")
 _LOOK_UP_SECONDS = 2.0  # how often to see whether the parent still is our parent
 
 
-def serve(control_fd: int, parent: int) -> None:
-    """Fork and end workers as ``parent`` asks over the socket ``control_fd``; return when it is gone."""
+def serve(control_fd: int, entered: Entered) -> None:
+    """Fork and end workers as the parent asks over the socket ``control_fd``; return when it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     adopt_orphans()
     torch.set_num_threads(1)
@@ -35,8 +38,8 @@ def serve(control_fd: int, parent: int) -> None:
     control = socket.socket(fileno=control_fd)
     gc.collect()
     gc.freeze()  # so that a worker's collector leaves the shared pages alone
-    server = Server(control, parent)
-    control.sendall(OUTCOME.pack(Outcome.READY, 0, _threads()))
+    server = Server(control, entered)
+    control.sendall(OUTCOME.pack(Outcome.READY, 0, _threads()) + OUTCOME.pack(Outcome.PROBED, 0, _probe(entered)))
     try:
         server.run()
     finally:
@@ -44,14 +47,14 @@ def serve(control_fd: int, parent: int) -> None:
 
 
 class Server:
-    def __init__(self, control: socket.socket, parent: int) -> None:
-        self.control, self.parent = control, parent
+    def __init__(self, control: socket.socket, entered: Entered) -> None:
+        self.control, self.entered = control, entered
         self.workers: dict[int, int] = {}  # number → process id
 
     def run(self) -> None:
         while True:
             ready, _, _ = select.select([self.control], [], [], _LOOK_UP_SECONDS)
-            if os.getppid() != self.parent:
+            if os.getppid() != self.entered.parent:
                 return
             if not ready:
                 self.end_strays()
@@ -82,7 +85,7 @@ class Server:
             self.answer(Outcome.FAILED, number, error.errno or 0)
             return
         if pid == 0:
-            _become_worker(descriptors, shape, memory, cpu, server)
+            _become_worker(descriptors, shape, memory, cpu, server, self.entered)
         self._close(descriptors)
         self.workers[number] = pid
         self.answer(Outcome.OPENED, number, pid)
@@ -120,7 +123,7 @@ class Server:
             os.close(descriptor)
 
 
-def _become_worker(descriptors: list[int], shape: Shape, memory: int, cpu: int, server: int) -> None:
+def _become_worker(descriptors: list[int], shape: Shape, memory: int, cpu: int, server: int, entered: Entered) -> None:
     """The forked side: a session of its own, no descriptors but its four, and then the program. Never returns."""
     try:
         os.setsid()
@@ -128,11 +131,34 @@ def _become_worker(descriptors: list[int], shape: Shape, memory: int, cpu: int, 
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
-        _close_all_but({0, 1, 2, *descriptors})
+        root = entered.empty_root
+        _close_all_but({0, 1, 2, *descriptors} | ({root} if root is not None else set()))
         inputs, outputs, requests, answers = descriptors
-        serve_program((inputs, outputs, requests, answers), shape, memory, cpu, server)
+        areas = (inputs, outputs, requests, answers)
+        serve_program(areas, shape, memory, cpu, server, entered.names, root)
     finally:
         os._exit(0)
+
+
+def _probe(entered: Entered) -> int:
+    """The layers that are in force in a worker of this server: one bit for each, 0 where none could be set up."""
+    server = os.getpid()
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            flags = confine(2**30, 60, server, entered.names, entered.empty_root, receiving, sending)
+            os.write(sending, _FLAGS.pack(flags))
+        except BaseException as error:
+            print(f"a worker cannot be confined: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(0)
+    os.close(sending)
+    raw = os.read(receiving, _FLAGS.size)
+    os.close(receiving)
+    _end(child)
+    return _FLAGS.unpack(raw)[0] if len(raw) == _FLAGS.size else 0
 
 
 def _close_all_but(kept: set[int]) -> None:
@@ -162,7 +188,7 @@ def _end(pid: int) -> int:
 def _children() -> list[int]:
     """The process ids of our children, zombies included; none where the system does not tell."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        with open("/proc/thread-self/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
     except OSError:
         return []
@@ -221,6 +247,6 @@ def _rehearse() -> None:
         str(x)
 
 
-def main() -> None:
-    """``argv``: the control socket's descriptor and the parent's process id."""
-    serve(int(sys.argv[1]), int(sys.argv[2]))
+def main(entered: Entered) -> None:
+    """``argv`` begins with the control socket's descriptor."""
+    serve(int(sys.argv[1]), entered)

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from rewardgen.errors import RewardFailed, SandboxError
-from rewardgen.program.components import MAX_COMPONENTS, is_component_name
 from rewardgen.records import Labels, Layout, RewardProgram
-from rewardgen.sandbox.confine import STEPS
+from rewardgen.sandbox.layers import Level, missing, names_of, refusal
 from rewardgen.sandbox.memory import InputArea, OutputArea
 from rewardgen.sandbox.protocol import (
     ANSWER,
@@ -28,8 +27,11 @@ from rewardgen.sandbox.protocol import (
     REQUEST,
     TEXT_BYTES,
     Kind,
+    Message,
     Shape,
     clean,
+    parse_message,
+    parse_names,
 )
 
 START_SECONDS = 60.0  # that a worker's process may take until it is confined; it takes milliseconds
@@ -57,17 +59,6 @@ class SandboxLimits:
         return math.ceil(self.program_seconds) + 1
 
 
-@dataclass(frozen=True)
-class _Answer:
-    kind: int
-    sequence: int
-    rows: int
-    components: int
-    line: int
-    text_bytes: int
-    flags: int
-
-
 class Worker:
     """One program in a process of its own. Made by ``Sandbox.open``; use from one thread.
 
@@ -75,7 +66,7 @@ class Worker:
         names: the components' names, known from the first result on.
         capacity: the most transitions that one ``submit`` may carry.
         inputs_changed: whether the program wrote to its (private) copy of the inputs in the last call.
-        confinement: the steps of confinement in force, known from the first result on.
+        confinement: the layers of confinement in force, known from the first result on.
     """
 
     def __init__(
@@ -85,6 +76,7 @@ class Worker:
         action_size: int,
         capacity: int,
         limits: SandboxLimits,
+        level: Level,
         end: Callable[[], int | None],
     ) -> None:
         content = {"source": program.source, "fields": [[field.name, list(field.shape)] for field in layout.fields]}
@@ -94,6 +86,7 @@ class Worker:
         self.names: tuple[str, ...] = ()
         self.inputs_changed = False
         self.confinement: tuple[str, ...] = ()
+        self._level = level
         self._end = end  # ends the process; its wait status, or None when the server is gone
         self._failure: RewardFailed | SandboxError | None = None
         self._ready = False
@@ -207,8 +200,8 @@ class Worker:
         if answer.kind != Kind.LABELS:
             raise self._told(answer)
         count = answer.components
-        if answer.sequence != self._sequence or answer.rows != rows or count > MAX_COMPONENTS:
-            raise RewardFailed("crash", "the program interfered with its worker: its answer does not fit the request")
+        if answer.sequence != self._sequence or answer.rows != rows:
+            raise self._interfered("its answer does not fit the request")
         names = self._names(count)
         reward = self._floats(0, rows)
         components = self._floats(self.shape.components_at, rows * count).view(rows, count)
@@ -219,14 +212,16 @@ class Worker:
         self.inputs_changed = bool(answer.flags & INPUTS_CHANGED)
         return Labels(reward, components, names)
 
-    def _confirm(self, answer: _Answer) -> None:
+    def _confirm(self, answer: Message) -> None:
         """The first answer comes before the program has run: what is wrong with it is not the program's fault."""
         if answer.kind != Kind.READY:
             raise SandboxError(f"a sandbox worker could not be confined: {self._text(answer) or 'it does not say why'}")
         self._ready = True
-        self.confinement = tuple(step for bit, step in enumerate(STEPS) if answer.flags >> bit & 1)
+        self.confinement = names_of(answer.flags)
+        if self._level == "strict" and (absent := missing(self.confinement)):
+            raise SandboxError(refusal(absent))
 
-    def _receive(self, deadline: float) -> _Answer:
+    def _receive(self, deadline: float) -> Message:
         raw = b""
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
@@ -241,7 +236,10 @@ class Worker:
             if not more:
                 raise self._gone()
             raw += more
-        return _Answer(*ANSWER.unpack(raw))
+        try:
+            return parse_message(raw)
+        except ValueError as error:
+            raise self._interfered(f"its answer is none ({error})") from error
 
     def _late(self) -> RewardFailed | SandboxError:
         if not self._ready:
@@ -261,10 +259,16 @@ class Worker:
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             seconds = self.limits.cpu_seconds
             return RewardFailed("timeout", f"its calls together took more than {seconds} s of processor time")
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS:
+            return RewardFailed(
+                "crash",
+                "the sandbox ended the program: it asked the system for what no reward needs (a process, a connection, "
+                "a right); compute from state, action and next_state only",
+            )
         return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(status)})")
 
-    def _told(self, answer: _Answer) -> RewardFailed:
-        line = answer.line if 0 < answer.line <= self.program.source.count("\n") + 1 else None
+    def _told(self, answer: Message) -> RewardFailed | SandboxError:
+        line = answer.line if answer.line and answer.line <= self.program.source.count("\n") + 1 else None
         text = self._text(answer)
         if answer.kind == Kind.MEMORY:
             text = f"it needs more than the {self.limits.memory_gb:g} GiB that a program has: avoid (n, n) tensors"
@@ -272,26 +276,26 @@ class Worker:
         if answer.kind == Kind.OUTPUT:
             return RewardFailed("output", text or "it gave something that is no reward", line)
         if answer.kind != Kind.EXCEPTION:
-            return RewardFailed("crash", "the program interfered with its worker: it gave no answer that we know")
+            return self._interfered("it answered out of turn")
         code = clean(self.program.source.split("\n")[line - 1].encode()) if line else ""
         return RewardFailed("exception", f"{text or 'an exception'}, in: {code[:160]}" if code else text, line)
 
-    def _text(self, answer: _Answer) -> str:
+    def _text(self, answer: Message) -> str:
         return clean(bytes(self._output.read(self.shape.text_at, min(answer.text_bytes, TEXT_BYTES))))
 
     def _names(self, count: int) -> tuple[str, ...]:
-        raw = self._output.read(self.shape.names_at, count * NAME_BYTES)
-        parts = (bytes(raw[start : start + NAME_BYTES]).rstrip(b"\0") for start in range(0, len(raw), NAME_BYTES))
-        names = tuple(part.decode("ascii", "replace") for part in parts)
-        good = len(names) == count == len(set(names)) and all(is_component_name(name) for name in names)
-        if not good or (self.names and names != self.names):
-            raise RewardFailed("output", "the component names must be identifiers, the same in every call")
+        try:
+            names = parse_names(bytes(self._output.read(self.shape.names_at, count * NAME_BYTES)), count)
+        except ValueError as error:
+            raise self._interfered(str(error)) from error
+        if self.names and names != self.names:
+            raise RewardFailed("output", "the component names must be the same in every call")
         return names
 
     def _floats(self, start: int, count: int) -> Tensor:
         raw = self._output.read(start, count * FLOAT)
         if len(raw) != count * FLOAT:
-            raise RewardFailed("crash", "the program interfered with its worker: its output was cut short")
+            raise self._interfered("its output was cut short")
         return torch.frombuffer(raw, dtype=torch.float32) if count else torch.empty(0)
 
     def _check_finite(self, what: str, values: Tensor) -> None:
@@ -304,6 +308,11 @@ class Worker:
                 f"{what} is {kind} in {count} of {len(values)} transitions: keep divisors, roots and logarithms away "
                 "from 0 and exponents bounded (clamp)",
             )
+
+    def _interfered(self, how: str) -> RewardFailed | SandboxError:
+        if not self._ready:
+            return SandboxError(f"a sandbox worker could not be confined: {how}")
+        return RewardFailed("crash", f"the program interfered with its worker: {how}")
 
     @staticmethod
     def _again(failure: RewardFailed | SandboxError) -> RewardFailed | SandboxError:

@@ -8,7 +8,19 @@ from pathlib import Path
 
 
 def server_of(box):
-    return box._server._process.pid
+    """The server's process: its keeper's child where it has a process namespace, else the one that was started."""
+    box._server.wait_ready()
+    return server_behind(box._server._process.pid)
+
+
+def server_behind(keeper):
+    return next((child for child in children(keeper) if innermost(child) == 1), keeper)
+
+
+def innermost(pid):
+    """The process's number in its own process namespace."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1])
 
 
 def children(pid):

@@ -14,7 +14,15 @@ from rewardgen.errors import RewardFailed, SandboxError
 from rewardgen.records import RewardProgram
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from tests.sandbox.conftest import ACTIONS, LAYOUT, ROWS
-from tests.sandbox.processes import alive, children, descriptors, mapped, server_of, wait_for_the_end_of
+from tests.sandbox.processes import (
+    alive,
+    children,
+    descriptors,
+    mapped,
+    server_behind,
+    server_of,
+    wait_for_the_end_of,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -113,7 +121,7 @@ def test_when_the_parent_is_killed_nothing_stays(number):
         stderr=subprocess.DEVNULL,
         text=True,
     ) as parent:
-        server = int(parent.stdout.readline())
+        server = server_behind(int(parent.stdout.readline()))
         pids = children(server)
         assert len(pids) == 2
         parent.send_signal(number)

@@ -112,12 +112,12 @@ def test_many_are_submitted_before_the_first_is_collected(start, transitions):
         ("import os\nos._exit(7)", "crash", "exit status 7"),
         ("import os\nos.abort()", "crash", "SIGABRT"),
         ("import os\nos.kill(os.getpid(), 11)", "crash", "SIGSEGV"),
-        ("import os\nos.kill(0, 9)", "crash", "SIGKILL"),
+        ("import os\nos.kill(0, 9)", "exception", "reach no process"),
         ("import ctypes\nctypes.string_at(8)", "crash", "SIGSEGV"),
         ("import os\nos.closerange(0, 1000)\nreturn next_state.height, {}", "crash", "ended without giving a reward"),
         ("open('/tmp/x', 'w')", "exception", "can open no files"),
-        ("import socket\nsocket.socket()", "exception", "can open no files"),
-        ("import os\nos.fork()\nreturn next_state.height, {}", "exception", "BlockingIOError"),
+        ("import socket\nsocket.socket()", "crash", "what no reward needs"),
+        ("import os\nos.fork()\nreturn next_state.height, {}", "crash", "what no reward needs"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else None,
 )
@@ -302,7 +302,8 @@ def test_neither_simulator_nor_the_rest_of_rewardgen_is_loaded(start, transition
 def test_only_the_workers_own_descriptors_are_open(start, transitions):
     count = "sum(1 for fd in range(4096) if not isinstance(_try(fd), OSError))"
     program = (
-        "import os\ndef _try(fd):\n    try: return os.fstat(fd)\n    except OSError as error: return error\n"
+        "import fcntl\ndef _try(fd):\n    try: return fcntl.fcntl(fd, fcntl.F_GETFD)\n"
+        "    except OSError as error: return error\n"
         f"def compute_reward(s, a, n): raise ValueError({count})\n"
     )
     # three of /dev/null, two areas, two pipes
@@ -317,7 +318,7 @@ def compute_reward(s, a, n):
     gained = []
     for line in LINES: pass
     for fd in range(3, 64):
-        try: size = os.fstat(fd).st_size
+        try: size = os.lseek(fd, 0, os.SEEK_END)
         except OSError: continue
         if not size: continue
         for what in (lambda: os.pwrite(fd, b"x", 0), lambda: os.ftruncate(fd, 0), lambda: os.ftruncate(fd, 1 << 20)):
@@ -331,11 +332,13 @@ def compute_reward(s, a, n):
 
 
 @linux
-def test_confinement_is_reported(start, transitions):
+def test_confinement_is_reported(sandbox, start, transitions):
     worker = start(GOOD)
     call(worker, transitions)
-    assert worker.confinement[-3:] == ("no new privileges", "dies with the server", "limits")
+    ours = {"no new privileges", "dies with the server", "limits", "no capabilities"}
+    assert ours | {"landlock", "system-call filter"} <= set(worker.confinement)
     assert ("own user" in worker.confinement) == (os.geteuid() == 0)
+    assert worker.confinement == sandbox.confinement
 
 
 @linux

@@ -1,0 +1,117 @@
+"""The layers of a worker's confinement: what each stops, and which of them ``strict`` insists on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["strict", "basic"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """``stops``: what a program could do without it. ``needs``: what a machine must have for it."""
+
+    name: str
+    stops: str
+    needs: str
+    required: bool
+
+
+LAYERS = (
+    Layer("own user", "signals to, and files of, whoever runs rewardgen as root", "a server that runs as root", False),
+    Layer("no new privileges", "gaining rights through a set-user-id program", "Linux", True),
+    Layer("dies with the server", "a worker that outlives the run", "Linux", True),
+    Layer("limits", "eating memory, processor time and disk; opening files", "Linux", True),
+    Layer("no capabilities", "what is left of a superuser's rights", "Linux", True),
+    Layer(
+        "landlock",
+        "reading or writing any file, TCP connections, signals to other processes",
+        "Linux 5.13 or newer with Landlock switched on (lsm=...,landlock), and a container profile that allows it",
+        True,
+    ),
+    Layer(
+        "system-call filter",
+        "opening files, sockets, programs, processes, debugging, and the kernel's less used entrances",
+        "Linux with seccomp filters on x86-64 or aarch64",
+        True,
+    ),
+    Layer("user namespace", "rights over anything that belongs to a user outside", "user namespaces", False),
+    Layer("network namespace", "reaching any network or local service", "namespaces", False),
+    Layer("process namespace", "seeing or signalling processes outside", "namespaces, and a /proc of one's own", False),
+    Layer("ipc namespace", "shared memory and queues of other programs", "namespaces", False),
+    Layer("mount namespace", "seeing mounts, and changes to them, outside", "namespaces", False),
+    Layer("empty root", "naming any file at all", "namespaces", False),
+)
+
+NAMES = tuple(layer.name for layer in LAYERS)
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """A layer on this machine."""
+
+    layer: Layer
+    in_force: bool
+
+    @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
+    def stops(self) -> str:
+        return self.layer.stops
+
+    @property
+    def required(self) -> bool:
+        """Whether ``strict`` refuses to run without it."""
+        return self.layer.required
+
+    def __str__(self) -> str:
+        if self.in_force:
+            return f"{self.name}: in force"
+        return f"{self.name}: absent; it would stop {self.stops}; it needs {self.layer.needs}"
+
+
+def default_level() -> Level:
+    """``strict`` where its layers exist, which is on Linux; else ``basic``."""
+    return "strict" if sys.platform == "linux" else "basic"
+
+
+def flags_of(in_force: set[str]) -> int:
+    return sum(1 << bit for bit, name in enumerate(NAMES) if name in in_force)
+
+
+def names_of(flags: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in enumerate(NAMES) if flags >> bit & 1)
+
+
+def reports(in_force: tuple[str, ...]) -> list[LayerReport]:
+    """Every layer that concerns this machine."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return [LayerReport(layer, layer.name in in_force) for layer in LAYERS if root or layer.name != "own user"]
+
+
+def missing(in_force: tuple[str, ...]) -> list[Layer]:
+    """The layers that ``strict`` asks for and that are not in force."""
+    return [layer for layer in LAYERS if layer.required and layer.name not in in_force]
+
+
+def refusal(absent: list[Layer]) -> str:
+    """Why ``strict`` cannot be had here, and how to go on."""
+    told = "; ".join(f"no {layer.name}, which stops {layer.stops} and needs {layer.needs}" for layer in absent)
+    return (
+        f"the sandbox cannot be strict on this machine: {told}. Run where it can be, or go on with less protection "
+        "against what a language model may write: --sandbox basic (sandbox.level: basic)"
+    )
+
+
+def surrender(in_force: tuple[str, ...]) -> str:
+    """What ``basic`` gives up here; empty where nothing is given up."""
+    absent = missing(in_force)
+    if not absent:
+        return ""
+    told = "; ".join(f"no {layer.name}: a program is not stopped from {layer.stops}" for layer in absent)
+    return f"the sandbox is basic: {told}. Run reward code only from authors whom you trust this far"
