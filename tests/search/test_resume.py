@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import signal
@@ -110,8 +111,10 @@ def test_killed_twenty_times(tmp_path: Path) -> None:
         assert set(calls_of_one_run.values()) == {1}
 
         kills = 0
-        while kills < KILLS:
-            folder = tmp_path / f"killed-{kills}" / "run"  # a parent each: runs beside each other share paid replies
+        for number in itertools.count():
+            if kills >= KILLS:
+                break
+            folder = tmp_path / f"killed-{number}" / "run"  # a parent each: runs beside each other share paid replies
             folder.mkdir(parents=True)
             server.answered.clear()
             unknowable: Counter[str] = Counter()
