@@ -61,7 +61,7 @@ run: setup
 	$(BIN)/rewardgen run $(TASK) $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

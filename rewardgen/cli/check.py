@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rewardgen.cli.options import Envs, Json, folders
-from rewardgen.cli.output import print_json, write
+from rewardgen.cli.options import Envs, Json, SandboxLevel, folders
+from rewardgen.cli.output import note, print_json, write
+from rewardgen.cli.settings import with_flags
 from rewardgen.errors import ProgramRejected, UsageError
 
 
@@ -30,23 +31,26 @@ def check(
     reply: Annotated[
         bool, typer.Option("--reply", help="The file is a language model's whole reply: find the code in it first.")
     ] = False,
+    sandbox: SandboxLevel = None,
     envs: Envs = None,
     json: Json = False,
 ) -> None:
     """Check a reward as a search would: its form, and a trial in the sandbox on real transitions."""
-    from rewardgen.config import SandboxConfig
+    from rewardgen.config import SandboxConfig, validate
     from rewardgen.sandbox import Sandbox, SandboxLimits
     from rewardgen.search.screening import random_transitions, screen_source
     from rewardgen.tasks import load_task
 
     text = read_source(file)
     loaded = load_task(task, folders(envs))
-    settings = SandboxConfig()
+    settings = validate(SandboxConfig, with_flags({"level": sandbox}), "--sandbox")
     limits = SandboxLimits(settings.call_seconds, settings.program_seconds, settings.memory_gb)
-    with Sandbox(limits) as sandbox:
+    with Sandbox(limits, settings.level) as box:
+        if settings.level == "basic" and box.notice:
+            note(f"warning: {box.notice}")
         transitions = random_transitions(loaded, settings.smoke_transitions, 0)
         _, program, problems = screen_source(
-            sandbox, loaded, transitions, text, is_reply=reply, call_seconds=settings.smoke_seconds
+            box, loaded, transitions, text, is_reply=reply, call_seconds=settings.smoke_seconds
         )
     if program is None:
         if not json:

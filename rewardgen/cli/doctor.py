@@ -61,6 +61,7 @@ def doctor(
         _physics,
         _tasks,
         _sandbox,
+        _confinement,
         _rendering,
         lambda: _key(key_variable),
         lambda: _disk(out),
@@ -119,7 +120,9 @@ def _packages() -> Finding:
 def _threads() -> Finding:
     import torch
 
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from rewardgen.sim import available_threads
+
+    available = available_threads()
     found = f"{available} processors for this process, torch uses {torch.get_num_threads()} threads"
     if available < 2:
         return Finding("threads", "note", found, "trainings will be slow; give the process more processors if you can")
@@ -183,7 +186,8 @@ def _sandbox() -> Finding:
         layout,
     )
     rows = torch.arange(4.0)[:, None]
-    with Sandbox(SandboxLimits(10.0, 30.0, 4.0)) as sandbox:
+    with Sandbox(SandboxLimits(10.0, 30.0, 4.0), "basic") as sandbox:  # what is missing is told by the next row
+        in_force = len(sandbox.confinement)  # the server is warm from here on
         began = time.perf_counter()
         worker = sandbox.open(program, layout, 1, len(rows))
         try:
@@ -194,7 +198,27 @@ def _sandbox() -> Finding:
         took = time.perf_counter() - began
     if not torch.equal(reward, rows[:, 0]):
         return Finding("sandbox", "fault", f"it gave {reward.tolist()}", "report it: this must not happen")
-    return Finding("sandbox", "ok", f"from program to first reward in {took * 1000:.0f} ms")
+    return Finding("sandbox", "ok", f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it")
+
+
+def _confinement() -> Finding:
+    from rewardgen.sandbox import layers
+
+    found = layers()
+    in_force = ", ".join(layer.name for layer in found if layer.in_force) or "none"
+    absent = [layer for layer in found if not layer.in_force]
+    if not absent:
+        return Finding("confinement", "ok", f"strict; in force: {in_force}")
+    strict = not any(layer.required for layer in absent)
+    told = "; ".join(str(layer) for layer in absent)
+    if strict:
+        return Finding("confinement", "ok", f"strict; in force: {in_force}. Not needed for it: {told}")
+    return Finding(
+        "confinement",
+        "note",
+        f"basic at most; in force: {in_force}. {told}",
+        "run reward code of authors whom you do not trust on a machine where the sandbox can be strict",
+    )
 
 
 def _rendering() -> Finding:

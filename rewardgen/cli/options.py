@@ -29,6 +29,15 @@ RunName = Annotated[
     typer.Argument(metavar="RUN", help="A run's folder, its name in the folder of runs, or 'latest'."),
 ]
 
+SandboxLevel = Annotated[
+    str | None,
+    typer.Option(
+        "--sandbox",
+        metavar="strict|basic",
+        help="strict refuses to run where a layer of protection is missing; basic makes do. docs/sandbox.md",
+    ),
+]
+
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, such as cheetah/run.")]
 
 

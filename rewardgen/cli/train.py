@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardgen.cli.check import read_source
-from rewardgen.cli.options import Envs, Json, folders
+from rewardgen.cli.options import Envs, Json, SandboxLevel, folders
 from rewardgen.cli.output import note, print_json, show, table, write
 from rewardgen.cli.settings import Set, parse_assignments, with_flags
 from rewardgen.errors import RewardgenError
@@ -31,6 +31,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     threads: Annotated[int | None, typer.Option(min=0, help="Processor threads; 0 is all.")] = None,
     trainer: Annotated[str | None, typer.Option(metavar="population|sb3", help="sb3 is the reference.")] = None,
+    sandbox: SandboxLevel = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
     assignments: Set = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep the best policy there.")] = None,
@@ -42,7 +43,13 @@ def train(
     from rewardgen.tasks import load_task
 
     loaded = load_task(task, folders(envs))
-    flags = {"training.steps": steps, "training.trainer": trainer, "threads": threads, "search.seeds": seeds}
+    flags = {
+        "training.steps": steps,
+        "training.trainer": trainer,
+        "threads": threads,
+        "search.seeds": seeds,
+        "sandbox.level": sandbox,
+    }
     overrides = {**parse_assignments(assignments), **with_flags(flags), "task": task, "seed": seed}
     settings = load(config, overrides, task_defaults=dict(loaded.training))
     results = _train(loaded, reward, settings, quiet=json)
@@ -78,8 +85,10 @@ def _train(task: Task, reward: str, settings: Config, *, quiet: bool) -> list[An
             program = check(read_source(Path(reward)), task.layout)
             limits = settings.sandbox
             sandbox = stack.enter_context(
-                Sandbox(SandboxLimits(limits.call_seconds, limits.program_seconds, limits.memory_gb))
+                Sandbox(SandboxLimits(limits.call_seconds, limits.program_seconds, limits.memory_gb), limits.level)
             )
+            if limits.level == "basic" and sandbox.notice:
+                note(f"warning: {sandbox.notice}")
             members = 1 if training.trainer == "sb3" else settings.search.seeds
             capacity = training.worlds * training.rollout * members
             shared = sandbox.open(program, task.layout, task.action_size, capacity)

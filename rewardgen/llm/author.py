@@ -105,7 +105,9 @@ def make_author(
         ConfigError: no model is named, the base URL is none, or a dollar budget meets a model without a price.
         LLMError: the recording to be replayed cannot be used.
     """
-    author = _make(config, environ, ReplyCache(cache_dir if config.cache else None, run), recording, budget or Budget(), on_warning)
+    author = _make(
+        config, environ, ReplyCache(cache_dir if config.cache else None, run), recording, budget or Budget(), on_warning
+    )
     return author if recording is None else RecordedAuthor(author, Recorder(recording))
 
 

@@ -51,7 +51,7 @@ class ReplyCache:
         self._run = run
 
     def get(self, key: str) -> Reply | None:
-        """The reply as it was stored, marked as cached and free unless ``run`` paid for it; None if none can be read."""
+        """The reply as it was stored, marked as cached and free unless ``run`` paid for it; None if there is none."""
         if self._folder is None:
             return None
         try:

@@ -55,8 +55,8 @@ class WorkBudget:
             needed = (steps + reserve) / self._rate
             if self.seconds + needed > hours * 3600:
                 raise BudgetExceeded(
-                    f"the budget of {hours:g} hours has {max(hours * 3600 - self.seconds, 0) / 60:.0f} minutes left, and "
-                    f"this would take about {needed / 60:.0f}; raise --budget-hours or lower --steps"
+                    f"the budget of {hours:g} hours has {max(hours * 3600 - self.seconds, 0) / 60:.0f} minutes left, "
+                    f"and this would take about {needed / 60:.0f}; raise --budget-hours or lower --steps"
                 )
 
     def check_hours(self) -> None:

@@ -33,7 +33,9 @@ def measure(run: Run, winner: str | None) -> None:
     if winner is not None:
         rewards = {"final/winner": RewardProgram(winner), **rewards}
     if not all(run.store.evaluation(owner.removeprefix("final/")) for owner in rewards):
-        train_rewards(run, rewards, seeds.report_seeds(run.config.seed, run.config.evaluation.report_seeds), what="final")
+        train_rewards(
+            run, rewards, seeds.report_seeds(run.config.seed, run.config.evaluation.report_seeds), what="final"
+        )
     for owner in rewards:
         name = owner.removeprefix("final/")
         evaluation = run.store.evaluation(name)

@@ -74,7 +74,7 @@ class Run:
         return self.ask_all(purpose, [Call(key, tuple(messages), n, seed)])[0]
 
     def ask_all(self, purpose: str, calls: Sequence[Call]) -> list[list[Reply]]:
-        """The replies of several calls made at once; each is stored, in the order given, as soon as those before are."""
+        """The replies of several calls made at once; each is stored as soon as those before it are."""
         answers = {call.key: self.store.replies(call.key) for call in calls}
         missing = [call for call in calls if answers[call.key] is None]
         if missing:

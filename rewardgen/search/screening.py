@@ -105,7 +105,10 @@ def screen(
     run: Run, restart: int, generation: int, keys: Sequence[str], messages: Sequence[Message], replies: Sequence[Reply]
 ) -> dict[str, Screened]:
     """Screen a generation. What fails goes back to its author, ``search.repairs`` times at most."""
-    pending = {key: (f"r{restart}g{generation}", number, reply) for number, (key, reply) in enumerate(zip(keys, replies, strict=True))}
+    pending = {
+        key: (f"r{restart}g{generation}", number, reply)
+        for number, (key, reply) in enumerate(zip(keys, replies, strict=True))
+    }
     done: dict[str, Screened] = {}
     for attempt in range(run.config.search.repairs + 1):
         failed: dict[str, tuple[Reply, tuple[Problem, ...]]] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from rewardgen import config as settings
 from rewardgen.config import Config
-from rewardgen.errors import RewardgenError, StoreError
+from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
 from rewardgen.records import plain
 from rewardgen.sandbox import Sandbox, SandboxLimits
@@ -73,9 +73,7 @@ def run(
     return read(run_dir)
 
 
-def resume(
-    run_dir: Path, *, listener: Listener = silent, overrides: dict[str, Any] | None = None
-) -> RunView:
+def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, Any] | None = None) -> RunView:
     """Take a run up where it stopped; a finished one is only read.
 
     Args:
@@ -89,7 +87,9 @@ def resume(
     with Store(run_dir) as store:
         stored = store.meta("config")
         if stored is None:
-            raise StoreError(f"{run_dir} was stopped before its settings were kept; start it again with `rewardgen run`")
+            raise StoreError(
+                f"{run_dir} was stopped before its settings were kept; start it again with `rewardgen run`"
+            )
         config = settings.validate(Config, changed(stored, overrides or {}), str(run_dir))
         folder = store.meta("prompts_dir")
         task = load_task(config.task, [Path(path) for path in store.meta("envs", [])])
@@ -111,7 +111,7 @@ def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")
         if section not in ("budget", "llm") or not key:
-            raise settings.ConfigError(
+            raise ConfigError(
                 f"a resumed run cannot change {dotted!r}: only budget.* and llm.* may differ; start a new run for it"
             )
         values[section][key] = value
@@ -135,7 +135,9 @@ def _work(
             run=str(store.meta("id")),
         )
         store.set_meta(author=author.name)
-        with Sandbox(limits) as sandbox:
+        with Sandbox(limits, config.sandbox.level) as sandbox:
+            if notice := sandbox.notice:  # a machine that cannot be strict is refused here, before anything is spent
+                warnings.append(notice)
             run = Run(
                 config=config,
                 task=task,
@@ -170,9 +172,7 @@ def _work(
 
 def _spending(config: Config, spent: dict[str, float]) -> Budget:
     """The limits on what may be spent, of which earlier processes of this run have used up some."""
-    return Budget.of(
-        config.budget, dollars=spent["dollars"], tokens=int(spent["tokens"]), calls=int(spent["calls"])
-    )
+    return Budget.of(config.budget, dollars=spent["dollars"], tokens=int(spent["tokens"]), calls=int(spent["calls"]))
 
 
 def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) -> None:
@@ -180,9 +180,7 @@ def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) 
     stopped = isinstance(error, KeyboardInterrupt)
     message = "stopped by Ctrl-C" if stopped else str(error) if isinstance(error, RewardgenError) else repr(error)
     try:
-        store.set_meta(
-            status="interrupted" if stopped else "failed", message=message, seconds=round(seconds(), 3)
-        )
+        store.set_meta(status="interrupted" if stopped else "failed", message=message, seconds=round(seconds(), 3))
     except StoreError:
         pass  # a full disk is what is being reported
 

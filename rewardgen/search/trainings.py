@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
@@ -77,9 +78,11 @@ def _train_members(
     run.say("training_started", members=len(members), steps=total, what=what)
     began = time.monotonic()
 
-    def on_progress(steps: int) -> None:
+    def on_progress(steps: int, before: int = 0) -> None:
+        steps += before
         run.budget.check_hours()
         rate = steps / max(time.monotonic() - began, 1e-9)
+        run.budget.measured(rate)
         run.say("training_progress", steps=steps, total=total, steps_per_second=rate, what=what)
 
     def on_checkpoint(key: str, seed: int, point: Checkpoint) -> None:
@@ -94,13 +97,12 @@ def _train_members(
 
     if config.trainer == "sb3":
         for number, member in enumerate(members):
-            before = number * config.steps
             result = train_sb3(
                 run.task,
                 member,
                 config,
                 threads=run.config.threads,
-                on_progress=lambda steps, before=before: on_progress(before + steps),
+                on_progress=partial(on_progress, before=number * config.steps),
                 on_checkpoint=on_checkpoint,
             )
             _keep(run, [(member.key, result)], stored)

@@ -47,13 +47,15 @@ def read_artifact(run_dir: Path, name: str) -> bytes:
 
 
 def read_weights(run_dir: Path, owner: str, seed: int) -> bytes | None:
-    """The safetensors bytes of the policy that ``owner`` (a candidate's key, or "final/winner") trained with ``seed``."""
+    """The policy that ``owner`` (a candidate's key, or "final/winner") trained with ``seed``, as safetensors bytes."""
     from rewardgen.store.database import connect
 
     connection = connect(run_dir, write=False)
     try:
         with translated(run_dir):
-            row = connection.execute("SELECT weights FROM trainings WHERE owner = ? AND seed = ?", (owner, seed)).fetchone()
+            row = connection.execute(
+                "SELECT weights FROM trainings WHERE owner = ? AND seed = ?", (owner, seed)
+            ).fetchone()
     finally:
         connection.close()
     return read_artifact(run_dir, row["weights"]) if row is not None and row["weights"] else None

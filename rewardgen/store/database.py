@@ -26,7 +26,8 @@ CREATE TABLE calls (
     error TEXT NOT NULL, started TEXT NOT NULL);
 CREATE TABLE replies (
     call TEXT NOT NULL REFERENCES calls(key), number INTEGER NOT NULL, text TEXT NOT NULL, model TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, dollars REAL NOT NULL, estimated INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, dollars REAL NOT NULL,
+    estimated INTEGER NOT NULL,
     finish_reason TEXT NOT NULL, cached INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (call, number));
 CREATE TABLE generations (
     restart INTEGER NOT NULL, number INTEGER NOT NULL, messages TEXT NOT NULL, finished INTEGER NOT NULL,
@@ -134,7 +135,9 @@ def translated(where: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         text = str(error)
         if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-            raise DiskFull(f"no room to write in {where} ({text}); free some space, then `rewardgen resume {where}`") from error
+            raise DiskFull(
+                f"no room to write in {where} ({text}); free some space, then `rewardgen resume {where}`"
+            ) from error
         raise StoreError(f"the store in {where} cannot be used: {text}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

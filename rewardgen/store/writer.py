@@ -150,11 +150,15 @@ class Store:
                 (candidate, number, call, reply, source, to_json(list(problems), list[Problem])),
             )
             if not problems:
-                cursor.execute("UPDATE candidates SET status = 'accepted', source = ? WHERE key = ?", (source, candidate))
+                cursor.execute(
+                    "UPDATE candidates SET status = 'accepted', source = ? WHERE key = ?", (source, candidate)
+                )
 
     def reject(self, candidate: str) -> None:
         with self._transaction() as cursor:
-            cursor.execute("UPDATE candidates SET status = 'rejected' WHERE key = ? AND status = 'writing'", (candidate,))
+            cursor.execute(
+                "UPDATE candidates SET status = 'rejected' WHERE key = ? AND status = 'writing'", (candidate,)
+            )
 
     def candidate_status(self, candidate: str) -> str:
         row = self._one("SELECT status FROM candidates WHERE key = ?", (candidate,))
@@ -169,8 +173,10 @@ class Store:
 
     def finish_generation(self, restart: int, number: int, selected: str | None) -> None:
         with self._transaction() as cursor:
-            cursor.execute("UPDATE candidates SET selected = (key = ?) WHERE restart = ? AND generation = ?",
-                           (selected or "", restart, number))
+            cursor.execute(
+                "UPDATE candidates SET selected = (key = ?) WHERE restart = ? AND generation = ?",
+                (selected or "", restart, number),
+            )
             cursor.execute("UPDATE generations SET finished = 1 WHERE restart = ? AND number = ?", (restart, number))
 
     # ---- trainings and evaluations
@@ -219,8 +225,8 @@ class Store:
         """calls, tokens, dollars, steps: what this run has paid for so far."""
         calls = self._one("SELECT COUNT(*) AS n FROM calls WHERE error = ''", ())
         replies = self._one(
-            "SELECT COALESCE(SUM(prompt_tokens + completion_tokens), 0) AS tokens, COALESCE(SUM(dollars), 0) AS dollars "
-            "FROM replies WHERE cached = 0",
+            "SELECT COALESCE(SUM(prompt_tokens + completion_tokens), 0) AS tokens, "
+            "COALESCE(SUM(dollars), 0) AS dollars FROM replies WHERE cached = 0",
             (),
         )
         steps = self._one("SELECT COALESCE(SUM(steps), 0) AS n FROM trainings", ())

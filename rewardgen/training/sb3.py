@@ -9,9 +9,10 @@ import torch
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import TrainingResult
+from rewardgen.sim import available_threads, torch_threads
 from rewardgen.tasks import Task
 from rewardgen.training.labelling import Member
-from rewardgen.training.trainer import OnCheckpoint, OnProgress, Record, available_threads, torch_threads
+from rewardgen.training.trainer import OnCheckpoint, OnProgress, Record
 
 
 def train_sb3(

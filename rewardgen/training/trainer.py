@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -14,7 +13,7 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed, UsageError
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import MujocoSim, available_threads, torch_threads
 from rewardgen.tasks import Task, Worlds
 from rewardgen.training.checkpoints import Examiner
 from rewardgen.training.labelling import Labelling, Member
@@ -239,19 +238,3 @@ def checkpoint_updates(lengths: Sequence[int], checkpoints: int) -> set[int]:
         if done * checkpoints // total > before * checkpoints // total:
             due.add(update)
     return due
-
-
-def available_threads() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch's operations use ``threads`` processor threads, and put its setting back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

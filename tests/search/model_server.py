@@ -90,7 +90,9 @@ def write(messages: list[dict[str, str]], n: int, field_name: str) -> list[str]:
     """``n`` replies that follow from the messages; the first of a generation is broken, so that it needs a repair."""
     seed = int(hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest(), 16)
     replies = [
-        REWARD.format(speed=0.1 + (seed >> 8 * i) % 97 / 50, effort=0.001 * (1 + (seed >> 4 * i) % 89), field=field_name)
+        REWARD.format(
+            speed=0.1 + (seed >> 8 * i) % 97 / 50, effort=0.001 * (1 + (seed >> 4 * i) % 89), field=field_name
+        )
         for i in range(n)
     ]
     return [BROKEN, *replies[1:]] if n > 1 else replies

@@ -21,9 +21,7 @@ def scored(key: str, score: float | None) -> Scored:
 
 
 def test_selection_and_report_seeds_never_meet() -> None:
-    selection = {
-        seed for run in range(50) for place in range(20) for seed in selection_seeds(run, place % 3, place, 4)
-    }
+    selection = {seed for run in range(50) for place in range(20) for seed in selection_seeds(run, place % 3, place, 4)}
     report = {seed for run in range(50) for seed in report_seeds(run, 4)} | {report_episode_seed(s) for s in range(50)}
     assert not selection & report
     assert len(selection) == 50 * 20 * 4  # and no two places share one

@@ -33,9 +33,13 @@ def fill(store: Store) -> None:
     store.set_meta(config={"seed": 3}, task={"name": "cart/pole"}, author="offline", created="now", status="running")
     store.begin_generation(0, 0, messages)
     store.begin_candidates(0, 0, ["r0g0c0", "r0g0c1"], None)
-    store.add_call("r0g0", "generation", 7, messages, [
-        Reply("one", "m", 100, 20, 0.25), Reply("two", "m", 0, 30, 0.5, cached=True, estimated=True)
-    ])
+    store.add_call(
+        "r0g0",
+        "generation",
+        7,
+        messages,
+        [Reply("one", "m", 100, 20, 0.25), Reply("two", "m", 0, 30, 0.5, cached=True, estimated=True)],
+    )
     store.add_attempt("r0g0c0", 0, "r0g0", 0, "def compute_reward(): ...", [])
     store.add_attempt("r0g0c1", 0, "r0g0", 1, None, [Problem("check", "no program", 4)])
     store.reject("r0g0c1")
@@ -83,7 +87,8 @@ def test_a_changed_policy_is_not_trusted(tmp_path: Path) -> None:
 
 def test_a_run_has_one_writer(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from rewardgen.store import Store; from rewardgen.errors import RunLocked\n"
+        "import sys; from pathlib import Path\n"
+        "from rewardgen.store import Store; from rewardgen.errors import RunLocked\n"
         "try: Store(Path(sys.argv[1]))\n"
         "except RunLocked as error: print(error); sys.exit(7)"
     )
@@ -125,7 +130,7 @@ def test_a_damaged_record_is_an_error_not_a_crash(tmp_path: Path) -> None:
     with Store(tmp_path, new=True) as store:
         fill(store)
     connection = sqlite3.connect(tmp_path / FILE_NAME)
-    connection.execute("UPDATE trainings SET curve = '[{\"steps\": \"many\"}]'")
+    connection.execute('UPDATE trainings SET curve = \'[{"steps": "many"}]\'')
     connection.commit()
     connection.close()
     with pytest.raises(StoreError, match="damaged"):
