@@ -8,6 +8,7 @@ An unknown key is an error that names its neighbours.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -80,13 +81,19 @@ class TrainingConfig(Section):
 
 
 class EvaluationConfig(Section):
-    report_seeds: int = Field(3, ge=1, description="fresh training seeds for the winner, the expert and the sparse reward")
+    report_seeds: int = Field(
+        3, ge=1, description="fresh training seeds for the winner, the expert and the sparse reward"
+    )
     report_episodes: int = Field(32, ge=1, description="fresh episodes for each of those trainings")
     confidence: float = Field(0.95, gt=0, lt=1)
     resamples: int = Field(2000, ge=100, description="bootstrap resamples")
 
 
 class SandboxConfig(Section):
+    level: Literal["strict", "basic"] = Field(
+        "strict" if sys.platform == "linux" else "basic",
+        description="strict refuses to run where a layer of protection is missing; basic makes do with what there is",
+    )
     call_seconds: float = Field(10.0, gt=0, description="wall-clock limit of one call of a reward")
     program_seconds: float = Field(1800.0, gt=0, description="wall-clock limit of a program's calls together")
     memory_gb: float = Field(4.0, gt=0, description="address space of a worker")
@@ -172,9 +179,13 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
         return f"{key}: {detail['msg'].lower()}{given}"
     known = _keys(model)
     siblings = [name for name in known if name.rpartition(".")[0] == ".".join(parents)]
-    near = [".".join([*parents, name]) for name in difflib.get_close_matches(last, [s.split(".")[-1] for s in siblings], 3)]
+    near = [
+        ".".join([*parents, name]) for name in difflib.get_close_matches(last, [s.split(".")[-1] for s in siblings], 3)
+    ]
     near = near or difflib.get_close_matches(key, known, 3)
-    return f"unknown key {key!r}; " + (f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}")
+    return f"unknown key {key!r}; " + (
+        f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}"
+    )
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:

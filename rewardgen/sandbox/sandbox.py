@@ -81,9 +81,7 @@ class Sandbox:
         """
         if capacity < 1:
             raise ValueError(f"a worker needs a capacity of at least 1, not {capacity}")
-        server = self._ensure_server()
-        if self.level == "strict" and (absent := missing(self.confinement)):
-            raise SandboxError(refusal(absent) + server.said())
+        server = self._ready_server()
         self._next += 1
         number = self._next
 
@@ -113,11 +111,9 @@ class Sandbox:
         """The names of the layers in force, as a probe has found them; waits for the server.
 
         Raises:
-            SandboxError: the server could not be started.
+            SandboxError: the server could not be started, or a layer that ``strict`` asks for is missing.
         """
-        server = self._ensure_server()
-        server.wait_ready()
-        return server.confinement
+        return self._ready_server().confinement
 
     @property
     def notice(self) -> str:
@@ -132,6 +128,13 @@ class Sandbox:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    def _ready_server(self) -> _Server:
+        server = self._ensure_server()
+        server.wait_ready()
+        if self.level == "strict" and (absent := missing(server.confinement)):
+            raise SandboxError(refusal(absent) + server.said())
+        return server
 
     def _ensure_server(self) -> _Server:
         if self._closed:
