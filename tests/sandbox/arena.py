@@ -122,7 +122,7 @@ class Arena:
         """Which harmless attempts succeed: attacks of their kind must not be tried here, they would do damage."""
         found = set()
         for name, attempt in PROBES.items():
-            text = f"import os\n\n\ndef compute_reward(state, action, next_state):\n    {attempt}\n    return next_state, {{}}"
+            text = f"import os\ndef compute_reward(state, action, next_state):\n    {attempt}\n    return 1, {{}}"
             with self._open(self.filled_in(text)) as worker:
                 worker.submit(*self.transitions)
                 try:
@@ -151,7 +151,7 @@ class Arena:
 
     def unharmed(self, verdict: Verdict) -> None:
         """Nothing outside has changed, and nothing that is secret came back."""
-        assert not verdict.says("PWNED"), verdict
+        assert verdict.layer == "check" or not verdict.says("PWNED "), verdict  # what an attack that succeeds raises
         assert not verdict.says(SECRET), verdict
         assert all(text.isprintable() and len(text) < 8_000 for text in verdict.texts)
         for listener in self.listeners:
@@ -221,7 +221,7 @@ class Arena:
             "processes": (alive(self.server), children(self.server), server_of(self.box)),
             "children": [pid for pid in children(os.getpid()) if alive(pid)],
             "descriptors": (descriptors("self"), descriptors(self.server), mapped()),
-            "environment": dict(os.environ),
+            "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
             "directory": os.getcwd(),
             "limits": {name: resource.getrlimit(getattr(resource, name)) for name in limits},
             "server's limits": Path(f"/proc/{self.server}/limits").read_text(),

@@ -4,7 +4,8 @@
 
     # class | where it ends on the whole path | where it ends with the static check switched off | what it tries
 
-in terms of ``LAYERS``; "wire or smoke" where it depends on chance or on the machine. After each, ``Arena.unharmed`` proves that nothing outside changed.
+in terms of ``LAYERS``; "wire or smoke" where it depends on chance or on the machine. After each, ``Arena.unharmed``
+proves that nothing outside changed.
 """
 
 from __future__ import annotations
