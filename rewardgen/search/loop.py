@@ -55,6 +55,7 @@ def search(run: Run) -> None:
     try:
         for restart in range(run.config.search.restarts):
             history = History()
+            run.known.clear()  # restarts know nothing of each other
             for number in range(run.config.search.generations):
                 history = generation(run, restart, number, history, everyone)
     except BudgetExceeded as limit:

@@ -50,7 +50,7 @@ class Run:
     listener: Listener
     prompts_dir: Path | None = None
     known: dict[str, str] = field(default_factory=dict)
-    """Digest of every accepted program → the key of its candidate."""
+    """Digest of every program that this restart has accepted → the key of its candidate."""
     pending_warnings: list[str] = field(default_factory=list)
     """What the author wants said; it may want so from any thread, so the loop says it."""
 
