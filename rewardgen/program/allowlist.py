@@ -29,7 +29,7 @@ _TORCH = _names(
     atleast_2d baddbmm bmm bool broadcast_tensors broadcast_to bucketize cat cdist ceil chunk clamp clamp_max
     clamp_min clip clone column_stack concat concatenate copysign cos cosh cosine_similarity count_nonzero cross
     cummax cummin cumprod cumsum deg2rad det diag diag_embed diagonal diff dist div divide dot double dstack e
-    einsum empty_like eq equal erf erfc exp exp2 expm1 eye fix flatten flip fliplr flipud float float16 float32
+    einsum eq equal erf erfc exp exp2 expm1 eye fix flatten flip fliplr flipud float float16 float32
     float64 float_power floor floor_divide fmax fmin fmod frac full full_like gather ge greater greater_equal gt
     half heaviside hstack hypot index_select inf inner int int16 int32 int64 int8 inverse is_tensor isclose
     isfinite isin isinf isnan isneginf isposinf inference_mode kron lerp less less_equal linspace log log10 log1p
@@ -82,7 +82,7 @@ METHODS = _names(
     sigmoid sign signbit sin sinc sinh softmax sort split sqrt square squeeze std sub subtract sum swapaxes
     swapdims t take take_along_dim tan tanh tensor_split tile to tolist topk transpose tril triu true_divide trunc
     type type_as unbind unflatten unique unsqueeze var view view_as where xlogy values indices append extend
-    insert items keys get update pop setdefault copy index count join format lower upper replace startswith
+    insert items keys get update pop setdefault copy index count join lower upper replace startswith
     endswith strip"""
 )
 

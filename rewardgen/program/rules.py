@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import difflib
+import re
 from collections.abc import Iterable
 
 from rewardgen.program import shaping
@@ -81,6 +82,7 @@ _METHOD_ADVICE = {
     "cuda": ".cuda() is not available: the tensors are where they belong",
     "backward": ".backward() is not available: a reward needs no gradients",
     "data": ".data is not available: use the tensor itself",
+    "format": '.format() is not available: use an f-string, such as f"joint_{i}"',
 }
 
 
@@ -205,7 +207,7 @@ class Checker:
         names = [item.arg for item in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
         names += [item.arg for item in (arguments.vararg, arguments.kwarg) if item is not None]
         stored = self._bound(node.body)
-        for name in [*names, *([node.name] if top else [])]:
+        for name in [*names, node.name]:
             self._may_bind(node, name)
         states, inputs = self.states, self.inputs
         if top and node.name == ENTRY and len(names) >= 3:
@@ -302,6 +304,10 @@ class Checker:
                 self._call(node)
             elif isinstance(node, ast.Subscript):
                 self._subscript(node)
+            elif isinstance(node, ast.BinOp):
+                self._operation(node)
+            elif isinstance(node, ast.FormattedValue):
+                self._format(node)
             for child in ast.iter_child_nodes(node):
                 self._expression(child, visible)
 
@@ -385,6 +391,10 @@ class Checker:
 
     def _call(self, node: ast.Call) -> None:
         for keyword in node.keywords:
+            if keyword.arg is None and isinstance(keyword.value, ast.Dict):  # **{"out": ...}
+                for key in keyword.value.keys:
+                    if isinstance(key, ast.Constant) and key.value in KEYWORDS:
+                        self._say(key, KEYWORDS[key.value])
             if keyword.arg in KEYWORDS:
                 self._say(keyword.value, KEYWORDS[keyword.arg])
             elif keyword.arg == "device" and isinstance(keyword.value, ast.Constant) and keyword.value.value != "cpu":
@@ -393,6 +403,20 @@ class Checker:
             for argument in node.args:
                 if isinstance(argument, ast.Constant) and str(argument.value).startswith("cuda"):
                     self._say(node, '.to("cuda") is not available: the tensors are where they belong')
+
+    def _operation(self, node: ast.BinOp) -> None:
+        left = node.left
+        text = isinstance(left, ast.JoinedStr) or (isinstance(left, ast.Constant) and isinstance(left.value, str))
+        if text and isinstance(node.op, ast.Mod):
+            self._say(node, 'formatting by % is not available: use an f-string, such as f"joint_{i}"')
+
+    def _format(self, node: ast.FormattedValue) -> None:
+        parts = node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else []
+        for part in parts:
+            if isinstance(part, ast.FormattedValue):
+                self._say(node, "a width that is computed is not available in an f-string: leave it out")
+            elif isinstance(part, ast.Constant) and re.search(r"\d{4}", str(part.value)):
+                self._say(node, "a number in the format of an f-string has at most three digits")
 
     def _subscript(self, node: ast.Subscript) -> None:
         if isinstance(node.value, ast.Name) and node.value.id in self.states:

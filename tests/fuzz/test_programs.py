@@ -16,7 +16,7 @@ from rewardgen.errors import ProgramRejected
 from rewardgen.program import check
 from rewardgen.program.check import MAX_PROBLEMS
 from tests.fuzz.conftest import profile
-from tests.fuzz.texts import LAYOUT, SEEDS, programs
+from tests.fuzz.texts import LAYOUT, SEEDS, bodies, programs
 
 pytestmark = pytest.mark.fuzz
 
@@ -60,10 +60,13 @@ def look_through(source: str) -> None:
             assert all(alias.name != "*" for alias in node.names)
         elif isinstance(node, ast.FunctionDef):
             assert not node.decorator_list
+            assert not node.name.startswith("__")
+        elif isinstance(node, ast.keyword):
+            assert node.arg not in ("out", "inplace", "generator", "requires_grad")
     assert any(isinstance(node, ast.FunctionDef) and node.name == "compute_reward" for node in tree.body)
 
 
-@pytest.mark.parametrize("strategy", [programs(), st.text()], ids=["nearly right", "any text"])
+@pytest.mark.parametrize("strategy", [programs(), bodies(), st.text()], ids=["nearly right", "few lines", "any text"])
 def test_a_source_gives_a_program_or_problems(strategy):
     @profile()
     @given(strategy)

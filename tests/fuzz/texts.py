@@ -131,6 +131,63 @@ def programs(draw: st.DrawFn) -> str:
     return "".join(pieces)
 
 
+NAMES = [
+    "state", "action", "next_state", "x", "torch", "math", "F", "t", "str", "dict", "map", "max", "abs", "tolerance",
+    "open", "getattr", "type", "compute_reward", "__name__", "Tensor", "print",
+]  # fmt: skip
+ATTRIBUTES = [
+    "height", "velocity", "os", "sum", "zero_", "numpy", "data", "format", "__class__", "_matrix", "nn", "functional",
+    "linalg", "norm", "relu", "rand", "exp", "shape", "item", "values", "T", "update", "Tensor", "jit", "script", "pi",
+]  # fmt: skip
+atoms = st.one_of(
+    st.sampled_from(NAMES), st.sampled_from(["1", "0.5", "'a'", "[]", "{}", "None", "(1, 2)", "b'x'", "..."])
+)
+expressions = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        st.builds("{}.{}".format, inner, st.sampled_from(ATTRIBUTES)),
+        st.builds("{}.{}".format, inner, st.sampled_from(ATTRIBUTES)),
+        st.builds("{}({})".format, inner, inner),
+        st.builds("{}({}={})".format, inner, st.sampled_from(["out", "dim", "key", "inplace", "device"]), inner),
+        st.builds("{}(**{{'out': {}}})".format, inner, inner),
+        st.builds("{}[{}]".format, inner, inner),
+        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "%", "@", "if 1 else", "and", "in", "**"]), inner),
+        st.builds("(lambda {}: {})".format, st.sampled_from([*NAMES, "*a", "**k", "x={}"]), inner),
+        st.builds("[{} for {} in {}]".format, inner, st.sampled_from([*NAMES, "state.height"]), inner),
+        st.builds("f'{{{}!r:>{{{}}}}}'".format, inner, inner),
+        st.builds("({} := {})".format, st.sampled_from(NAMES), inner),
+    ),
+    max_leaves=6,
+)
+statements = st.one_of(
+    st.builds("x = {}".format, expressions),
+    st.builds("x = {}".format, expressions),
+    st.builds("{} = {}".format, expressions, expressions),
+    st.builds("{} -= {}".format, expressions, expressions),
+    st.builds("{}: {} = {}".format, st.sampled_from(NAMES), expressions, expressions),
+    st.builds("for {} in {}: pass".format, st.sampled_from([*NAMES, "x.height", "state.height[0]"]), expressions),
+    st.builds("if {}: return {}".format, expressions, expressions),
+    st.builds("with {} as {}: pass".format, expressions, st.sampled_from(NAMES)),
+    st.builds("def {}(a={}): return a".format, st.sampled_from(NAMES), expressions),
+    st.builds(
+        "import {} as {}".format,
+        st.sampled_from(["torch", "math", "os", "torch.nn", "torch.os"]),
+        st.sampled_from(NAMES),
+    ),
+    st.builds("from torch import {} as {}".format, st.sampled_from(ATTRIBUTES), st.sampled_from(NAMES)),
+    st.builds("assert {}".format, expressions),
+)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> str:
+    """A whole program around a few lines that may pass the check."""
+    lines = draw(st.lists(statements, min_size=1, max_size=3))
+    imports = draw(st.sampled_from(["", "import torch as t\n", "import torch.nn.functional as F\n"]))
+    body = "".join(f"    {line}\n" for line in ["x = 1", *lines])
+    return f"{imports}def compute_reward(state, action, next_state):\n{body}    return next_state.height, {{}}\n"
+
+
 @st.composite
 def replies(draw: st.DrawFn) -> str:
     """Prose, fences, thoughts and programs in any order."""
