@@ -198,7 +198,8 @@ def _sandbox() -> Finding:
         took = time.perf_counter() - began
     if not torch.equal(reward, rows[:, 0]):
         return Finding("sandbox", "fault", f"it gave {reward.tolist()}", "report it: this must not happen")
-    return Finding("sandbox", "ok", f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it")
+    found = f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it"
+    return Finding("sandbox", "ok", found)
 
 
 def _confinement() -> Finding:

@@ -152,6 +152,7 @@ def _limits(address_space: int | None, cpu_seconds: int) -> bool:
     _limit("RLIMIT_CORE", 0)
     _limit("RLIMIT_FSIZE", 0)
     _limit("RLIMIT_MEMLOCK", 0)
+    _limit("RLIMIT_MSGQUEUE", 0)
     _limit("RLIMIT_CPU", cpu_seconds, grace=1)  # SIGXCPU, which tells why, and SIGKILL a second later
     _limit("RLIMIT_NPROC", 0)  # no effect on root
     if address_space is not None:

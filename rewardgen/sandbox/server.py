@@ -15,10 +15,12 @@ import socket
 import struct
 import sys
 import warnings
+from collections.abc import Callable
 
 import torch
 
 from rewardgen.program import shaping
+from rewardgen.program.allowlist import METHODS, MODULES
 from rewardgen.sandbox.child import serve_program
 from rewardgen.sandbox.confine import adopt_orphans, confine
 from rewardgen.sandbox.namespaces import Entered
@@ -232,19 +234,36 @@ def _rehearse() -> None:
                     function(x, -0.1, 0.1, 1.0, shape)
             else:
                 function(q)
-        torch.einsum("bi,bi->b", x, x)
-        torch.linalg.norm(x, dim=-1).square().sqrt().mean().item()
-        torch.norm(x, p=2, dim=-1)
-        torch.matmul(x, x.T).std(dim=-1)
-        torch.linalg.inv(torch.eye(3) * 2.0)
-        torch.linalg.det(torch.eye(3))
-        torch.cdist(x, x)
-        torch.quantile(x, 0.5, dim=-1)
         functional.smooth_l1_loss(x, x * 2, reduction="none")
-        torch.where(x > 0, x, 0.0).clamp(-1, 1).nan_to_num()
-        torch.cat([x, x]).unique()
-        torch.stack([x, x]).sort(dim=-1)
+        for function in _allowed():
+            for arguments in _arguments():
+                with contextlib.suppress(Exception):  # most functions take one or two of them
+                    function(*arguments)
         str(x)
+
+
+def _allowed() -> list[Callable[..., object]]:
+    """Every function and method of torch that the static check lets a reward call."""
+    found = []
+    for module, names in MODULES.items():
+        if module.partition(".")[0] == "torch":
+            owner: object = torch
+            for part in module.split(".")[1:]:
+                owner = getattr(owner, part)
+            found += [getattr(owner, name, None) for name in sorted(names)]
+    found += [getattr(torch.Tensor, name, None) for name in sorted(METHODS)]
+    return [function for function in found if callable(function)]
+
+
+def _arguments() -> list[tuple[object, ...]]:
+    """Arguments that between them suit nearly all of those functions; fresh ones, for some write to them."""
+    x = torch.linspace(0.1, 1.0, 16).view(4, 4)
+    i = torch.tensor([0, 1, 2, 3])
+    many = torch.linspace(-1.0, 1.0, 18).view(2, 3, 3)
+    return [
+        *[(x,), (x, x), (x, x, x), (x, 1), (x, 0, i), (x, 1.0, 2.0), (x, (4, 4)), (x, 0, 1, 2), (x, 0, i[:, None], x)],
+        *[([x, x],), ("ij,jk->ik", x, x), (i,), (4,), (x, x > 0, x), (x[0], x[0]), (many, many), (many,)],
+    ]
 
 
 def main(entered: Entered) -> None:

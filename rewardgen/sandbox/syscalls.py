@@ -56,7 +56,7 @@ class Check:
 ALLOWED = _words(
     """
     close munmap mremap mprotect brk futex getrandom lseek fstat clock_gettime clock_getres clock_nanosleep
-    nanosleep gettimeofday time times getrusage sysinfo uname getcpu sched_yield sched_getaffinity getpid gettid
+    nanosleep gettimeofday time times getrusage sysinfo getcpu sched_yield sched_getaffinity getpid gettid
     getppid getuid geteuid getgid getegid rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
     exit exit_group mincore
     """
@@ -81,10 +81,10 @@ _DATA = _words(
     """
 )
 
-# asks for a priority, a place or a timer, or waits for children
+# asks for the machine's name, a priority, a place or a timer, or waits for children
 _PLACE = _words(
     """
-    setpriority sched_setaffinity sched_setscheduler sched_setparam sched_setattr ioprio_set setrlimit getrlimit
+    uname setpriority sched_setaffinity sched_setscheduler sched_setparam sched_setattr ioprio_set setrlimit getrlimit
     setsid setpgid set_mempolicy mbind get_mempolicy mlock mlock2 mlockall arch_prctl wait4 waitid setitimer
     alarm timer_create
     """

@@ -18,11 +18,11 @@ from tests.sandbox.processes import (
     alive,
     children,
     descriptors,
-    mapped,
     server_behind,
     server_of,
     wait_for_the_end_of,
 )
+from tests.sandbox.soak import soak
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -31,21 +31,9 @@ HANG = RewardProgram("def compute_reward(state, action, next_state):\n    while 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_two_hundred_workers_leave_nothing(transitions):
-    with Sandbox() as box:
-        with box.open(GOOD, LAYOUT, ACTIONS, ROWS) as worker:
-            worker.submit(*transitions)
-            worker.result()
-        server = server_of(box)
-        before = descriptors("self"), descriptors(server), mapped()
-        for number in range(200):
-            with box.open(GOOD, LAYOUT, ACTIONS, ROWS) as worker:
-                if number % 4 == 0:
-                    worker.submit(*transitions)
-                    worker.result()
-        assert (descriptors("self"), descriptors(server), mapped()) == before
-        assert children(server) == []
-    assert not alive(server)
+def test_two_hundred_workers_leave_nothing():
+    """``python -m tests.sandbox.soak`` does it with ten thousand."""
+    assert soak(200) == {}
 
 
 def test_failed_workers_leave_nothing(transitions):
