@@ -55,6 +55,8 @@ _REFUSED: dict[type[ast.AST], str] = {
     ast.Match: "match is not available: use if/elif or torch.where",
 }
 
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
 _MAY_BE_COMPONENTS = (ast.Name, ast.Call, ast.IfExp, ast.Dict, ast.DictComp, ast.Subscript, ast.BinOp)
 
 _DROPPED_DECORATORS = {
@@ -273,7 +275,10 @@ class Checker:
                 names.add(node.id)
             elif isinstance(node, ast.ImportFrom | ast.Import):
                 names |= {item.asname or item.name.partition(".")[0] for item in node.names} - set(self.modules)
-            elif isinstance(node, ast.Lambda):
+            elif isinstance(node, ast.Lambda) or (isinstance(node, ast.AnnAssign) and node.value is None):
+                continue
+            elif isinstance(node, ast.comprehension):  # its target is its own; a := inside it is the function's
+                waiting += [node.iter, *node.ifs]
                 continue
             waiting.extend(ast.iter_child_nodes(node))
         return names
@@ -299,6 +304,8 @@ class Checker:
             self.states, self.inputs = states - names, inputs - names
             self._expression(node.body, visible | names)
             self.states, self.inputs = states, inputs
+        elif isinstance(node, _COMPREHENSIONS):
+            self._comprehension(node, visible)
         else:
             if isinstance(node, ast.Call):
                 self._call(node)
@@ -310,6 +317,23 @@ class Checker:
                 self._format(node)
             for child in ast.iter_child_nodes(node):
                 self._expression(child, visible)
+
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp, visible: set[str]
+    ) -> None:
+        """One whose targets are seen in it alone, and not by what its first loop goes over."""
+        first = node.generators[0].iter
+        self._expression(first, visible)
+        targets = [item for loop in node.generators for item in ast.walk(loop.target)]
+        names = {item.id for item in targets if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}
+        states, inputs = self.states, self.inputs
+        self.states, self.inputs = states - names, inputs - names
+        for part in ast.iter_child_nodes(node):
+            within = ast.iter_child_nodes(part) if isinstance(part, ast.comprehension) else [part]
+            for expression in within:
+                if expression is not first:
+                    self._expression(expression, visible | names)
+        self.states, self.inputs = states, inputs
 
     def _name(self, node: ast.Name, visible: set[str]) -> None:
         name = node.id

@@ -42,6 +42,7 @@ def look_through(source: str) -> None:
     bound = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    bound |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
     annotations = [getattr(node, name, None) for node in nodes for name in ("annotation", "returns")]
     unread = {id(inner) for note in annotations if note is not None for inner in ast.walk(note)}  # never evaluated
     for node in nodes:
@@ -66,6 +67,29 @@ def look_through(source: str) -> None:
     assert any(isinstance(node, ast.FunctionDef) and node.name == "compute_reward" for node in tree.body)
 
 
+class Rewrites(ast.NodeTransformer):
+    """What normalisation may change, done to the syntax tree."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        node.decorator_list = []
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        self.generic_visit(node)
+        if not isinstance(node.target, ast.Name):
+            return node
+        return ast.Assign([node.target], ast.BinOp(ast.Name(node.target.id, ast.Load()), node.op, node.value))
+
+
+def as_rewritten(source: str) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(source)
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "__name__" in ast.dump(node.test))]
+    return ast.dump(Rewrites().visit(tree))
+
+
 @pytest.mark.parametrize("strategy", [programs(), bodies(), st.text()], ids=["nearly right", "few lines", "any text"])
 def test_a_source_gives_a_program_or_problems(strategy):
     @profile()
@@ -85,6 +109,8 @@ def test_a_source_gives_a_program_or_problems(strategy):
                 assert problem.line is None or 1 <= problem.line <= lines + 1
             return
         look_through(program.source)
+        same = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\f", "")
+        assert as_rewritten(same) == as_rewritten(program.source)
         assert check(program.source, LAYOUT) == program  # what passed passes again, unchanged
 
     examine()
