@@ -287,7 +287,9 @@ class TrainingResult:
     @property
     def best(self) -> Checkpoint | None:
         """The checkpoint with the highest finite fitness, the earliest of equals; None when there is none."""
-        finite = [point for point in self.curve if point.fitness == point.fitness and abs(point.fitness) != float("inf")]
+        finite = [
+            point for point in self.curve if point.fitness == point.fitness and abs(point.fitness) != float("inf")
+        ]
         return max(finite, key=lambda point: point.fitness, default=None)
 
     @property
