@@ -25,7 +25,7 @@ from rewardgen.records import Layout, RewardProgram
 from rewardgen.sandbox import Sandbox, SandboxLimits, smoke_test
 from tests.sandbox.processes import alive, children, descriptors, mapped, server_of
 
-CALL_SECONDS = 2.0
+CALL_SECONDS = 1.5
 LIMITS = SandboxLimits(call_seconds=CALL_SECONDS, program_seconds=600.0, memory_gb=2.0)
 SECRET = "correct-horse-battery-staple"
 ROWS = 64
