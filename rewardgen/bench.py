@@ -46,8 +46,9 @@ def measure(
         ``physics_steps_per_s``, of the same batch of worlds under random actions with nothing else done;
         ``train_steps_per_s``; ``sb3_steps_per_s``, of Stable-Baselines3's PPO with its defaults on the matching
         Gymnasium environment; ``ratio_to_physics`` and ``ratio_to_sb3``, of training to each; ``sandbox_share``, the
-        share of the training's time spent waiting for labels; ``checkpoint_share``, that spent on checkpoints. Where
-        the task has no matching environment, both of Stable-Baselines3's are NaN.
+        share of the training's time spent waiting for labels; ``checkpoint_share``, that spent on checkpoints;
+        ``first_reward_ms``, from a program's text to its first labels, the sandbox's server being warm. Where the task
+        has no matching environment, both of Stable-Baselines3's are NaN.
 
     Raises:
         UsageError: a count is not positive.
@@ -76,6 +77,7 @@ def measure(
         "ratio_to_sb3": trained["steps_per_s"] / reference,
         "sandbox_share": trained["sandbox_share"],
         "checkpoint_share": trained["checkpoint_share"],
+        "first_reward_ms": trained["first_reward_ms"],
     }
 
 
@@ -98,7 +100,11 @@ def physics_rate(task: Task, worlds: int, threads: int = 0, seconds: float = 3.0
 def training_rate(
     task: Task, config: TrainingConfig, population: int, updates: int, threads: int = 0
 ) -> dict[str, float]:
-    """Time ``updates`` updates and one checkpoint; ``steps_per_s``, ``sandbox_share`` and ``checkpoint_share``."""
+    """Time ``updates`` updates and one checkpoint.
+
+    Returns:
+        ``steps_per_s``, ``sandbox_share``, ``checkpoint_share`` and ``first_reward_ms``.
+    """
     each = config.worlds * config.rollout
     short = config.model_copy(update={"steps": each * (_WARM_UPDATES + updates), "checkpoints": 1})
     marks: list[tuple[float, int, float, float]] = []
@@ -109,6 +115,7 @@ def training_rate(
         marks.append((time.perf_counter(), steps, seconds["labels"], seconds.get("checkpoints", 0.0)))
 
     with Sandbox() as sandbox:
+        first_reward = first_reward_seconds(sandbox, task)
         workers = [
             sandbox.open(check(_program(task, k), task.layout), task.layout, task.action_size, label_rows(config))
             for k in range(population)
@@ -129,7 +136,21 @@ def training_rate(
         "steps_per_s": whole / total,
         "sandbox_share": whole * (last[2] - first[2]) / steps / total,
         "checkpoint_share": checkpoint_seconds / total,
+        "first_reward_ms": 1000.0 * first_reward,
     }
+
+
+def first_reward_seconds(sandbox: Sandbox, task: Task, programs: int = 9) -> float:
+    """From a program's text to the labels of one transition, the median over ``programs``; the server warm."""
+    state, action = torch.zeros(1, task.layout.width), torch.zeros(1, task.action_size)
+    took = []
+    for k in range(programs + 1):
+        began = time.perf_counter()
+        with sandbox.open(check(_program(task, k), task.layout), task.layout, task.action_size, 1) as worker:
+            worker.submit(state, action, state)
+            worker.result()
+            took.append(time.perf_counter() - began)
+    return sorted(took[1:])[programs // 2]  # the first has waited for the server
 
 
 def sb3_rate(gymnasium_id: str) -> float:

@@ -17,6 +17,7 @@ _MEANING = {
     "ratio_to_sb3": "training / Stable-Baselines3",
     "sandbox_share": "share of the training spent waiting for the sandbox",
     "checkpoint_share": "share of the training spent on checkpoints",
+    "first_reward_ms": "milliseconds from a program's text to its first reward, the sandbox's server being warm",
 }
 
 

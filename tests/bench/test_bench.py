@@ -26,6 +26,7 @@ def test_all_keys_are_there_and_agree() -> None:
         "ratio_to_sb3",
         "sandbox_share",
         "checkpoint_share",
+        "first_reward_ms",
     }
     assert result["ratio_to_physics"] == pytest.approx(result["train_steps_per_s"] / result["physics_steps_per_s"])
     assert 0.0 < result["ratio_to_physics"] < 1.0
