@@ -14,7 +14,7 @@ import pytest
 hypothesis = pytest.importorskip("hypothesis")
 
 # A share that each test takes of the usual number; slow ones take less.
-USUAL = 3000
+USUAL = 2000
 
 
 def pytest_configure(config: pytest.Config) -> None:
