@@ -71,10 +71,10 @@ class Arena:
         self.transitions = tuple(0.3 * torch.randn(ROWS, size, generator=generator) for size in sizes)
 
     def __enter__(self) -> Arena:
-        self.canary = Path(tempfile.mkdtemp(prefix="arena-"))
         self.box = Sandbox(LIMITS)
         program = check(NEIGHBOUR.format(field=self.layout.fields[0].name), self.layout)
         self.neighbour = self.box.open(program, self.layout, self.action_size, ROWS)
+        self.canary = Path(tempfile.mkdtemp(prefix="arena-"))
         self.listeners = [
             socket.socket(),
             socket.socket(type=socket.SOCK_DGRAM),
