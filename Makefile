@@ -19,7 +19,7 @@ STAMP := .venv/stamp
 LOCK := uv pip compile --universal --quiet --no-annotate --no-header --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock wheel clean
+.PHONY: help setup run test fuzz check format lock wheel clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -10
@@ -62,6 +62,10 @@ run: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+# The parsers that face the outside, for as long as one likes: make fuzz EXAMPLES=1000000
+fuzz: setup
+	REWARDGEN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/python -m pytest tests/fuzz -q $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

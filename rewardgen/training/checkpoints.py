@@ -45,18 +45,19 @@ class Examiner:
             member → its checkpoint, or why its reward failed on these episodes.
         """
         played = play_episodes(self._task, self._sim, act, self._streams)
-        fitness = self._task.fitness(played).double()
         points: dict[int, Checkpoint | RewardFailed] = {}
         for k in range(len(self._members)):
             if alive[k]:
                 mine = slice(k * self._episodes, (k + 1) * self._episodes)
                 try:
-                    points[k] = self._point(k, _part(played, mine), fitness[mine], steps, goal_reached[k])
+                    points[k] = self._point(k, _part(played, mine), steps, goal_reached[k])
                 except RewardFailed as error:
                     points[k] = error
         return points
 
-    def _point(self, k: int, played: Episodes, fitness: Tensor, steps: int, goal_reached: float) -> Checkpoint:
+    def _point(self, k: int, played: Episodes, steps: int, goal_reached: float) -> Checkpoint:
+        # each member by itself: the order in which sums are taken must not depend on who else is there
+        fitness = self._task.fitness(played).double()
         mask = played.mask
         labels = self._labelling.label(
             self._members[k].reward, played.states[:-1][mask], played.actions[mask], played.states[1:][mask]
@@ -82,8 +83,8 @@ def _part(played: Episodes, mine: slice) -> Episodes:
     causes: Mapping[str, Tensor] = {cause: held[mine] for cause, held in played.causes.items()}
     return Episodes(
         layout=played.layout,
-        states=played.states[:, mine],
-        actions=played.actions[:, mine],
+        states=played.states[:, mine].contiguous(),
+        actions=played.actions[:, mine].contiguous(),
         length=played.length[mine],
         terminated=played.terminated[mine],
         control_step=played.control_step,
