@@ -49,15 +49,13 @@ def check(
         if settings.level == "basic" and box.notice:
             note(f"warning: {box.notice}")
         transitions = random_transitions(loaded, settings.smoke_transitions, 0)
-        _, program, problems = screen_source(
-            box, loaded, transitions, text, is_reply=reply, call_seconds=settings.smoke_seconds
-        )
-    if program is None:
+        trial = screen_source(box, loaded, transitions, text, is_reply=reply, call_seconds=settings.smoke_seconds)
+    if trial.program is None:
         if not json:
-            for problem in problems:
+            for problem in trial.problems:
                 write(f"{file}: {problem.stage}: {problem}")
-        raise ProgramRejected(problems)
+        raise ProgramRejected(trial.problems)
     if json:
-        print_json({"file": file, "task": task, "accepted": True, "digest": program.digest, "problems": []})
+        print_json({"file": file, "task": task, "accepted": True, "digest": trial.program.digest, "problems": []})
     else:
         write(f"{file} is a reward for {task}: it passed every check")

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,10 @@ def print_json(document: Any) -> None:
 
 
 def jsonable(value: Any) -> Any:
-    """Records, paths, sets, tensors and numbers of any kind as what ``json`` writes; bytes are left out (null)."""
+    """Records, paths, sets, tensors and numbers of any kind as what ``json`` writes; bytes are left out (null).
+
+    So are, altogether, the fields of records that are for the report alone: what a program printed.
+    """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -90,7 +93,8 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: jsonable(getattr(value, name)) for name in value.__dataclass_fields__}
+        shown = (field.name for field in fields(value) if not field.metadata.get("report_only"))
+        return {name: jsonable(getattr(value, name)) for name in shown}
     if isinstance(value, list | tuple | set | frozenset):
         return [jsonable(item) for item in value]
     if isinstance(value, Path):

@@ -8,7 +8,9 @@ parent sees it.
 from __future__ import annotations
 import __future__
 
+import contextlib
 import errno
+import io
 import json
 import mmap
 import os
@@ -31,6 +33,7 @@ from rewardgen.sandbox.protocol import (
     FLOAT,
     INPUTS_CHANGED,
     NAME_BYTES,
+    OUTPUT_BYTES,
     REQUEST,
     TEXT_BYTES,
     Kind,
@@ -38,6 +41,26 @@ from rewardgen.sandbox.protocol import (
 )
 
 FILENAME = "<reward>"
+
+
+class Printed(io.RawIOBase):
+    """Where a program's prints go: the pipe behind standard output, up to a bound. It takes everything and never fails.
+
+    The bound is a byte above what is kept, so that the parent sees whether there was more, and far below what a pipe
+    holds, so that nothing is lost before it is reached.
+    """
+
+    room = OUTPUT_BYTES + 1
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        with memoryview(data) as view, view.cast("B") as given:
+            with contextlib.suppress(OSError):  # the program has filled the pipe by its descriptor
+                taken = bytes(given[: self.room])
+                self.room -= os.write(1, taken) if taken else 0
+            return len(given)
 
 
 class OutputError(Exception):
@@ -68,6 +91,7 @@ def serve_program(
         worker.answer(Kind.UNCONFINED, text=f"{type(error).__name__}: {error}")
         return
     worker.answer(Kind.READY, flags=in_force)
+    _catch_prints()
     worker.load()
     while True:
         raw = os.read(requests, REQUEST.size)
@@ -188,6 +212,25 @@ class Worker:
         raw = text[:TEXT_BYTES].encode("utf-8", "replace")[:TEXT_BYTES]
         self.out[self.shape.text_at : self.shape.text_at + len(raw)] = raw
         os.write(self.answers, ANSWER.pack(kind, sequence, rows, components, line, len(raw), flags))
+
+
+def _catch_prints() -> None:
+    """Have Python's standard output and error end in ``Printed``, and warnings name no files of this machine."""
+    stream: Any = io.TextIOWrapper(
+        Printed(),
+        encoding="utf-8",
+        errors="backslashreplace",
+        newline="\n",
+        write_through=True,
+    )
+    sys.stdout = sys.stderr = stream
+    sys.__stdout__ = sys.__stderr__ = stream  # type: ignore[misc]
+    warnings.formatwarning = _warning
+
+
+def _warning(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    where = f"line {lineno}: " if filename == FILENAME else ""
+    return f"{where}{category.__name__}: {message}\n"
 
 
 def _rows(value: object, what: str, rows: int, exact: bool) -> Tensor:

@@ -3,6 +3,7 @@
     parent  ⇄ server   a socket: fixed-size requests and answers; a worker's descriptors ride along when it is opened
     parent  → worker   a pipe: REQUEST, "label the first n transitions of the input area"
     worker  → parent   a pipe: ANSWER, fixed-size; the labels, names and text that it announces lie in the output area
+    worker  → parent   another pipe: what the program prints; it is never waited for, and shown in the report alone
 
 Numbers from a worker are claims: ``parse_message`` checks each against the bounds below before anything is read by it.
 """
@@ -18,6 +19,7 @@ from rewardgen.program.components import MAX_COMPONENTS, MAX_NAME, is_component_
 
 NAME_BYTES = MAX_NAME  # they are ASCII
 TEXT_BYTES = 2048
+OUTPUT_BYTES = 4096  # of what a program prints; the rest is dropped
 FLOAT = 4
 
 REQUEST = struct.Struct("<II")  # sequence, rows
@@ -143,5 +145,19 @@ class Shape:
 
 def clean(raw: bytes) -> str:
     """Text from a worker as it may be shown: one line, no control or invisible formatting characters."""
-    text = " ".join(raw.decode("utf-8", "replace").split())
-    return "".join(character for character in text if unicodedata.category(character)[0] != "C").strip()
+    return _visible(" ".join(raw.decode("utf-8", "replace").split())).strip()
+
+
+def parse_output(raw: bytes) -> str:
+    """What a program printed, as it may be shown: lines without control or invisible formatting characters. Pure.
+
+    Of more than ``OUTPUT_BYTES`` the beginning is kept, and a last line says so.
+    """
+    lines = raw[:OUTPUT_BYTES].decode("utf-8", "replace").expandtabs(4).splitlines()
+    spaced = ("".join(" " if character.isspace() else character for character in line) for line in lines)
+    text = "\n".join(_visible(line).rstrip() for line in spaced).strip("\n")
+    return text if len(raw) <= OUTPUT_BYTES else f"{text}\n[the rest was dropped: {OUTPUT_BYTES} bytes are kept]"
+
+
+def _visible(text: str) -> str:
+    return "".join(character for character in text if unicodedata.category(character)[0] != "C")

@@ -62,7 +62,7 @@ class Server:
                 self.end_strays()
                 continue
             try:
-                raw, descriptors, _, _ = socket.recv_fds(self.control, CONTROL.size, 4)
+                raw, descriptors, _, _ = socket.recv_fds(self.control, CONTROL.size, 5)
             except ConnectionError:
                 return
             while raw and len(raw) < CONTROL.size:
@@ -126,18 +126,18 @@ class Server:
 
 
 def _become_worker(descriptors: list[int], shape: Shape, memory: int, cpu: int, server: int, entered: Entered) -> None:
-    """The forked side: a session of its own, no descriptors but its four, and then the program. Never returns."""
+    """The forked side: a session of its own, no descriptors but its own, and then the program. Never returns."""
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
+        inputs, outputs, requests, answers, prints = descriptors
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for standard in (1, 2):
+            os.dup2(prints, standard)
         root = entered.empty_root
-        _close_all_but({0, 1, 2, *descriptors} | ({root} if root is not None else set()))
-        inputs, outputs, requests, answers = descriptors
-        areas = (inputs, outputs, requests, answers)
-        serve_program(areas, shape, memory, cpu, server, entered.names, root)
+        own = (inputs, outputs, requests, answers)
+        _close_all_but({0, 1, 2, *own} | ({root} if root is not None else set()))
+        serve_program(own, shape, memory, cpu, server, entered.names, root)
     finally:
         os._exit(0)
 

@@ -24,6 +24,7 @@ from rewardgen.sandbox.protocol import (
     FLOAT,
     INPUTS_CHANGED,
     NAME_BYTES,
+    OUTPUT_BYTES,
     REQUEST,
     TEXT_BYTES,
     Kind,
@@ -32,8 +33,10 @@ from rewardgen.sandbox.protocol import (
     clean,
     parse_message,
     parse_names,
+    parse_output,
 )
 
+PIPE_BYTES = 2**16  # that a pipe holds at most
 START_SECONDS = 60.0  # that a worker's process may take until it is confined; it takes milliseconds
 
 
@@ -102,19 +105,30 @@ class Worker:
             raise
         self._requests_worker, self._requests = os.pipe()
         self._answers, self._answers_worker = os.pipe()
-        os.set_blocking(self._requests, False)
-        os.set_blocking(self._answers, False)
+        self._prints, self._prints_worker = os.pipe()
+        for descriptor in (self._requests, self._answers, self._prints, self._prints_worker):
+            os.set_blocking(descriptor, False)  # the last so that a program's flood stops the program from nothing
+        self._printed = bytearray()
 
     @property
     def descriptors(self) -> list[int]:
-        """What the worker's process gets: its input and output areas, its pipes of requests and of answers."""
-        return [self._input.descriptor, self._output.descriptor, self._requests_worker, self._answers_worker]
+        """What the worker's process gets: its input and output areas, its pipes of requests, answers and prints."""
+        pipes = [self._requests_worker, self._answers_worker, self._prints_worker]
+        return [self._input.descriptor, self._output.descriptor, *pipes]
+
+    @property
+    def output(self) -> str:
+        """The beginning of what the program has printed, up to the last result, as lines of printable characters.
+
+        It is the program's own, whatever it says: for the report, and for nothing that acts on it.
+        """
+        return parse_output(bytes(self._printed))
 
     def started(self) -> None:
         """The process has its descriptors; ours of its ends are closed, so that its end is seen here."""
-        for descriptor in (self._requests_worker, self._answers_worker):
+        for descriptor in (self._requests_worker, self._answers_worker, self._prints_worker):
             os.close(descriptor)
-        self._requests_worker = self._answers_worker = -1
+        self._requests_worker = self._answers_worker = self._prints_worker = -1
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
         """Hand over transitions ``(B, width)``, ``(B, action_size)``, ``(B, width)`` float32; returns at once.
@@ -165,6 +179,7 @@ class Worker:
                 self._end()
             finally:
                 self._seconds += time.monotonic() - since
+                self._keep_prints()
         raise self._again(self._failure)
 
     def close(self) -> None:
@@ -172,7 +187,8 @@ class Worker:
         if self._closed:
             return
         self._closed = True
-        for descriptor in (self._requests, self._answers, self._requests_worker, self._answers_worker):
+        theirs = (self._requests_worker, self._answers_worker, self._prints_worker)
+        for descriptor in (self._requests, self._answers, self._prints, *theirs):
             if descriptor >= 0:
                 os.close(descriptor)
         self._end()
@@ -190,6 +206,12 @@ class Worker:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the worker is closed")
+
+    def _keep_prints(self) -> None:
+        """Empty the pipe of prints as far as one read does, and keep what there is room for."""
+        with contextlib.suppress(OSError):  # most of the time it is empty
+            more = os.read(self._prints, PIPE_BYTES)
+            self._printed += more[: OUTPUT_BYTES + 1 - len(self._printed)]
 
     def _labels(self, rows: int, since: float) -> Labels:
         if not self._ready:

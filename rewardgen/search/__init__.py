@@ -5,7 +5,7 @@
 
 from rewardgen.search.events import Event, Listener, silent
 from rewardgen.search.method import Method, load_method, method_names
-from rewardgen.search.screening import Transitions, random_transitions, screen_source
+from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
 from rewardgen.search.start import describe, resume, run
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Listener",
     "Method",
     "Transitions",
+    "Trial",
     "describe",
     "load_method",
     "method_names",

@@ -31,6 +31,19 @@ class Transitions:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """One text after all checks: the ``source`` found in it, the ``program`` if it passed, and what is wrong if not.
+
+    ``output`` is what the program printed: its author's words, for the report alone.
+    """
+
+    source: str | None
+    program: RewardProgram | None
+    problems: tuple[Problem, ...]
+    output: str = ""
+
+
+@dataclass(frozen=True)
 class Screened:
     """A candidate after screening: its program, or None and what is wrong with its last attempt."""
 
@@ -62,14 +75,14 @@ def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> T
 
 def try_program(
     sandbox: Sandbox, task: Task, program: RewardProgram, transitions: Transitions, call_seconds: float
-) -> list[Problem]:
-    """What the smoke test finds wrong with a program on real transitions; nothing when it may be trained."""
+) -> tuple[list[Problem], str]:
+    """What the smoke test finds wrong with a program on real transitions, and what the program printed."""
     try:
         worker = sandbox.open(program, task.layout, task.action_size, len(transitions.actions))
     except RewardFailed as failure:
-        return [Problem("compile", str(failure), failure.line)]
+        return [Problem("compile", str(failure), failure.line)], ""
     try:
-        return smoke_test(
+        problems = smoke_test(
             worker,
             task.layout,
             transitions.states,
@@ -77,6 +90,7 @@ def try_program(
             transitions.next_states,
             call_seconds=call_seconds,
         )
+        return problems, worker.output
     finally:
         worker.close()
 
@@ -89,16 +103,16 @@ def screen_source(
     *,
     call_seconds: float,
     is_reply: bool = True,
-) -> tuple[str | None, RewardProgram | None, list[Problem]]:
-    """One text through all checks: (the source found in it, the program if it passed, what is wrong)."""
+) -> Trial:
+    """One text through all checks."""
     source = None
     try:
         source = extract(text) if is_reply else text
         program = check(source, task.layout)
     except ProgramRejected as rejected:
-        return source, None, list(rejected.problems)
-    problems = try_program(sandbox, task, program, transitions, call_seconds)
-    return source, (None if problems else program), problems
+        return Trial(source, None, tuple(rejected.problems))
+    problems, output = try_program(sandbox, task, program, transitions, call_seconds)
+    return Trial(source, None if problems else program, tuple(problems), output)
 
 
 def screen(
@@ -144,15 +158,16 @@ def _attempt(run: Run, key: str, attempt: int, call: str, number: int, reply: Re
         source, problems = stored[attempt]
         program = RewardProgram(source) if source is not None and not problems else None
     else:
-        source, program, found = screen_source(
+        trial = screen_source(
             run.sandbox, run.task, run.transitions, reply.text, call_seconds=run.config.sandbox.smoke_seconds
         )
+        program, problems = trial.program, trial.problems
         twin = run.known.get(program.digest) if program is not None else None
         if twin is not None:
-            found = [Problem("check", f"this is the same program as {twin}, which is tried already; write another one")]
-            program = None
-        problems = tuple(found)
-        run.store.add_attempt(key, attempt, call, number, program.source if program else source, problems)
+            told = f"this is the same program as {twin}, which is tried already; write another one"
+            program, problems = None, (Problem("check", told),)
+        source = program.source if program else trial.source
+        run.store.add_attempt(key, attempt, call, number, source, problems, trial.output)
         run.say(
             "verdict", candidate=key, attempt=attempt, accepted=not problems, problems=[str(item) for item in problems]
         )

@@ -37,7 +37,8 @@ CREATE TABLE candidates (
     status TEXT NOT NULL, source TEXT, score REAL, reflection TEXT NOT NULL, selected INTEGER NOT NULL);
 CREATE TABLE attempts (
     candidate TEXT NOT NULL REFERENCES candidates(key), number INTEGER NOT NULL, call TEXT NOT NULL,
-    reply INTEGER NOT NULL, source TEXT, problems TEXT NOT NULL, PRIMARY KEY (candidate, number));
+    reply INTEGER NOT NULL, source TEXT, problems TEXT NOT NULL, output TEXT NOT NULL,
+    PRIMARY KEY (candidate, number));
 CREATE TABLE trainings (
     owner TEXT NOT NULL, seed INTEGER NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL, curve TEXT NOT NULL,
     weights TEXT, steps INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (owner, seed));

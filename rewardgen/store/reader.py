@@ -156,7 +156,7 @@ def _generations(
     for row in connection.execute("SELECT * FROM attempts ORDER BY candidate, number"):
         reply = replies[row["call"]].get(row["reply"]) or Reply(text="", model="")
         problems = tuple(from_json(row["problems"], list[Problem]))
-        attempts[row["candidate"]] += (AttemptView(row["number"], reply, row["source"], problems),)
+        attempts[row["candidate"]] += (AttemptView(row["number"], reply, row["source"], problems, row["output"]),)
     candidates: dict[tuple[int, int], tuple[CandidateView, ...]] = defaultdict(tuple)
     for row in connection.execute("SELECT * FROM candidates ORDER BY restart, generation, number"):
         candidates[row["restart"], row["generation"]] += (

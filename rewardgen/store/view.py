@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +24,16 @@ class CallView:
 
 @dataclass(frozen=True)
 class AttemptView:
-    """One reply made for a candidate: the program found in it, or why there was none."""
+    """One reply made for a candidate: the program found in it, or why there was none.
+
+    ``output`` is the beginning of what the program printed when it was tried. Only the report shows it.
+    """
 
     number: int
     reply: Reply
     source: str | None
     problems: tuple[Problem, ...]
+    output: str = field(default="", repr=False, metadata={"report_only": True})
 
 
 @dataclass(frozen=True)

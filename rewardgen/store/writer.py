@@ -141,13 +141,20 @@ class Store:
         return [(row["source"], tuple(from_json(row["problems"], list[Problem]))) for row in rows]
 
     def add_attempt(
-        self, candidate: str, number: int, call: str, reply: int, source: str | None, problems: Sequence[Problem]
+        self,
+        candidate: str,
+        number: int,
+        call: str,
+        reply: int,
+        source: str | None,
+        problems: Sequence[Problem],
+        output: str = "",
     ) -> None:
         """Keep the verdict on one reply; with no problems the candidate is accepted with that source."""
         with self._transaction() as cursor:
             cursor.execute(
-                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?)",
-                (candidate, number, call, reply, source, to_json(list(problems), list[Problem])),
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (candidate, number, call, reply, source, to_json(list(problems), list[Problem]), output),
             )
             if not problems:
                 cursor.execute(

@@ -20,11 +20,13 @@ from rewardgen.sandbox.layers import NAMES, flags_of
 from rewardgen.sandbox.protocol import (
     ANSWER,
     NAME_BYTES,
+    OUTPUT_BYTES,
     TEXT_BYTES,
     Kind,
     clean,
     parse_message,
     parse_names,
+    parse_output,
 )
 from rewardgen.sandbox.worker import SandboxLimits, Worker
 from tests.fuzz.conftest import profile
@@ -90,20 +92,37 @@ def test_text_from_a_worker_is_one_printable_line(raw):
 
 @profile()
 @given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")),
+        st.builds(lambda part, times: part * times, st.binary(min_size=1, max_size=8), st.integers(1, 2000)),
+    )
+)
+def test_what_a_program_prints_is_lines_that_may_be_shown(raw):
+    text = parse_output(raw)
+    assert all(line.isprintable() and line == line.rstrip() for line in text.split("\n"))
+    assert len(text) <= 4 * OUTPUT_BYTES + 60  # a tab is four spaces at most
+    assert text == "" or text.strip()
+    assert text.endswith(" bytes are kept]") or len(raw) <= OUTPUT_BYTES
+
+
+@profile()
+@given(
     ready=st.sampled_from([READY, READY, READY, b"", READY[:5]]),
     said=st.lists(st.one_of(good, good, answers, st.binary(max_size=40)), max_size=4).map(b"".join),
     rewards=st.lists(numbers, max_size=ROWS).map(b"".join),
     components=st.lists(numbers, max_size=3 * ROWS).map(b"".join),
     names=st.lists(packed_name, max_size=4).map(b"".join),
     text=st.binary(max_size=60),
+    printed=st.binary(max_size=60),
 )
-@example(READY, ANSWER.pack(Kind.LABELS, 1, ROWS, 1, 0, 0, 0), b"", b"", b"a".ljust(NAME_BYTES, b"\0"), b"")
-def test_a_worker_that_says_anything_gives_labels_or_fails(ready, said, rewards, components, names, text):
+@example(READY, ANSWER.pack(Kind.LABELS, 1, ROWS, 1, 0, 0, 0), b"", b"", b"a".ljust(NAME_BYTES, b"\0"), b"", b"")
+def test_a_worker_that_says_anything_gives_labels_or_fails(ready, said, rewards, components, names, text, printed):
     """A pipe and an area of a real ``Worker``, written to by us in the place of its process, which is gone then."""
     limits = SandboxLimits(call_seconds=5.0)
     worker = Worker(RewardProgram("pass\n"), LAYOUT, ACTIONS, ROWS, limits, "strict", lambda: 9)
     with worker:
-        _, area, _, pipe = worker.descriptors
+        _, area, _, pipe, prints = worker.descriptors
         shape = worker.shape
         for content, place in (
             (rewards, 0),
@@ -113,6 +132,7 @@ def test_a_worker_that_says_anything_gives_labels_or_fails(ready, said, rewards,
         ):
             os.pwrite(area, content, place)
         os.write(pipe, ready + said)
+        os.write(prints, printed)
         worker.started()
         for _ in range(3):
             worker.submit(torch.zeros(ROWS, LAYOUT.width), torch.zeros(ROWS, ACTIONS), torch.zeros(ROWS, LAYOUT.width))
@@ -127,3 +147,4 @@ def test_a_worker_that_says_anything_gives_labels_or_fails(ready, said, rewards,
             assert all(is_component_name(item) for item in labels.names)
         else:
             raise AssertionError("it answered three times what was written once")
+        assert worker.output == parse_output(printed)

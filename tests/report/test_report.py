@@ -171,7 +171,7 @@ def hostile_run() -> RunView:
     trained = TrainingResult(ATTACK, 0, "done", ATTACK, points, None, 2, 1.0)
     failed = TrainingResult(ATTACK, 0, "failed", ATTACK, (), None, 2, 1.0)
     reply = Reply(ATTACK, ATTACK, finish_reason=ATTACK)
-    attempt = AttemptView(0, reply, ATTACK, (Problem(ATTACK, ATTACK, 3),))
+    attempt = AttemptView(0, reply, ATTACK, (Problem(ATTACK, ATTACK, 3),), ATTACK + "\nprinted")
     parent = CandidateView(ATTACK, None, "trained", (attempt, attempt), ATTACK, (trained,), 1.0, ATTACK, True)
     child = CandidateView(ATTACK + "2", ATTACK, "trained", (attempt,), ATTACK + "\n1", (trained,), 2.0, ATTACK, True)
     bad = CandidateView(ATTACK + "3", ATTACK, "failed", (attempt,), None, (failed,), None, ATTACK, False)
@@ -207,6 +207,15 @@ def test_nothing_leaves_its_place(good_run: RunView) -> None:
     assert "<img" not in text
     assert "49" not in re.findall(r"7\*7|\b49\b", page.text)
     assert page.text.count("document.title='owned'") > 20, "it is shown, as text"
+
+
+def test_what_a_program_printed_is_shown_folded_and_as_its_own(good_run: RunView) -> None:
+    assert "printed" not in render(good_run)  # where nothing was, nothing is said
+    text = render(replace(hostile_run(), cost=good_run.cost))
+    folded = re.findall(r'<details class="printed"><summary>(.*?)</summary>(.*?)</details>', text, re.DOTALL)
+    assert len(folded) == 4  # two attempts of the first candidate, one each of the others
+    assert all("the program's own words" in summary for summary, _ in folded)
+    assert all("&lt;/pre&gt;" in shown and "\nprinted</pre>" in shown for _, shown in folded)
 
 
 @pytest.mark.skipif(not (CHROMIUM := shutil.which("chromium") or shutil.which("google-chrome")), reason="no Chromium")

@@ -204,7 +204,7 @@ def test_text_from_a_worker_is_bounded_and_clean(start, transitions):
     assert failure(worker, transitions).kind == "exception"
 
 
-def test_printing_goes_nowhere(start, transitions, capfd):
+def test_printing_reaches_no_terminal(start, transitions, capfd):
     worker = start("import sys\nprint('x' * 10**6)\nsys.stderr.write('y' * 10**6)\n" + GOOD)
     call(worker, transitions)
     assert capfd.readouterr() == ("", "")

@@ -41,7 +41,7 @@ def fill(store: Store) -> None:
         [Reply("one", "m", 100, 20, 0.25), Reply("two", "m", 0, 30, 0.5, cached=True, estimated=True)],
     )
     store.add_attempt("r0g0c0", 0, "r0g0", 0, "def compute_reward(): ...", [])
-    store.add_attempt("r0g0c1", 0, "r0g0", 1, None, [Problem("check", "no program", 4)])
+    store.add_attempt("r0g0c1", 0, "r0g0", 1, None, [Problem("check", "no program", 4)], "some\nwords")
     store.reject("r0g0c1")
     store.add_trainings([("r0g0c0", training(1, 0.5, 2.0)), ("r0g0c0", training(2, 1.0, weights=None))])
     store.add_score("r0g0c0", "trained", 1.5, "it went well")
@@ -65,6 +65,8 @@ def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
     assert math.isnan(good.trainings[0].curve[0].correlations["progress"])
     assert bad.status == "rejected" and bad.problems == (Problem("check", "no program", 4),)
     assert bad.attempts[0].reply.text == "two"
+    assert (good.attempts[0].output, bad.attempts[0].output) == ("", "some\nwords")
+    assert "words" not in repr(view)  # whatever writes a record to a log
     assert view.calls[0].messages[1].content == "a <reward>"
     final = view.final("winner")
     assert final is not None and final.evaluation is not None and final.evaluation.fitness == ((1.0, 2.0), (3.0,))
