@@ -89,10 +89,12 @@ def doctor(
 
 def _guarded(check: Callable[[], Finding]) -> Finding:
     """A check that fails in a way nobody foresaw is a finding too."""
+    name = getattr(check, "__name__", "check").strip("_<>")
     try:
         return check()
+    except RewardgenError as error:  # it says what to do
+        return Finding(name, "fault", str(error))
     except Exception as error:
-        name = getattr(check, "__name__", "check").strip("_<>")
         return Finding(
             name, "fault", f"{type(error).__name__}: {error}", "install rewardgen again with its locked versions"
         )

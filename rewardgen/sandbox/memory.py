@@ -7,7 +7,6 @@ its own areas can stop or surprise the parent.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import tempfile
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from rewardgen.sandbox.protocol import FLOAT, Shape
 
+_ADD_SEALS = 1033
 _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW, _SEAL_FUTURE_WRITE = 0x1, 0x2, 0x4, 0x10
-_ADD_SEALS = getattr(fcntl, "F_ADD_SEALS", 1033)
 
 
 class InputArea:
@@ -101,4 +100,6 @@ def _create(name: str, size: int) -> tuple[int, int]:
 
 
 def _seal(descriptor: int, seals: int) -> None:
+    import fcntl  # here, because Windows has none and imports this file all the same
+
     fcntl.fcntl(descriptor, _ADD_SEALS, seals)

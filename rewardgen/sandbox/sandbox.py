@@ -143,6 +143,11 @@ class Sandbox:
             self._server.close()
             self._server = None
         if self._server is None:
+            if not hasattr(os, "fork"):
+                raise SandboxError(
+                    "reward code runs in forked processes, and this system (Windows) has no fork: run rewardgen in "
+                    "WSL 2, which is Linux and has the strict sandbox"
+                )
             self._server = _Server()
         return self._server
 
