@@ -1,6 +1,16 @@
-"""Start very many workers and see that nothing is left: no process, no descriptor, no shared memory, no namespace.
+"""Start very many workers, one after another and one in ten of them failing, and count what a leak would make grow.
 
 python -m tests.sandbox.soak --starts 10000
+
+Counted after the 30th start, when everything has happened once, and after the last; any difference is a leak:
+
+    descriptors         open in this process, and in the server
+    shared areas        mapped here, and in the server, told by their name; files in /dev/shm of that name
+    mappings            all of this process, in steps of 50, since an allocator takes and gives some
+    processes           children of the server, zombies included, and of this process
+
+Not counted: the size of memory, and namespaces. A worker's own user namespace ends with its process; the others are
+the server's, one of each for all workers.
 """
 
 from __future__ import annotations
@@ -30,7 +40,7 @@ BAD = (
 
 
 def left_over(box: Sandbox) -> dict[str, int]:
-    """What a leak would make grow."""
+    """What the docstring above says is counted."""
     server = server_of(box)
     return {
         "descriptors here": descriptors("self"),
