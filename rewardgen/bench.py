@@ -43,7 +43,8 @@ def measure(
         say: told what is being measured next.
 
     Returns:
-        ``physics_steps_per_s``, of the same batch of worlds under random actions with nothing else done;
+        ``physics_steps_per_s``, of the same batch of worlds with nothing else done, under random actions as spread
+        as those that training begins with (how wildly a robot moves changes what its contacts cost);
         ``train_steps_per_s``; ``sb3_steps_per_s``, of Stable-Baselines3's PPO with its defaults on the matching
         Gymnasium environment; ``ratio_to_physics`` and ``ratio_to_sb3``, of training to each; ``sandbox_share``, the
         share of the training's time spent waiting for labels; ``checkpoint_share``, that spent on checkpoints;
@@ -58,12 +59,12 @@ def measure(
     config = config or TrainingConfig.model_validate(dict(task.training))
     tell = say or (lambda _: None)
     tell("raw physics")
-    before = physics_rate(task, population * config.worlds, threads, physics_seconds)
+    before = physics_rate(task, population * config.worlds, threads, physics_seconds, config.initial_std)
     tell(f"training {population} rewards together")
     trained = training_rate(task, config, population, updates, threads)
     tell("raw physics again")
     # the machine may have other work: a look before and one after
-    after = physics_rate(task, population * config.worlds, threads, physics_seconds)
+    after = physics_rate(task, population * config.worlds, threads, physics_seconds, config.initial_std)
     physics = 2.0 / (1.0 / before + 1.0 / after)
     reference = float("nan")
     if task.gymnasium_id is not None:
@@ -81,12 +82,17 @@ def measure(
     }
 
 
-def physics_rate(task: Task, worlds: int, threads: int = 0, seconds: float = 3.0) -> float:
-    """Control steps per second of ``mj_step`` alone in a batch of ``worlds`` worlds under random actions."""
+def physics_rate(task: Task, worlds: int, threads: int = 0, seconds: float = 3.0, std: float = 1.0) -> float:
+    """Control steps per second of ``mj_step`` alone in a batch of ``worlds`` worlds.
+
+    Actions are Gaussian about the middle of their range, with ``std`` in units of half of it.
+    """
     sim = MujocoSim(task.model, worlds, threads)
     generator = torch.Generator().manual_seed(0)
-    span = task.action_high - task.action_low
-    actions = [task.action_low + span * torch.rand(worlds, task.action_size, generator=generator) for _ in range(16)]
+    middle, half = (task.action_high + task.action_low) / 2, (task.action_high - task.action_low) / 2
+    actions = [
+        task.clip(middle + half * std * torch.randn(worlds, task.action_size, generator=generator)) for _ in range(16)
+    ]
     for action in actions:
         sim.step(action, task.frame_skip)
     steps, began = 0, time.perf_counter()

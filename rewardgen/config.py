@@ -64,7 +64,7 @@ class TrainingConfig(Section):
     steps: int = Field(1_000_000, ge=1, description="environment steps of each training")
     worlds: int = Field(64, ge=1, description="worlds of each training")
     rollout: int = Field(32, ge=1, description="control steps between updates")
-    epochs: int = Field(5, ge=1)
+    epochs: int = Field(4, ge=1)
     minibatches: int = Field(8, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     anneal: bool = Field(False, description="let the learning rate fall linearly to zero")
