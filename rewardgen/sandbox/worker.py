@@ -97,15 +97,15 @@ class Worker:
         self._pending: tuple[int, float] | None = None  # rows, when it was submitted
         self._seconds = 0.0
         self._closed = False
-        self._input = InputArea(self.shape, packed)
-        try:
+        with contextlib.ExitStack() as undo:  # a process may run out of descriptors anywhere in here
+            self._input = InputArea(self.shape, packed)
+            undo.callback(self._input.close)
             self._output = OutputArea(self.shape)
-        except BaseException:
-            self._input.close()
-            raise
-        self._requests_worker, self._requests = os.pipe()
-        self._answers, self._answers_worker = os.pipe()
-        self._prints, self._prints_worker = os.pipe()
+            undo.callback(self._output.close)
+            self._requests_worker, self._requests = _pipe(undo)
+            self._answers, self._answers_worker = _pipe(undo)
+            self._prints, self._prints_worker = _pipe(undo)
+            undo.pop_all()
         for descriptor in (self._requests, self._answers, self._prints, self._prints_worker):
             os.set_blocking(descriptor, False)  # the last so that a program's flood stops the program from nothing
         self._printed = bytearray()
@@ -341,6 +341,14 @@ class Worker:
         if isinstance(failure, RewardFailed):
             return RewardFailed(failure.kind, str(failure), failure.line)
         return SandboxError(str(failure))
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe that ``undo`` closes."""
+    ends = os.pipe()
+    for descriptor in ends:
+        undo.callback(os.close, descriptor)
+    return ends
 
 
 def _ending(status: int) -> str:

@@ -181,10 +181,11 @@ class Arena:
                     worker.result()  # a worker that failed says so again
             except RewardFailed as failure:
                 layer = {"timeout": "deadline", "output": "wire"}.get(failure.kind, "process")
-                return Verdict("wire" if "interfered" in str(failure) else layer, (str(failure),))
+                texts = (str(failure), *worker.output.splitlines())
+                return Verdict("wire" if "interfered" in str(failure) else layer, texts)
             assert labels.reward.dtype == labels.components.dtype == torch.float32
             assert bool(torch.isfinite(labels.reward).all() and torch.isfinite(labels.components).all())
-            texts = (*labels.names, *(problem.message for problem in problems))
+            texts = (*labels.names, *(problem.message for problem in problems), *worker.output.splitlines())
             return Verdict("smoke" if problems else "harmless", texts)
 
     def _neighbours_labels(self) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -48,6 +49,31 @@ def test_failed_workers_leave_nothing(transitions):
                     worker.result()
                 assert children(server_of(box)) == []
         assert descriptors("self") == before
+
+
+def test_a_worker_for_which_there_are_no_descriptors_left_leaves_nothing(transitions):
+    with Sandbox() as box:
+        with box.open(GOOD, LAYOUT, ACTIONS, ROWS):
+            pass
+        before = descriptors("self")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        highest = max(int(number) for number in os.listdir("/proc/self/fd"))
+        for room in range(1, 7):  # enough for the areas and some of the pipes
+            held = [
+                os.open(os.devnull, os.O_RDONLY) for _ in range(highest)
+            ]  # whatever gaps there are, they are filled
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1 + room, hard))
+            try:
+                with pytest.raises(SandboxError, match="Too many open files"):
+                    box.open(GOOD, LAYOUT, ACTIONS, ROWS)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                for number in held:
+                    os.close(number)
+            assert descriptors("self") == before
+        with box.open(GOOD, LAYOUT, ACTIONS, ROWS) as worker:
+            worker.submit(*transitions)
+            worker.result()
 
 
 def test_closing_the_sandbox_ends_hanging_workers(transitions):
