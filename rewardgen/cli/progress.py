@@ -188,7 +188,8 @@ def cost_text(cost: dict[str, Any]) -> str:
     parts = []
     tokens = int(cost.get("prompt_tokens", 0)) + int(cost.get("completion_tokens", 0))
     if tokens:  # none where no language model is asked
-        parts.append(f"{cost['calls']} calls, {tokens:,} tokens, ${cost.get('dollars', 0.0):.4f}")
+        dollars = f", ${cost['dollars']:.4f}" if cost.get("dollars") else ""
+        parts.append(f"{cost['calls']} calls, {tokens:,} tokens{dollars}")
     parts.append(f"{cost.get('steps', 0):,} environment steps")
     if "seconds" in cost:
         parts.append(duration(cost["seconds"]))

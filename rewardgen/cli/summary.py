@@ -194,6 +194,6 @@ def _cost(view: RunView) -> str:
     parts = []
     if tokens:  # none where no language model is asked
         cached = f" ({cost.cached_calls} from the cache)" if cost.cached_calls else ""
-        parts += [f"{cost.calls} calls{cached}", f"{about}{tokens:,} tokens", f"{about}${cost.dollars:.4f}"]
+        parts += [f"{cost.calls} calls{cached}", f"{about}{tokens:,} tokens", cost.paid]
     parts += [f"{cost.steps:,} environment steps", duration(cost.seconds)]
     return ", ".join(parts)

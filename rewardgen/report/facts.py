@@ -153,7 +153,7 @@ def cost_rows(view: RunView) -> list[tuple[str, str]]:
         ("requests to the author of rewards", f"{cost.calls:,} ({cost.cached_calls:,} answered from the cache)"),
         ("tokens of prompts", f"{about}{cost.prompt_tokens:,}"),
         ("tokens of answers", f"{about}{cost.completion_tokens:,}"),
-        ("paid", f"{about}${cost.dollars:,.4f}" if cost.dollars else "$0"),
+        ("paid", cost.paid),
         ("environment steps", f"{cost.steps:,}"),
         ("time spent training", duration(cost.training_seconds)),
         ("time altogether", duration(cost.seconds)),

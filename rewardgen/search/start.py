@@ -172,7 +172,12 @@ def _work(
 
 def _spending(config: Config, spent: dict[str, float]) -> Budget:
     """The limits on what may be spent, of which earlier processes of this run have used up some."""
-    return Budget.of(config.budget, dollars=spent["dollars"], tokens=int(spent["tokens"]), calls=int(spent["calls"]))
+    return Budget.of(
+        config.budget,
+        dollars=spent["dollars"],
+        tokens=int(spent["prompt_tokens"] + spent["completion_tokens"]),
+        calls=int(spent["calls"]),
+    )
 
 
 def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) -> None:

@@ -96,6 +96,13 @@ class CostView:
     seconds: float
     estimated: bool
 
+    @property
+    def paid(self) -> str:
+        """The dollars in words: what nobody has a price for is not called free."""
+        if self.dollars:
+            return f"{'about ' if self.estimated else ''}${self.dollars:,.4f}"
+        return "at no known price" if self.prompt_tokens + self.completion_tokens else "$0"
+
 
 @dataclass(frozen=True)
 class EventView:

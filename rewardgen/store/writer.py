@@ -229,16 +229,17 @@ class Store:
     # ---- what a run has spent
 
     def spent(self) -> dict[str, float]:
-        """calls, tokens, dollars, steps: what this run has paid for so far."""
+        """calls, prompt_tokens, completion_tokens, dollars, steps: what this run has paid for so far."""
         calls = self._one("SELECT COUNT(*) AS n FROM calls WHERE error = ''", ())
         replies = self._one(
-            "SELECT COALESCE(SUM(prompt_tokens + completion_tokens), 0) AS tokens, "
+            "SELECT COALESCE(SUM(prompt_tokens), 0) AS prompt_tokens, "
+            "COALESCE(SUM(completion_tokens), 0) AS completion_tokens, "
             "COALESCE(SUM(dollars), 0) AS dollars FROM replies WHERE cached = 0",
             (),
         )
         steps = self._one("SELECT COALESCE(SUM(steps), 0) AS n FROM trainings", ())
         assert calls is not None and replies is not None and steps is not None  # aggregates always give a row
-        return {"calls": calls["n"], "tokens": replies["tokens"], "dollars": replies["dollars"], "steps": steps["n"]}
+        return {"calls": calls["n"], **dict(replies), "steps": steps["n"]}
 
     # ---- SQLite
 
