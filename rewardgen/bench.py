@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.program import check
+from rewardgen.records import Labels
 from rewardgen.sandbox import Sandbox
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task
-from rewardgen.training import Member, Timings, label_rows, train
+from rewardgen.training import Member, Reward, Timings, label_rows, train
 
 _WARM_UPDATES = 3  # not counted: buffers are touched for the first time
 _SB3_ROLLOUTS = 2  # of Stable-Baselines3's default length
@@ -26,7 +28,6 @@ def measure(
     population: int = 8,
     updates: int = 40,
     threads: int = 0,
-    physics_seconds: float = 3.0,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, float]:
     """Measure the throughput of training ``population`` rewards together, each a program in the sandbox.
@@ -39,12 +40,10 @@ def measure(
         population: members, a different program each.
         updates: rollouts and updates that are timed.
         threads: processor threads; 0 is all.
-        physics_seconds: of each of the two looks at raw physics, before and after the training.
         say: told what is being measured next.
 
     Returns:
-        ``physics_steps_per_s``, of the same batch of worlds with nothing else done, under random actions as spread
-        as those that training begins with (how wildly a robot moves changes what its contacts cost);
+        ``physics_steps_per_s``, of the same batch of worlds under the same commands with nothing else done;
         ``train_steps_per_s``; ``sb3_steps_per_s``, of Stable-Baselines3's PPO with its defaults on the matching
         Gymnasium environment; ``ratio_to_physics`` and ``ratio_to_sb3``, of training to each; ``sandbox_share``, the
         share of the training's time spent waiting for labels; ``checkpoint_share``, that spent on checkpoints;
@@ -58,14 +57,10 @@ def measure(
         raise UsageError("a benchmark needs at least one member and one update")
     config = config or TrainingConfig.model_validate(dict(task.training))
     tell = say or (lambda _: None)
-    tell("raw physics")
-    before = physics_rate(task, population * config.worlds, threads, physics_seconds, config.initial_std)
     tell(f"training {population} rewards together")
-    trained = training_rate(task, config, population, updates, threads)
-    tell("raw physics again")
-    # the machine may have other work: a look before and one after
-    after = physics_rate(task, population * config.worlds, threads, physics_seconds, config.initial_std)
-    physics = 2.0 / (1.0 / before + 1.0 / after)
+    trained, commands = training_rate(task, config, population, updates, threads)
+    tell("raw physics under the same commands")
+    physics = physics_rate(task, commands, threads)
     reference = float("nan")
     if task.gymnasium_id is not None:
         tell(f"Stable-Baselines3 on {task.gymnasium_id}")
@@ -82,34 +77,48 @@ def measure(
     }
 
 
-def physics_rate(task: Task, worlds: int, threads: int = 0, seconds: float = 3.0, std: float = 1.0) -> float:
-    """Control steps per second of ``mj_step`` alone in a batch of ``worlds`` worlds.
+def physics_rate(task: Task, commands: Sequence[Tensor], threads: int = 0) -> float:
+    """Control steps per second of ``mj_step`` alone under the commands that a training gave.
 
-    Actions are Gaussian about the middle of their range, with ``std`` in units of half of it.
+    How a robot moves changes what its contacts cost, so raw physics is timed on the motion that training was timed on,
+    from the model's resting pose. An episode's end is not repeated.
+
+    Args:
+        commands: one ``(worlds, A)`` for each control step; the first eighth of them warms up.
     """
-    sim = MujocoSim(task.model, worlds, threads)
-    generator = torch.Generator().manual_seed(0)
-    middle, half = (task.action_high + task.action_low) / 2, (task.action_high - task.action_low) / 2
-    actions = [
-        task.clip(middle + half * std * torch.randn(worlds, task.action_size, generator=generator)) for _ in range(16)
-    ]
-    for action in actions:
-        sim.step(action, task.frame_skip)
-    steps, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        for action in actions:
-            sim.step(action, task.frame_skip)
-        steps += len(actions) * worlds
-    return steps / (time.perf_counter() - began)
+    sim = MujocoSim(task.model, len(commands[0]), threads)
+    warm = len(commands) // 8
+    for command in commands[:warm]:
+        sim.step(command, task.frame_skip)
+    began = time.perf_counter()
+    for command in commands[warm:]:
+        sim.step(command, task.frame_skip)
+    return (len(commands) - warm) * len(commands[0]) / (time.perf_counter() - began)
+
+
+class Watched:
+    """A reward that remembers the actions it was asked about: what the training commanded, rollout by rollout."""
+
+    def __init__(self, reward: Reward) -> None:
+        self._reward = reward
+        self.actions: list[Tensor] = []
+
+    def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
+        self.actions.append(actions.clone())
+        self._reward.submit(states, actions, next_states)
+
+    def result(self) -> Labels:
+        return self._reward.result()
 
 
 def training_rate(
     task: Task, config: TrainingConfig, population: int, updates: int, threads: int = 0
-) -> dict[str, float]:
+) -> tuple[dict[str, float], list[Tensor]]:
     """Time ``updates`` updates and one checkpoint.
 
     Returns:
-        ``steps_per_s``, ``sandbox_share``, ``checkpoint_share`` and ``first_reward_ms``.
+        ``steps_per_s``, ``sandbox_share``, ``checkpoint_share`` and ``first_reward_ms``; and the commands of every
+        control step of the rollouts, ``(population · worlds, A)`` each.
     """
     each = config.worlds * config.rollout
     short = config.model_copy(update={"steps": each * (_WARM_UPDATES + updates), "checkpoints": 1})
@@ -126,7 +135,8 @@ def training_rate(
             sandbox.open(check(_program(task, k), task.layout), task.layout, task.action_size, label_rows(config))
             for k in range(population)
         ]
-        members = [Member(f"bench{k}", k, worker) for k, worker in enumerate(workers)]
+        watched = [Watched(worker) for worker in workers]
+        members = [Member(f"bench{k}", k, reward) for k, reward in enumerate(watched)]
         results = train(task, members, short, threads=threads, on_progress=mark, timings=timings)
     failed = [result.message for result in results if result.status == "failed"]
     if failed:
@@ -138,12 +148,19 @@ def training_rate(
     training_seconds = whole * seconds / steps
     checkpoint_seconds = config.checkpoints * checkpoint
     total = training_seconds + checkpoint_seconds
-    return {
+    rates = {
         "steps_per_s": whole / total,
         "sandbox_share": whole * (last[2] - first[2]) / steps / total,
         "checkpoint_share": checkpoint_seconds / total,
         "first_reward_ms": 1000.0 * first_reward,
     }
+    rollouts = zip(*(reward.actions[: _WARM_UPDATES + updates] for reward in watched), strict=True)
+    commands = [
+        torch.cat([actions.view(-1, config.worlds, task.action_size)[t] for actions in rollout])
+        for rollout in rollouts
+        for t in range(len(rollout[0]) // config.worlds)
+    ]
+    return rates, commands
 
 
 def first_reward_seconds(sandbox: Sandbox, task: Task, programs: int = 9) -> float:

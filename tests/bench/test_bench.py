@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
 from rewardgen import bench
 from rewardgen.config import TrainingConfig
@@ -17,7 +18,7 @@ SMALL = TrainingConfig(steps=2048, worlds=8, rollout=8, epochs=1, minibatches=2,
 def test_all_keys_are_there_and_agree() -> None:
     task = load_task("cartpole/swingup")
     said: list[str] = []
-    result = bench.measure(task, SMALL, population=2, updates=3, threads=1, physics_seconds=0.05, say=said.append)
+    result = bench.measure(task, SMALL, population=2, updates=3, threads=1, say=said.append)
     assert set(result) == {
         "physics_steps_per_s",
         "train_steps_per_s",
@@ -33,7 +34,19 @@ def test_all_keys_are_there_and_agree() -> None:
     assert 0.0 < result["sandbox_share"] < 1.0
     assert 0.0 < result["checkpoint_share"] < 1.0
     assert math.isnan(result["sb3_steps_per_s"])  # Gymnasium has no such task
-    assert len(said) == 3
+    assert len(said) == 2
+
+
+def test_physics_is_timed_on_what_training_commanded() -> None:
+    task = load_task("cartpole/swingup")
+    _, commands = bench.training_rate(task, SMALL, population=2, updates=3, threads=1)
+    assert len(commands) == (bench._WARM_UPDATES + 3) * SMALL.rollout
+    first = torch.stack(commands)
+    assert first.shape[1:] == (2 * SMALL.worlds, task.action_size)
+    assert bool((first >= task.action_low).all()) and bool((first <= task.action_high).all())
+    # the two members explore by noise of their own, and the first commands are nothing but that noise
+    assert 0.2 < float(first[:8].std()) < 2.0
+    assert not torch.equal(first[:, : SMALL.worlds], first[:, SMALL.worlds :])
 
 
 @pytest.mark.slow
