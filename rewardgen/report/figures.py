@@ -173,7 +173,7 @@ def lineage(view: RunView) -> Picture | None:
             axes.axhline(floor + 0.11 * span, color=RULE, linewidth=1)
         axes.set_ylim(floor - 0.08 * span if len(heights) < len(known) else low - 0.1 * span, high + 0.12 * span)
         restarts = len({generation.restart for generation in view.generations}) > 1
-        names = [f"{g.restart + 1}.{g.index + 1}" if restarts else str(g.index + 1) for g in view.generations]
+        names = [f"{g.restart}.{g.index}" if restarts else str(g.index) for g in view.generations]
         every = math.ceil(len(names) / 20)
         axes.set_xticks(range(0, len(names), every), names[::every])
         axes.set_xlabel("restart.generation" if restarts else "generation")

@@ -174,9 +174,9 @@ def _generations(view: RunView) -> list[GenerationCard]:
     return [
         GenerationCard(
             generation,
-            f"Restart {generation.restart + 1}, generation {generation.index + 1}"
+            f"Restart {generation.restart}, generation {generation.index}"
             if restarts
-            else f"Generation {generation.index + 1}",
+            else f"Generation {generation.index}",
             tuple(card(candidate) for candidate in generation.candidates),
         )
         for generation in view.generations
