@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rewardgen.errors import ConfigError
 
@@ -25,6 +25,37 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RacingConfig(Section):
+    """Successive halving of a generation's candidates while they train."""
+
+    enabled: bool = Field(False, description="stop candidates that fall behind; the population trainer alone can")
+    rungs: int = Field(3, ge=1, le=10, description="checkpoints at which candidates may stop, closer together early on")
+    keep: float = Field(0.5, gt=0, lt=1, description="share of the candidates that each rung means to carry on")
+    share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="of the steps of training all to the end, the most that a race takes; one always reaches the end",
+    )
+    further_seeds: int = Field(
+        2, ge=0, le=64, description="most training seeds that steps saved by a race add to each candidate at its end"
+    )
+
+
+class ScreeningConfig(Section):
+    """What stored episodes say of a reward before anything is spent on training with it."""
+
+    enabled: bool = Field(False, description="try rewards on stored episodes before training")
+    episodes: int = Field(32, ge=4, le=1024, description="stored episodes that rewards are tried on")
+    copy_distance: float = Field(
+        0.005, ge=0, le=1, description="a reward this near to one tried before is a copy, up to scale and shaping"
+    )
+    audit: float = Field(0.1, ge=0, le=1, description="share of the copies that are trained all the same, as a check")
+    keep: float = Field(
+        1.0, gt=0, le=1, description="share of a generation's programs to train, those that order episodes best"
+    )
+
+
 class SearchConfig(Section):
     method: str = Field("eureka", description="a search method: a name in rewardgen/search/methods or a YAML file")
     generations: int = Field(3, ge=1, description="how many times the language model is asked")
@@ -32,6 +63,18 @@ class SearchConfig(Section):
     seeds: int = Field(1, ge=1, le=64, description="training seeds for each candidate")
     repairs: int = Field(2, ge=0, le=10, description="times a program that fails its checks goes back to its author")
     restarts: int = Field(1, ge=1, description="independent searches, the best of which wins")
+    confidence: float = Field(
+        0.0, ge=0, lt=1, description="of the intervals that race and whose lower bounds rank; 0 goes by the mean alone"
+    )
+    remeasure: int = Field(0, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
+    racing: RacingConfig = RacingConfig()
+    screening: ScreeningConfig = ScreeningConfig()
+
+    @field_validator("racing", "screening", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        """``racing: false`` is short for ``racing: {enabled: false}``."""
+        return {"enabled": value} if isinstance(value, bool) else value
 
 
 class LLMConfig(Section):

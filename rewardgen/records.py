@@ -3,6 +3,7 @@
     Field, Layout, State, Episodes      what the simulation shows of a task
     Message, Reply, Turn, Outcome       what goes to a language model and comes back
     RewardProgram, Problem, Labels      what was written, what is wrong with it, what it gives
+    Forecast                            what stored episodes said of a program before it was trained
     Checkpoint, TrainingResult          what one short training did
     Evaluation                          what a policy is truly worth
 
@@ -191,11 +192,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How another candidate of the same generation ended: its ``score`` (None without one) and what was wrong."""
+    """How another candidate of the same generation ended: its ``score`` (None without one) and what was wrong.
+
+    ``stopped`` says that its trainings were ended early and the score is the best until then.
+    """
 
     key: str
     score: float | None
     problems: tuple[Problem, ...] = ()
+    stopped: bool = False
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -218,7 +223,7 @@ class RewardProgram:
 class Problem:
     """What is wrong with a reply or a program, in words that its author can act on.
 
-    ``stage`` is where it was found: extract, check, compile, smoke, train.
+    ``stage`` is where it was found: extract, check, compile, smoke, screen, copy, train.
     """
 
     stage: str
@@ -236,6 +241,26 @@ class Labels:
     reward: Tensor
     components: Tensor
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What ``episodes`` stored episodes said of a program before it was trained.
+
+    ``agreement`` is the share of ``pairs`` of episodes that its return orders as their fitness does, None with too few
+    pairs; 0.5 is chance. ``nearest`` is the key of the program tried before that is most like it, ``distance`` how far
+    that is: 0 up to a positive factor and potential shaping, 1 its opposite; None where they could not be compared.
+    ``audit`` says that it was a copy and was trained all the same; ``left_out`` that it was not trained because others
+    of its generation agreed better.
+    """
+
+    episodes: int
+    pairs: int
+    agreement: float | None
+    nearest: str | None
+    distance: float | None
+    audit: bool = False
+    left_out: bool = False
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -271,13 +296,14 @@ class Checkpoint:
 class TrainingResult:
     """What one member (a reward and a seed) of a population came to.
 
-    ``status`` is "done", or "failed" with ``message`` saying why (its reward crashed, hung or was not finite).
+    ``status`` is "done", "failed" with ``message`` saying why (its reward crashed, hung or was not finite), or
+    "stopped" before all steps were taken, because others did better; ``message`` says where and why.
     ``weights`` are the safetensors bytes of the policy at its best checkpoint (by true fitness), or None.
     """
 
     key: str
     seed: int
-    status: Literal["done", "failed"]
+    status: Literal["done", "failed", "stopped"]
     message: str
     curve: tuple[Checkpoint, ...]
     weights: bytes | None
@@ -294,9 +320,9 @@ class TrainingResult:
 
     @property
     def score(self) -> float:
-        """The true fitness at the best checkpoint; NaN when the member failed or none was finite."""
+        """The true fitness at the best checkpoint so far; NaN when the member failed or none was finite."""
         best = self.best
-        return best.fitness if self.status == "done" and best is not None else float("nan")
+        return best.fitness if self.status != "failed" and best is not None else float("nan")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,11 @@ from rewardgen.cli.progress import Progress, cost_text, duration, number
 if TYPE_CHECKING:
     from rewardgen.search import Event
 
+TRAININGS = {
+    "further": "on further seeds",
+    "again": "on fresh seeds, to measure the best again",
+    "final": "for the reported scores",
+}
 EVERY = 10.0
 """Seconds between two lines on the progress of a training."""
 
@@ -58,7 +63,7 @@ class Lines:
 
     def _training_started(self, members: int, steps: int, what: str, **_: Any) -> str:
         self._said = self._clock()
-        purpose = "for the reported scores" if what == "final" else "of this generation"
+        purpose = TRAININGS.get(what, "of this generation")
         return f"  training {members} policies {purpose}, {steps:,} steps in all"
 
     def _training_progress(self, steps: int, total: int, steps_per_second: float, **_: Any) -> str:
@@ -72,10 +77,19 @@ class Lines:
     def _member_failed(self, candidate: str, seed: int, message: str, **_: Any) -> str:
         return f"  {candidate}, seed {seed}: failed: {message}"
 
-    def _scored(self, candidate: str, score: float | None, success_rate: float, status: str, **_: Any) -> str:
+    def _stopped(self, candidate: str, seed: int, message: str, **_: Any) -> str:
+        return f"  {candidate}, seed {seed}: {message}"
+
+    def _scored(
+        self, candidate: str, score: float | None, success_rate: float, status: str, stopped: bool = False, **_: Any
+    ) -> str:
         if score is None:
             return f"  {candidate}: {status}, no score"
-        return f"  {candidate}: score {number(score)}, success rate {success_rate:.0%}"
+        so_far = " when it was stopped" if stopped else ""
+        return f"  {candidate}: score {number(score)}{so_far}, success rate {success_rate:.0%}"
+
+    def _remeasured(self, candidate: str, score: float | None, again: float, **_: Any) -> str:
+        return f"  {candidate}: {number(score)} when it was chosen, {number(again)} on fresh seeds"
 
     def _selected(self, candidate: str | None, score: float | None, **_: Any) -> str:
         cost = cost_text(self._progress.cost)

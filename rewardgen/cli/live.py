@@ -26,6 +26,7 @@ STYLES = {
     "sent back": "yellow",
     "rejected": "red",
     "failed": "red",
+    "stopped": "dim",
 }
 PROBLEM_WIDTH = 60
 
@@ -114,7 +115,9 @@ def _cells(row: Row) -> tuple[Text, ...]:
 
 def training_line(training: Training) -> Table:
     line = Table.grid(padding=(0, 1))
-    what = "reported scores" if training.what == "final" else "training"
+    what = {"final": "reported scores", "again": "measuring again", "further": "further seeds"}.get(
+        training.what, "training"
+    )
     left = training.seconds_left
     line.add_row(
         Text(f"{what}, {training.members} policies"),

@@ -147,10 +147,22 @@ class Progress:
         if candidate in self.rows:
             self.rows[candidate].problem = message
 
-    def _scored(self, candidate: str, score: float | None, success_rate: float, status: str, **_: Any) -> None:
+    def _stopped(self, candidate: str, message: str, **_: Any) -> None:
+        if candidate in self.rows:
+            self.rows[candidate].status, self.rows[candidate].problem = "stopped", message
+
+    def _scored(
+        self,
+        candidate: str,
+        score: float | None,
+        success_rate: float,
+        status: str,
+        stopped: bool = False,
+        **_: Any,
+    ) -> None:
         row = self.rows.setdefault(candidate, Row(candidate))
-        row.score, row.success_rate, row.status = score, success_rate, status
-        if score is not None and (self.best is None or score > self.best[1]):
+        row.score, row.success_rate, row.status = score, success_rate, "stopped" if stopped else status
+        if score is not None and not stopped and (self.best is None or score > self.best[1]):
             self.best = (candidate, score)
 
     def _selected(self, candidate: str | None = None, **_: Any) -> None:

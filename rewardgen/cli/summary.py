@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rewardgen.cli.lines import OFFLINE
 from rewardgen.cli.output import code, safe, show, table, write
 from rewardgen.cli.progress import duration, number
+from rewardgen.report.choices import curse_sentence, race_sentence, screening_sentences
+from rewardgen.store import curse_records, screening_record
 
 if TYPE_CHECKING:
     from rewardgen.export import Exported
@@ -35,12 +37,24 @@ def summary(view: RunView) -> dict[str, Any]:
             for name in FINALS
         },
         "verdict": verdict(view),
+        "screening": screening_record(view),
+        "leaders": curse_records(view),
         "generations": [
             {
                 "restart": generation.restart,
                 "index": generation.index,
                 "candidates": [
-                    {"key": c.key, "status": c.status, "score": c.score, "selected": c.selected, "parent": c.parent}
+                    {
+                        "key": c.key,
+                        "status": c.status,
+                        "score": c.score,
+                        "low": c.low,
+                        "high": c.high,
+                        "stopped": c.stopped or None,
+                        "again": c.again_score,
+                        "selected": c.selected,
+                        "parent": c.parent,
+                    }
                     for c in generation.candidates
                 ],
             }
@@ -120,18 +134,25 @@ def show_run(view: RunView) -> None:
         write()
         place = f"generation {generation.index}" + (f", restart {generation.restart}" if generation.restart else "")
         write(place + ("" if generation.finished else " (under way)"), style="bold")
-        listing = table("candidate", "status", "score", "parent", "", right=("score",))
+        listing = table(
+            "candidate", "status", "score", "interval", "again", "parent", "", right=("score", "interval", "again")
+        )
         for each in generation.candidates:
             problem = "" if each.status == "trained" else "; ".join(str(problem) for problem in each.problems)
             listing.add_row(
                 each.key,
-                each.status,
+                "stopped" if each.stopped else each.status,
                 number(each.score),
+                _interval(each),
+                number(each.again_score) if each.again else "",
                 each.parent or "",
-                "◀ selected" if each.selected else safe(" ".join(problem.split())[:80]),
+                "◀ selected" if each.selected else safe(" ".join((problem[:80] or each.stopped).split())),
             )
         show(listing)
+        if race := race_sentence(view, generation):
+            write(f"race: {race}", style="dim")
     write()
+    _show_choices(view)
     if view.finals:
         _show_scores(view)
         write(verdict(view))
@@ -153,6 +174,17 @@ def show_candidate(view: RunView, candidate: CandidateView) -> None:
     write(f"{candidate.key}: {candidate.status}, score {number(candidate.score, unit)}", style="bold")
     if candidate.parent:
         write(f"written after seeing {candidate.parent}")
+    if _interval(candidate):
+        write(f"score between {_interval(candidate)} by its seeds and episodes")
+    if candidate.stopped:
+        write(f"its training was {candidate.stopped}")
+    if candidate.again:
+        write(f"measured again on {len(candidate.again)} fresh seeds: {number(candidate.again_score, unit)}")
+    if (forecast := candidate.forecast) is not None:
+        share = "n/a" if forecast.agreement is None else f"{forecast.agreement:.0%}"
+        write(f"before training: its return orders {share} of {forecast.pairs} pairs of episodes as their fitness does")
+        if forecast.nearest is not None:
+            write(f"most like it was {forecast.nearest}, at a distance of {number(forecast.distance)}")
     for attempt in candidate.attempts:
         for problem in attempt.problems:
             write(f"attempt {attempt.number}: {problem.stage}: {problem}", style="yellow")
@@ -162,6 +194,22 @@ def show_candidate(view: RunView, candidate: CandidateView) -> None:
     if candidate.reflection:
         write()
         write(candidate.reflection)
+
+
+def _interval(candidate: CandidateView) -> str:
+    """The bounds that it is ranked by; nothing where nothing varies."""
+    if candidate.low is None or candidate.low != candidate.low or candidate.low == candidate.high:
+        return ""
+    return f"{number(candidate.low)} to {number(candidate.high)}"
+
+
+def _show_choices(view: RunView) -> None:
+    """The winner's curse and how screening fared, where there is anything to say."""
+    told = [sentence for sentence in (curse_sentence(view), *screening_sentences(view)) if sentence]
+    for sentence in told:
+        write(sentence, style="dim")
+    if told:
+        write()
 
 
 def _show_scores(view: RunView) -> None:

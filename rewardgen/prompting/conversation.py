@@ -64,7 +64,8 @@ def repair(
     """
     said = long_text(reply_text, REPLY_LIMIT).strip() or "(an empty answer)"
     shown = [one_line(f"{problem.stage}: {problem}", PROBLEM_LIMIT) for problem in problems[:PROBLEMS]]
-    told = render("repair.j2", prompts_dir, problems=shown, more=max(0, len(problems) - PROBLEMS))
+    copied = any(problem.stage == "copy" for problem in problems)
+    told = render("repair.j2", prompts_dir, problems=shown, more=max(0, len(problems) - PROBLEMS), copied=copied)
     return [*messages, Message("assistant", said), Message("user", told)]
 
 

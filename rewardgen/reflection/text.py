@@ -43,8 +43,8 @@ def reflect(task: Task, trainings: Sequence[TrainingResult], others: Sequence[Ou
         trainings: the candidate's own, one for each seed.
         others: how the other candidates of its generation ended.
     """
-    done = [training for training in trainings if training.status == "done"]
-    lines = [*_failures(trainings)]
+    done = [training for training in trainings if training.status != "failed"]
+    lines = [*_failures(trainings), *_stopped(trainings)]
     columns = by_checkpoint(done)
     if columns:
         lines += [
@@ -67,6 +67,15 @@ def _failures(trainings: Sequence[TrainingResult]) -> Iterator[str]:
         yield f"{len(failed)} of {len(trainings)} trainings failed: " + "; ".join(reasons[:2])
     elif not trainings:
         yield "this reward was not trained"
+
+
+def _stopped(trainings: Sequence[TrainingResult]) -> Iterator[str]:
+    stopped = [training for training in trainings if training.status == "stopped"]
+    if stopped:
+        yield (
+            f"training was stopped early, after {max(training.steps for training in stopped)} steps, so that rewards "
+            "which were ahead could go on; what follows is how far it came"
+        )
 
 
 def _fitness(task: Task, done: Sequence[TrainingResult], columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
@@ -165,6 +174,8 @@ def _others(done: Sequence[TrainingResult], others: Sequence[Outcome]) -> Iterat
     if scores:
         told = ", ".join(number(score) for score in scores[:OTHERS])
         more = f" and {len(scores) - OTHERS} lower" if len(scores) > OTHERS else ""
+        early = sum(other.stopped for other in others)
+        more += f" ({early} of them stopped early)" if early else ""
         own = mean([training.score for training in done])
         rank = f"; this one came {_ordinal(1 + sum(s > own for s in scores))}" if math.isfinite(own) else ""
         yield f"other rewards tried at the same time reached {told}{more}{rank}"

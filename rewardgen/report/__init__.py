@@ -1,8 +1,22 @@
 """A run → one HTML file that anyone can open, keep or send: it asks nothing of the network and runs no script.
 
-Reads a ``RunView`` alone, so it can be written for a run that is still going, was interrupted or failed.
+Reads a ``RunView`` alone, so it can be written for a run that is still going, was interrupted or failed. ``choices``
+has the sentences on races, leaders and screening, for the page and for the terminal.
 """
 
-from rewardgen.report.page import write_report
+from __future__ import annotations
+
+from pathlib import Path
+
+from rewardgen.store.view import RunView
+
+
+def write_report(view: RunView, out: Path) -> Path:
+    """Write the report of a run; see ``rewardgen.report.page.write_report``."""
+    # drawing takes a second to import, and sentences alone need none of it
+    from rewardgen.report import page
+
+    return page.write_report(view, out)
+
 
 __all__ = ["write_report"]

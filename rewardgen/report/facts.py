@@ -103,7 +103,7 @@ def _compare(winner: Evaluation, other: Evaluation | None, label: str, unit: str
         return f"Worse than {against}; the intervals do not overlap."
     return (
         f"Not told apart from {against}; the intervals overlap, so the difference of "
-        f"{_signed(winner.mean - other.mean)}{unit} is not supported by this run."
+        f"{signed(winner.mean - other.mean)}{unit} is not supported by this run."
     )
 
 
@@ -134,12 +134,15 @@ def _selection(view: RunView, evaluation: Evaluation | None, unit: str) -> str:
         return ""
     tried = sum(finite(candidate.score) for candidate in view.candidates.values())
     text = f"{view.winner} was selected out of {_count(tried, 'scored candidate')} with {number(score)}{unit}."
+    again = chosen.again_score if chosen else None
+    if again is not None and finite(again):
+        text += f" Measured again on fresh seeds before it counted, it reached {number(again)}{unit}."
     if not usable(evaluation) or evaluation is None:
         return text
     gap = (score or 0.0) - evaluation.mean
     text += (
         f" Trained anew on seeds that played no part in the selection it reached {number(evaluation.mean)}{unit}: "
-        f"a gap of {_signed(gap)}{unit}."
+        f"a gap of {signed(gap)}{unit}."
     )
     if gap > 0:
         text += " The best of many noisy scores is picked partly for its luck: only the second number is reported."
@@ -211,7 +214,7 @@ def _interval(evaluation: Evaluation, unit: str) -> str:
     return f"{100 * evaluation.confidence:g} % interval {span}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     text = number(value)
     return f"+{text}" if value > 0 else text.replace("-", "−")
 

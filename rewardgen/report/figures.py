@@ -130,9 +130,11 @@ def candidate_curves(view: RunView) -> Picture | None:
     legend = [Key(variable(WINNER), "winner")] if view.winner in lines else []
     if selected - {view.winner}:
         legend.append(Key("ink", "carried forward", dashed=True))
+    early = any(candidate.stopped for candidate in view.candidates.values())
     return Picture(
         svg,
-        "Trainings that selected the winner: every candidate, averaged over its seeds.",
+        "Trainings that selected the winner: every candidate, averaged over its seeds."
+        + (" A line that ends early was stopped by a race." if early else ""),
         (*legend, Key("soft", "other candidates")),
     )
 

@@ -19,6 +19,7 @@ from rewardgen.errors import DiskFull, StoreError
 from rewardgen.records import Message, Problem, Reply
 from rewardgen.reflection import number, percent
 from rewardgen.report import code, facts, figures
+from rewardgen.report.choices import choices
 from rewardgen.report.code import Diff
 from rewardgen.report.svg import Picture
 from rewardgen.store.view import CallView, CandidateView, GenerationView, RunView
@@ -45,6 +46,9 @@ class CandidateCard:
     diff: Diff | None
     components: Picture | None
     failures: tuple[str, ...]
+    interval: str
+    stopped: str
+    forecast: str
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def render(view: RunView) -> str:
     generations = _generations(view)
     cards = {card.view.key: card for generation in generations for card in generation.cards}
     winner = cards.get(view.winner or "")
+    titles = {(card.view.restart, card.view.index): card.title for card in generations}
     return environment.get_template("report.html.j2").render(
         view=view,
         created=_readable(view.created),
@@ -127,6 +132,7 @@ def render(view: RunView) -> str:
         lineage=figures.lineage(view),
         ancestry=[cards[member.key] for member in facts.ancestry(view, view.winner)],
         generations=generations,
+        choices=choices(view, titles),
         calls=_calls(view),
         cost=facts.cost_rows(view),
         settings=facts.settings(_without_logins(view.config)),
@@ -169,6 +175,11 @@ def _generations(view: RunView) -> list[GenerationCard]:
             failures=tuple(_shown(problem) for problem in candidate.problems[:6])
             if candidate.status in ("rejected", "failed")
             else (),
+            interval=f"{number(candidate.low)} to {number(candidate.high)}"
+            if facts.finite(candidate.low) and facts.finite(candidate.high) and candidate.low != candidate.high
+            else "",
+            stopped=candidate.stopped,
+            forecast=_forecast(candidate),
         )
 
     return [
@@ -198,6 +209,20 @@ def _calls(view: RunView) -> list[CallCard]:
                 repeated, as_in = same, earlier.anchor
         cards.append(CallCard(call, f"call-{index + 1}", call.messages[repeated:], repeated, as_in, call.replies))
     return cards
+
+
+def _forecast(candidate: CandidateView) -> str:
+    """What stored episodes said of it before training."""
+    forecast = candidate.forecast
+    if forecast is None:
+        return ""
+    told = f"Its return orders {percent(forecast.agreement)} of {forecast.pairs} pairs of stored episodes as their"
+    told += " fitness does." if forecast.agreement is not None else " fitness does: too few pairs to tell."
+    if forecast.nearest is not None and forecast.distance is not None:
+        told += f" Of what was tried before, {forecast.nearest} is most like it (distance {number(forecast.distance)})."
+    if forecast.audit:
+        told += " That makes it a copy; it was trained all the same, to see whether refusing copies is right."
+    return told + (" It was left out of the training." if forecast.left_out else "")
 
 
 def _shown(problem: Problem) -> str:

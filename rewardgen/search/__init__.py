@@ -1,8 +1,10 @@
 """The loop: generations of rewards, written, screened, trained, measured, reflected on and selected.
 
-``run`` begins a search and ``resume`` takes one up; ``loop.py`` is the method on a page.
+``run`` begins a search and ``resume`` takes one up; ``loop.py`` is the method on a page. A generation's programs are
+tried on stored episodes (``foresight``), race (``racing``), and the best is measured again (``selection``).
 """
 
+from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
 from rewardgen.search.method import Method, load_method, method_names
 from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
@@ -14,6 +16,7 @@ __all__ = [
     "Method",
     "Transitions",
     "Trial",
+    "compare_racing",
     "describe",
     "load_method",
     "method_names",

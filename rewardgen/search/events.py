@@ -16,11 +16,13 @@ class Event:
     calling           purpose, n
     replied           purpose, replies, prompt_tokens, completion_tokens, dollars, cached
     verdict           candidate, attempt, accepted (bool), problems (list of str)
-    training_started  members, steps (of all members together), what ("generation" or "final")
+    training_started  members, steps (of all members together), what ("generation", "further", "again" or "final")
     training_progress steps, total, steps_per_second, what
     checkpoint        candidate, seed, steps, fitness, success_rate
     member_failed     candidate, seed, message
-    scored            candidate, score (float or None), success_rate, status
+    stopped           candidate, seed, steps, message (where and why a race ended this training)
+    scored            candidate, score (float or None), success_rate, status, stopped (bool)
+    remeasured        candidate, score, again (the mean on fresh seeds)
     selected          restart, generation, candidate (key or None), score
     evaluated         name (winner, expert, sparse), mean, low, high, success_rate
     cost              calls, prompt_tokens, completion_tokens, dollars, steps, seconds

@@ -6,7 +6,7 @@ Every stage first asks the store whether it was done already, so resuming a run 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rewardgen import prompting, reflection
@@ -16,18 +16,7 @@ from rewardgen.search import finals, seeds
 from rewardgen.search.method import Method
 from rewardgen.search.run import Run
 from rewardgen.search.screening import Screened, screen
-from rewardgen.search.trainings import train_rewards
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A candidate at the end of its generation; ``score`` is None unless every one of its trainings has one."""
-
-    key: str
-    source: str | None
-    score: float | None
-    success_rate: float
-    reflection: str
+from rewardgen.search.selection import Scored, best_of, compete, elect, intervals, planned_steps, winner_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +31,7 @@ class History:
         """The history once a generation is over: with its best, or, when all failed, with the reasons."""
         if best is None:
             return replace(self, failures=tuple(outcomes))
-        keep = method.parent == "run" and self.parent is not None and _score(self.parent) >= _score(best)
+        keep = method.parent == "run" and self.parent is not None and self.parent.rank >= best.rank
         if keep:
             return replace(self, failures=())
         turns = (*self.turns, Turn(best.source or "", best.reflection))
@@ -51,26 +40,26 @@ class History:
 
 def search(run: Run) -> None:
     """Run all generations of all restarts, then measure the winner beside the expert and the sparse reward."""
-    everyone: list[Scored] = []
+    everyone: dict[str, Scored] = {}
     try:
         for restart in range(run.config.search.restarts):
             history = History()
-            run.known.clear()  # restarts know nothing of each other
+            run.accepted.clear()  # restarts know nothing of each other
             for number in range(run.config.search.generations):
                 history = generation(run, restart, number, history, everyone)
     except BudgetExceeded as limit:
-        if best_of(everyone) is None:
+        if best_of(everyone.values()) is None:
             raise
         run.warn(f"no further generation: {limit}")
-    winner = best_of(everyone)
+    winner = winner_of(everyone.values())
     run.store.set_meta(winner=winner.key if winner else None)
     if winner is None:
         run.warn("no candidate could be trained, so there is no reward to report; see why in `rewardgen show`")
     finals.measure(run, winner.source if winner else None)
 
 
-def generation(run: Run, restart: int, number: int, history: History, everyone: list[Scored]) -> History:
-    """One generation: ask, screen, train, score, reflect, select. Appends its candidates to ``everyone``."""
+def generation(run: Run, restart: int, number: int, history: History, everyone: dict[str, Scored]) -> History:
+    """One generation: ask, screen, train, score, reflect, select. Adds its candidates to ``everyone``."""
     place = f"r{restart}g{number}"
     count = run.config.search.candidates
     keys = [f"{place}c{i}" for i in range(count)]
@@ -81,22 +70,19 @@ def generation(run: Run, restart: int, number: int, history: History, everyone: 
         "generation_started", restart=restart, generation=number, parent=history.parent.key if history.parent else None
     )
 
-    run.budget.check_steps(
-        count * run.config.search.seeds * run.config.training.steps, reserve=finals.planned_steps(run.config)
-    )
+    run.budget.check_steps(planned_steps(run.config), reserve=finals.planned_steps(run.config))
     replies = run.ask(place, "generation", messages, count, seeds.derive(run.config.seed, "replies", restart, number))
     screened = screen(run, restart, number, keys, messages, replies)
-    results = train_rewards(
-        run,
-        {key: candidate.program for key, candidate in screened.items() if candidate.program is not None},
-        seeds.selection_seeds(run.config.seed, restart, number, run.config.search.seeds),
-        what="generation",
-    )
+    programs = {key: candidate.program for key, candidate in screened.items() if candidate.program is not None}
+    results = compete(run, restart, number, programs)
     outcomes = [outcome(key, screened[key], results.get(key, ())) for key in keys]
-    scored = [score(run, item, screened[item.key], results.get(item.key, ()), outcomes) for item in outcomes]
-    everyone += scored
+    scored = score(run, screened, results, outcomes)
+    everyone.update((item.key, item) for item in scored)
 
-    best = best_of(scored)
+    scored = elect(run, restart, number, scored, results)
+    keep_scores(run, screened, scored)
+    everyone.update((item.key, item) for item in scored)
+    best = winner_of(scored)
     run.store.finish_generation(restart, number, best.key if best else None)
     run.tick()
     run.say(
@@ -115,28 +101,47 @@ def outcome(key: str, screened: Screened, results: Sequence[TrainingResult]) -> 
     mean = sum(scores) / len(scores) if scores else math.nan
     problems = tuple(run_problem for run_problem in screened.problems)
     problems += tuple(screened.training_problem(result) for result in results if result.status == "failed")
-    return Outcome(key, mean if math.isfinite(mean) else None, problems)
+    stopped = any(result.status == "stopped" for result in results)
+    return Outcome(key, mean if math.isfinite(mean) else None, problems, stopped)
 
 
 def score(
-    run: Run, item: Outcome, screened: Screened, results: Sequence[TrainingResult], outcomes: Sequence[Outcome]
-) -> Scored:
-    """Reflect on a candidate and keep its score."""
-    status = "rejected" if screened.program is None else "trained" if item.score is not None else "failed"
-    others = [other for other in outcomes if other.key != item.key]
-    text = reflection.reflect(run.task, results, others) if status == "trained" else ""
-    run.store.add_score(item.key, status, item.score, text)
-    bests = [result.best for result in results if result.best is not None]
-    success = sum(point.success_rate for point in bests) / len(bests) if bests else 0.0
-    run.say("scored", candidate=item.key, score=item.score, success_rate=success, status=status)
-    return Scored(item.key, screened.program.source if screened.program else None, item.score, success, text)
+    run: Run,
+    screened: Mapping[str, Screened],
+    results: Mapping[str, Sequence[TrainingResult]],
+    outcomes: Sequence[Outcome],
+) -> list[Scored]:
+    """Reflect on every candidate and keep its score."""
+    bounds = intervals(run.config, results)
+    scored = []
+    for item in outcomes:
+        mine, program = results.get(item.key, ()), screened[item.key].program
+        others = [other for other in outcomes if other.key != item.key]
+        text = reflection.reflect(run.task, mine, others) if item.score is not None else ""
+        bests = [result.best for result in mine if result.best is not None]
+        success = sum(point.success_rate for point in bests) / len(bests) if bests else 0.0
+        source = program.source if program is not None else None
+        made = Scored(item.key, source, item.score, success, text, stopped=item.stopped)
+        if item.score is not None:
+            made = replace(made, low=bounds[item.key].low, high=bounds[item.key].high)
+        scored.append(made)
+    keep_scores(run, screened, scored)
+    for made in scored:
+        run.say(
+            "scored",
+            candidate=made.key,
+            score=made.score,
+            success_rate=made.success_rate,
+            status=status_of(made, screened),
+            stopped=made.stopped,
+        )
+    return scored
 
 
-def best_of(candidates: Sequence[Scored]) -> Scored | None:
-    """The candidate with the highest score, the first of equals; None when none has a finite one."""
-    finite = [candidate for candidate in candidates if math.isfinite(_score(candidate))]
-    return max(finite, key=_score, default=None)
+def keep_scores(run: Run, screened: Mapping[str, Screened], scored: Sequence[Scored]) -> None:
+    for item in scored:
+        run.store.add_score(item.key, status_of(item, screened), item.score, item.reflection, item.low, item.high)
 
 
-def _score(candidate: Scored) -> float:
-    return candidate.score if candidate.score is not None else math.nan
+def status_of(item: Scored, screened: Mapping[str, Screened]) -> str:
+    return "rejected" if screened[item.key].program is None else "trained" if item.score is not None else "failed"

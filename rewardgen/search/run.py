@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rewardgen.config import Config
 from rewardgen.errors import LLMError
 from rewardgen.llm import Author
-from rewardgen.records import Message, Reply
+from rewardgen.records import Message, Reply, RewardProgram
 from rewardgen.sandbox import Sandbox
 from rewardgen.search import seeds
 from rewardgen.search.budget import WorkBudget
@@ -23,6 +23,7 @@ from rewardgen.tasks import Task
 
 if TYPE_CHECKING:
     from rewardgen.search.screening import Transitions
+    from rewardgen.search.trajectories import Archive
 
 LASTING = frozenset({"warning"})
 """Kinds of events that the store keeps: those that stand in no other record."""
@@ -49,8 +50,8 @@ class Run:
     budget: WorkBudget
     listener: Listener
     prompts_dir: Path | None = None
-    known: dict[str, str] = field(default_factory=dict)
-    """Digest of every program that this restart has accepted → the key of its candidate."""
+    accepted: dict[str, RewardProgram] = field(default_factory=dict)
+    """The key of every candidate whose program this restart has accepted → that program, in order."""
     pending_warnings: list[str] = field(default_factory=list)
     """What the author wants said; it may want so from any thread, so the loop says it."""
 
@@ -61,6 +62,17 @@ class Run:
 
         count = self.config.sandbox.smoke_transitions
         return random_transitions(self.task, count, seeds.derive(self.config.seed, "smoke"), self.config.threads)
+
+    @cached_property
+    def episodes(self) -> Archive:
+        """Whole episodes that programs are tried on before they are trained."""
+        from rewardgen.search.trajectories import Archive
+
+        return Archive(self.task, self.config, self.store)
+
+    def twin(self, program: RewardProgram) -> str | None:
+        """The candidate that has this very program already."""
+        return next((key for key, other in self.accepted.items() if other.digest == program.digest), None)
 
     # ---- asking
 

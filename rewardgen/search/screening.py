@@ -1,9 +1,14 @@
-"""Reply → program that may be trained: extract, check, try on real transitions, and send back what fails."""
+"""Reply → program that may be trained: extract, check, try on real transitions, and send back what fails.
+
+What passes is tried on stored episodes too (``foresight``): a copy of what was tried before goes back like what fails.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,9 +16,11 @@ from torch import Tensor
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected, RewardFailed
 from rewardgen.program import check, extract
-from rewardgen.records import Message, Problem, Reply, RewardProgram, TrainingResult
+from rewardgen.records import Forecast, Message, Problem, Reply, RewardProgram, TrainingResult
+from rewardgen.reflection import percent
 from rewardgen.sandbox import Sandbox, smoke_test
 from rewardgen.search import seeds
+from rewardgen.search.foresight import Foresight
 from rewardgen.search.run import Call, Run
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, Worlds
@@ -119,6 +126,7 @@ def screen(
     run: Run, restart: int, generation: int, keys: Sequence[str], messages: Sequence[Message], replies: Sequence[Reply]
 ) -> dict[str, Screened]:
     """Screen a generation. What fails goes back to its author, ``search.repairs`` times at most."""
+    screener = Screener(run, restart, generation)
     pending = {
         key: (f"r{restart}g{generation}", number, reply)
         for number, (key, reply) in enumerate(zip(keys, replies, strict=True))
@@ -127,7 +135,7 @@ def screen(
     for attempt in range(run.config.search.repairs + 1):
         failed: dict[str, tuple[Reply, tuple[Problem, ...]]] = {}
         for key, (call, number, reply) in pending.items():
-            result = _attempt(run, key, attempt, call, number, reply)
+            result = screener.attempt(key, keys.index(key), attempt, call, number, reply)
             if result.program is not None:
                 done[key] = result
             else:
@@ -148,29 +156,94 @@ def screen(
     for key, (_, problems) in failed.items():
         run.store.reject(key)
         done[key] = Screened(None, problems)
+    done.update(screener.leave_out([key for key in keys if done[key].program is not None]))
     return {key: done[key] for key in keys}
 
 
-def _attempt(run: Run, key: str, attempt: int, call: str, number: int, reply: Reply) -> Screened:
-    """The verdict on one reply, from the store if it stands there."""
-    stored = run.store.attempts(key)
-    if len(stored) > attempt:
-        source, problems = stored[attempt]
-        program = RewardProgram(source) if source is not None and not problems else None
-    else:
-        trial = screen_source(
-            run.sandbox, run.task, run.transitions, reply.text, call_seconds=run.config.sandbox.smoke_seconds
+class Screener:
+    """The checks of one generation."""
+
+    def __init__(self, run: Run, restart: int, generation: int) -> None:
+        self._run, self._place = run, (restart, generation)
+        self._settings = run.config.search.screening
+
+    def attempt(self, key: str, place: int, attempt: int, call: str, number: int, reply: Reply) -> Screened:
+        """The verdict on one reply for the candidate at ``place``, from the store if it stands there."""
+        run = self._run
+        stored = run.store.attempts(key)
+        if len(stored) > attempt:
+            source, problems = stored[attempt]
+            program = RewardProgram(source) if source is not None and not problems else None
+        else:
+            trial = screen_source(
+                run.sandbox, run.task, run.transitions, reply.text, call_seconds=run.config.sandbox.smoke_seconds
+            )
+            program, problems, forecast = trial.program, trial.problems, None
+            if program is not None and (twin := run.twin(program)) is not None:
+                told = f"this is the same program as {twin}, which is tried already; write another one"
+                problems = (Problem("copy", told),)
+            elif program is not None and self._settings.enabled:
+                forecast, problems = self._foresee(program, place, attempt)
+            source = program.source if program else trial.source
+            run.store.add_attempt(key, attempt, call, number, source, problems, trial.output, forecast)
+            program = None if problems else program
+            run.say(
+                "verdict",
+                candidate=key,
+                attempt=attempt,
+                accepted=not problems,
+                problems=[str(item) for item in problems],
+            )
+        if program is not None:
+            run.accepted[key] = program
+        return Screened(program, problems)
+
+    def leave_out(self, accepted: Sequence[str]) -> dict[str, Screened]:
+        """Those whose returns agree least with the fitness of stored episodes, if not all are to be trained."""
+        count = math.ceil(self._settings.keep * len(accepted))
+        if not self._settings.enabled or count >= len(accepted):
+            return {}
+        run = self._run
+        forecasts = {key: run.store.forecast(key) for key in accepted}
+        shares = {key: found.agreement for key, found in forecasts.items() if found is not None}
+        # where nothing is known it is as good as chance
+        order = sorted(accepted, key=lambda key: -(0.5 if (share := shares.get(key)) is None else share))
+        run.store.leave_out(order[count:])
+        left = {}
+        for key in order[count:]:
+            del run.accepted[key]
+            told = (
+                f"not trained: its return orders {percent(shares.get(key))} of the pairs of stored episodes as their "
+                f"fitness does, and {count} of its generation do better"
+            )
+            left[key] = Screened(None, (Problem("screen", told),))
+        return left
+
+    @cached_property
+    def _foresight(self) -> Foresight | None:
+        run = self._run
+        episodes = run.episodes.before(*self._place)
+        seed = seeds.derive(run.config.seed, "probes", *self._place)
+        if not episodes:  # not one with a finite fitness
+            return None
+        return Foresight(run.sandbox, run.task, episodes, run.config.training.gamma, seed)
+
+    def _foresee(self, program: RewardProgram, place: int, attempt: int) -> tuple[Forecast | None, tuple[Problem, ...]]:
+        """What stored episodes say of a program, and what is wrong with it by that."""
+        run, settings = self._run, self._settings
+        if self._foresight is None:
+            return None, ()
+        try:
+            forecast = self._foresight.forecast(program, run.accepted)
+        except RewardFailed as failure:
+            return None, (Problem("screen", f"on whole episodes: {failure}", failure.line),)
+        if forecast.distance is None or forecast.distance > settings.copy_distance:
+            return forecast, ()
+        lot = seeds.derive(run.config.seed, "audit", *self._place, place, attempt) / seeds.RANGE
+        if lot < settings.audit:
+            return replace(forecast, audit=True), ()
+        told = (
+            f"this pays for the same as {forecast.nearest}, which is tried already: up to a positive factor and "
+            f"potential shaping the two agree (distance {forecast.distance:.2g}); change what is paid for, not how much"
         )
-        program, problems = trial.program, trial.problems
-        twin = run.known.get(program.digest) if program is not None else None
-        if twin is not None:
-            told = f"this is the same program as {twin}, which is tried already; write another one"
-            program, problems = None, (Problem("check", told),)
-        source = program.source if program else trial.source
-        run.store.add_attempt(key, attempt, call, number, source, problems, trial.output)
-        run.say(
-            "verdict", candidate=key, attempt=attempt, accepted=not problems, problems=[str(item) for item in problems]
-        )
-    if program is not None:
-        run.known[program.digest] = key
-    return Screened(program, problems)
+        return forecast, (Problem("copy", told),)

@@ -10,6 +10,8 @@ import zlib
 import numpy as np
 
 _REPORT_BIT = 1 << 31
+RANGE = 1 << 31
+"""What ``derive`` gives is below this."""
 
 
 def derive(seed: int, purpose: str, *place: int) -> int:
@@ -21,6 +23,11 @@ def derive(seed: int, purpose: str, *place: int) -> int:
 def selection_seeds(seed: int, restart: int, generation: int, count: int) -> list[int]:
     """Training seeds of a generation: its candidates share them, so that they differ by their rewards alone."""
     return [derive(seed, "selection", restart, generation, number) for number in range(count)]
+
+
+def fresh_seeds(seed: int, restart: int, generation: int, count: int) -> list[int]:
+    """Training seeds on which a generation's best is measured again, once it has been chosen."""
+    return [derive(seed, "fresh", restart, generation, number) for number in range(count)]
 
 
 def report_seeds(seed: int, count: int) -> list[int]:

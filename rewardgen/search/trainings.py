@@ -10,7 +10,8 @@ from functools import partial
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
 from rewardgen.search.run import Run
-from rewardgen.training import Member, Reward, train, train_sb3
+from rewardgen.search.trajectories import Collector
+from rewardgen.training import Judge, Member, Reward, train, train_sb3
 
 
 def train_rewards(
@@ -19,13 +20,17 @@ def train_rewards(
     seeds: Sequence[int],
     *,
     what: str,
+    judge: Judge | None = None,
+    collector: Collector | None = None,
 ) -> dict[str, list[TrainingResult]]:
     """Train every reward with every seed and keep the results.
 
     Args:
         rewards: owner's key → its program (run in the sandbox) or a reward of the task's own.
         seeds: training seeds, the same for every reward.
-        what: "generation" or "final", for those who watch.
+        what: "generation", "further" (seeds), "again" (on fresh seeds) or "final", for those who watch.
+        judge: stops those that fall behind; not asked by the reference trainer.
+        collector: keeps some of the checkpoints' episodes, which are stored together with the results.
 
     Returns:
         owner's key → its results in the order of ``seeds``, without the policies' weights.
@@ -38,7 +43,7 @@ def train_rewards(
     if any(missing.values()):
         with ExitStack() as workers:
             members = _members(run, rewards, missing, workers, stored)
-            _train_members(run, members, what, stored)
+            _train_members(run, members, what, stored, judge, collector)
     return {key: [stored[key][seed] for seed in seeds] for key in rewards}
 
 
@@ -68,13 +73,19 @@ def _members(
 
 
 def _train_members(
-    run: Run, members: Sequence[Member], what: str, stored: dict[str, dict[int, TrainingResult]]
+    run: Run,
+    members: Sequence[Member],
+    what: str,
+    stored: dict[str, dict[int, TrainingResult]],
+    judge: Judge | None,
+    collector: Collector | None,
 ) -> None:
     if not members:
         return
     config = run.config.training
     total = len(members) * config.steps
     run.budget.check_steps(total)
+    watched = _Watched(judge, config.steps) if judge is not None else None
     run.say("training_started", members=len(members), steps=total, what=what)
     began = time.monotonic()
 
@@ -83,7 +94,8 @@ def _train_members(
         run.budget.check_hours()
         rate = steps / max(time.monotonic() - began, 1e-9)
         run.budget.measured(rate)
-        run.say("training_progress", steps=steps, total=total, steps_per_second=rate, what=what)
+        left = total - (watched.saved if watched is not None else 0)
+        run.say("training_progress", steps=steps, total=left, steps_per_second=rate, what=what)
 
     def on_checkpoint(key: str, seed: int, point: Checkpoint) -> None:
         run.say(
@@ -114,14 +126,33 @@ def _train_members(
             threads=run.config.threads,
             on_progress=on_progress,
             on_checkpoint=on_checkpoint,
+            on_episodes=collector.take if collector is not None else None,
+            judge=watched,
         )
-        _keep(run, [(member.key, result) for member, result in zip(members, results, strict=True)], stored)
+        kept = [(member.key, result) for member, result in zip(members, results, strict=True)]
+        _keep(run, kept, stored, collector)
+
+
+class _Watched:
+    """A judge that counts the steps that its decisions save, for those who wait."""
+
+    def __init__(self, judge: Judge, steps: int) -> None:
+        self._judge, self._steps = judge, steps
+        self.saved = 0
+
+    def __call__(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+        reasons = self._judge(steps, results)
+        self.saved += len(reasons) * max(0, self._steps - steps)
+        return reasons
 
 
 def _keep(
-    run: Run, results: Sequence[tuple[str, TrainingResult]], stored: dict[str, dict[int, TrainingResult]]
+    run: Run,
+    results: Sequence[tuple[str, TrainingResult]],
+    stored: dict[str, dict[int, TrainingResult]],
+    collector: Collector | None = None,
 ) -> None:
-    run.store.add_trainings(results)
+    run.store.add_trainings(results, (collector.place, collector.content()) if collector is not None else None)
     run.tick()
     for key, result in results:
         stored[key][result.seed] = result

@@ -54,6 +54,14 @@ class Simulator(ABC):
     def forward(self, ids: Tensor) -> None:
         """Compute the derived fields of the worlds ``ids`` ``(k,)`` from their present state (``mj_forward``)."""
 
+    def keep(self, ids: Tensor) -> Simulator | None:
+        """A simulator of the worlds ``ids`` ``(k,)`` alone, which go on exactly as they would have here.
+
+        Derived fields are those of the next ``step`` or ``forward``. This simulator is not to be used any more. None
+        where that cannot be done: then it stays as it is.
+        """
+        return None
+
     @abstractmethod
     def render(self, world: int, width: int = 480, height: int = 360) -> np.ndarray:
         """A picture of one world, ``(height, width, 3)`` uint8.

@@ -15,6 +15,24 @@ from rewardgen.sim.base import Simulator
 from rewardgen.sim.rendering import render_model
 
 _NO_STAGE = int(mujoco.mjtStage.mjSTAGE_NONE)
+_STATE = (
+    "time",
+    "qpos",
+    "qvel",
+    "act",
+    "history",
+    "qacc_warmstart",
+    "ctrl",
+    "qfrc_applied",
+    "xfrc_applied",
+    "eq_active",
+    "mocap_pos",
+    "mocap_quat",
+    "userdata",
+    "plugin_state",
+    "plastic",
+)
+"""The fields that make up mjSTATE_INTEGRATION: all that the next step of a world depends on, unless it may sleep."""
 _POST_CONSTRAINT = ("cacc", "cfrc_int", "cfrc_ext")
 _POST_CONSTRAINT_MARK = "rewardgen_post_constraint"
 
@@ -45,8 +63,9 @@ class MujocoSim(Simulator):
         self.num_worlds = num_worlds
         self.device = torch.device("cpu")
         marked = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_NUMERIC, _POST_CONSTRAINT_MARK) >= 0
-        sleeping = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
-        persistent = marked or sleeping  # one MjData for each world: contacts outlive the step, bodies stay asleep
+        self._sleeps = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
+        self._threads = threads
+        persistent = marked or self._sleeps  # one MjData for each world: contacts outlive the step, bodies stay asleep
         try:
             self._batch = batch.Batch(model, num_worlds, nthread=threads, persistent=persistent)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -107,6 +126,18 @@ class MujocoSim(Simulator):
         except batch.SimulationError as error:
             raise SimulationFailed(f"MuJoCo stopped in world {int(error.ids[0])}: {error}") from error
         self._update_post_constraint(ids)
+
+    def keep(self, ids: Tensor) -> MujocoSim | None:
+        if self._sleeps:  # who is asleep stands in no field that could be written
+            return None
+        kept = MujocoSim(self.model, len(ids), self._threads)
+        for name in self._fields:  # a derived field that is first asked for after a step would be a substep ahead
+            kept.field(name)
+        for name in _STATE:
+            kept.field(name).copy_(self.field(name)[ids])
+        for name, values in self._post_constraint.items():
+            kept._post_constraint[name].copy_(values[ids])
+        return kept
 
     def _update_post_constraint(self, ids: Tensor) -> None:
         if not self._post_constraint:

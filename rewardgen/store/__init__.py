@@ -1,11 +1,20 @@
 """The run's SQLite file and the artifacts beside it: nothing that was paid for is lost.
 
 ``Store`` is the one writer of a run and commits every step before the next begins; ``read`` gives a whole run as plain
-records, also while a live process writes it; ``read_weights`` fetches a stored policy.
+records, also while a live process writes it; ``read_weights`` fetches a stored policy; ``race_record``,
+``curse_records`` and ``screening_record`` say what trainings showed of the choices made before them.
 """
 
 from rewardgen.store.artifacts import read_weights
-from rewardgen.store.reader import find_run, read
+from rewardgen.store.hindsight import (
+    CurseRecord,
+    RaceRecord,
+    ScreeningRecord,
+    curse_records,
+    race_record,
+    screening_record,
+)
+from rewardgen.store.reader import AGAIN, find_run, read
 from rewardgen.store.view import (
     AttemptView,
     CallView,
@@ -19,16 +28,23 @@ from rewardgen.store.view import (
 from rewardgen.store.writer import Store
 
 __all__ = [
+    "AGAIN",
     "AttemptView",
     "CallView",
     "CandidateView",
     "CostView",
+    "CurseRecord",
     "EventView",
     "FinalView",
     "GenerationView",
+    "RaceRecord",
     "RunView",
+    "ScreeningRecord",
     "Store",
+    "curse_records",
     "find_run",
+    "race_record",
     "read",
     "read_weights",
+    "screening_record",
 ]

@@ -39,10 +39,10 @@ def read_artifact(run_dir: Path, name: str) -> bytes:
     path = run_dir / FOLDER / Path(name).name
     with translated(run_dir):
         if not path.is_file():
-            raise StoreError(f"{path} is missing; the policy it held cannot be used")
+            raise StoreError(f"{path} is missing; what it held cannot be used")
         content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != path.stem:
-        raise StoreError(f"{path} was changed after it was written; the policy it held cannot be trusted")
+    if hashlib.sha256(content).hexdigest() != path.name.partition(".")[0]:
+        raise StoreError(f"{path} was changed after it was written; what it held cannot be trusted")
     return content
 
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from rewardgen.errors import DiskFull, StoreError, StoreVersion
 
 FILE_NAME = "run.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # Columns named `started`, `time`, `seconds` and `cached` hold what differs between two otherwise identical runs.
 SCHEMA = """
@@ -34,7 +34,8 @@ CREATE TABLE generations (
     PRIMARY KEY (restart, number));
 CREATE TABLE candidates (
     key TEXT PRIMARY KEY, restart INTEGER NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, parent TEXT,
-    status TEXT NOT NULL, source TEXT, score REAL, reflection TEXT NOT NULL, selected INTEGER NOT NULL);
+    status TEXT NOT NULL, source TEXT, score REAL, reflection TEXT NOT NULL, selected INTEGER NOT NULL,
+    low REAL, high REAL);
 CREATE TABLE attempts (
     candidate TEXT NOT NULL REFERENCES candidates(key), number INTEGER NOT NULL, call TEXT NOT NULL,
     reply INTEGER NOT NULL, source TEXT, problems TEXT NOT NULL, output TEXT NOT NULL,
@@ -44,7 +45,19 @@ CREATE TABLE trainings (
     weights TEXT, steps INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (owner, seed));
 CREATE TABLE evaluations (name TEXT PRIMARY KEY, evaluation TEXT NOT NULL);
 CREATE TABLE events (id INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
+CREATE TABLE forecasts (candidate TEXT PRIMARY KEY, forecast TEXT NOT NULL);
+CREATE TABLE episodes (place TEXT PRIMARY KEY, artifact TEXT NOT NULL);
 """
+
+# What each version added to the one before: a store is brought up to date when it is next written to.
+ADDED = {
+    2: (
+        "ALTER TABLE candidates ADD COLUMN low REAL",
+        "ALTER TABLE candidates ADD COLUMN high REAL",
+        "CREATE TABLE forecasts (candidate TEXT PRIMARY KEY, forecast TEXT NOT NULL)",
+        "CREATE TABLE episodes (place TEXT PRIMARY KEY, artifact TEXT NOT NULL)",
+    )
+}
 
 Record = TypeVar("Record")
 
@@ -100,7 +113,19 @@ def connect(run_dir: Path, *, write: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before the next step begins
             connection.execute("PRAGMA foreign_keys = ON")
+            _bring_up_to_date(connection, version)
     return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
+    if version == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for later in range(version + 1, SCHEMA_VERSION + 1):
+        for statement in ADDED[later]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def create(run_dir: Path) -> sqlite3.Connection:

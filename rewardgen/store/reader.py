@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rewardgen.errors import UnknownName
-from rewardgen.records import Evaluation, Message, Problem, Reply, TrainingResult
+from rewardgen.records import Evaluation, Forecast, Message, Problem, Reply, TrainingResult
 from rewardgen.store.database import FILE_NAME, connect, from_json, translated
 from rewardgen.store.rows import reply_of, training_of
 from rewardgen.store.view import (
@@ -26,6 +26,8 @@ from rewardgen.store.view import (
 from rewardgen.store.writer import LOCK_NAME
 
 FINALS = ("winner", "expert", "sparse")
+AGAIN = "/again"
+"""What a candidate's trainings on fresh seeds are kept under: its key and this."""
 
 
 def find_run(name: str, runs_dir: Path = Path("runs")) -> Path:
@@ -157,6 +159,7 @@ def _generations(
         reply = replies[row["call"]].get(row["reply"]) or Reply(text="", model="")
         problems = tuple(from_json(row["problems"], list[Problem]))
         attempts[row["candidate"]] += (AttemptView(row["number"], reply, row["source"], problems, row["output"]),)
+    forecasts = _forecasts(connection)
     candidates: dict[tuple[int, int], tuple[CandidateView, ...]] = defaultdict(tuple)
     for row in connection.execute("SELECT * FROM candidates ORDER BY restart, generation, number"):
         candidates[row["restart"], row["generation"]] += (
@@ -170,6 +173,10 @@ def _generations(
                 score=row["score"],
                 reflection=row["reflection"],
                 selected=bool(row["selected"]),
+                low=row["low"] if "low" in row.keys() else None,  # noqa: SIM118  (a row is no mapping)
+                high=row["high"] if "high" in row.keys() else None,  # noqa: SIM118
+                again=trainings.get(f"{row['key']}{AGAIN}", ()),
+                forecast=forecasts.get(row["key"]),
             ),
         )
     return tuple(
@@ -182,6 +189,14 @@ def _generations(
         )
         for row in connection.execute("SELECT * FROM generations ORDER BY restart, number")
     )
+
+
+def _forecasts(connection: sqlite3.Connection) -> dict[str, Forecast]:
+    """Candidate → its forecast; a store of the first version has none."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'forecasts'").fetchone():
+        return {}
+    rows = connection.execute("SELECT * FROM forecasts")
+    return {row["candidate"]: from_json(row["forecast"], Forecast) for row in rows}
 
 
 def _cost(calls: tuple[CallView, ...], trainings: dict[str, tuple[TrainingResult, ...]], seconds: float) -> CostView:

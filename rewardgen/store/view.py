@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rewardgen.records import Evaluation, Message, Problem, Reply, TrainingResult
+from rewardgen.records import Evaluation, Forecast, Message, Problem, Reply, TrainingResult
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class CandidateView:
     candidate whose code its prompt showed. ``status``: "writing", "rejected" (no attempt passed the checks),
     "accepted" (to be trained), "failed" (every training failed), "trained". ``score`` is the selection score: the mean
     over its seeds of the best checkpoint's fitness, None without one. ``reflection`` is the text that a next prompt
-    carries if this candidate is selected.
+    carries if this candidate is selected. ``low`` and ``high`` bound its fitness by the seeds and episodes of all its
+    trainings, fresh seeds among them; the lower bound is what candidates are ranked by. ``again`` are its trainings on
+    fresh seeds, if it led its generation, and ``forecast`` is what stored episodes said of it before it was trained.
     """
 
     key: str
@@ -56,11 +59,27 @@ class CandidateView:
     score: float | None
     reflection: str
     selected: bool
+    low: float | None = None
+    high: float | None = None
+    again: tuple[TrainingResult, ...] = ()
+    forecast: Forecast | None = None
+
+    @property
+    def stopped(self) -> str:
+        """Where and why a race ended its trainings, "" if none did."""
+        return next((training.message for training in self.trainings if training.status == "stopped"), "")
+
+    @property
+    def again_score(self) -> float | None:
+        """The mean score on fresh seeds; None without any, NaN when one of them failed."""
+        return math.fsum(training.score for training in self.again) / len(self.again) if self.again else None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What was wrong with the last attempt, or with the training."""
         failed = tuple(Problem("train", t.message) for t in self.trainings if t.status == "failed")
+        if self.forecast is not None and self.forecast.left_out:
+            return (Problem("screen", "not trained: others of its generation order stored episodes better"),)
         return failed or (self.attempts[-1].problems if self.attempts else ())
 
 

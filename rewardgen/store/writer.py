@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rewardgen.errors import RunLocked
-from rewardgen.records import Checkpoint, Evaluation, Message, Problem, Reply, TrainingResult
+from rewardgen.records import Checkpoint, Evaluation, Forecast, Message, Problem, Reply, TrainingResult
 from rewardgen.store.artifacts import read_artifact, write_artifact
 from rewardgen.store.database import connect, create, from_json, now, to_json, translated
 from rewardgen.store.rows import reply_of, training_of
 
 LOCK_NAME = "run.lock"
+EPISODES = ".episodes.safetensors"
 
 
 class Store:
@@ -131,7 +133,7 @@ class Store:
         with self._transaction() as cursor:
             for number, key in enumerate(keys):
                 cursor.execute(
-                    "INSERT OR IGNORE INTO candidates VALUES (?, ?, ?, ?, ?, 'writing', NULL, NULL, '', 0)",
+                    "INSERT OR IGNORE INTO candidates VALUES (?, ?, ?, ?, ?, 'writing', NULL, NULL, '', 0, NULL, NULL)",
                     (key, restart, generation, number, parent),
                 )
 
@@ -149,8 +151,12 @@ class Store:
         source: str | None,
         problems: Sequence[Problem],
         output: str = "",
+        forecast: Forecast | None = None,
     ) -> None:
-        """Keep the verdict on one reply; with no problems the candidate is accepted with that source."""
+        """Keep the verdict on one reply; with no problems the candidate is accepted with that source.
+
+        Of several attempts' forecasts the last one is kept.
+        """
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -160,6 +166,22 @@ class Store:
                 cursor.execute(
                     "UPDATE candidates SET status = 'accepted', source = ? WHERE key = ?", (source, candidate)
                 )
+            if forecast is not None:
+                values = (candidate, to_json(forecast, Forecast))
+                cursor.execute("INSERT OR REPLACE INTO forecasts VALUES (?, ?)", values)
+
+    def forecast(self, candidate: str) -> Forecast | None:
+        """What stored episodes said of the candidate's last attempt, if they were asked."""
+        row = self._one("SELECT forecast FROM forecasts WHERE candidate = ?", (candidate,))
+        return None if row is None else from_json(row["forecast"], Forecast)
+
+    def leave_out(self, candidates: Sequence[str]) -> None:
+        """Mark accepted candidates that are not to be trained."""
+        for candidate in candidates:
+            forecast = self.forecast(candidate) or Forecast(0, 0, None, None, None)
+            values = (candidate, to_json(replace(forecast, left_out=True), Forecast))
+            with self._transaction() as cursor:
+                cursor.execute("INSERT OR REPLACE INTO forecasts VALUES (?, ?)", values)
 
     def reject(self, candidate: str) -> None:
         with self._transaction() as cursor:
@@ -171,11 +193,20 @@ class Store:
         row = self._one("SELECT status FROM candidates WHERE key = ?", (candidate,))
         return "" if row is None else str(row["status"])
 
-    def add_score(self, candidate: str, status: str, score: float | None, reflection: str) -> None:
+    def add_score(
+        self,
+        candidate: str,
+        status: str,
+        score: float | None,
+        reflection: str,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None:
+        """Keep a selection score with the interval that candidates are ranked by."""
         with self._transaction() as cursor:
             cursor.execute(
-                "UPDATE candidates SET status = ?, score = ?, reflection = ? WHERE key = ?",
-                (status, score, reflection, candidate),
+                "UPDATE candidates SET status = ?, score = ?, reflection = ?, low = ?, high = ? WHERE key = ?",
+                (status, score, reflection, low, high, candidate),
             )
 
     def finish_generation(self, restart: int, number: int, selected: str | None) -> None:
@@ -188,13 +219,21 @@ class Store:
 
     # ---- trainings and evaluations
 
-    def add_trainings(self, results: Sequence[tuple[str, TrainingResult]]) -> None:
-        """Keep all results of one program together: (owner, result). Artifacts are written before the rows."""
+    def add_trainings(
+        self, results: Sequence[tuple[str, TrainingResult]], episodes: tuple[str, bytes] | None = None
+    ) -> None:
+        """Keep all results of one program together: (owner, result). Artifacts are written before the rows.
+
+        ``episodes`` are what was kept of the episodes that it played: the name of a place, and the content.
+        """
         names = [
             write_artifact(self.run_dir, result.weights, ".safetensors") if result.weights is not None else None
             for _, result in results
         ]
+        artifact = write_artifact(self.run_dir, episodes[1], EPISODES) if episodes is not None else None
         with self._transaction() as cursor:
+            if episodes is not None:
+                cursor.execute("INSERT OR REPLACE INTO episodes VALUES (?, ?)", (episodes[0], artifact))
             for (owner, result), weights in zip(results, names, strict=True):
                 cursor.execute(
                     "INSERT INTO trainings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -217,6 +256,11 @@ class Store:
             training_of(row, read_artifact(self.run_dir, row["weights"]) if weights and row["weights"] else None)
             for row in rows
         ]
+
+    def episodes(self, place: str) -> bytes | None:
+        """The episodes kept at ``place``, None where there are none."""
+        row = self._one("SELECT artifact FROM episodes WHERE place = ?", (place,))
+        return None if row is None else read_artifact(self.run_dir, row["artifact"])
 
     def add_evaluation(self, name: str, evaluation: Evaluation) -> None:
         with self._transaction() as cursor:

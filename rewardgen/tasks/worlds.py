@@ -93,6 +93,16 @@ class Worlds:
             self._check_start(ended)
         return Step(reached, terminated, truncated)
 
+    def keep(self, ids: Tensor) -> bool:
+        """Go on with the worlds ``ids`` ``(k,)`` alone, each exactly as it would have; False: the simulator cannot."""
+        sim = self.sim.keep(ids)
+        if sim is None:
+            return False
+        self.sim = sim
+        self.streams, self.episode, self.age = self.streams[ids], self.episode[ids], self.age[ids]
+        self.matrix = self.matrix[ids]
+        return True
+
     def _begin(self, ids: Tensor) -> None:
         """Put the worlds ``ids`` at the start of an episode."""
         self.sim.reset(ids)

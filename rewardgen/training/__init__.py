@@ -11,6 +11,17 @@ with Stable-Baselines3 on the same simulator and the same rewards, as the refere
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
 from rewardgen.training.population import Population
 from rewardgen.training.sb3 import train_sb3
-from rewardgen.training.trainer import Timings, train
+from rewardgen.training.trainer import Judge, Timings, checkpoint_steps, train
 
-__all__ = ["Member", "Population", "Reward", "TaskReward", "Timings", "label_rows", "train", "train_sb3"]
+__all__ = [
+    "Judge",
+    "Member",
+    "Population",
+    "Reward",
+    "TaskReward",
+    "Timings",
+    "checkpoint_steps",
+    "label_rows",
+    "train",
+    "train_sb3",
+]

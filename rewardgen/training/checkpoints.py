@@ -30,6 +30,7 @@ class Examiner:
         self._episodes = config.checkpoint_episodes
         self._sim = MujocoSim(task.model, len(members) * self._episodes, threads)
         self._streams = torch.cat([streams(self._episodes, "checkpoint", member.seed) for member in members])
+        self._last: dict[int, tuple[Episodes, Tensor]] = {}
 
     def examine(
         self, act: Callable[[Tensor], Tensor], steps: int, goal_reached: Sequence[float], alive: Sequence[bool]
@@ -45,19 +46,24 @@ class Examiner:
             member → its checkpoint, or why its reward failed on these episodes.
         """
         played = play_episodes(self._task, self._sim, act, self._streams)
+        self._last = {}
         points: dict[int, Checkpoint | RewardFailed] = {}
         for k in range(len(self._members)):
             if alive[k]:
-                mine = slice(k * self._episodes, (k + 1) * self._episodes)
+                mine = _part(played, slice(k * self._episodes, (k + 1) * self._episodes))
+                fitness = self._task.fitness(mine).double()
+                self._last[k] = mine, fitness
                 try:
-                    points[k] = self._point(k, _part(played, mine), steps, goal_reached[k])
+                    points[k] = self._point(k, mine, fitness, steps, goal_reached[k])
                 except RewardFailed as error:
                     points[k] = error
         return points
 
-    def _point(self, k: int, played: Episodes, steps: int, goal_reached: float) -> Checkpoint:
-        # each member by itself: the order in which sums are taken must not depend on who else is there
-        fitness = self._task.fitness(played).double()
+    def episodes(self, k: int) -> tuple[Episodes, Tensor]:
+        """The episodes that ``examine`` last played of member ``k``, and their fitness ``(n,)``."""
+        return self._last[k]
+
+    def _point(self, k: int, played: Episodes, fitness: Tensor, steps: int, goal_reached: float) -> Checkpoint:
         mask = played.mask
         labels = self._labelling.label(
             self._members[k].reward, played.states[:-1][mask], played.actions[mask], played.states[1:][mask]
@@ -80,6 +86,7 @@ class Examiner:
 
 
 def _part(played: Episodes, mine: slice) -> Episodes:
+    """Some of the episodes, in memory of their own: how a task's sums round must not depend on who else was played."""
     causes: Mapping[str, Tensor] = {cause: held[mine] for cause, held in played.causes.items()}
     return Episodes(
         layout=played.layout,

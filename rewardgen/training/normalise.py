@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,10 @@ class RunningMoments:
             self.variance[k] = spread / total
         self.count += fresh
 
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these members alone."""
+        self.mean, self.variance = self.mean[list(members)], self.variance[list(members)]
+
 
 class ObservationScale:
     """Observations to mean 0 and standard deviation 1 with each member's running statistics, cut off at ±10."""
@@ -51,6 +57,10 @@ class ObservationScale:
     def load(self, member: int, mean: Tensor, variance: Tensor) -> None:
         self.moments.mean[member] = mean
         self.moments.variance[member] = variance
+        self._refresh()
+
+    def keep(self, members: Sequence[int]) -> None:
+        self.moments.keep(members)
         self._refresh()
 
     def __call__(self, observation: Tensor, out: Tensor | None = None) -> Tensor:
@@ -87,6 +97,11 @@ class RewardScale:
         self.moments.update(returns.flatten(1))
         scale = torch.rsqrt(self.moments.variance + 1e-8).float()
         return (rewards * scale[:, None, None]).clamp_(-_CLIP, _CLIP)
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these members alone."""
+        self._returns = self._returns[list(members)]
+        self.moments.keep(members)
 
     def forget(self, member: int) -> None:
         """Drop what a failed member left behind, so that nothing of it is carried on."""

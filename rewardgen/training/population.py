@@ -11,7 +11,7 @@ from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.tasks import Task
 from rewardgen.training import weights
-from rewardgen.training.networks import Head, Shape, initialise, zeros
+from rewardgen.training.networks import Head, Parameters, Shape, initialise, zeros
 from rewardgen.training.normalise import ObservationScale
 
 
@@ -66,6 +66,12 @@ class Population:
     @property
     def members(self) -> int:
         return self.parameters.members
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these members alone; ``parameters`` are new tensors then."""
+        self.parameters = Parameters(self.shape, self.parameters.flat[:, list(members)].contiguous())
+        self.scale.keep(members)
+        self._heads.clear()
 
     def head(self, net: str, rows: int) -> Head:
         """The ``"policy"`` or ``"value"`` networks for batches of ``rows`` observations of each member."""

@@ -101,16 +101,22 @@ class Learner:
     def __init__(
         self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator], threads: int = 1
     ) -> None:
+        self._config, self._threads = config, threads
+        self._deal(parameters, generators)
+        count = len(self._shards)
+        self._pool = ThreadPoolExecutor(count - 1, "learner") if count > 1 else None
+
+    def _deal(self, parameters: Parameters, generators: Sequence[Generator]) -> None:
+        """Give every thread its members."""
         self._flat = parameters.flat
         members = parameters.members
-        count = min(threads, members)
+        count = min(self._threads, members)
         bounds = [members * i // count for i in range(count + 1)]
         self._slices = [slice(a, b) for a, b in pairwise(bounds)]
         self._shards = [
-            _Shard(Parameters(parameters.shape, parameters.flat[:, part].contiguous()), config, generators[part])
+            _Shard(Parameters(parameters.shape, parameters.flat[:, part].contiguous()), self._config, generators[part])
             for part in self._slices
         ]
-        self._pool = ThreadPoolExecutor(count - 1, "learner") if count > 1 else None
 
     def update(self, rows: Tensor, remaining: float) -> Tensor:
         """Fit all members to one rollout.
@@ -132,6 +138,24 @@ class Learner:
             self._flat[:, part] = shard.parameters.flat
         return torch.cat(finite)
 
+    def keep(self, parameters: Parameters, members: Sequence[int]) -> None:
+        """Go on with these members alone, whose weights are now ``parameters``."""
+        generators = [own for shard in self._shards for own in shard.generators]
+        moments = [shard.moments for shard in self._shards]
+        self._deal(parameters, [generators[k] for k in members])
+        if all(moments):
+            whole = {
+                name: torch.cat([part[name] for part in moments], 1)[:, list(members)]
+                if first.dim() > 0
+                else first  # the count of updates, the same for all
+                for name, first in moments[0].items()
+            }
+            for shard, part in zip(self._shards, self._slices, strict=True):
+                shard.moments = {
+                    name: (value[:, part] if value.dim() > 0 else value).clone(memory_format=torch.contiguous_format)
+                    for name, value in whole.items()
+                }
+
     def forget(self, member: int) -> None:
         """Set a failed member's weights and moments to zero, so that nothing non-finite is carried on."""
         self._flat[:, member] = 0.0
@@ -150,11 +174,20 @@ class _Shard:
 
     def __init__(self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator]) -> None:
         self.parameters = parameters
-        self._config, self._generators = config, generators
+        self._config, self.generators = config, generators
         self._gradient = zeros(parameters.shape, parameters.members)
         parameters.flat.grad = self._gradient.flat
         self._adam = torch.optim.Adam([parameters.flat], lr=config.learning_rate, eps=1e-5, fused=True)
         self._bodies: dict[int, Body] = {}
+
+    @property
+    def moments(self) -> dict[str, Tensor]:
+        """Adam's state: ``step`` and the moments ``exp_avg`` and ``exp_avg_sq`` ``(2, k, P)``; empty at first."""
+        return self._adam.state[self.parameters.flat]
+
+    @moments.setter
+    def moments(self, state: dict[str, Tensor]) -> None:
+        self._adam.state[self.parameters.flat] = state
 
     @torch.no_grad()
     def update(self, rows: Tensor, remaining: float) -> Tensor:
@@ -170,7 +203,7 @@ class _Shard:
         flat = rows.reshape(members * count, width)
         finite = torch.ones(members, dtype=torch.bool)
         for _ in range(config.epochs):
-            order = torch.stack([torch.randperm(count, generator=own) for own in self._generators]) + starts
+            order = torch.stack([torch.randperm(count, generator=own) for own in self.generators]) + starts
             order = order[:, : minibatches * size].unflatten(1, (minibatches, size)).transpose(0, 1)
             shuffled = flat[order.reshape(-1)].view(minibatches, members, size, width)
             for minibatch in shuffled:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed, UsageError
-from rewardgen.records import Checkpoint, TrainingResult
+from rewardgen.records import Checkpoint, Episodes, TrainingResult
 from rewardgen.sim import MujocoSim, available_threads, torch_threads
 from rewardgen.tasks import Task, Worlds
 from rewardgen.training.checkpoints import Examiner
@@ -25,6 +26,10 @@ from rewardgen.training.seeds import generator, streams
 
 OnProgress = Callable[[int], None]
 OnCheckpoint = Callable[[str, int, Checkpoint], None]
+OnEpisodes = Callable[[str, int, Episodes, Tensor], None]
+Judge = Callable[[int, Sequence[TrainingResult]], Mapping[int, str]]
+"""Asked after every checkpoint but the last, with the steps so far and what each member has come to, in the order in
+which they were given: which members stop here → why."""
 
 
 @dataclass
@@ -52,6 +57,7 @@ class Record:
 
     member: Member
     failure: str = ""
+    stopped: str = ""
     curve: list[Checkpoint] = field(default_factory=list)
     weights: bytes | None = None
     steps: int = 0
@@ -63,12 +69,12 @@ class Record:
             self.weights = weights()
 
     def result(self, seconds: float) -> TrainingResult:
-        status = "failed" if self.failure else "done"
+        status = "failed" if self.failure else "stopped" if self.stopped else "done"
         return TrainingResult(
             key=self.member.key,
             seed=self.member.seed,
             status=status,  # type: ignore[arg-type]
-            message=self.failure,
+            message=self.failure or self.stopped,
             curve=tuple(self.curve),
             weights=self.weights,
             steps=self.steps,
@@ -85,12 +91,15 @@ def train(
     threads: int = 0,
     on_progress: OnProgress | None = None,
     on_checkpoint: OnCheckpoint | None = None,
+    on_episodes: OnEpisodes | None = None,
+    judge: Judge | None = None,
     timings: Timings | None = None,
 ) -> list[TrainingResult]:
     """Train one policy for each member, all of them in one batch of worlds.
 
     A member's result depends on its reward, its seed and ``config`` alone, not on what it is trained with. One whose
-    reward fails ends there as "failed", with the curve that it has so far.
+    reward fails ends there as "failed", with the curve that it has so far. One that ``judge`` stops leaves the batch as
+    "stopped", and the others go on as if it had never been there.
 
     The steps are taken in rollouts of equal length (within one control step, none longer than ``config.rollout``) in
     whole control steps of all worlds: a training takes at most ``config.worlds - 1`` steps more than ``config.steps``.
@@ -101,10 +110,12 @@ def train(
         threads: processor threads for physics and learning; 0 is all.
         on_progress: called after each update with the environment steps of all members together.
         on_checkpoint: called with key, seed and point for each point of a curve.
+        on_episodes: called with key, seed, the episodes that a point was measured on, and their fitness ``(n,)``.
+        judge: says who stops early; what it says must follow from what it is given, so that a training can be repeated.
         timings: is told where the time goes.
 
     Returns:
-        One result for each member, in their order. ``seconds`` is a member's share of the wall clock.
+        One result for each member, in their order. ``seconds`` is a member's share of the wall clock, by its steps.
 
     Raises:
         UsageError: there are no members.
@@ -117,26 +128,38 @@ def train(
     # Torch gets one: its idle threads spin for a while, on the very processors that physics is waiting for. Physics and
     # the learner have threads of their own.
     with torch_threads(1), closing(_Training(task, members, config, threads, timings or Timings())) as training:
-        records = training.run(on_progress, on_checkpoint)
-    share = (time.perf_counter() - began) / len(members)
-    return [record.result(share) for record in records]
+        records = training.run(Callbacks(on_progress, on_checkpoint, on_episodes, judge))
+    seconds = time.perf_counter() - began
+    taken = sum(record.steps for record in records)
+    return [record.result(seconds * (record.steps / taken if taken else 1 / len(records))) for record in records]
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Those that ``train`` was given."""
+
+    progress: OnProgress | None = None
+    checkpoint: OnCheckpoint | None = None
+    episodes: OnEpisodes | None = None
+    judge: Judge | None = None
 
 
 class _Training:
-    """One call of ``train``."""
+    """One call of ``train``. ``_batch`` holds the records of the members that are in the batch, in their places."""
 
     def __init__(
         self, task: Task, members: Sequence[Member], config: TrainingConfig, threads: int, timings: Timings
     ) -> None:
-        self._config, self._timings = config, timings
-        self._records = [Record(member) for member in members]
+        self._task, self._config, self._threads, self._timings = task, config, threads, timings
+        self._batch = [Record(member) for member in members]
+        self._records = tuple(self._batch)
         seeds = [member.seed for member in members]
         count = len(members)
         self._population = Population.fresh(task, config, [generator("weights", seed) for seed in seeds])
         sim = MujocoSim(task.model, count * config.worlds, threads)
         self._worlds = Worlds(task, sim, torch.cat([streams(config.worlds, "worlds", seed) for seed in seeds]))
-        noise = [generator("actions", seed) for seed in seeds]
-        self._rollout = Rollout(self._population, self._worlds, config, noise)
+        self._noise = [generator("actions", seed) for seed in seeds]
+        self._rollout = Rollout(self._population, self._worlds, config, self._noise)
         order = [generator("minibatches", seed) for seed in seeds]
         self._learner = Learner(self._population.parameters, config, order, threads)
         self._reward_scale = RewardScale(count, config.worlds, config.gamma)
@@ -145,8 +168,8 @@ class _Training:
         self._explored = 0
         self._goals = torch.zeros(count, dtype=torch.int64)
 
-    def run(self, on_progress: OnProgress | None, on_checkpoint: OnCheckpoint | None) -> list[Record]:
-        config, count = self._config, len(self._records)
+    def run(self, callbacks: Callbacks) -> Sequence[Record]:
+        config = self._config
         lengths = rollout_lengths(config)
         due = checkpoint_updates(lengths, config.checkpoints)
         self._worlds.start()
@@ -155,14 +178,18 @@ class _Training:
             rewards, values, following = self._simulate(length)
             self._learn(rewards, values, following, remaining=1.0 - update / len(lengths))
             done += length * config.worlds
-            for record in self._records:
-                record.steps = record.steps if record.failure else done
+            for record, alive in zip(self._batch, self._alive, strict=True):
+                record.steps = done if alive else record.steps
             if not any(self._alive):
                 break
             if update in due:
-                self._examine(done, on_checkpoint)
-            if on_progress is not None:
-                on_progress(done * count)
+                self._examine(done, callbacks)
+                if callbacks.judge is not None and update < len(lengths) - 1:
+                    self._stop(callbacks.judge(done, [record.result(0.0) for record in self._records]))
+                    if not any(self._alive):
+                        break
+            if callbacks.progress is not None:
+                callbacks.progress(sum(record.steps if record.stopped else done for record in self._records))
         return self._records
 
     def close(self) -> None:
@@ -183,7 +210,7 @@ class _Training:
             self._explored += length * self._config.worlds
         rewards = torch.empty(rollout.ended.shape)
         with self._timings.measure("labels"):
-            failures = self._labelling.collect(rewards.view(len(self._records), -1))
+            failures = self._labelling.collect(rewards.view(len(self._batch), -1))
         for k, message in failures.items():
             self._fail(k, message)
         return rewards, values, following
@@ -196,7 +223,7 @@ class _Training:
             for k in (~finite).nonzero().squeeze(1).tolist():
                 self._fail(k, "training diverged: a gradient was NaN or infinite; the reward's values may be too large")
 
-    def _examine(self, steps: int, on_checkpoint: OnCheckpoint | None) -> None:
+    def _examine(self, steps: int, callbacks: Callbacks) -> None:
         with self._timings.measure("checkpoints"):
             reached = (self._goals / self._explored).tolist()
             points = self._examiner.examine(self._population.act, steps, reached, self._alive)
@@ -206,18 +233,48 @@ class _Training:
             if isinstance(point, RewardFailed):
                 self._fail(k, str(point))
                 continue
-            record = self._records[k]
+            record = self._batch[k]
             record.add(point, lambda k=k: self._population.weights(k))  # type: ignore[misc]
-            if on_checkpoint is not None:
-                on_checkpoint(record.member.key, record.member.seed, point)
+            if callbacks.checkpoint is not None:
+                callbacks.checkpoint(record.member.key, record.member.seed, point)
+            if callbacks.episodes is not None:
+                callbacks.episodes(record.member.key, record.member.seed, *self._examiner.episodes(k))
+
+    def _stop(self, reasons: Mapping[int, str]) -> None:
+        """End the members that ``reasons`` names and go on with a batch of those that are left."""
+        for index, reason in reasons.items():
+            record = self._records[index]
+            record.stopped = record.stopped or reason
+        staying = [k for k, alive in enumerate(self._alive) if alive]
+        if not reasons or not staying:
+            return
+        worlds = torch.arange(len(self._batch) * self._config.worlds).view(len(self._batch), -1)[staying].flatten()
+        if not self._worlds.keep(worlds):  # then those that stop stay in the batch, with empty policies
+            for k in set(range(len(self._batch))) - set(staying):
+                self._forget(k)
+            return
+        self._population.keep(staying)
+        self._learner.keep(self._population.parameters, staying)
+        self._reward_scale.keep(staying)
+        self._batch, self._noise = [self._batch[k] for k in staying], [self._noise[k] for k in staying]
+        self._rollout = Rollout(self._population, self._worlds, self._config, self._noise)
+        members = [record.member for record in self._batch]
+        self._labelling = Labelling(members, self._config.worlds * self._config.rollout)
+        self._examiner = Examiner(self._task, members, self._labelling, self._config, self._threads)
+        self._goals = self._goals[staying]
 
     @property
     def _alive(self) -> list[bool]:
-        return [not record.failure for record in self._records]
+        return [not (record.failure or record.stopped) for record in self._batch]
 
     def _fail(self, k: int, message: str) -> None:
         """End a member. Its worlds go on with an empty policy, so that the others' batches keep their shape."""
-        self._records[k].failure = self._records[k].failure or message
+        record = self._batch[k]
+        if not record.stopped:
+            record.failure = record.failure or message
+        self._forget(k)
+
+    def _forget(self, k: int) -> None:
         self._learner.forget(k)
         self._reward_scale.forget(k)
 
@@ -238,3 +295,10 @@ def checkpoint_updates(lengths: Sequence[int], checkpoints: int) -> set[int]:
         if done * checkpoints // total > before * checkpoints // total:
             due.add(update)
     return due
+
+
+def checkpoint_steps(config: TrainingConfig) -> list[int]:
+    """The steps of a member at each of its checkpoints."""
+    lengths = rollout_lengths(config)
+    done = list(accumulate(length * config.worlds for length in lengths))
+    return [done[update] for update in sorted(checkpoint_updates(lengths, config.checkpoints))]

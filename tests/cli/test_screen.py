@@ -169,3 +169,31 @@ def test_assignments_are_read_as_yaml() -> None:
     for wrong in ("a", "=3", "a..b=1", "a=[1"):
         with pytest.raises(UsageError, match="--set"):
             parse_assignments([wrong])
+
+
+def test_races_and_second_measurements_are_told() -> None:
+    screen, out = terminal()
+    progress = Progress(None)
+    lines = Lines(progress, screen, Clock())
+    why = "stopped at rung 1 of 3 (200 of 1,000 steps): 0.4 lies below"
+    for event in (
+        *story()[:7],
+        Event("stopped", {"candidate": "r0g0c0", "seed": 3, "steps": 200, "message": why + NASTY}),
+        Event(
+            "scored", {"candidate": "r0g0c0", "score": 9.0, "success_rate": 0.0, "status": "trained", "stopped": True}
+        ),
+        Event(
+            "scored", {"candidate": "r0g0c2", "score": 2.5, "success_rate": 0.0, "status": "trained", "stopped": False}
+        ),
+        Event("training_started", {"members": 2, "steps": 2000, "what": "again"}),
+        Event("remeasured", {"candidate": "r0g0c2", "score": 2.5, "again": 2.0}),
+    ):
+        lines(event)
+    text = out.getvalue()
+    assert_harmless(text)
+    assert "r0g0c0, seed 3: stopped at rung 1 of 3" in text
+    assert "r0g0c0: score 9 when it was stopped" in text
+    assert "training 2 policies on fresh seeds, to measure the best again" in text
+    assert "r0g0c2: 2.5 when it was chosen, 2 on fresh seeds" in text
+    assert progress.rows["r0g0c0"].status == "stopped" and progress.rows["r0g0c0"].problem.startswith(why)
+    assert progress.best == ("r0g0c2", 2.5)  # who was stopped is not the best so far, whatever its score

@@ -418,6 +418,17 @@ def test_a_repair_leaves_out_what_was_wrong() -> None:
     assert "fast = " in mended
 
 
+def test_a_copy_is_repaired_by_another_reward() -> None:
+    task = the_task("cheetah/run")
+    first = sources(AUTHOR.reply(prompting.messages(task, []), 3, seed=0))
+    problem = Problem("copy", "this pays for the same as r0g0c0, which is tried already: change what is paid for")
+    messages = prompting.repair(prompting.messages(task, []), f"```python\n{first[1]}```", [problem])
+    assert "Write another reward" in messages[-1].content and "Keep the idea" not in messages[-1].content
+    (other,) = sources(AUTHOR.reply(messages, 1, seed=0))
+    check(other, task.layout)
+    assert other not in first
+
+
 def test_a_reply_without_a_program_is_repaired_by_a_fresh_one() -> None:
     task = the_task("cheetah/run")
     with pytest.raises(ProgramRejected) as caught:

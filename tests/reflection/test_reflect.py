@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -164,6 +165,19 @@ def test_failed_empty_and_missing_trainings() -> None:
     assert "1 of 2 trainings failed" in reflect(TASK, [failed, training(rising(), 1)], [])
     assert reflect(TASK, [], []) == "this reward was not trained"
     assert "before its first checkpoint" in reflect(TASK, [training([])], [])
+
+
+def test_a_stopped_training_tells_how_far_it_came() -> None:
+    why = "stopped at rung 1 of 3 (200,000 of 1,000,000 steps): 0.40 m/s, place 8 of 8"
+    stopped = replace(training(rising(2), status="stopped", message=why), steps=200_000)
+    others = [Outcome("a", 2.0), Outcome("b", 0.3, stopped=True), Outcome("c", 0.2, stopped=True)]
+    text = reflect(TASK, [stopped], others)
+    assert text.startswith("training was stopped early, after 200000 steps")
+    found = FITNESS.search(text)
+    assert found and (found["best"], found["steps"]) == ("0.40", "200000")
+    assert COMPONENT.search(text) and "failed" not in text
+    assert "reached 2.00, 0.30, 0.20 (2 of them stopped early); this one came 2nd" in text
+    assert "stopped" not in reflect(TASK, [training(rising())], [Outcome("a", 2.0)])
 
 
 def test_what_code_says_of_itself_stays_in_its_place() -> None:

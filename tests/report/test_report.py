@@ -20,7 +20,9 @@ from rewardgen.report.page import render
 from rewardgen.store.view import AttemptView, CallView, CandidateView, EventView, FinalView, GenerationView, RunView
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-SECTIONS = ["result", "task", "learning", "generations", "lineage", "programs", "conversation", "cost", "events"]
+SECTIONS = [
+    "result", "task", "learning", "generations", "choices", "lineage", "programs", "conversation", "cost", "events",
+]  # fmt: skip
 
 
 class Page(HTMLParser):

@@ -15,11 +15,20 @@ from rewardgen.search import Event
 from rewardgen.store import RunView, Store, read
 from tests.search.model_server import ModelServer, model_server
 
+EUREKA: dict[str, Any] = {
+    "search.racing": False,
+    "search.screening": False,
+    "search.confidence": 0,
+    "search.remeasure": 0,
+}
+"""The method as it was published: all candidates train to the end, the highest mean wins, nothing is tried before."""
+
 SMALL: dict[str, Any] = {
     "task": "cartpole/swingup",
     "threads": 1,
     "search.generations": 2,
     "search.candidates": 2,
+    **EUREKA,
     "training.steps": 1024,
     "training.worlds": 8,
     "training.rollout": 32,

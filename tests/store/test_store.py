@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rewardgen.errors import DiskFull, StoreError, StoreVersion, UnknownName
-from rewardgen.records import Checkpoint, Evaluation, Message, Problem, Reply, TrainingResult
+from rewardgen.records import Checkpoint, Evaluation, Forecast, Message, Problem, Reply, TrainingResult
 from rewardgen.store import Store, find_run, read, read_weights
 from rewardgen.store.database import FILE_NAME, SCHEMA_VERSION
 
@@ -183,3 +183,41 @@ def test_a_full_disk_says_so_and_stays_readable(tmp_path: Path) -> None:
         assert len(read(tmp_path / "run").events) == 1
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_store_of_the_first_version_is_read_and_brought_up_to_date(tmp_path: Path) -> None:
+    with Store(tmp_path, new=True) as store:
+        fill(store)
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    for statement in (
+        "ALTER TABLE candidates DROP COLUMN low",
+        "ALTER TABLE candidates DROP COLUMN high",
+        "DROP TABLE forecasts",
+        "DROP TABLE episodes",
+        "PRAGMA user_version = 1",
+    ):
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    before = read(tmp_path)
+    assert before.candidates["r0g0c0"].score == 1.5 and before.candidates["r0g0c0"].low is None
+    with Store(tmp_path) as store:
+        assert read(tmp_path).candidates == before.candidates
+        store.begin_candidates(0, 0, ["r0g0c2"], None)
+        store.add_attempt("r0g0c2", 0, "r0g0", 0, "code", [], "", Forecast(4, 6, 0.5, "r0g0c0", 0.25))
+        store.add_score("r0g0c2", "trained", 2.0, "", 1.5, 2.5)
+    after = read(tmp_path).candidates["r0g0c2"]
+    assert (after.low, after.high) == (1.5, 2.5)
+    assert after.forecast == Forecast(4, 6, 0.5, "r0g0c0", 0.25)
+
+
+def test_trainings_on_fresh_seeds_and_episodes_are_kept_apart(tmp_path: Path) -> None:
+    with Store(tmp_path, new=True) as store:
+        fill(store)
+        store.add_trainings([("r0g0c0/again", training(5, 1.0)), ("r0g0c0/again", training(6, 2.0))], ("r0g0", b"them"))
+        assert store.episodes("r0g0") == b"them" and store.episodes("r0g1") is None
+        assert [t.seed for t in store.trainings("r0g0c0")] == [1, 2]
+    candidate = read(tmp_path).candidates["r0g0c0"]
+    assert [t.seed for t in candidate.again] == [5, 6] and candidate.again_score == 1.5
+    assert [t.seed for t in candidate.trainings] == [1, 2] and candidate.stopped == ""
+    assert read(tmp_path).cost.steps == 5000  # they are paid for like any other

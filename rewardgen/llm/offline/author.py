@@ -16,6 +16,7 @@ from rewardgen.records import Message, Reply
 
 NAME = "offline (no language model)"
 _TRIES = 20
+_TRIED = "tried already"
 _LINE = re.compile(r"\bline (\d+)")
 
 
@@ -73,6 +74,8 @@ def _design(
 
 def _mended(task: Task, problems: str, number: int, random_: random.Random, *, again: bool) -> Design:
     """The refused program without the terms that the problems are about; a fresh one where that cannot be told."""
+    if _TRIED in problems:  # there is nothing wrong with its terms, others have them too
+        return fresh(task, random_)
     attempts = task.brief.attempts
     program = _read(attempts[-1], task.brief) if attempts else None
     if program is not None and number == 0 and not again:

@@ -1,0 +1,122 @@
+"""How the choice was made, in sentences and rows: races, leaders measured again, and what screening foresaw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rewardgen.reflection import number, percent
+from rewardgen.report.facts import finite, signed, unit_of
+from rewardgen.store import CurseRecord, GenerationView, RunView, curse_records, race_record, screening_record
+
+
+@dataclass(frozen=True)
+class LeaderRow:
+    """A generation's leader: its score when it led, on fresh seeds, as reported, and by how much it fell."""
+
+    key: str
+    carried: bool
+    score: str
+    again: str
+    gap: str
+    final: str
+
+
+@dataclass(frozen=True)
+class Choices:
+    """``races`` has a title and a sentence for each that was run; ``curse`` sums up the ``leaders``."""
+
+    races: tuple[tuple[str, str], ...]
+    leaders: tuple[LeaderRow, ...]
+    curse: str
+    screening: tuple[str, ...]
+
+
+def choices(view: RunView, titles: Mapping[tuple[int, int], str]) -> Choices:
+    """What there is to say of a run; ``titles`` name its generations by restart and index."""
+    records = curse_records(view)
+    races = (
+        (titles.get((generation.restart, generation.index), ""), race_sentence(view, generation))
+        for generation in view.generations
+    )
+    return Choices(
+        races=tuple((title, sentence) for title, sentence in races if sentence),
+        leaders=tuple(_row(record, unit_of(view)) for record in records),
+        curse=curse_sentence(view),
+        screening=tuple(screening_sentences(view)),
+    )
+
+
+def race_sentence(view: RunView, generation: GenerationView) -> str:
+    """Who stopped early and what that saved; "" where nobody did."""
+    record = race_record(generation, *_settings(view))
+    if record is None:
+        return ""
+    text = f"{record.stopped} of {record.trained} candidates stopped early: {record.steps:,} steps"
+    if record.full:
+        text += f" instead of {record.full:,} ({percent(record.steps / record.full)})"
+    if record.further:
+        text += f"; {record.further} further {'training' if record.further == 1 else 'trainings'} of the finalists"
+    return text
+
+
+def curse_sentence(view: RunView) -> str:
+    """How much leaders lose on fresh seeds, on average: the winner's curse."""
+    gaps = [record.score - record.again for record in curse_records(view) if finite(record.again)]
+    if not gaps:
+        return ""
+    mean = math.fsum(gaps) / len(gaps)
+    leaders = "The leader" if len(gaps) == 1 else f"The {len(gaps)} leaders"
+    verb = "lost" if mean >= 0 else "gained"
+    average = "" if len(gaps) == 1 else " on average"
+    return f"{leaders} {verb} {number(abs(mean))}{unit_of(view)}{average} between selection and fresh seeds."
+
+
+def screening_sentences(view: RunView) -> list[str]:
+    """How often stored episodes were right about what training showed."""
+    record = screening_record(view)
+    if record is None:
+        return []
+    told = [f"{_count(record.forecasts, 'program')} tried on stored episodes before training."]
+    if record.told_apart:
+        share = percent(record.right / record.told_apart)
+        told.append(
+            f"Of {record.told_apart} pairs of candidates that training told apart, their order by agreement with "
+            f"stored episodes was right for {record.right} ({share}; chance is 50 %)."
+        )
+    else:
+        told.append("Training told no two of them apart whose forecasts differed, so the order cannot be judged.")
+    if record.copies:
+        told.append(f"{_count(record.copies, 'program')} sent back as a copy of one tried before.")
+    if record.audited:
+        told.append(
+            f"{_count(record.audited, 'copy', 'copies')} trained all the same as a check: {record.alike} not told "
+            "apart by training from what was copied."
+        )
+    if record.left_out:
+        told.append(f"{_count(record.left_out, 'candidate')} not trained because others agreed better.")
+    return told
+
+
+def _settings(view: RunView) -> tuple[int, int]:
+    """Selection seeds and steps of a training, 1 and 0 where the settings are not known."""
+    search, training = view.config.get("search"), view.config.get("training")
+    seeds = search.get("seeds") if isinstance(search, Mapping) else None
+    steps = training.get("steps") if isinstance(training, Mapping) else None
+    return (seeds if isinstance(seeds, int) else 1), (steps if isinstance(steps, int) else 0)
+
+
+def _row(record: CurseRecord, unit: str) -> LeaderRow:
+    return LeaderRow(
+        key=record.candidate,
+        carried=record.selected,
+        score=f"{number(record.score)}{unit}",
+        again=f"{number(record.again)}{unit}" if finite(record.again) else "failed",
+        gap=f"{signed(record.again - record.score)}{unit}" if finite(record.again) else "",
+        final=f"{number(record.final)}{unit}" if finite(record.final) else "",
+    )
+
+
+def _count(count: int, thing: str, things: str = "") -> str:
+    return f"{count} {thing} was" if count == 1 else f"{count} {things or thing + 's'} were"

@@ -1,0 +1,82 @@
+"""Races against training all to the end: the counting by hand, and one small comparison for real."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from rewardgen.config import load
+from rewardgen.errors import UsageError
+from rewardgen.records import Checkpoint, TrainingResult
+from rewardgen.search.comparison import compare_racing, compared, summed_up
+from rewardgen.tasks import load_task
+
+
+def training(key: str, *fitness: float, seed: int = 0, status: Any = "done") -> TrainingResult:
+    """Checkpoints every 10 steps."""
+    curve = tuple(
+        Checkpoint(10 * (i + 1), value, 0.0, 0.0, 0.0, {}, {}, 1.0, {}, 0.0, 2) for i, value in enumerate(fitness)
+    )
+    return TrainingResult(key, seed, status, "", curve, None, 10 * len(fitness), 0.0)
+
+
+def test_steps_to_the_same_best_by_hand() -> None:
+    whole = [training("a", 1.0, 2.0, 3.0, 2.0), training("b", 1.0, 1.0, 1.0, 1.0), training("c", 2.0, 2.0, 2.0, 2.0)]
+    raced = [whole[0], training("b", 1.0, status="stopped"), training("c", 2.0, 2.0, status="stopped")]
+    found = compared(whole, raced)
+    assert (found["candidates"], found["stopped"]) == (3, 2)
+    assert (found["best_all"], found["best_racing"]) == (3.0, 3.0)
+    assert (found["steps_all"], found["steps_racing"]) == (120, 70)
+    # a reaches 3.0 at its third checkpoint: 3 × 30 steps, and 30 + 10 + 20 with the race
+    assert (found["to_best_all"], found["to_best_racing"]) == (90, 60)
+
+
+def test_a_race_that_lost_the_best_says_so() -> None:
+    whole = [training("late", 0.0, 0.0, 9.0), training("early", 1.0, 1.0, 1.5)]
+    raced = [training("late", 0.0, status="stopped"), whole[1]]
+    found = compared(whole, raced)
+    assert math.isnan(found["to_best_racing"]) and (found["best_all"], found["best_racing"]) == (9.0, 1.5)
+    both = summed_up([found, compared(whole, whole)])
+    assert both["same_best"] == 0.5 and both["ratio"] == 1.0
+    assert both["ratio_whole"] == pytest.approx((40 + 60) / 120)
+    assert math.isnan(summed_up([found])["ratio"])
+
+
+def test_seeds_are_averaged_and_failures_count_for_nothing() -> None:
+    whole = [
+        training("a", 1.0, 4.0), training("a", 1.0, 0.0, seed=1),  # 2.0 on average
+        training("b", 2.5, 2.4), training("b", 2.3, 2.4, seed=1),
+        training("c", 9.0, status="failed"), training("c", 9.0, 9.0, seed=1),
+    ]  # fmt: skip
+    found = compared(whole, whole)
+    assert found["best_all"] == pytest.approx(2.4)
+    assert found["to_best_all"] == 60  # at the first checkpoint already
+
+
+def test_a_comparison_for_real() -> None:
+    settings = load(
+        overrides={
+            "task": "reacher/reach",
+            "threads": 1,
+            "search.candidates": 3,
+            "training.steps": 1024,
+            "training.worlds": 8,
+            "training.rollout": 16,
+            "training.epochs": 1,
+            "training.minibatches": 2,
+            "training.checkpoints": 4,
+            "training.checkpoint_episodes": 1,
+        }
+    )
+    said: list[str] = []
+    found = compare_racing(load_task("reacher/reach"), settings, say=said.append)
+    (only,) = found["rounds"]
+    assert only["steps_all"] == 3 * 1024 and only["steps_racing"] <= 0.5 * 3 * 1024 and only["stopped"] >= 1
+    # where the race found the best it found it exactly, because its finalists are those of the other training
+    assert found["same_best"] in (0.0, 1.0)
+    assert found["same_best"] == 0.0 or only["best_racing"] == only["best_all"]
+    assert len(said) == 2
+    with pytest.raises(UsageError, match="at least one round"):
+        compare_racing(load_task("reacher/reach"), settings, rounds=0)
