@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("MUJOCO_GL", "disable")  # before anything imports mujoco
 
-# Whoever runs the tests in the background may have them ignore Ctrl-C, and the commands that they start would inherit it.
+# Run in the background, the tests may be made to ignore Ctrl-C, and the commands that they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FROM_OUTSIDE = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "REWARDGEN_ENVS", "REWARDGEN_PROMPTS")

@@ -268,6 +268,8 @@ def test_intervals_need_every_training() -> None:
     point = Checkpoint(10, 1.0, 0.1, 0.0, 0.0, {}, {}, 1.0, {}, 0.0, 4)
     good = TrainingResult("a", 0, "done", "", (point,), None, 10, 0.0)
     bad = TrainingResult("a", 1, "failed", "crash", (point,), None, 10, 0.0)
-    found = intervals(config.load(overrides={"task": "x/y", "search.confidence": 0.8}), {"a": [good], "b": [good, bad], "c": []})
+    found = intervals(
+        config.load(overrides={"task": "x/y", "search.confidence": 0.8}), {"a": [good], "b": [good, bad], "c": []}
+    )
     assert found["a"].low < 1.0 < found["a"].high
     assert math.isnan(found["b"].low) and math.isnan(found["c"].low)
