@@ -155,6 +155,15 @@ def test_the_reference_trainer_runs_a_search(start: Start) -> None:
     assert all(t.status == "done" for final in view.finals for t in final.trainings)
 
 
+def test_a_task_file_of_the_users_own_works_the_same_way(tmp_path: Path) -> None:
+    example = Path(__file__).resolve().parents[1] / "tasks" / "example"
+    overrides = SMALL | {"task": "slider/park", "llm.model": "offline", "search.generations": 1}
+    view = search.run(config.load(overrides=overrides), tmp_path / "run", envs=[example])
+    assert view.status == "finished" and view.task["name"] == "slider/park" and view.winner is not None
+    assert all(final.evaluation is not None for final in view.finals)
+    assert search.resume(tmp_path / "run") == view  # the folder is remembered
+
+
 def test_a_finished_run_is_only_read_and_a_changed_task_is_refused(start: Start, tmp_path: Path) -> None:
     view = start(search__generations=1)
     assert search.resume(tmp_path / "run") == read(tmp_path / "run") == view
