@@ -10,13 +10,12 @@ from rewardgen.cli.output import code, safe, show, table, write
 from rewardgen.cli.progress import duration, number
 from rewardgen.report.choices import curse_sentence, race_sentence, screening_sentences
 from rewardgen.store import curse_records, screening_record
+from rewardgen.store.reader import FINALS
 
 if TYPE_CHECKING:
     from rewardgen.export import Exported
     from rewardgen.records import Evaluation
     from rewardgen.store import CandidateView, RunView
-
-FINALS = ("winner", "expert", "sparse")
 
 
 def summary(view: RunView) -> dict[str, Any]:

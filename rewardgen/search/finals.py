@@ -10,14 +10,13 @@ from rewardgen.records import Evaluation, RewardProgram, TrainingResult
 from rewardgen.search import seeds
 from rewardgen.search.run import Run
 from rewardgen.search.trainings import train_rewards
+from rewardgen.store.reader import FINALS
 from rewardgen.training import Population, Reward, TaskReward
-
-REWARDS = ("winner", "expert", "sparse")
 
 
 def planned_steps(config: Config) -> int:
     """Environment steps that the reported scores will train for."""
-    return len(REWARDS) * config.evaluation.report_seeds * config.training.steps
+    return len(FINALS) * config.evaluation.report_seeds * config.training.steps
 
 
 def measure(run: Run, winner: str | None) -> None:

@@ -99,8 +99,9 @@ def outcome(key: str, screened: Screened, results: Sequence[TrainingResult]) -> 
     """How a candidate ended: the mean of its seeds' scores, or what was wrong with it."""
     scores = [result.score for result in results]
     mean = sum(scores) / len(scores) if scores else math.nan
-    problems = tuple(run_problem for run_problem in screened.problems)
-    problems += tuple(screened.training_problem(result) for result in results if result.status == "failed")
+    problems = screened.problems + tuple(
+        screened.training_problem(result) for result in results if result.status == "failed"
+    )
     stopped = any(result.status == "stopped" for result in results)
     return Outcome(key, mean if math.isfinite(mean) else None, problems, stopped)
 

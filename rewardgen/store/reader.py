@@ -26,6 +26,7 @@ from rewardgen.store.view import (
 from rewardgen.store.writer import LOCK_NAME
 
 FINALS = ("winner", "expert", "sparse")
+"""The rewards whose scores are reported."""
 AGAIN = "/again"
 """What a candidate's trainings on fresh seeds are kept under: its key and this."""
 

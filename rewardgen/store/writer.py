@@ -189,10 +189,6 @@ class Store:
                 "UPDATE candidates SET status = 'rejected' WHERE key = ? AND status = 'writing'", (candidate,)
             )
 
-    def candidate_status(self, candidate: str) -> str:
-        row = self._one("SELECT status FROM candidates WHERE key = ?", (candidate,))
-        return "" if row is None else str(row["status"])
-
     def add_score(
         self,
         candidate: str,

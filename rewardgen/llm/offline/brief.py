@@ -63,10 +63,6 @@ class Reflection:
         size = max(abs(value) for value in self.fitness)
         return max(self.fitness) - self.fitness[0] <= 0.05 * size
 
-    @property
-    def beaten(self) -> bool:
-        return self.best is not None and any(other > self.best for other in self.others)
-
 
 @dataclass(frozen=True)
 class Attempt:
