@@ -1,4 +1,4 @@
-"""The benchmark's parts on small sizes: what they count, not how fast this machine is."""
+"""Throughput on small sizes: what is counted, not how fast this machine is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rewardgen import bench
+from rewardgen.bench import throughput
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.tasks import load_task
@@ -39,8 +40,8 @@ def test_all_keys_are_there_and_agree() -> None:
 
 def test_physics_is_timed_on_what_training_commanded() -> None:
     task = load_task("cartpole/swingup")
-    _, commands = bench.training_rate(task, SMALL, population=2, updates=3, threads=1)
-    assert len(commands) == (bench._WARM_UPDATES + 3) * SMALL.rollout
+    _, commands = throughput.training_rate(task, SMALL, population=2, updates=3, threads=1)
+    assert len(commands) == (throughput._WARM_UPDATES + 3) * SMALL.rollout
     first = torch.stack(commands)
     assert first.shape[1:] == (2 * SMALL.worlds, task.action_size)
     assert bool((first >= task.action_low).all()) and bool((first <= task.action_high).all())
@@ -51,7 +52,7 @@ def test_physics_is_timed_on_what_training_commanded() -> None:
 
 @pytest.mark.slow
 def test_the_reference_is_timed() -> None:
-    assert bench.sb3_rate("Pendulum-v1") > 0.0
+    assert throughput.sb3_rate("Pendulum-v1") > 0.0
 
 
 @pytest.mark.parametrize("sizes", [{"population": 0}, {"updates": 0}])
