@@ -5,6 +5,7 @@
     │   ├── ConfigError             an unknown key, a value out of range
     │   ├── UnknownName             no such task, method, run; names the nearest
     │   └── TaskError               a task file raises or declares something wrongly
+    │       └── MissingPackage      its model comes with a package that is not installed; says how to install it
     ├── ProgramRejected             a reply holds no program, or one that the check refuses; carries its problems
     ├── RewardFailed                a program crashed, hung or gave something that is no reward
     ├── SandboxError                the sandbox itself could not be set up
@@ -63,6 +64,10 @@ class UnknownName(UsageError):
 
 
 class TaskError(UsageError):
+    pass
+
+
+class MissingPackage(TaskError):
     pass
 
 

@@ -78,7 +78,7 @@ def measure(
 
 
 def physics_rate(task: Task, commands: Sequence[Tensor], threads: int = 0) -> float:
-    """Control steps per second of ``mj_step`` alone under the commands that a training gave.
+    """Control steps per second of physics alone (``Task.advance``) under the commands that a training gave.
 
     How a robot moves changes what its contacts cost, so raw physics is timed on the motion that training was timed on,
     from the model's resting pose. An episode's end is not repeated.
@@ -89,10 +89,10 @@ def physics_rate(task: Task, commands: Sequence[Tensor], threads: int = 0) -> fl
     sim = MujocoSim(task.model, len(commands[0]), threads)
     warm = len(commands) // 8
     for command in commands[:warm]:
-        sim.step(command, task.frame_skip)
+        task.advance(sim, command)
     began = time.perf_counter()
     for command in commands[warm:]:
-        sim.step(command, task.frame_skip)
+        task.advance(sim, command)
     return (len(commands) - warm) * len(commands[0]) / (time.perf_counter() - began)
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mujoco
 import torch
 
 from rewardgen.prompting.sizes import sizes
 from rewardgen.records import Field, State
 from rewardgen.tasks import Task
-
-_DRIVES_JOINT = {int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)}
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class TaskView:
     """The variables that templates see as ``task``.
 
     ``typed`` is the state and action as Python text (see ``typed_view``). ``action_names`` says what each column of
-    the action drives, in the model's own names. ``control_step`` and ``seconds`` are in s, ``horizon`` in control
+    the action drives. ``control_step`` and ``seconds`` are in s, ``horizon`` in control
     steps. ``sizes`` says how large the fields are where training begins (see ``sizes``). ``causes`` names
     what ends an episode before the horizon; none where only the time limit does.
     """
@@ -51,7 +48,7 @@ def task_view(task: Task) -> TaskView:
         typed=typed_view(task),
         fields=tuple(task.fields),
         action_size=task.action_size,
-        action_names=_action_names(task.model),
+        action_names=task.action_names,
         control_step=_short(task.control_step),
         horizon=task.horizon,
         seconds=_short(task.horizon * task.control_step),
@@ -79,17 +76,6 @@ def typed_view(task: Task) -> str:
     ]
     said = f"each in {bounds[0]}" if len(set(bounds)) == 1 else "in " + ", ".join(bounds)
     return "\n".join([*lines, "", f"action: Tensor  # (n, {task.action_size}) {said}"])
-
-
-def _action_names(model: mujoco.MjModel) -> tuple[str, ...]:
-    """The actuators' names; an actuator without one goes by the joint that it drives, or by its column."""
-    names = []
-    for index in range(model.nu):
-        name = model.actuator(index).name
-        if not name and int(model.actuator_trntype[index]) in _DRIVES_JOINT:
-            name = model.joint(int(model.actuator_trnid[index, 0])).name
-        names.append(name or f"column {index}")
-    return tuple(names)
 
 
 def _short(value: float) -> float:

@@ -12,7 +12,7 @@ that ``task_names`` searches.
 
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
-from rewardgen.tasks.assets import gymnasium_asset
+from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
 from rewardgen.tasks.loader import load_task, task_names
@@ -34,6 +34,7 @@ __all__ = [
     "Worlds",
     "gymnasium_asset",
     "load_task",
+    "package_asset",
     "play_episodes",
     "register",
     "task_names",

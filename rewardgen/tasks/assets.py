@@ -1,23 +1,36 @@
-"""Where the models are that other packages ship."""
+"""Where the models are that other packages ship. None of them is imported for it."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 
-from rewardgen.errors import TaskError
+from rewardgen.errors import MissingPackage, TaskError
 
 
 def gymnasium_asset(name: str) -> Path:
-    """The path of a model that Gymnasium ships for its MuJoCo environments. Imports nothing of Gymnasium.
+    """The path of a model that Gymnasium ships for its MuJoCo environments.
 
     Raises:
-        TaskError: Gymnasium is not installed, or its release has no such model.
+        MissingPackage: Gymnasium is not installed.
+        TaskError: its release has no such model.
     """
-    spec = importlib.util.find_spec("gymnasium")
+    return package_asset("gymnasium", f"envs/mujoco/assets/{name}", "gymnasium")
+
+
+def package_asset(package: str, path: str, install: str) -> Path:
+    """The file ``path`` inside the installed ``package`` (its import name); ``install`` is what pip installs it by.
+
+    Raises:
+        MissingPackage: the package is not installed.
+        TaskError: its release has no such file.
+    """
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise TaskError(f"the model {name} comes with Gymnasium, which is not installed: pip install gymnasium")
-    path = Path(spec.origin).parent / "envs" / "mujoco" / "assets" / name
-    if not path.is_file():
-        raise TaskError(f"Gymnasium has no model {name} ({path} is missing); install gymnasium 1.0 or newer")
-    return path
+        raise MissingPackage(f"the model {Path(path).name} comes with {package}, which is not installed: "
+                             f"pip install '{install}'")  # fmt: skip
+    file = Path(spec.origin).parent / path
+    if not file.is_file():
+        raise TaskError(f"{package} has no file {path} ({file} is missing); install a release of it that does, with "
+                        f"pip install --upgrade '{install}'")  # fmt: skip
+    return file

@@ -16,6 +16,8 @@ from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
 from rewardgen.tasks.random import WorldRandom
 
+_DRIVES_JOINT = {int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)}
+
 RewardAndTerms = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -70,19 +72,33 @@ class Task(ABC):
 
     @property
     def action_size(self) -> int:
-        return int(self.model.nu)
+        return len(self.action_low)
 
     @cached_property
     def action_low(self) -> Tensor:
-        """``(action_size,)`` float32, in the actuators' own units."""
+        """``(action_size,)`` float32; by default the actuators' range in their own units (see ``advance``)."""
         return torch.as_tensor(self.model.actuator_ctrlrange[:, 0], dtype=torch.float32)
 
     @cached_property
     def action_high(self) -> Tensor:
         return torch.as_tensor(self.model.actuator_ctrlrange[:, 1], dtype=torch.float32)
 
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """What each component of an action drives, by default in the model's own names.
+
+        That is the actuator's; one without a name goes by the joint that it drives, or by its column.
+        """
+        model, names = self.model, []
+        for index in range(model.nu):
+            name = model.actuator(index).name
+            if not name and int(model.actuator_trntype[index]) in _DRIVES_JOINT:
+                name = model.joint(int(model.actuator_trnid[index, 0])).name
+            names.append(name or f"column {index}")
+        return tuple(names)
+
     def clip(self, action: Tensor) -> Tensor:
-        """``action`` ``(..., action_size)`` within the actuators' range, as the simulation applies it."""
+        """``action`` ``(..., action_size)`` within its range, as the simulation applies it."""
         return torch.clamp(action, self.action_low, self.action_high)
 
     @cached_property
@@ -107,6 +123,15 @@ class Task(ABC):
         Uses ``sim.field`` and ``sim.model``, torch and the module's constants alone: an exported reward carries this
         method's source along.
         """
+
+    def advance(self, sim: Simulator, action: Tensor) -> None:
+        """Take one control step in every world under ``action`` ``(num_worlds, action_size)``, within its range.
+
+        By default an action is the actuators' commands. A task whose actions are something else says here what they
+        do, and gives ``action_low``, ``action_high`` and, where they do not go with the actuators one by one,
+        ``action_names``. Each substep goes through ``sim.step``, ``frame_skip`` of them in all.
+        """
+        sim.step(action, self.frame_skip)
 
     # ---- what the policy sees
 

@@ -53,11 +53,25 @@ def validate(task: Task, where: str = "") -> None:
         model = task.model
     if not isinstance(model, mujoco.MjModel):
         raise TaskError(f"{where}: make_model() must give an mujoco.MjModel, not {_kind(model)}")
-    if model.nu == 0:
+    if type(task).advance is not Task.advance:
+        _check_actions(task, where)
+    elif model.nu == 0:
         raise TaskError(f"{where}: the model of {task.name!r} has no actuators; there is nothing for a policy to do")
-    if not bool(model.actuator_ctrllimited.all()):
+    elif not bool(model.actuator_ctrllimited.all()):
         raise TaskError(f"{where}: each actuator of {task.name!r} needs a ctrlrange, which becomes the action's range")
     _Trial(task, where).run()
+
+
+def _check_actions(task: Task, where: str) -> None:
+    """Check the range that a task with an ``advance`` of its own declares."""
+    with _blamed(task, where, "action_low"):
+        low, high, names = task.action_low, task.action_high, task.action_names
+    if low.dim() != 1 or not len(low) or low.shape != high.shape or low.dtype != torch.float32:
+        raise TaskError(f"{where}: action_low and action_high of {task.name!r} must be two float32 vectors of one size")
+    if not bool((low.isfinite() & high.isfinite() & (low < high)).all()):
+        raise TaskError(f"{where}: in {task.name!r}, action_low must lie below action_high, both finite")
+    if len(names) != len(low):
+        raise TaskError(f"{where}: {task.name!r} names {len(names)} components of an action that has {len(low)}")
 
 
 class _Trial:

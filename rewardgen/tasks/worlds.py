@@ -66,7 +66,7 @@ class Worlds:
         return self.matrix
 
     def step(self, action: Tensor) -> Step:
-        """Take one control step in every world, with ``action`` ``(n, action_size)`` clipped to the actuators' range.
+        """Take one control step in every world, with ``action`` ``(n, action_size)`` clipped to its range.
 
         A world whose numbers became NaN or huge counts as terminated, in the last state that was still sound.
 
@@ -74,7 +74,7 @@ class Worlds:
             SimulationFailed: MuJoCo reported an error.
         """
         task, before = self.task, self.matrix
-        self.sim.step(task.clip(action), task.frame_skip)
+        task.advance(self.sim, task.clip(action))
         reached = self._read()
         terminated = task.terminated(State(task.layout, reached))
         diverged = self.sim.diverged() | ~reached.isfinite().all(-1)

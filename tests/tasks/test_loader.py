@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rewardgen.errors import TaskError, UnknownName
+from rewardgen.errors import MissingPackage, TaskError, UnknownName
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Worlds, gymnasium_asset, load_task, loader, register, task_names
+from rewardgen.tasks import Worlds, gymnasium_asset, load_task, loader, package_asset, register, task_names
 
 EXAMPLE = Path(__file__).parent / "example"
 OWN = [
@@ -224,8 +224,15 @@ def test_a_method_that_raises_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_asset_is_named() -> None:
-    with pytest.raises(TaskError, match=r"Gymnasium has no model dragon.xml"):
+    with pytest.raises(TaskError, match=r"gymnasium has no file .*dragon.xml"):
         gymnasium_asset("dragon.xml")
+
+
+def test_a_missing_package_says_how_to_install_it() -> None:
+    with pytest.raises(
+        MissingPackage, match=r"no_such_package, .* pip install 'rewardgen\[zoo\]'"
+    ):
+        package_asset("no_such_package", "zoo.xml", "rewardgen[zoo]")
 
 
 def test_assets_are_found_without_importing_gymnasium() -> None:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from rewardgen.errors import SimulationFailed
+from rewardgen.errors import SimulationFailed, TaskError
 from rewardgen.records import Episodes, Field, State
 from rewardgen.sim import MujocoSim, Simulator
-from rewardgen.tasks import RewardAndTerms, Task, WorldRandom, Worlds, load_task, play_episodes
+from rewardgen.tasks import RewardAndTerms, Task, WorldRandom, Worlds, load_task, play_episodes, validate
 
 FALLING = """
 <mujoco>
@@ -71,6 +71,18 @@ class Drift(Task):
     sparse_reward = expert_reward
 
 
+class Nudged(Drift):
+    """The same cart, moved by an action of its own: a number from -1 to 1 that changes its speed, in 0.5 m/s."""
+
+    name = "drift/nudged"
+    action_low, action_high = -torch.ones(1), torch.ones(1)
+    action_names = ("speed",)
+
+    def advance(self, sim: Simulator, action: Tensor) -> None:
+        sim.field("qvel")[:] += 0.5 * action
+        sim.step(torch.zeros(sim.num_worlds, 1), self.frame_skip)
+
+
 def make_worlds(task: Task, count: int) -> Worlds:
     worlds = Worlds(task, MujocoSim(task.model, count, 1), torch.arange(count))
     worlds.start()
@@ -95,6 +107,27 @@ def test_ends_by_hand() -> None:
     assert truncated.nonzero().tolist() == [[7, 0]]
     assert worlds.episode.tolist() == [1, 2]
     assert worlds.age.tolist() == [6, 2]
+
+
+def test_a_task_may_say_itself_what_its_actions_do() -> None:
+    task = Nudged()
+    validate(task)
+    worlds = make_worlds(task, 2)
+    reached = worlds.step(torch.tensor([[3.0], [-1.0]])).next_matrix  # the first is clipped to 1
+    torch.testing.assert_close(reached, torch.tensor([[0.15, 1.5], [0.15, 1.5]]))
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"action_high": torch.ones(2)}, "two float32 vectors of one size"),
+        ({"action_high": torch.full((1,), float("inf"))}, "both finite"),
+        ({"action_names": ("speed", "heading")}, "names 2 components of an action that has 1"),
+    ],
+)
+def test_an_action_of_a_tasks_own_is_checked(declared: dict[str, object], said: str) -> None:
+    with pytest.raises(TaskError, match=said):
+        validate(type("Wrong", (Nudged,), declared)(), "here")
 
 
 def test_the_state_after_an_end_is_a_fresh_start() -> None:
