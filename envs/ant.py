@@ -33,6 +33,7 @@ RUNNING_SPEED = 1.5  # m/s: what counts as running; the best policies known reac
 
 @register("ant/run")
 class AntRun(Task):
+    group = "gymnasium"
     description = (
         "A four-legged robot with eight driven joints (a hip and an ankle for each leg) stands on flat ground. It "
         "should run forward, in the +x direction, as fast as it can; the episode ends when its torso leaves the "

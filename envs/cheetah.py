@@ -32,6 +32,7 @@ RUNNING_SPEED = 3.0  # m/s: what counts as running; the best policies known reac
 
 @register("cheetah/run")
 class CheetahRun(Task):
+    group = "gymnasium"
     description = (
         "A planar two-legged cheetah with six driven joints (thigh, shin and foot of the back and of the front leg) "
         "stands on flat ground. It should run forward, in the +x direction, as fast as it can."

@@ -31,6 +31,7 @@ WHOLE_SECONDS = 45.0  # s of the 50: what counts as balancing
 
 @register("double_pendulum/balance")
 class DoublePendulumBalance(Task):
+    group = "gymnasium"
     description = (
         "A cart on a horizontal rail carries a pole, 0.6 m long, with a second such pole on top, both on free hinges; "
         "only the cart is driven. It should keep both poles upright. The episode ends when the tip of the upper pole "

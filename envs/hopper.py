@@ -33,6 +33,7 @@ HOPPING_SPEED = 1.5  # m/s: what counts as running; the best policies known reac
 
 @register("hopper/run")
 class HopperRun(Task):
+    group = "gymnasium"
     description = (
         "A planar robot with a single leg of thigh, shin and foot and three driven joints (hip, knee, ankle) stands on "
         "flat ground. It should hop forward, in the +x direction, as fast as it can without falling; the episode ends "

@@ -31,6 +31,7 @@ AT_TARGET = 0.02  # m: the fingertip counts as there within this distance
 
 @register("reacher/reach")
 class ReacherReach(Task):
+    group = "gymnasium"
     description = (
         "A planar arm of two links, each 0.1 m long and driven at its joint, moves in the horizontal plane. It should "
         "bring its fingertip to a target, which lies somewhere else in every episode, within a second, and stay there."

@@ -28,6 +28,7 @@ SWIMMING_SPEED = 0.1  # m/s: what counts as swimming; the best policies known re
 
 @register("swimmer/swim")
 class SwimmerSwim(Task):
+    group = "gymnasium"
     description = (
         "A swimmer of three rigid segments in a row, joined by two driven joints, lies in a viscous fluid. It should "
         "swim forward, in the +x direction, as fast as it can."

@@ -32,6 +32,7 @@ RUNNING_SPEED = 1.0  # m/s: what counts as running; the best policies known reac
 
 @register("walker/run")
 class WalkerRun(Task):
+    group = "gymnasium"
     description = (
         "A planar robot with two legs and six driven joints (hip, knee and ankle of each) stands on flat ground. It "
         "should run forward, in the +x direction, as fast as it can without falling; the episode ends when its torso "

@@ -30,17 +30,21 @@ def tasks(
     if json:
         print_json({"tasks": found})
         return
-    listing = table("task", "fitness", "Gymnasium", "what it should do")
+    listing = table("task", "group", "fields", "steps", "success from", right=("fields", "steps", "success from"))
     for facts in found:
-        summary = facts["description"].split(". ")[-1]
-        listing.add_row(safe(facts["name"]), safe(facts["fitness_unit"]), facts["gymnasium_id"] or "", safe(summary))
+        threshold = f"{facts['success_threshold']:g} {_unit(facts)}".rstrip()
+        listing.add_row(
+            safe(facts["name"]), safe(facts["group"]), str(len(facts["fields"])), str(facts["horizon"]), safe(threshold)
+        )
     show(listing)
+    write("\n`rewardgen tasks NAME` shows all about one of them.", style="dim")
 
 
 def describe(task: Task) -> dict[str, Any]:
     """What ``--json`` says of a task."""
     return {
         "name": task.name,
+        "group": task.group,
         "description": " ".join(task.description.split()),
         "fields": [
             {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
@@ -71,10 +75,16 @@ def _show_one(facts: dict[str, Any]) -> None:
         fields.add_row(safe(field["name"]), f"({shape})", safe(field["unit"]), safe(field["meaning"]))
     show(fields)
     write()
+    write(f"group      {facts['group']}")
     write(f"actions    {len(facts['action_low'])}, one every {facts['control_step']:g} s")
     write(f"episode    at most {facts['horizon']} control steps ({seconds:g} s)")
     write(f"fitness    {facts['fitness_meaning']}, in {facts['fitness_unit']}; "
-          f"success from {facts['success_threshold']:g} {facts['fitness_unit']}")  # fmt: skip
+          f"success from {facts['success_threshold']:g} {_unit(facts)}".rstrip())  # fmt: skip
     write(f"expert     {facts['expert_source']}")
     if facts["gymnasium_id"]:
         write(f"matches    {facts['gymnasium_id']}")
+
+
+def _unit(facts: dict[str, Any]) -> str:
+    """The fitness's unit as it stands behind a number: nothing for a pure number."""
+    return "" if facts["fitness_unit"] == "1" else str(facts["fitness_unit"])

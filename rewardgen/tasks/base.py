@@ -30,6 +30,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     """``domain/task``; set by ``register``."""
+    group: ClassVar[str] = "own"
+    """Where people know the task from, such as "gymnasium" or "dmc", in one lower-case word; "own": from its author."""
     description: ClassVar[str]
     """A sentence or two on what the system should do: all that the language model is told of the goal."""
     fields: ClassVar[tuple[Field, ...]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _WORLDS = 3
 _STEPS = 2
 _TEXTS = ("description", "fitness_unit", "fitness_meaning", "expert_source")
 _COUNTS = ("frame_skip", "horizon")
+_GROUP = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def check_declaration(entry: Entry) -> None:
@@ -195,6 +197,8 @@ def _wrong_declarations(task: type[Task]) -> Iterator[str]:
             yield f"{name} is missing"
         elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
             yield f"{name} must be a whole number from 1, not {value!r}"
+    if not isinstance(task.group, str) or not _GROUP.fullmatch(task.group):
+        yield f"group must be one word in lower-case letters, digits and _, such as gymnasium, not {task.group!r}"
     threshold = getattr(task, "success_threshold", absent)
     if threshold is absent:
         yield "success_threshold is missing"

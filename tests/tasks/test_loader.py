@@ -160,6 +160,7 @@ MASS = '        Field("position", (), "m", "position on the rail; the goal is 0"
         ("frame_skip, horizon = 5, 100", "frame_skip = 5", "horizon is missing"),
         ("frame_skip, horizon = 5, 100", "frame_skip, horizon = 0, 100", "frame_skip must be a whole number from 1"),
         ('success_threshold = "s", 3.0', 'success_threshold = "s", float("nan")', "must be a finite number, not nan"),
+        ("    frame_skip,", "    group = 'My tasks'\n    frame_skip,", "group must be one word in lower-case letters"),
         ("    def fitness(", "    def fitnes(", "these methods are missing: fitness"),
         (MASS, MASS + MASS, "the field 'position' is declared twice"),
         ('Field("position", ()', 'Field("position", 1', "the shape of the field 'position' must be a tuple"),
