@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 from rewardgen.config import Config
-from rewardgen.evaluation import evaluate
-from rewardgen.records import Evaluation, RewardProgram, TrainingResult
-from rewardgen.search import seeds
+from rewardgen.records import Evaluation, RewardProgram
+from rewardgen.search import baselines, seeds
 from rewardgen.search.run import Run
 from rewardgen.search.trainings import train_rewards
+from rewardgen.store import Baseline
 from rewardgen.store.reader import FINALS
-from rewardgen.training import Population, Reward, TaskReward
+from rewardgen.training import Reward
 
 
 def planned_steps(config: Config) -> int:
@@ -22,24 +20,32 @@ def planned_steps(config: Config) -> int:
 def measure(run: Run, winner: str | None) -> None:
     """Train the winner's, the expert's and the sparse reward on the report seeds and evaluate them.
 
+    The last two are taken from the machine's baselines if they are there, and kept there if they are not. Their steps
+    count as the run's own either way: what a run comes to must not depend on what was run before it.
+
     Args:
         winner: the winning program's source, or None when no candidate has a score.
     """
-    rewards: dict[str, RewardProgram | Reward] = {
-        "final/expert": TaskReward(run.task.expert_reward, run.task.layout),
-        "final/sparse": TaskReward(run.task.sparse_reward, run.task.layout),
-    }
+    rewards: dict[str, RewardProgram | Reward] = {}
+    report_seeds: dict[str, list[int]] = {}
     if winner is not None:
-        rewards = {"final/winner": RewardProgram(winner), **rewards}
-    if not all(run.store.evaluation(owner.removeprefix("final/")) for owner in rewards):
+        rewards["winner"] = RewardProgram(winner)
+        report_seeds["winner"] = seeds.report_seeds(run.config.seed, run.config.evaluation.report_seeds)
+    for name, reward in baselines.task_rewards(run.task).items():
+        rewards[name] = reward
+        report_seeds[name] = baselines.training_seeds(run.config)
+    known = _take(run, [name for name in baselines.REWARDS if not run.store.trainings(_owner(name))])
+    if not all(run.store.evaluation(name) for name in rewards):
         train_rewards(
-            run, rewards, seeds.report_seeds(run.config.seed, run.config.evaluation.report_seeds), what="final"
+            run,
+            {_owner(name): reward for name, reward in rewards.items()},
+            {_owner(name): own for name, own in report_seeds.items()},
+            what="final",
         )
-    for owner in rewards:
-        name = owner.removeprefix("final/")
+    for name in rewards:
         evaluation = run.store.evaluation(name)
         if evaluation is None:
-            evaluation = _evaluate(run, run.store.trainings(owner, weights=True))
+            evaluation = known[name].evaluation if name in known else _evaluate(run, name)
             run.store.add_evaluation(name, evaluation)
         run.say(
             "evaluated",
@@ -51,21 +57,24 @@ def measure(run: Run, winner: str | None) -> None:
         )
 
 
-def _evaluate(run: Run, trainings: list[TrainingResult]) -> Evaluation:
-    """A training that failed makes the whole score NaN: it never wins and never hides."""
-    settings = run.config.evaluation
-    weights = [training.weights for training in trainings if training.weights is not None]
-    if len(weights) < len(trainings) or any(training.status == "failed" for training in trainings):
-        nothing = tuple((math.nan,) for _ in trainings)
-        return Evaluation(nothing, math.nan, math.nan, math.nan, math.nan, settings.confidence)
-    population = Population.from_weights(weights, run.task, run.config.training)
-    return evaluate(
-        run.task,
-        population.act,
-        policies=len(weights),
-        episodes=settings.report_episodes,
-        seed=seeds.report_episode_seed(run.config.seed),
-        threads=run.config.threads,
-        confidence=settings.confidence,
-        resamples=settings.resamples,
-    )
+def _owner(name: str) -> str:
+    return f"final/{name}"
+
+
+def _take(run: Run, names: list[str]) -> dict[str, Baseline]:
+    """Copy the trainings of the baselines ``names`` that were measured before into the run's store."""
+    found = baselines.find(run.baselines, run.task, run.config) if names else {}
+    known = {name: found[name] for name in names if name in found}
+    for name, baseline in known.items():
+        run.store.add_trainings([(_owner(name), training) for training in baseline.trainings])
+        run.say("baseline_found", name=name)
+    return known
+
+
+def _evaluate(run: Run, name: str) -> Evaluation:
+    trainings = run.store.trainings(_owner(name), weights=True)
+    if name not in baselines.REWARDS:
+        return baselines.evaluate_trainings(run.task, run.config, trainings, seeds.report_episode_seed(run.config.seed))
+    evaluation = baselines.evaluate_trainings(run.task, run.config, trainings, seeds.baseline_episode_seed())
+    baselines.keep(run.baselines, run.task, run.config, name, trainings, evaluation)
+    return evaluation

@@ -18,7 +18,7 @@ from rewardgen.search import seeds
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Event, Listener
 from rewardgen.search.method import Method
-from rewardgen.store import Store
+from rewardgen.store import BASELINES, Store
 from rewardgen.tasks import Task
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ class Run:
     """The key of every candidate whose program this restart has accepted → that program, in order."""
     pending_warnings: list[str] = field(default_factory=list)
     """What the author wants said; it may want so from any thread, so the loop says it."""
+
+    @property
+    def baselines(self) -> Path:
+        """Where this machine's baselines are kept: beside the run."""
+        return self.store.run_dir.parent / BASELINES
 
     @cached_property
     def transitions(self) -> Transitions:

@@ -38,3 +38,13 @@ def report_seeds(seed: int, count: int) -> list[int]:
 def report_episode_seed(seed: int) -> int:
     """The seed of the episodes that reported scores come from."""
     return _REPORT_BIT | derive(seed, "report episodes")
+
+
+def baseline_seeds(count: int) -> list[int]:
+    """Training seeds of the expert's and the sparse reward: the same for every run, disjoint from selection seeds."""
+    return [_REPORT_BIT | derive(0, "baseline", number) for number in range(count)]
+
+
+def baseline_episode_seed() -> int:
+    """The seed of the episodes that baselines are scored on."""
+    return _REPORT_BIT | derive(0, "baseline episodes")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import uuid
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,13 @@ from rewardgen.search.events import Listener, silent
 from rewardgen.search.loop import search
 from rewardgen.search.method import load_method
 from rewardgen.search.run import Run
+from rewardgen.search.versions import versions
 from rewardgen.store import RunView, Store, read
 from rewardgen.store.database import now
 from rewardgen.tasks import Task, load_task
 
 REPLIES = ".replies"
 """The folder beside the runs that keeps paid replies: the same request in another run costs nothing."""
-PACKAGES = ("rewardgen", "torch", "mujoco", "gymnasium", "numpy")
 
 
 def run(
@@ -206,7 +204,3 @@ def describe(task: Task) -> dict[str, Any]:
         "expert_source": task.expert_source,
         "gymnasium_id": task.gymnasium_id,
     }
-
-
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

@@ -17,7 +17,7 @@ from rewardgen.training import Judge, Member, Reward, train, train_sb3
 def train_rewards(
     run: Run,
     rewards: Mapping[str, RewardProgram | Reward],
-    seeds: Sequence[int],
+    seeds: Sequence[int] | Mapping[str, Sequence[int]],
     *,
     what: str,
     judge: Judge | None = None,
@@ -27,24 +27,25 @@ def train_rewards(
 
     Args:
         rewards: owner's key → its program (run in the sandbox) or a reward of the task's own.
-        seeds: training seeds, the same for every reward.
+        seeds: training seeds, the same for every reward, or each owner's own.
         what: "generation", "further" (seeds), "again" (on fresh seeds) or "final", for those who watch.
         judge: stops those that fall behind; not asked by the reference trainer.
         collector: keeps some of the checkpoints' episodes, which are stored together with the results.
 
     Returns:
-        owner's key → its results in the order of ``seeds``, without the policies' weights.
+        owner's key → its results in the order of its seeds, without the policies' weights.
 
     Raises:
         BudgetExceeded: the trainings would need more steps or time than are left.
     """
+    wanted = seeds if isinstance(seeds, Mapping) else dict.fromkeys(rewards, seeds)
     stored = {key: {result.seed: result for result in run.store.trainings(key)} for key in rewards}
-    missing = {key: [seed for seed in seeds if seed not in stored[key]] for key in rewards}
+    missing = {key: [seed for seed in wanted[key] if seed not in stored[key]] for key in rewards}
     if any(missing.values()):
         with ExitStack() as workers:
             members = _members(run, rewards, missing, workers, stored)
             _train_members(run, members, what, stored, judge, collector)
-    return {key: [stored[key][seed] for seed in seeds] for key in rewards}
+    return {key: [stored[key][seed] for seed in wanted[key]] for key in rewards}
 
 
 def _members(

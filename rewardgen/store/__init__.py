@@ -6,6 +6,8 @@ records, also while a live process writes it; ``read_weights`` fetches a stored 
 """
 
 from rewardgen.store.artifacts import read_weights
+from rewardgen.store.baselines import FOLDER as BASELINES
+from rewardgen.store.baselines import Baseline, read_baseline, write_baseline
 from rewardgen.store.hindsight import (
     CurseRecord,
     RaceRecord,
@@ -29,7 +31,9 @@ from rewardgen.store.writer import Store
 
 __all__ = [
     "AGAIN",
+    "BASELINES",
     "AttemptView",
+    "Baseline",
     "CallView",
     "CandidateView",
     "CostView",
@@ -45,6 +49,8 @@ __all__ = [
     "find_run",
     "race_record",
     "read",
+    "read_baseline",
     "read_weights",
     "screening_record",
+    "write_baseline",
 ]

@@ -1,0 +1,192 @@
+"""Baselines: what people's rewards reach on a task, trained as a candidate is. Measured once, used by every run.
+
+A baseline follows from the task, the settings of training and evaluation, this code, its packages and this machine,
+and from nothing of a run: its seeds are its own. A run that finds it has the same numbers as one that measures it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+import rewardgen
+from rewardgen.config import Config
+from rewardgen.errors import StoreError
+from rewardgen.evaluation import evaluate
+from rewardgen.records import Evaluation, TrainingResult
+from rewardgen.search import seeds
+from rewardgen.search.versions import versions
+from rewardgen.store import Baseline, read_baseline, write_baseline
+from rewardgen.tasks import Task
+from rewardgen.training import Member, Population, TaskReward, train, train_sb3
+
+REWARDS = ("expert", "sparse")
+"""The rewards that every task brings along."""
+_ROOMS = ("sim", "tasks", "training", "evaluation")
+"""What a baseline's numbers come out of."""
+
+
+def task_rewards(task: Task) -> dict[str, TaskReward]:
+    """The rewards that people wrote for ``task``, by name."""
+    return {
+        "expert": TaskReward(task.expert_reward, task.layout),
+        "sparse": TaskReward(task.sparse_reward, task.layout),
+    }
+
+
+def training_seeds(config: Config) -> list[int]:
+    return seeds.baseline_seeds(config.evaluation.report_seeds)
+
+
+def find(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
+    """The baselines of ``task`` under these settings that were measured before, by reward."""
+    found = {name: read_baseline(folder, key(task, config, name)) for name in REWARDS}
+    return {
+        name: baseline
+        for name, baseline in found.items()
+        if baseline is not None and [training.seed for training in baseline.trainings] == sorted(training_seeds(config))
+    }
+
+
+def keep(
+    folder: Path, task: Task, config: Config, name: str, trainings: Sequence[TrainingResult], evaluation: Evaluation
+) -> None:
+    """Keep a baseline for the runs to come. Where that fails nothing is lost but the time to measure it again."""
+    if not math.isfinite(evaluation.mean):
+        return
+    baseline = Baseline(name, tuple(sorted(trainings, key=lambda training: training.seed)), evaluation)
+    try:
+        write_baseline(folder, key(task, config, name), baseline, origin(task, config, name))
+    except StoreError:
+        pass
+
+
+def measure(
+    folder: Path,
+    task: Task,
+    config: Config,
+    *,
+    anew: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[str, Baseline]:
+    """The expert's and the sparse reward's baselines of ``task``; those that are missing are trained now, and kept.
+
+    Args:
+        folder: where baselines are kept.
+        config: ``training``, ``evaluation`` and ``threads`` are used.
+        anew: measure even what was measured before.
+        on_progress: called with the environment steps of all trainings together.
+
+    Raises:
+        SimulationFailed: MuJoCo reported an error.
+    """
+    found = {} if anew else find(folder, task, config)
+    missing = {name: reward for name, reward in task_rewards(task).items() if name not in found}
+    members = [Member(name, seed, reward) for name, reward in missing.items() for seed in training_seeds(config)]
+    results: list[TrainingResult] = []
+    if members and config.training.trainer == "sb3":
+        results = [train_sb3(task, member, config.training, threads=config.threads) for member in members]
+    elif members:
+        results = train(task, members, config.training, threads=config.threads, on_progress=on_progress)
+    for name in missing:
+        mine = sorted((result for result in results if result.key == name), key=lambda result: result.seed)
+        evaluation = evaluate_trainings(task, config, mine, seeds.baseline_episode_seed())
+        found[name] = Baseline(name, tuple(mine), evaluation)
+        keep(folder, task, config, name, mine, evaluation)
+    return {name: found[name] for name in REWARDS}
+
+
+def evaluate_trainings(
+    task: Task, config: Config, trainings: Sequence[TrainingResult], episode_seed: int
+) -> Evaluation:
+    """The score of trained policies on fresh episodes.
+
+    A training that failed makes the whole score NaN: it never wins and never hides.
+    """
+    settings = config.evaluation
+    weights = [training.weights for training in trainings if training.weights is not None]
+    if len(weights) < len(trainings) or any(training.status == "failed" for training in trainings):
+        nothing = tuple((math.nan,) for _ in trainings)
+        return Evaluation(nothing, math.nan, math.nan, math.nan, math.nan, settings.confidence)
+    population = Population.from_weights(weights, task, config.training)
+    return evaluate(
+        task,
+        population.act,
+        policies=len(weights),
+        episodes=settings.report_episodes,
+        seed=episode_seed,
+        threads=config.threads,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+    )
+
+
+def normalised(score: float, expert: float, sparse: float) -> float:
+    """Eureka's human-normalised score: (method − sparse) / |expert − sparse| (Ma et al., 2024, section 4.1).
+
+    0 is the sparse reward's, 1 the expert's where that is better than the sparse one's; NaN where both are the same.
+    """
+    return (score - sparse) / abs(expert - sparse) if expert != sparse else math.nan
+
+
+def key(task: Task, config: Config, name: str) -> str:
+    """The name under which a baseline is kept."""
+    return hashlib.sha256(json.dumps(origin(task, config, name), sort_keys=True).encode()).hexdigest()
+
+
+def origin(task: Task, config: Config, name: str) -> dict[str, Any]:
+    """All that a baseline follows from, as plain values."""
+    return {
+        "task": task.name,
+        "reward": name,
+        "task_file": _digest([Path(inspect.getfile(type(task)))]),
+        "model": hashlib.sha256(_compiled(task.model)).hexdigest(),
+        "training": config.training.model_dump(mode="json"),
+        "evaluation": config.evaluation.model_dump(mode="json"),
+        "versions": dict(versions()),
+        "code": _code(),
+        "machine": machine(),
+    }
+
+
+@cache
+def machine() -> Mapping[str, str]:
+    """What of this machine can make the same training come out otherwise: other processors round otherwise."""
+    return {"system": platform.system(), "machine": platform.machine(), "processor": _processor()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+@cache
+def _code() -> str:
+    package = Path(rewardgen.__file__).parent
+    return _digest([path for room in _ROOMS for path in sorted((package / room).glob("*.py"))])
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _compiled(model: mujoco.MjModel) -> bytes:
+    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return buffer.tobytes()
