@@ -96,6 +96,9 @@ class Lines:
         chosen = f"  best of the generation: {candidate} with {number(score)}" if candidate else "  none has a score"
         return chosen + (f" (so far: {cost})" if cost else "")
 
+    def _baseline_found(self, name: str, **_: Any) -> str:
+        return f"  {name}: trained before on this machine, not again"
+
     def _evaluated(self, name: str, mean: float, low: float, high: float, success_rate: float, **_: Any) -> str:
         return f"  {name}: {number(mean)} [{number(low)}, {number(high)}], success rate {number(success_rate)}"
 

@@ -1,7 +1,8 @@
 """A run → one HTML file that anyone can open, keep or send: it asks nothing of the network and runs no script.
 
 Reads a ``RunView`` alone, so it can be written for a run that is still going, was interrupted or failed. ``choices``
-has the sentences on races, leaders and screening, for the page and for the terminal.
+has the sentences on races, leaders and screening, for the page and for the terminal; ``task_page`` writes what tasks
+are and what their own rewards reach.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rewardgen.evaluation import normalised
 from rewardgen.records import Evaluation, TrainingResult
 from rewardgen.reflection import number, percent
 from rewardgen.store.view import CandidateView, RunView
@@ -67,6 +68,7 @@ def headline(view: RunView) -> Headline:
     for name in ("expert", "sparse"):
         other = view.final(name)
         comparisons.append(_compare(evaluation, other.evaluation if other else None, LABELS[name], unit))
+    comparisons += _on_the_common_scale(view, evaluation)
     verdict = (
         f"The winning reward reached {number(evaluation.mean)}{unit} "
         f"({_interval(evaluation, unit)}) in {_count(evaluation.seeds, 'fresh training')}."
@@ -105,6 +107,17 @@ def _compare(winner: Evaluation, other: Evaluation | None, label: str, unit: str
         f"Not told apart from {against}; the intervals overlap, so the difference of "
         f"{signed(winner.mean - other.mean)}{unit} is not supported by this run."
     )
+
+
+def _on_the_common_scale(view: RunView, winner: Evaluation) -> list[str]:
+    """The human-normalised score, where expert and sparse reward tell a scale."""
+    others = [final.evaluation for name in ("expert", "sparse") if (final := view.final(name)) and final.evaluation]
+    if len(others) < 2:
+        return []
+    value = normalised(winner.mean, others[0].mean, others[1].mean)
+    if not math.isfinite(value):
+        return []
+    return [f"Human-normalised score {number(value)}, where 0 is the sparse reward's and 1 the expert's."]
 
 
 def _row(view: RunView, name: str, unit: str) -> ScoreRow:

@@ -2,8 +2,10 @@
 
 ``run`` begins a search and ``resume`` takes one up; ``loop.py`` is the method on a page. A generation's programs are
 tried on stored episodes (``foresight``), race (``racing``), and the best is measured again (``selection``).
+``measure_baselines`` says what a task's own rewards reach.
 """
 
+from rewardgen.search.baselines import measure as measure_baselines
 from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
 from rewardgen.search.method import Method, load_method, method_names
@@ -19,6 +21,7 @@ __all__ = [
     "compare_racing",
     "describe",
     "load_method",
+    "measure_baselines",
     "method_names",
     "random_transitions",
     "resume",

@@ -131,14 +131,6 @@ def evaluate_trainings(
     )
 
 
-def normalised(score: float, expert: float, sparse: float) -> float:
-    """Eureka's human-normalised score: (method − sparse) / |expert − sparse| (Ma et al., 2024, section 4.1).
-
-    0 is the sparse reward's, 1 the expert's where that is better than the sparse one's; NaN where both are the same.
-    """
-    return (score - sparse) / abs(expert - sparse) if expert != sparse else math.nan
-
-
 def key(task: Task, config: Config, name: str) -> str:
     """The name under which a baseline is kept."""
     return hashlib.sha256(json.dumps(origin(task, config, name), sort_keys=True).encode()).hexdigest()

@@ -24,6 +24,7 @@ class Event:
     scored            candidate, score (float or None), success_rate, status, stopped (bool)
     remeasured        candidate, score, again (the mean on fresh seeds)
     selected          restart, generation, candidate (key or None), score
+    baseline_found    name (expert, sparse), of a baseline that was measured before on this machine
     evaluated         name (winner, expert, sparse), mean, low, high, success_rate
     cost              calls, prompt_tokens, completion_tokens, dollars, steps, seconds
     warning           message

@@ -1,0 +1,143 @@
+"""``rewardgen baseline``: what the expert's and the sparse reward reach."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rewardgen.cli.options import Envs, Json, RunsDir, folders
+from rewardgen.cli.output import note, print_json, safe, show, table, write
+from rewardgen.cli.settings import Set, parse_assignments, with_flags
+
+if TYPE_CHECKING:
+    from rewardgen.config import Config
+    from rewardgen.report.task_page import Measured
+    from rewardgen.tasks import Task
+
+
+def baseline(
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TASK]...", help="Names, or patterns such as 'hopper/*'; none is all."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of each training.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds of each reward.")] = None,
+    threads: Annotated[int | None, typer.Option(min=0, help="Processor threads; 0 is all.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Measure even what was measured before.")] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", metavar="FILE", help="Also write a Markdown page on these tasks, with pictures."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
+    assignments: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    envs: Envs = None,
+    json: Json = False,
+) -> None:
+    """Train with the expert's and the sparse reward of tasks, and keep the scores for the runs to come.
+
+    What was measured before under the same settings, by the same code on this machine, is not measured again.
+    """
+    from rewardgen.config import load
+    from rewardgen.errors import TaskError
+    from rewardgen.report.task_page import Measured, write_task_page
+    from rewardgen.search import measure_baselines
+    from rewardgen.store import BASELINES
+    from rewardgen.tasks import load_task
+
+    places = folders(envs)
+    flags = {"training.steps": steps, "evaluation.report_seeds": seeds, "threads": threads}
+    measured: list[Measured] = []
+    for name in _named(tasks or ["*"], places):
+        try:
+            task = load_task(name, places)
+        except TaskError as error:
+            if tasks and name in tasks:
+                raise
+            note(f"{name}: left out: {error}")
+            continue
+        overrides = {**parse_assignments(assignments), **with_flags(flags), "task": name}
+        settings = load(config, overrides, task_defaults=dict(task.training))
+        told = None if json else _Told(task, settings)
+        found = measure_baselines(runs_dir / BASELINES, task, settings, anew=anew, on_progress=told)
+        measured.append(Measured(task, settings, found["expert"], found["sparse"]))
+        if not json:
+            _print(measured[-1], heading=len(measured) == 1)
+    written = write_task_page(measured, page) if page is not None else None
+    if json:
+        print_json({"baselines": [_facts(each) for each in measured], "page": written})
+    elif written is not None:
+        write(f"written: {written}")
+
+
+def _named(patterns: Sequence[str], places: Sequence[Path]) -> list[str]:
+    """The tasks that ``patterns`` name, in the order of their names.
+
+    Raises:
+        UnknownName: a pattern names none.
+    """
+    from rewardgen.errors import UnknownName
+    from rewardgen.tasks import task_names
+
+    known = task_names(places)
+    chosen = set()
+    for pattern in patterns:
+        hits = fnmatch.filter(known, pattern)
+        if not hits:
+            raise UnknownName("task", pattern, known, "(`rewardgen tasks` lists them; --envs DIR adds yours)")
+        chosen.update(hits)
+    return [name for name in known if name in chosen]
+
+
+class _Told:
+    """Says now and then how far a task's trainings are."""
+
+    EVERY = 10.0  # s
+
+    def __init__(self, task: Task, config: Config) -> None:
+        self._name, self._total = task.name, 2 * config.evaluation.report_seeds * config.training.steps
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, steps: int) -> None:
+        now = time.monotonic()
+        if now - self._said >= self.EVERY:
+            self._said = now
+            note(f"{self._name}: {steps:,} of {self._total:,} steps, {steps / (now - self._began):,.0f} a second")
+
+
+def _print(measured: Measured, *, heading: bool) -> None:
+    from rewardgen.reflection import number, percent
+
+    listing = table("task", "reward", "fitness", "interval", "success", "seeds", "steps each", right=("fitness",))
+    listing.show_header = heading
+    widths = (28, 8, 18, 22, 8, 6, 12)
+    for column, width in zip(listing.columns, widths, strict=True):
+        column.min_width = width
+    for baseline_ in (measured.expert, measured.sparse):
+        score = baseline_.evaluation
+        listing.add_row(
+            safe(measured.task.name if baseline_ is measured.expert else ""),
+            baseline_.name,
+            safe(f"{number(score.mean)} {measured.task.fitness_unit}"),
+            f"{number(score.low)} to {number(score.high)}",
+            percent(score.success_rate),
+            str(score.seeds),
+            f"{measured.config.training.steps:,}",
+        )
+    show(listing)
+
+
+def _facts(measured: Measured) -> dict[str, Any]:
+    return {
+        "task": measured.task.name,
+        "fitness_unit": measured.task.fitness_unit,
+        "success_threshold": measured.task.success_threshold,
+        "training": measured.config.training,
+        "expert": measured.expert,
+        "sparse": measured.sparse,
+    }

@@ -1,0 +1,99 @@
+"""``rewardgen baseline``, and runs that use what it measured."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from rewardgen import cli, config, search
+from rewardgen.search import Event
+from rewardgen.store import BASELINES
+
+SMALL = ["--steps", "1024", "--seeds", "2", "--set", "training.worlds=4", "--set", "evaluation.report_episodes=2"]
+
+
+def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["baseline", *arguments])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_what_was_measured_is_not_measured_again_and_other_settings_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path), "--json"]
+    first = json.loads(called(capsys, "hopper/run", *SMALL, *out))["baselines"][0]
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / BASELINES).rglob("*")}
+    assert sum(path.name == "baseline.json" for path in files) == 2
+    again = json.loads(called(capsys, "hopper/r*", *SMALL, *out))["baselines"][0]
+    assert again == first and {path: path.stat().st_mtime_ns for path in files} == files
+    other = json.loads(called(capsys, "hopper/run", *SMALL, "--set", "training.gamma=0.9", *out))
+    assert other["baselines"][0]["expert"]["evaluation"] != first["expert"]["evaluation"]
+    anew = json.loads(called(capsys, "hopper/run", *SMALL, "--anew", *out))["baselines"][0]
+    assert anew["expert"]["evaluation"] == first["expert"]["evaluation"]  # the same seeds, so the same numbers
+
+
+def test_a_changed_or_broken_file_is_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["hopper/run", *SMALL, "--out", str(tmp_path), "--json"]
+    first = json.loads(called(capsys, *arguments))
+    for path in (tmp_path / BASELINES).rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert (
+        json.loads(called(capsys, *arguments))["baselines"][0]["expert"]["evaluation"]
+        == (first["baselines"][0]["expert"]["evaluation"])
+    )
+    for path in (tmp_path / BASELINES).rglob("baseline.json"):
+        path.write_text(path.read_text()[:100])
+    called(capsys, *arguments)
+    assert all(json.loads(path.read_text()) for path in (tmp_path / BASELINES).rglob("baseline.json"))
+
+
+def test_an_unknown_task_names_its_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["baseline", "hopper/rnu"])
+    assert end.value.code == 2
+    assert "hopper/run" in capsys.readouterr().err
+
+
+def test_a_run_that_finds_its_baselines_comes_to_what_one_that_measures_them_does(tmp_path: Path) -> None:
+    settings = config.load(
+        overrides={
+            "task": "hopper/run",
+            "llm.model": "offline",
+            "search.generations": 1,
+            "search.candidates": 2,
+            "training.steps": 1024,
+            "training.worlds": 4,
+            "evaluation.report_seeds": 2,
+            "evaluation.report_episodes": 2,
+        }
+    )
+    events: list[Event] = []
+    measured = search.run(settings, tmp_path / "first", listener=events.append)
+    found = search.run(settings, tmp_path / "second", listener=events.append)
+    assert [event.data["name"] for event in events if event.kind == "baseline_found"] == ["expert", "sparse"]
+    assert [final.evaluation for final in found.finals] == [final.evaluation for final in measured.finals]
+    assert [t.curve for f in found.finals for t in f.trainings] == [
+        t.curve for f in measured.finals for t in f.trainings
+    ]
+    assert found.cost.steps == measured.cost.steps
+    taken = {path.name for path in (tmp_path / "second" / "artifacts").iterdir()}
+    assert taken == {path.name for path in (tmp_path / "first" / "artifacts").iterdir()}
+
+
+def test_the_page_holds_what_the_measurement_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "docs" / "tasks.md"
+    arguments = ["hopper/run", *SMALL, "--out", str(tmp_path), "--page", str(page), "--json"]
+    told = json.loads(called(capsys, *arguments))["baselines"][0]
+    text = page.read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| [hopper/run]"))
+    link = re.search(r"\]\(#([^)]*)\)", row)
+    assert link is not None and link[1] == "hopperrun" and "## hopper/run" in text
+    numbers = [float(found) for found in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", row.split("|")[3])]
+    assert numbers[0] == pytest.approx(told["expert"]["evaluation"]["mean"], rel=0.01)
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]*)\)", text):  # none where this machine cannot draw
+        assert (page.parent / picture).read_bytes().startswith(b"\x89PNG")
