@@ -49,8 +49,8 @@ def _head() -> str:
     return (
         "# Tasks\n\n"
         "What the expert's and the sparse reward of each task reach when they are trained exactly as a candidate is, "
-        "with the task's own settings. Scores are the task's true fitness: the mean over fresh episodes of deterministic "
-        "policies, with a bootstrap interval over training seeds and episodes. Trainings are short and seeds few, so "
+        "with the task's own settings. Scores are the task's true fitness: the mean over fresh episodes of "
+        "deterministic policies, with a bootstrap interval over training seeds and episodes. Trainings are short and seeds few, so "
         "intervals are wide where trainings of one reward differ. Made by `rewardgen baseline --page`."
     )
 
@@ -78,7 +78,7 @@ def _section(measured: Measured, pictures: Path) -> str:
     task = measured.task
     fields = ["| field | shape | unit | meaning |", "|---|---|---|---|"]
     for field in task.fields:
-        shape = ", ".join(["n", *map(str, field.shape)])
+        shape = ", ".join(["n", *map(str, field.shape)]) + ("" if field.shape else ",")
         fields.append(f"| `{field.name}` | ({shape}) | {field.unit} | {field.meaning} |")
     seconds = task.horizon * task.control_step
     low, high = task.fitness_range

@@ -230,9 +230,7 @@ def test_a_missing_asset_is_named() -> None:
 
 
 def test_a_missing_package_says_how_to_install_it() -> None:
-    with pytest.raises(
-        MissingPackage, match=r"no_such_package, .* pip install 'rewardgen\[zoo\]'"
-    ):
+    with pytest.raises(MissingPackage, match=r"no_such_package, .* pip install 'rewardgen\[zoo\]'"):
         package_asset("no_such_package", "zoo.xml", "rewardgen[zoo]")
 
 
