@@ -50,8 +50,8 @@ def _head() -> str:
         "# Tasks\n\n"
         "What the expert's and the sparse reward of each task reach when they are trained exactly as a candidate is, "
         "with the task's own settings. Scores are the task's true fitness: the mean over fresh episodes of "
-        "deterministic policies, with a bootstrap interval over training seeds and episodes. Trainings are short and seeds few, so "
-        "intervals are wide where trainings of one reward differ. Made by `rewardgen baseline --page`."
+        "deterministic policies, with a bootstrap interval over training seeds and episodes. Trainings are short and "
+        "seeds few, so intervals are wide where trainings of one reward differ. Made by `rewardgen baseline --page`."
     )
 
 
