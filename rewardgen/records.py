@@ -6,6 +6,7 @@
     Forecast                            what stored episodes said of a program before it was trained
     Checkpoint, TrainingResult          what one short training did
     Evaluation                          what a policy is truly worth
+    Judgement, Order, Remark            what people said of replays
 
 Records hold data and answer questions about it; they start no work.
 """
@@ -343,6 +344,68 @@ class Evaluation:
     @property
     def seeds(self) -> int:
         return len(self.fitness)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# what people said of it
+
+Answer = Literal["left", "right", "equal", "unsure", "both_bad"]
+JudgeKind = Literal["person", "simulated", "vlm"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One answer to two replays that were shown side by side.
+
+    ``id`` is made by whoever asks, so that an answer sent twice is kept once. ``left`` and ``right`` are replays
+    ("r0g1c3.0": candidate r0g1c3, start 0) on the sides on which they were shown. ``words`` may be empty. ``judge`` is
+    who answered and ``kind`` what that is. ``created`` is UTC, ISO 8601; ``seconds`` is from the showing to the answer.
+    """
+
+    id: str
+    left: str
+    right: str
+    answer: Answer
+    words: str
+    judge: str
+    kind: JudgeKind
+    created: str
+    seconds: float
+    undone: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """A whole generation put in order: the keys of its ``candidates``, the best first. The rest as in Judgement."""
+
+    id: str
+    restart: int
+    generation: int
+    candidates: tuple[str, ...]
+    words: str
+    judge: str
+    kind: JudgeKind
+    created: str
+    seconds: float
+    undone: bool = False
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Words about a single replay. The rest as in Judgement."""
+
+    id: str
+    replay: str
+    words: str
+    judge: str
+    kind: JudgeKind
+    created: str
+    undone: bool = False
+
+
+def candidate_of(replay: str) -> str:
+    """The candidate that a replay shows."""
+    return replay.rpartition(".")[0]
 
 
 def plain(record: Any) -> Any:

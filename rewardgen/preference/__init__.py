@@ -1,0 +1,12 @@
+"""Preference: what people said of replays, as numbers.
+
+``strengths`` fits Bradley-Terry strengths with ties and intervals to judgements and orders, ``next_pair`` says which
+comparison would tell most, ``agreement`` compares people's ranking with the true fitness, and ``SimulatedJudge`` stands
+in for a person where the truth is known.
+"""
+
+from rewardgen.preference.pairs import next_pair
+from rewardgen.preference.simulated import SimulatedJudge
+from rewardgen.preference.strengths import Strength, Strengths, agreement, strengths
+
+__all__ = ["SimulatedJudge", "Strength", "Strengths", "agreement", "next_pair", "strengths"]
