@@ -1,7 +1,8 @@
 """The run's SQLite file and the artifacts beside it: nothing that was paid for is lost.
 
 ``Store`` is the one writer of a run and commits every step before the next begins; ``read`` gives a whole run as plain
-records, also while a live process writes it; ``read_weights`` fetches a stored policy; ``race_record``,
+records, also while a live process writes it; ``read_weights`` fetches a stored policy;
+``Judgements`` is what people said, in a file of its own that any process may write; ``race_record``,
 ``curse_records`` and ``screening_record`` say what trainings showed of the choices made before them.
 """
 
@@ -16,6 +17,7 @@ from rewardgen.store.hindsight import (
     race_record,
     screening_record,
 )
+from rewardgen.store.judgements import JUDGEMENTS_FILE, MAX_WORDS, Judgements
 from rewardgen.store.reader import AGAIN, find_run, read
 from rewardgen.store.view import (
     AttemptView,
@@ -32,6 +34,8 @@ from rewardgen.store.writer import Store
 __all__ = [
     "AGAIN",
     "BASELINES",
+    "JUDGEMENTS_FILE",
+    "MAX_WORDS",
     "AttemptView",
     "Baseline",
     "CallView",
@@ -41,6 +45,7 @@ __all__ = [
     "EventView",
     "FinalView",
     "GenerationView",
+    "Judgements",
     "RaceRecord",
     "RunView",
     "ScreeningRecord",

@@ -145,8 +145,8 @@ class Judgements:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise StoreVersion(
-                f"{self._path} was written by a newer rewardgen (version {version}; this one knows {_VERSION}); upgrade "
-                "rewardgen to read it"
+                f"{self._path} was written by a newer rewardgen (version {version}; this one knows {_VERSION}); "
+                "upgrade rewardgen to read it"
             )
         if version == 0 and write:
             for statement in _SCHEMA.split(";"):

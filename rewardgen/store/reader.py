@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from rewardgen.errors import UnknownName
 from rewardgen.records import Evaluation, Forecast, Message, Problem, Reply, TrainingResult
 from rewardgen.store.database import FILE_NAME, connect, from_json, translated
+from rewardgen.store.judgements import Judgements
 from rewardgen.store.rows import reply_of, training_of
 from rewardgen.store.view import (
     AttemptView,
@@ -79,6 +80,7 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         EventView(row["time"], row["kind"], from_json(row["data"], dict))
         for row in connection.execute("SELECT * FROM events ORDER BY id")
     )
+    said = Judgements(run_dir)
     status = str(meta.get("status", "interrupted"))
     if status == "running" and not _is_held(run_dir):
         status = "interrupted"
@@ -99,6 +101,9 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         cost=_cost(calls, trainings, float(str(meta.get("seconds", 0.0)))),
         events=events,
         envs=tuple(Path(folder) for folder in _list(meta.get("envs"))),
+        judgements=said.judgements(),
+        orders=said.orders(),
+        remarks=said.remarks(),
     )
 
 

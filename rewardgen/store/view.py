@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rewardgen.records import Evaluation, Forecast, Message, Problem, Reply, TrainingResult
+from rewardgen.records import Evaluation, Forecast, Judgement, Message, Order, Problem, Remark, Reply, TrainingResult
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,10 @@ class RunView:
     events: tuple[EventView, ...]
     envs: tuple[Path, ...] = ()
     """The folders of task files that the run was given besides rewardgen's own."""
+    judgements: tuple[Judgement, ...] = ()
+    """What people said of two replays, but for what they took back; so with the next two."""
+    orders: tuple[Order, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def candidates(self) -> dict[str, CandidateView]:
