@@ -1,8 +1,11 @@
 """How fast this machine trains, and how well what it trains learns.
 
-``throughput`` times training against raw physics and against Stable-Baselines3, in one run.
+``measure`` times training against raw physics and against what others train with, in one run; ``measure_learning``
+holds learning curves against Stable-Baselines3's, over seeds and at equal steps; ``draw_*`` draw what both found.
 """
 
+from rewardgen.bench.figures import draw_learning, draw_throughput
+from rewardgen.bench.learning import TRAINERS, measure_learning
 from rewardgen.bench.throughput import measure
 
-__all__ = ["measure"]
+__all__ = ["TRAINERS", "draw_learning", "draw_throughput", "measure", "measure_learning"]

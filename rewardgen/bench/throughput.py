@@ -1,12 +1,15 @@
-"""How fast this machine trains, against raw physics and against Stable-Baselines3 with its defaults, in one run."""
+"""How fast this machine trains, against raw physics and against what others train with, in one run."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
@@ -17,8 +20,10 @@ from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task
 from rewardgen.training import Member, Reward, Timings, label_rows, train
 
+SCALING = (1, 2, 4, 8, 16)
+"""Members of the populations that are timed to see what training together gains."""
+
 _WARM_UPDATES = 3  # not counted: buffers are touched for the first time
-_SB3_ROLLOUTS = 2  # of Stable-Baselines3's default length
 
 
 def measure(
@@ -27,9 +32,11 @@ def measure(
     *,
     population: int = 8,
     updates: int = 40,
+    scaling: Sequence[int] = SCALING,
     threads: int = 0,
+    envpool: Path | None = None,
     say: Callable[[str], None] | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Measure the throughput of training ``population`` rewards together, each a program in the sandbox.
 
     Rates are environment steps (control steps of one world) per second of wall clock. Training is counted as a whole
@@ -39,42 +46,69 @@ def measure(
         config: the settings to train with; the task's own without it.
         population: members, a different program each.
         updates: rollouts and updates that are timed.
+        scaling: sizes of further populations, each timed over a quarter as many updates.
         threads: processor threads; 0 is all.
+        envpool: the interpreter of an environment with EnvPool and Stable-Baselines3; None leaves that out.
         say: told what is being measured next.
 
     Returns:
-        ``physics_steps_per_s``, of the same batch of worlds under the same commands with nothing else done;
-        ``train_steps_per_s``; ``sb3_steps_per_s``, of Stable-Baselines3's PPO with its defaults on the matching
-        Gymnasium environment; ``ratio_to_physics`` and ``ratio_to_sb3``, of training to each; ``sandbox_share``, the
-        share of the training's time spent waiting for labels; ``checkpoint_share``, that spent on checkpoints;
-        ``first_reward_ms``, from a program's text to its first labels, the sandbox's server being warm. Where the task
-        has no matching environment, both of Stable-Baselines3's are NaN.
+        ``physics_steps_per_s``, of the same batch of worlds under the same commands with nothing else done, and
+        ``physics_random_steps_per_s``, under uniformly random ones; ``train_steps_per_s``; ``sb3_steps_per_s``, of
+        Stable-Baselines3's PPO with its defaults on the matching Gymnasium environment; ``envpool_steps_per_s``, of its
+        PPO on EnvPool's worlds with our networks, epochs and rollouts, with ``config.worlds`` or with as many worlds as
+        the population has, whichever is faster; ``ratio_to_physics``, ``ratio_to_physics_random``, ``ratio_to_sb3`` and
+        ``ratio_to_envpool``, of training to each; the shares of the training's time that went into ``rollout_share``
+        (physics and acting), ``learning_share``, ``checkpoint_share`` and ``sandbox_share`` (waiting for labels);
+        ``first_reward_ms``, from a program's text to its first labels, the sandbox's server being warm; ``scaling``,
+        members → ``train_steps_per_s``. What cannot be had here is NaN.
 
     Raises:
-        UsageError: a count is not positive.
+        UsageError: a count is not positive, or ``envpool`` cannot be measured.
     """
-    if population < 1 or updates < 1:
+    if min(population, updates, *scaling) < 1:
         raise UsageError("a benchmark needs at least one member and one update")
     config = config or TrainingConfig.model_validate(dict(task.training))
     tell = say or (lambda _: None)
     tell(f"training {population} rewards together")
     trained, commands = training_rate(task, config, population, updates, threads)
-    tell("raw physics under the same commands")
+    tell("raw physics under the same commands, then under random ones")
     physics = physics_rate(task, commands, threads)
-    reference = float("nan")
+    physics_random = physics_rate(task, random_commands(task, commands), threads)
+    sb3 = with_envpool = math.nan
     if task.gymnasium_id is not None:
+        from rewardgen.bench.reference import envpool_rate, sb3_rate  # Stable-Baselines3 takes seconds to import
+
         tell(f"Stable-Baselines3 on {task.gymnasium_id}")
-        reference = sb3_rate(task.gymnasium_id)
+        sb3 = sb3_rate(task.gymnasium_id)
+        if envpool is not None:
+            sizes = sorted({config.worlds, population * config.worlds})
+            tell(f"Stable-Baselines3 on EnvPool's {task.gymnasium_id}, {' and '.join(map(str, sizes))} worlds")
+            with_envpool = max(envpool_rate(envpool, task.gymnasium_id, config, size, threads) for size in sizes)
+    by_members = {}
+    for members in scaling:
+        tell(f"training {members} together")
+        by_members[members] = training_rate(task, config, members, max(1, updates // 4), threads)[0]["steps_per_s"]
+    rate = trained.pop("steps_per_s")
     return {
         "physics_steps_per_s": physics,
-        "train_steps_per_s": trained["steps_per_s"],
-        "sb3_steps_per_s": reference,
-        "ratio_to_physics": trained["steps_per_s"] / physics,
-        "ratio_to_sb3": trained["steps_per_s"] / reference,
-        "sandbox_share": trained["sandbox_share"],
-        "checkpoint_share": trained["checkpoint_share"],
-        "first_reward_ms": trained["first_reward_ms"],
+        "physics_random_steps_per_s": physics_random,
+        "train_steps_per_s": rate,
+        "sb3_steps_per_s": sb3,
+        "envpool_steps_per_s": with_envpool,
+        "ratio_to_physics": rate / physics,
+        "ratio_to_physics_random": rate / physics_random,
+        "ratio_to_sb3": rate / sb3,
+        "ratio_to_envpool": rate / with_envpool,
+        **trained,
+        "scaling": by_members,
     }
+
+
+def random_commands(task: Task, like: Sequence[Tensor]) -> list[Tensor]:
+    """Commands drawn evenly from the actuators' range, as many as ``like``."""
+    generator = Generator().manual_seed(0)
+    span = task.action_high - task.action_low
+    return [task.action_low + span * torch.rand(command.shape, generator=generator) for command in like]
 
 
 def physics_rate(task: Task, commands: Sequence[Tensor], threads: int = 0) -> float:
@@ -117,17 +151,16 @@ def training_rate(
     """Time ``updates`` updates and one checkpoint.
 
     Returns:
-        ``steps_per_s``, ``sandbox_share``, ``checkpoint_share`` and ``first_reward_ms``; and the commands of every
-        control step of the rollouts, ``(population · worlds, A)`` each.
+        ``steps_per_s``, the shares and ``first_reward_ms`` as ``measure`` gives them; and the commands of every control
+        step of the rollouts, ``(population · worlds, A)`` each.
     """
     each = config.worlds * config.rollout
     short = config.model_copy(update={"steps": each * (_WARM_UPDATES + updates), "checkpoints": 1})
-    marks: list[tuple[float, int, float, float]] = []
+    marks: list[tuple[float, int, dict[str, float]]] = []
     timings = Timings()
 
     def mark(steps: int) -> None:
-        seconds = timings.seconds
-        marks.append((time.perf_counter(), steps, seconds["labels"], seconds.get("checkpoints", 0.0)))
+        marks.append((time.perf_counter(), steps, {"checkpoints": 0.0, **timings.seconds}))
 
     with Sandbox() as sandbox:
         first_reward = first_reward_seconds(sandbox, task)
@@ -142,16 +175,17 @@ def training_rate(
     if failed:
         raise UsageError(f"the benchmark's rewards failed on {task.name}: {failed[0]}")
     first, last = marks[_WARM_UPDATES - 1], marks[-1]
-    checkpoint = last[3] - first[3]
-    steps, seconds = last[1] - first[1], last[0] - first[0] - checkpoint
+    took = {what: last[2][what] - first[2][what] for what in last[2]}
+    checkpoint = took.pop("checkpoints")
     whole = population * config.steps
-    training_seconds = whole * seconds / steps
-    checkpoint_seconds = config.checkpoints * checkpoint
-    total = training_seconds + checkpoint_seconds
+    times = whole / (last[1] - first[1])  # a whole training has so many times the updates that were timed
+    total = times * (last[0] - first[0] - checkpoint) + config.checkpoints * checkpoint
     rates = {
         "steps_per_s": whole / total,
-        "sandbox_share": whole * (last[2] - first[2]) / steps / total,
-        "checkpoint_share": checkpoint_seconds / total,
+        "rollout_share": times * took["rollout"] / total,
+        "learning_share": times * took["learning"] / total,
+        "checkpoint_share": config.checkpoints * checkpoint / total,
+        "sandbox_share": times * took["labels"] / total,
         "first_reward_ms": 1000.0 * first_reward,
     }
     rollouts = zip(*(reward.actions[: _WARM_UPDATES + updates] for reward in watched), strict=True)
@@ -174,24 +208,6 @@ def first_reward_seconds(sandbox: Sandbox, task: Task, programs: int = 9) -> flo
             worker.result()
             took.append(time.perf_counter() - began)
     return sorted(took[1:])[programs // 2]  # the first has waited for the server
-
-
-def sb3_rate(gymnasium_id: str) -> float:
-    """Steps per second of Stable-Baselines3's PPO with its defaults, simulation and learning."""
-    import gymnasium
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.logger import Logger
-
-    environment = gymnasium.make(gymnasium_id)
-    try:
-        model = PPO("MlpPolicy", environment, device="cpu", seed=0)
-        model.set_logger(Logger(None, []))
-        steps = _SB3_ROLLOUTS * model.n_steps
-        began = time.perf_counter()
-        model.learn(steps)
-        return steps / (time.perf_counter() - began)
-    finally:
-        environment.close()
 
 
 def _program(task: Task, number: int) -> str:

@@ -1,0 +1,101 @@
+"""Figures of what was measured, as files for a document: throughput, and learning curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from rewardgen.errors import UsageError
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "rewardgen",  # the same numbers, the same file
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+}
+_COLOURS = {"population": "#1f6f8b", "sb3-matched": "#c0562f", "sb3": "#8a8a8a"}
+_NAMES = {"population": "rewardgen", "sb3-matched": "SB3, same settings and worlds", "sb3": "SB3, its defaults"}
+_BARS = {
+    "physics_steps_per_s": "raw physics",
+    "train_steps_per_s": "rewardgen, training",
+    "envpool_steps_per_s": "SB3 on EnvPool",
+    "sb3_steps_per_s": "SB3, its defaults",
+}
+
+
+def draw_throughput(measured: Mapping[str, Any], path: Path) -> None:
+    """What ``bench.measure`` gave: the rates beside each other, and how a population's rate grows with its members.
+
+    Raises:
+        UsageError: ``path`` cannot be written, or names a format that matplotlib does not know.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.0, 2.8), layout="constrained")
+        rates, growth = figure.subplots(1, 2)
+        shown = [(name, label) for name, label in _BARS.items() if not math.isnan(measured[name])]
+        values = [measured[name] for name, _ in shown]
+        bars = rates.barh([label for _, label in shown], values, color=_COLOURS["population"])
+        rates.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3)
+        rates.invert_yaxis()
+        rates.set_xlim(0, 1.25 * max(values))
+        rates.set_xlabel("environment steps a second")
+        rates.xaxis.set_major_formatter(EngFormatter())
+        members = [int(count) for count in measured["scaling"]]
+        growth.plot(members, list(measured["scaling"].values()), "o-", color=_COLOURS["population"])
+        growth.set_xscale("log", base=2)
+        growth.set_xticks(members, [str(count) for count in members])
+        growth.set_ylim(bottom=0)
+        growth.set_xlabel("rewards trained together")
+        growth.set_ylabel("environment steps a second")
+        growth.yaxis.set_major_formatter(EngFormatter())
+        _save(figure, path)
+
+
+def draw_learning(measured: Mapping[str, Any], path: Path) -> None:
+    """What ``measure_learning`` gave: a panel for each task, means over seeds with their 95 % intervals.
+
+    Raises:
+        UsageError: as ``draw_throughput``.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.0, 2.8 * math.ceil(len(measured) / 2)), layout="constrained")
+        panels = figure.subplots(math.ceil(len(measured) / 2), min(2, len(measured)), squeeze=False).flatten()
+        for axes, (task, found) in zip(panels, measured.items(), strict=False):
+            _curves(axes, task, found["points"])
+        for axes in panels[len(measured) :]:
+            axes.set_visible(False)
+        _save(figure, path)
+
+
+def _curves(axes: Axes, task: str, by_trainer: Mapping[str, Any]) -> None:
+    for trainer, points in by_trainer.items():
+        if points:
+            steps = [point["steps"] for point in points]
+            label = f"{_NAMES[trainer]} ({points[0]['seeds']} seeds)"
+            axes.plot(steps, [point["mean"] for point in points], color=_COLOURS[trainer], label=label)
+            lows, highs = [point["low"] for point in points], [point["high"] for point in points]
+            axes.fill_between(steps, lows, highs, color=_COLOURS[trainer], alpha=0.18, linewidth=0)
+    axes.set_title(task, loc="left")
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return of the expert's reward")
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    try:
+        # no date: the same numbers, the same file
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--plot {path}: {error}; give a file that ends in .svg or .png") from error

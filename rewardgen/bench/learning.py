@@ -1,0 +1,207 @@
+"""How well trainings learn: the expert's reward, many seeds, against Stable-Baselines3's PPO at equal steps.
+
+Curves are stored one file for each task, trainer and seed, and what is stored is not trained again: a comparison that
+was cut off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Generator
+
+from rewardgen.bench import reference
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import UsageError
+from rewardgen.evaluation import interval
+from rewardgen.records import TrainingResult
+from rewardgen.tasks import Task
+from rewardgen.training import Member, TaskReward, train, train_sb3
+
+TRAINERS = {
+    "population": "rewardgen: one population of all seeds",
+    "sb3-matched": "Stable-Baselines3's PPO with the same settings on the same batch of worlds",
+    "sb3": "Stable-Baselines3's PPO with its defaults on the matching Gymnasium environment",
+}
+"""Who can be compared. The first is ours, the others are what it is held against."""
+
+_CONFIDENCE, _RESAMPLES = 0.95, 2000
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean returns of the expert's reward over deterministic whole episodes: ``points`` of (steps, return)."""
+
+    task: str
+    trainer: str
+    seed: int
+    settings: dict[str, Any]
+    points: tuple[tuple[int, float], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """What the seeds of one trainer came to at one checkpoint: their mean and its 95 % interval."""
+
+    steps: int
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+
+def curves(
+    task: Task,
+    trainer: str,
+    seeds: Sequence[int],
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    threads: int = 0,
+    say: Say | None = None,
+) -> list[Curve]:
+    """The curves of ``trainer`` on ``task``, one for each of ``seeds``: read from ``folder``, or trained and put there.
+
+    A stored curve counts if it was made with the same settings and goes on for as long.
+
+    Raises:
+        UsageError: there is no such trainer, Gymnasium has no environment for it, or a training failed.
+    """
+    if trainer not in TRAINERS:
+        raise UsageError(f"there is no trainer {trainer!r} to compare; there are: {', '.join(TRAINERS)}")
+    if trainer == "sb3" and task.gymnasium_id is None:
+        raise UsageError(f"{task.name} matches no Gymnasium environment that Stable-Baselines3 could train on")
+    settings = _settings(trainer, config)
+    paths = {seed: _path(folder, task.name, trainer, seed, settings) for seed in seeds}
+    found = {seed: curve for seed, path in paths.items() if (curve := _read(path, config.steps)) is not None}
+    missing = [seed for seed in seeds if seed not in found]
+    tell = say or (lambda _: None)
+    if missing:
+        tell(f"{task.name}, {trainer}: {len(missing)} of {len(seeds)} seeds to train for {config.steps:,} steps")
+    # a population trains together what the others train one after another
+    for batch in [missing] if trainer == "population" and missing else [[seed] for seed in missing]:
+        for curve in _train(task, trainer, batch, config, settings, threads):
+            found[curve.seed] = curve
+            _write(paths[curve.seed], curve)
+            tell(f"{task.name}, {trainer}, seed {curve.seed}: {curve.points[-1][1]:.0f} after {curve.points[-1][0]:,}")
+    return [found[seed] for seed in seeds]
+
+
+def points(found: Sequence[Curve], steps: int) -> list[Point]:
+    """The mean over seeds and its interval at every checkpoint up to ``steps`` that all curves have.
+
+    A trainer takes its checkpoints after the first update that passes an even share of the steps, so the steps of a
+    point are those of its first curve and differ by less than one rollout from trainer to trainer.
+    """
+    joined = []
+    for row in zip(*(curve.points for curve in found), strict=False):
+        values = [value for _, value in row]
+        low, high = interval([[value] for value in values], _CONFIDENCE, _RESAMPLES, Generator().manual_seed(0))
+        joined.append(Point(row[0][0], math.fsum(values) / len(values), low, high, len(values)))
+    return [point for point in joined if point.steps < 1.02 * steps]
+
+
+def compare(ours: Sequence[Point], theirs: Sequence[Point]) -> list[dict[str, Any]]:
+    """Both at every checkpoint that both have, and whether our mean lies ``below`` their interval."""
+    return [
+        {"steps": mine.steps, "ours": asdict(mine), "theirs": asdict(other), "below": mine.mean < other.low}
+        for mine, other in zip(ours, theirs, strict=False)
+    ]
+
+
+def measure_learning(
+    tasks: Sequence[Task],
+    configs: Sequence[TrainingConfig],
+    trainers: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    threads: int = 0,
+    say: Say | None = None,
+) -> dict[str, Any]:
+    """Train or read all curves and hold ours against the others'.
+
+    Returns:
+        task → ``points`` by trainer, and ``against``: each other trainer → ``compare``'s rows.
+    """
+    result: dict[str, Any] = {}
+    for task, config in zip(tasks, configs, strict=True):
+        by_trainer = {
+            trainer: points(curves(task, trainer, seeds, config, folder, threads=threads, say=say), config.steps)
+            for trainer in trainers
+        }
+        ours = by_trainer.get("population", [])
+        result[task.name] = {
+            "points": {trainer: [asdict(point) for point in found] for trainer, found in by_trainer.items()},
+            "against": {
+                trainer: compare(ours, found) for trainer, found in by_trainer.items() if trainer != "population"
+            },
+        }
+    return result
+
+
+def _settings(trainer: str, config: TrainingConfig) -> dict[str, Any]:
+    """What a curve depends on beside its task and seed."""
+    if trainer == "sb3":  # its defaults know nothing of ours, and do not depend on how long it will go on
+        return {"every": config.steps // config.checkpoints, "episodes": config.checkpoint_episodes}
+    return config.model_dump(mode="json", exclude={"trainer"})
+
+
+def _train(
+    task: Task, trainer: str, seeds: Sequence[int], config: TrainingConfig, settings: dict[str, Any], threads: int
+) -> list[Curve]:
+    reward = TaskReward(task.expert_reward, task.layout)
+    began = time.perf_counter()
+    if trainer == "sb3":
+        assert task.gymnasium_id is not None  # said by curves
+        (seed,) = seeds
+        traced = reference.sb3_curve(task.gymnasium_id, seed, config.steps, **settings)
+        return [Curve(task.name, trainer, seed, settings, traced, time.perf_counter() - began)]
+    members = [Member("expert", seed, reward) for seed in seeds]
+    if trainer == "population":
+        results = train(task, members, config, threads=threads)
+    else:
+        results = [train_sb3(task, member, config, threads=threads) for member in members]
+    return [_curve(task, trainer, result, settings) for result in results]
+
+
+def _curve(task: Task, trainer: str, result: TrainingResult, settings: dict[str, Any]) -> Curve:
+    if result.status != "done":
+        raise UsageError(f"{task.name}, {trainer}, seed {result.seed}: the training failed: {result.message}")
+    traced = tuple((point.steps, point.own_return) for point in result.curve)
+    return Curve(task.name, trainer, result.seed, settings, traced, result.seconds)
+
+
+def _path(folder: Path, task: str, trainer: str, seed: int, settings: dict[str, Any]) -> Path:
+    """Other settings, another file: a comparison of two settings keeps both."""
+    mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return folder / task.replace("/", "-") / f"{trainer}-{mark}" / f"{seed}.json"
+
+
+def _read(path: Path, steps: int) -> Curve | None:
+    if not path.exists():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        curve = Curve(**{**stored, "points": tuple((int(at), float(value)) for at, value in stored["points"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{path} holds no curve ({error}); delete it and it is trained again") from error
+    return curve if curve.points and curve.points[-1][0] >= steps else None
+
+
+def _write(path: Path, curve: Curve) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(replace(curve, seconds=round(curve.seconds, 1)))) + "\n", encoding="utf-8")
+    os.replace(part, path)
