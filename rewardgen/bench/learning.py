@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,10 @@ def curves(
     if trainer == "sb3" and task.gymnasium_id is None:
         raise UsageError(f"{task.name} matches no Gymnasium environment that Stable-Baselines3 could train on")
     settings = _settings(trainer, config)
-    paths = {seed: _path(folder, task.name, trainer, seed, settings) for seed in seeds}
-    found = {seed: curve for seed, path in paths.items() if (curve := _read(path, config.steps)) is not None}
+    own = folder / task.name.replace("/", "-") / f"{trainer}-{_mark(trainer, config)}"
+    paths = {seed: own / f"{seed}.json" for seed in seeds}
+    stored = {seed: _read(path) for seed, path in paths.items()}
+    found = {seed: curve for seed, curve in stored.items() if curve and _covers(curve, settings, config.steps)}
     missing = [seed for seed in seeds if seed not in found]
     tell = say or (lambda _: None)
     if missing:
@@ -183,25 +185,31 @@ def _curve(task: Task, trainer: str, result: TrainingResult, settings: dict[str,
     return Curve(task.name, trainer, result.seed, settings, traced, result.seconds)
 
 
-def _path(folder: Path, task: str, trainer: str, seed: int, settings: dict[str, Any]) -> Path:
-    """Other settings, another file: a comparison of two settings keeps both."""
-    mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    return folder / task.replace("/", "-") / f"{trainer}-{mark}" / f"{seed}.json"
+def _mark(trainer: str, config: TrainingConfig) -> str:
+    """Other settings, another folder: a comparison of two settings keeps both. Only what differs from the defaults
+    counts, so that a setting that is new does not put all stored curves out of reach."""
+    changed = {} if trainer == "sb3" else config.model_dump(mode="json", exclude={"trainer"}, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _read(path: Path, steps: int) -> Curve | None:
+def _covers(curve: Curve, settings: dict[str, Any], steps: int) -> bool:
+    """Whether a stored curve was made with the same settings, as far as there were such, and goes on for as long."""
+    same = all(settings[name] == value for name, value in curve.settings.items() if name in settings)
+    return same and bool(curve.points) and curve.points[-1][0] >= steps
+
+
+def _read(path: Path) -> Curve | None:
     if not path.exists():
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        curve = Curve(**{**stored, "points": tuple((int(at), float(value)) for at, value in stored["points"])})
+        return Curve(**{**stored, "points": tuple((int(at), float(value)) for at, value in stored["points"])})
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{path} holds no curve ({error}); delete it and it is trained again") from error
-    return curve if curve.points and curve.points[-1][0] >= steps else None
 
 
 def _write(path: Path, curve: Curve) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(replace(curve, seconds=round(curve.seconds, 1)))) + "\n", encoding="utf-8")
+    part.write_text(json.dumps(asdict(curve)) + "\n", encoding="utf-8")
     os.replace(part, path)

@@ -46,6 +46,18 @@ def test_other_settings_are_other_curves(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.json"))) == 2
 
 
+def test_a_stored_curve_of_other_settings_is_trained_again(tmp_path: Path) -> None:
+    """As when a default has changed since: the folder is the same, what is written in the file is not."""
+    task = load_task("cartpole/swingup")
+    (fresh,) = curves(task, "population", [0], SMALL, tmp_path, threads=1)
+    (path,) = tmp_path.rglob("*.json")
+    stored = json.loads(path.read_text())
+    for changed, again in (({"gamma": 0.5}, True), ({"a_setting_of_old": 1}, False)):
+        path.write_text(json.dumps({**stored, "settings": {**stored["settings"], **changed}, "seconds": -1.0}))
+        (curve,) = curves(task, "population", [0], SMALL, tmp_path, threads=1)
+        assert (curve.seconds > 0.0) is again and curve.points == fresh.points
+
+
 def test_a_broken_file_is_said(tmp_path: Path) -> None:
     task = load_task("cartpole/swingup")
     curves(task, "population", [0], SMALL, tmp_path, threads=1)
