@@ -1,9 +1,13 @@
-"""The four-legged ant of Schulman et al. (2016), as Gymnasium's Ant-v5 has it: run forward.
+"""The four-legged ant of Schulman et al. (2016), as Gymnasium's Ant-v5 has it.
+
+Run forward fast, and what Text2Reward (Xie et al., 2024) asks of it: move forward, wave a leg, lie down.
 
 World frame: x forward, z up.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import mujoco
 import torch
@@ -30,16 +34,56 @@ CONTROL_COST = 0.5  # of the expert reward, per unit of squared action
 CONTACT_COST = 5e-4  # of the expert reward, per unit of squared clipped contact force
 RUNNING_SPEED = 1.5  # m/s: what counts as running; the best policies known reach about 6
 
+SHORT_HORIZON = 200  # control steps, 10 s: enough for what Text2Reward asks
+FORWARD_WAY = 5.0  # m: what counts as moving forward, half a metre a second
+FEET = ("left_ankle_geom", "right_ankle_geom", "third_ankle_geom", "fourth_ankle_geom")  # in the order of the legs
+RAISED = 0.05  # m: a foot is off the ground above this,
+SWUNG = 0.3  # rad: and a hip is at one side beyond this; its joint ends at 0.52
+WAVES = 10.0  # there and back: what counts as waving, one a second; thrashing about manages up to four in the 10 s
+WAVE_RATE = 5.0  # rad/s: the waving that the expert reward pays most for, a wave in 1.3 s
+SWEEP_WEIGHT = 20.0  # of waving's expert reward, per rad^2 of the plane of hip's angle and scaled rate
+LIFT_WEIGHT = 0.5  # of waving's expert reward, for a foot that is off the ground
+UPRIGHT_WEIGHT = 0.2  # of waving's expert reward, for a level torso
+LYING_HEIGHT = 0.4  # m: the torso's middle is at 0.38 where all legs are folded away,
+LYING_TILT = 0.8  # its tilt's cosine at least this: on the belly, not on the back,
+LYING_SPEED = 0.1  # m/s: and it moves no faster
+LYING_SECONDS = 8.0  # s of the 10: what counts as lying down; legs without any torque give way in 4 s and more
+FOLDED_SCALE = 0.2  # m: height above lying at which the expert reward has fallen to a third
+CALM_SCALE = 0.5  # m/s: likewise of speed
 
-@register("ant/run")
-class AntRun(Task):
-    group = "gymnasium"
-    description = (
-        "A four-legged robot with eight driven joints (a hip and an ankle for each leg) stands on flat ground. It "
-        "should run forward, in the +x direction, as fast as it can; the episode ends when its torso leaves the "
-        "heights from 0.2 m to 1 m."
-    )
-    fields = (
+
+def body_state(sim: Simulator) -> dict[str, Tensor]:
+    """What all tasks see of the ant."""
+    qpos, qvel = sim.field("qpos"), sim.field("qvel")
+    return {
+        "torso_position": qpos[:, 0:3],
+        "torso_orientation": qpos[:, 3:7],
+        "joint_angles": qpos[:, 7:15],
+        "torso_velocity": qvel[:, 0:3],
+        "torso_angular_velocity": qvel[:, 3:6],
+        "joint_velocities": qvel[:, 6:14],
+        "contact_forces": sim.field("cfrc_ext")[:, 1:].clamp(-CONTACT_LIMIT, CONTACT_LIMIT),
+        "tracked_position": sim.field("xpos")[:, 1, 0:2],
+    }
+
+
+def foot_heights(sim: Simulator) -> Tensor:
+    """How far each foot's sole is above the ground, ``(n, 4)`` m: the lower end of a capsule along its z axis."""
+    feet = [sim.model.geom(name).id for name in FEET]
+    size = torch.as_tensor(sim.model.geom_size[feet], dtype=torch.float64)  # radius, half length
+    slope = sim.field("geom_xmat").flatten(2)[:, feet, 8]
+    return sim.field("geom_xpos")[:, feet, 2] - slope * size[:, 1] - size[:, 0]
+
+
+def uprightness(orientation: Tensor) -> Tensor:
+    """Cosine of the tilt of a torso turned by the quaternions ``orientation`` ``(..., 4)``: 1 level, -1 on its back."""
+    return 1.0 - 2.0 * orientation[..., 1:3].square().sum(-1)
+
+
+class Ant(Task):
+    """What all tasks share: the body, and running's rewards."""
+
+    fields: ClassVar[tuple[Field, ...]] = (
         Field("torso_position", (3,), "m", "position of the torso, world frame: x forward, y left, z up"),
         Field("torso_orientation", (4,), "1", "orientation of the torso, a unit quaternion w, x, y, z"),
         Field("joint_angles", (8,), "rad", "hip and ankle of the front left, front right, back left, back right leg"),
@@ -50,15 +94,6 @@ class AntRun(Task):
         Field("tracked_position", (2,), "m", "x and y of the torso as Gymnasium tracks them, a few ms behind"),
     )
     frame_skip = 5
-    horizon = 1000
-    fitness_unit = "m/s"
-    fitness_meaning = "mean forward speed over the whole 50 s, a fall counting as standing still from then on"
-    success_threshold = RUNNING_SPEED
-    expert_source = (
-        "Gymnasium, Ant-v5: 1 for staying up, plus forward speed, minus 0.5 times the squared action and 0.0005 times "
-        "the squared contact forces"
-    )
-    gymnasium_id = "Ant-v5"
 
     def make_model(self) -> mujoco.MjModel:
         spec = mujoco.MjSpec.from_file(str(gymnasium_asset("ant.xml")))
@@ -70,17 +105,7 @@ class AntRun(Task):
         sim.field("qvel")[ids] += RESET_NOISE * generator.normal(14)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
-        qpos, qvel = sim.field("qpos"), sim.field("qvel")
-        return {
-            "torso_position": qpos[:, 0:3],
-            "torso_orientation": qpos[:, 3:7],
-            "joint_angles": qpos[:, 7:15],
-            "torso_velocity": qvel[:, 0:3],
-            "torso_angular_velocity": qvel[:, 3:6],
-            "joint_velocities": qvel[:, 6:14],
-            "contact_forces": sim.field("cfrc_ext")[:, 1:].clamp(-CONTACT_LIMIT, CONTACT_LIMIT),
-            "tracked_position": sim.field("xpos")[:, 1, 0:2],
-        }
+        return body_state(sim)
 
     def observation(self, state: State) -> Tensor:
         return torch.cat(
@@ -100,10 +125,6 @@ class AntRun(Task):
         height, (lowest, highest) = state.torso_position[:, 2], TORSO_HEIGHTS
         return {"torso too low": height < lowest, "torso too high": height > highest}
 
-    def fitness(self, episode: Episodes) -> Tensor:
-        way = episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
-        return way / (episode.horizon * self.control_step)
-
     def forward_speed(self, state: State, next_state: State) -> Tensor:
         """Mean speed over one control step as Gymnasium measures it, ``(n,)`` m/s."""
         return (next_state.tracked_position[:, 0] - state.tracked_position[:, 0]) / self.control_step
@@ -120,3 +141,142 @@ class AntRun(Task):
         fast = self.forward_speed(state, next_state) >= RUNNING_SPEED
         running = (fast & ~self.terminated(next_state)).to(action.dtype)
         return running, {"running": running}
+
+
+@register("ant/run")
+class AntRun(Ant):
+    group = "gymnasium"
+    description = (
+        "A four-legged robot with eight driven joints (a hip and an ankle for each leg) stands on flat ground. It "
+        "should run forward, in the +x direction, as fast as it can; the episode ends when its torso leaves the "
+        "heights from 0.2 m to 1 m."
+    )
+    horizon = 1000
+    fitness_unit = "m/s"
+    fitness_meaning = "mean forward speed over the whole 50 s, a fall counting as standing still from then on"
+    success_threshold = RUNNING_SPEED
+    expert_source = (
+        "Gymnasium, Ant-v5: 1 for staying up, plus forward speed, minus 0.5 times the squared action and 0.0005 times "
+        "the squared contact forces"
+    )
+    gymnasium_id = "Ant-v5"
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        way = episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
+        return way / (episode.horizon * self.control_step)
+
+
+@register("ant/forward")
+class AntForward(Ant):
+    group = "text2reward"
+    description = (
+        "A four-legged robot with eight driven joints (a hip and an ankle for each leg) stands on flat ground. It "
+        "should move forward, in the +x direction; the episode ends when its torso leaves the heights from 0.2 m to "
+        "1 m."
+    )
+    horizon = SHORT_HORIZON
+    fitness_unit = "m"
+    fitness_meaning = "way covered forward in 10 s, or until the episode ends"
+    success_threshold = FORWARD_WAY
+    expert_source = "Gymnasium, Ant-v5, which Text2Reward compares with: as for ant/run"
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        return episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
+
+
+@register("ant/wave_leg")
+class AntWaveLeg(Ant):
+    group = "text2reward"
+    description = (
+        "A four-legged robot with eight driven joints (a hip and an ankle for each leg) stands on flat ground. It "
+        "should wave its front left leg: lift that foot off the ground and swing the leg widely to and fro at the hip, "
+        "again and again, with the torso up."
+    )
+    fields = (
+        *Ant.fields,
+        Field("foot_heights", (4,), "m", "height of each foot's sole above the ground: front left, right, back l., r."),
+    )
+    horizon = SHORT_HORIZON
+    fitness_unit = "waves"
+    fitness_meaning = "swings of the front left hip there and back, the foot off the ground throughout, in 10 s"
+    fitness_range = (0.0, SHORT_HORIZON / 2.0)
+    success_threshold = WAVES
+    expert_source = (
+        "rewardgen's authors, for this task: the foot off the ground, a level torso, and the area that the hip's angle "
+        "and rate sweep (Text2Reward publishes no reward written by people)"
+    )
+
+    def state(self, sim: Simulator) -> dict[str, Tensor]:
+        return {**body_state(sim), "foot_heights": foot_heights(sim)}
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        return {}
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        hip = episode.field("joint_angles")[..., 0]
+        raised = episode.field("foot_heights")[..., 0] >= RAISED
+        up = uprightness(episode.field("torso_orientation")) > 0.0
+        side = torch.zeros_like(hip[0])  # where the hip was last, -1 or 1; 0 while the foot is down
+        swings = torch.zeros_like(side)
+        for angle, held in zip(hip, raised & up, strict=True):
+            reached = torch.where(angle.abs() >= SWUNG, angle.sign(), side)
+            swings += held & (reached * side < 0.0)
+            side = torch.where(held, reached, 0.0)
+        return 0.5 * swings
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        lift = LIFT_WEIGHT * (next_state.foot_heights[:, 0] / RAISED).clamp(0.0, 1.0)
+        # To and fro is a circle in the plane of angle and rate; standing still at one side, or trembling, sweeps none.
+        angle, rate = state.joint_angles[:, 0], state.joint_velocities[:, 0] / WAVE_RATE
+        next_angle, next_rate = next_state.joint_angles[:, 0], next_state.joint_velocities[:, 0] / WAVE_RATE
+        swept = (next_angle * rate - angle * next_rate).clamp(min=0.0)
+        wave = SWEEP_WEIGHT * swept * (next_state.foot_heights[:, 0] >= RAISED)
+        upright = UPRIGHT_WEIGHT * uprightness(next_state.torso_orientation)
+        return lift + wave + upright, {"lift": lift, "wave": wave, "upright": upright}
+
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        crossed = state.joint_angles[:, 0] * next_state.joint_angles[:, 0] < 0.0
+        waving = (crossed & (next_state.foot_heights[:, 0] >= RAISED)).to(action.dtype)
+        return waving, {"waving": waving}
+
+
+@register("ant/lie_down")
+class AntLieDown(Ant):
+    group = "text2reward"
+    description = (
+        "A four-legged robot with eight driven joints (a hip and an ankle for each leg) stands on flat ground. It "
+        "should lie down on its belly at once: fold its legs away until its torso is as low as it gets, and stay there "
+        "without moving."
+    )
+    horizon = SHORT_HORIZON
+    fitness_unit = "s"
+    fitness_meaning = "time of the 10 s in which the torso is at most 0.4 m high, belly down, and all but still"
+    fitness_range = (0.0, 10.0)
+    success_threshold = LYING_SECONDS
+    expert_source = (
+        "rewardgen's authors, for this task: closeness to the height of lying, times calm, times belly down "
+        "(Text2Reward publishes no reward written by people)"
+    )
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        return {}
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        low = episode.field("torso_position")[1:, :, 2] <= LYING_HEIGHT
+        still = episode.field("torso_velocity")[1:].norm(dim=-1) <= LYING_SPEED
+        belly = uprightness(episode.field("torso_orientation")[1:]) >= LYING_TILT
+        return (low & still & belly & episode.mask).sum(0) * self.control_step
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        above = (next_state.torso_position[:, 2] - LYING_HEIGHT).clamp(min=0.0)
+        calm = 0.5 + 0.5 * torch.exp(-next_state.torso_velocity.norm(dim=-1) / CALM_SCALE)
+        belly = 0.5 + 0.5 * uprightness(next_state.torso_orientation)
+        lying = torch.exp(-above / FOLDED_SCALE) * calm * belly
+        return lying, {"lying": lying}
+
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        low = next_state.torso_position[:, 2] <= LYING_HEIGHT
+        still = next_state.torso_velocity.norm(dim=-1) <= LYING_SPEED
+        belly = uprightness(next_state.torso_orientation) >= LYING_TILT
+        lying = (low & still & belly).to(action.dtype)
+        return lying, {"lying": lying}

@@ -1,6 +1,8 @@
-"""A cart on a rail with a pole that hangs from it: swing the pole up and keep it there.
+"""A cart on a rail with a pole: swing it up from hanging and keep it there, or only keep it from falling.
 
-Angles are measured from upright: 0 is the goal, plus or minus pi hangs down.
+Angles are measured from upright: 0 is the goal, plus or minus pi hangs down. Keeping it from falling is Isaac Gym's
+Cartpole (Makoviychuk et al., 2021) in a model of its own; Eureka (Ma et al., 2024) searches on it, with the time until
+the pole falls as its truth.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, register
 
-MODEL = Path(__file__).parent / "assets" / "cartpole.xml"
+ASSETS = Path(__file__).parent / "assets"
 POSITION_NOISE = 0.1  # m and rad, half the width of the uniform that the start is drawn from
 VELOCITY_NOISE = 0.05  # m/s and rad/s, likewise
 UPRIGHT = math.cos(math.radians(20.0))  # the pole counts as upright within 20 degrees
@@ -24,6 +26,15 @@ CENTRE = 0.5  # m: and the cart as near the centre
 STILL_RATE = 1.0  # rad/s: what the sparse reward asks for besides
 FAST_RATE = 5.0  # rad/s: the expert reward's measure of a fast pole
 BALANCED_SECONDS = 6.0  # of 10; about 2 go into swinging up
+
+STANDING_POSITION = 0.1  # m and rad, half the width of the uniform that a standing pole starts in
+STANDING_VELOCITY = 0.25  # m/s and rad/s, likewise
+FURTHEST = 3.0  # m: a standing pole's episode ends when the cart is further from the middle than this
+LEVEL = 0.5 * math.pi  # rad: or when the pole is below level
+LOST_REWARD = -2.0  # of balancing's expert reward, for the step that ends an episode
+CART_COST, POLE_COST = 0.01, 0.005  # of balancing's expert reward, per m/s and rad/s
+NEARLY_UPRIGHT = 0.1  # rad: the sparse reward pays up to this lean
+WHOLE_STEPS = 450.0  # of the 500: what counts as balancing; a pole that nothing holds falls within 150
 
 
 @register("cartpole/swingup")
@@ -53,7 +64,7 @@ class CartpoleSwingup(Task):
     training: ClassVar[Mapping[str, Any]] = {"steps": 200_000, "worlds": 32, "rollout": 64, "epochs": 8}
 
     def make_model(self) -> mujoco.MjModel:
-        return mujoco.MjModel.from_xml_path(str(MODEL))
+        return mujoco.MjModel.from_xml_path(str(ASSETS / "cartpole.xml"))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
         sim.field("qpos")[ids] = generator.uniform(-POSITION_NOISE, POSITION_NOISE, 2)
@@ -99,4 +110,67 @@ class CartpoleSwingup(Task):
         centred = next_state.cart_position.abs() <= CENTRE
         still = next_state.pole_velocity.abs() <= STILL_RATE
         balanced = (upright & centred & still).to(action.dtype)
+        return balanced, {"balanced": balanced}
+
+
+@register("cartpole/balance")
+class CartpoleBalance(Task):
+    group = "eureka"
+    description = (
+        "A cart slides on a horizontal rail; a pole, 1 m long, stands on it on a free hinge, and only the cart is "
+        "driven. It should keep the pole from falling; the episode ends when the pole is below level or the cart "
+        "further than 3 m from the middle."
+    )
+    fields = (
+        Field("cart_position", (), "m", "position of the cart on the rail, 0 in the middle"),
+        Field("cart_velocity", (), "m/s", "velocity of the cart"),
+        Field("pole_angle", (), "rad", "lean of the pole, 0 upright, positive towards +x"),
+        Field("pole_velocity", (), "rad/s", "rate of change of pole_angle"),
+    )
+    frame_skip = 2
+    horizon = 500
+    fitness_unit = "steps"
+    fitness_meaning = "control steps of the 500 until the pole falls or the cart leaves, Eureka's consecutive successes"
+    fitness_range = (0.0, 500.0)
+    success_threshold = WHOLE_STEPS
+    expert_source = (
+        "Isaac Gym, Cartpole: 1 minus the squared angle, 0.01 times the cart's and 0.005 times the pole's speed; -2 "
+        "where the episode ends"
+    )
+
+    def make_model(self) -> mujoco.MjModel:
+        return mujoco.MjModel.from_xml_path(str(ASSETS / "cartpole_balance.xml"))
+
+    def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        sim.field("qpos")[ids] = generator.uniform(-STANDING_POSITION, STANDING_POSITION, 2)
+        sim.field("qvel")[ids] = generator.uniform(-STANDING_VELOCITY, STANDING_VELOCITY, 2)
+
+    def state(self, sim: Simulator) -> dict[str, Tensor]:
+        qpos, qvel = sim.field("qpos"), sim.field("qvel")
+        return {
+            "cart_position": qpos[:, 0],
+            "cart_velocity": qvel[:, 0],
+            "pole_angle": qpos[:, 1],
+            "pole_velocity": qvel[:, 1],
+        }
+
+    def observation(self, state: State) -> Tensor:
+        return torch.stack([state.cart_position, state.cart_velocity, state.pole_angle, state.pole_velocity], dim=-1)
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        return {"pole fell": state.pole_angle.abs() > LEVEL, "cart too far": state.cart_position.abs() > FURTHEST}
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        return episode.length.to(torch.float32)
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        slow = -CART_COST * next_state.cart_velocity.abs() - POLE_COST * next_state.pole_velocity.abs()
+        lost = self.terminated(next_state)
+        upright = torch.where(lost, LOST_REWARD, 1.0 - next_state.pole_angle.square())
+        calm = torch.where(lost, 0.0, slow)
+        return upright + calm, {"upright": upright, "calm": calm}
+
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        upright = next_state.pole_angle.abs() <= NEARLY_UPRIGHT
+        balanced = (upright & ~self.terminated(next_state)).to(action.dtype)
         return balanced, {"balanced": balanced}

@@ -1,10 +1,13 @@
-"""The one-legged planar hopper of Erez, Tassa and Todorov (2011), as Gymnasium's Hopper-v5 has it: hop forward.
+"""The one-legged planar hopper of Erez, Tassa and Todorov (2011), as Gymnasium's Hopper-v5 has it.
+
+Hop forward fast, and what Text2Reward (Xie et al., 2024) asks of it: move forward, flip forward, flip backward.
 
 Planar coordinates: x forward, z up. Positive pitch leans forward.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -33,16 +36,20 @@ ALIVE_BONUS = 1.0  # of the expert reward, for each step that does not end the e
 CONTROL_COST = 1e-3  # of the expert reward, per unit of squared action
 HOPPING_SPEED = 1.5  # m/s: what counts as running; the best policies known reach about 3
 
+FORWARD_WAY = 4.0  # m: what counts as moving forward, half a metre a second; a dive from standing gains 1 m
+LOWEST_FLIP = 0.3  # m: a flip's episode ends when the torso's middle drops below this: its end has met the ground
+WHOLE_TURN = 1.0  # turns: a flip is head over heels and upright again; falling over is a quarter of one
+FASTEST_SEEN_FLIP = 20.0  # m/s and rad/s: a flip's policy sees velocities up to this
+FAST_SPIN = 10.0  # rad/s: a flip's expert reward pays for spinning up to this, a turn in the 0.6 s of a high jump
+SPIN_WEIGHT = 0.2  # of a flip's expert reward, per rad/s
+LIFT_WEIGHT = 1.0  # of a flip's expert reward, per m of the torso's height,
+LIFT_LIMIT = 2.0  # m: up to this
 
-@register("hopper/run")
-class HopperRun(Task):
-    group = "gymnasium"
-    description = (
-        "A planar robot with a single leg of thigh, shin and foot and three driven joints (hip, knee, ankle) stands on "
-        "flat ground. It should hop forward, in the +x direction, as fast as it can without falling; the episode ends "
-        "when its torso drops below 0.7 m or leans by more than 0.2 rad."
-    )
-    fields = (
+
+class Hopper(Task):
+    """What all tasks share: the body, and running's rewards."""
+
+    fields: ClassVar[tuple[Field, ...]] = (
         Field("torso_position", (2,), "m", "position of the torso: x forward, z its height above the ground"),
         Field("torso_pitch", (), "rad", "lean of the torso in the plane, 0 upright, positive forward"),
         Field("joint_angles", (3,), "rad", "hip, knee, ankle; hip and knee bend towards negative angles"),
@@ -52,11 +59,6 @@ class HopperRun(Task):
     )
     frame_skip = 4
     horizon = 1000
-    fitness_unit = "m/s"
-    fitness_meaning = "mean forward speed over the whole 8 s, a fall counting as standing still from then on"
-    success_threshold = HOPPING_SPEED
-    expert_source = "Gymnasium, Hopper-v5: 1 for staying up, plus forward speed, minus 0.001 times the squared action"
-    gymnasium_id = "Hopper-v5"
     # measured over 3 and 4 seeds at 300,000 steps: an expert return of 1,960, where the defaults came to 900
     training: ClassVar[Mapping[str, Any]] = {"worlds": 32, "rollout": 64, "epochs": 8}
 
@@ -104,10 +106,6 @@ class HopperRun(Task):
             "moved too violently": (torch.cat(watched, dim=-1).abs() >= LARGEST_VALUE).any(-1),
         }
 
-    def fitness(self, episode: Episodes) -> Tensor:
-        way = episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
-        return way / (episode.horizon * self.control_step)
-
     def forward_speed(self, state: State, next_state: State) -> Tensor:
         """Mean speed over one control step, ``(n,)`` m/s."""
         return (next_state.torso_position[:, 0] - state.torso_position[:, 0]) / self.control_step
@@ -122,3 +120,116 @@ class HopperRun(Task):
         fast = self.forward_speed(state, next_state) >= HOPPING_SPEED
         running = (fast & ~self.terminated(next_state)).to(action.dtype)
         return running, {"running": running}
+
+
+@register("hopper/run")
+class HopperRun(Hopper):
+    group = "gymnasium"
+    description = (
+        "A planar robot with a single leg of thigh, shin and foot and three driven joints (hip, knee, ankle) stands on "
+        "flat ground. It should hop forward, in the +x direction, as fast as it can without falling; the episode ends "
+        "when its torso drops below 0.7 m or leans by more than 0.2 rad."
+    )
+    fitness_unit = "m/s"
+    fitness_meaning = "mean forward speed over the whole 8 s, a fall counting as standing still from then on"
+    success_threshold = HOPPING_SPEED
+    expert_source = "Gymnasium, Hopper-v5: 1 for staying up, plus forward speed, minus 0.001 times the squared action"
+    gymnasium_id = "Hopper-v5"
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        way = episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
+        return way / (episode.horizon * self.control_step)
+
+
+@register("hopper/forward")
+class HopperForward(Hopper):
+    group = "text2reward"
+    description = (
+        "A planar robot with a single leg of thigh, shin and foot and three driven joints (hip, knee, ankle) stands on "
+        "flat ground. It should move forward, in the +x direction, without falling; the episode ends when its torso "
+        "drops below 0.7 m or leans by more than 0.2 rad."
+    )
+    fitness_unit = "m"
+    fitness_meaning = "way covered forward in 8 s, or until it falls"
+    success_threshold = FORWARD_WAY
+    expert_source = "Gymnasium, Hopper-v5, which Text2Reward compares with: as for hopper/run"
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        return episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
+
+
+class HopperFlip(Hopper):
+    """What both flips share; ``direction`` is 1 forward, -1 backward."""
+
+    group = "text2reward"
+    fields = (
+        *(field for field in Hopper.fields if field.name != "torso_pitch"),
+        Field("torso_pitch", (), "rad", "turning of the torso in the plane, 0 upright, positive forward; 6.28 a turn"),
+    )
+    horizon = 500
+    fitness_unit = "turns"
+    fitness_range = (0.0, math.inf)
+    success_threshold = WHOLE_TURN
+    expert_source = (
+        "rewardgen's authors, for this task: the speed of turning and the torso's height, both bounded (Text2Reward "
+        "publishes no reward written by people)"
+    )
+    direction: ClassVar[int]
+
+    def observation(self, state: State) -> Tensor:
+        velocities = torch.cat([state.torso_velocity, state.pitch_rate[:, None], state.joint_velocities], dim=-1)
+        return torch.cat(
+            [
+                state.torso_position[:, 1:],
+                torch.sin(state.torso_pitch)[:, None],
+                torch.cos(state.torso_pitch)[:, None],
+                state.joint_angles,
+                velocities.clamp(-FASTEST_SEEN_FLIP, FASTEST_SEEN_FLIP),
+            ],
+            dim=-1,
+        )
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        return {"torso too low": state.torso_position[:, 1] <= LOWEST_FLIP}
+
+    def turned(self, pitch: Tensor) -> Tensor:
+        """``pitch`` in rad as turns in the direction asked for."""
+        return self.direction * pitch / (2.0 * math.pi)
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        turns = self.turned(episode.field("torso_pitch") - episode.first("torso_pitch"))
+        return turns.amax(0)
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        spin = SPIN_WEIGHT * (self.direction * next_state.pitch_rate).clamp(-FAST_SPIN, FAST_SPIN)
+        lift = LIFT_WEIGHT * next_state.torso_position[:, 1].clamp(max=LIFT_LIMIT)
+        control = -CONTROL_COST * action.square().sum(-1)
+        return spin + lift + control, {"spin": spin, "lift": lift, "control": control}
+
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        before, after = self.turned(state.torso_pitch), self.turned(next_state.torso_pitch)
+        another = torch.floor(after) > torch.floor(before)
+        flipped = (another & (after >= WHOLE_TURN)).to(action.dtype)
+        return flipped, {"flipped": flipped}
+
+
+@register("hopper/front_flip")
+class HopperFrontFlip(HopperFlip):
+    description = (
+        "A planar robot with a single leg of thigh, shin and foot and three driven joints (hip, knee, ankle) stands on "
+        "flat ground. It should do a front flip: jump and turn head over heels forward until it is upright again. The "
+        "episode ends when the middle of its torso drops below 0.3 m."
+    )
+    fitness_meaning = "turns of the torso forward within 4 s, before its end meets the ground"
+    direction = 1
+
+
+@register("hopper/back_flip")
+class HopperBackFlip(HopperFlip):
+    description = (
+        "A planar robot with a single leg of thigh, shin and foot and three driven joints (hip, knee, ankle) stands on "
+        "flat ground. It should do a back flip: jump and turn head over heels backward until it is upright again. The "
+        "episode ends when the middle of its torso drops below 0.3 m."
+    )
+    fitness_meaning = "turns of the torso backward within 4 s, before its end meets the ground"
+    direction = -1

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 import torch
@@ -20,10 +21,10 @@ from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, WorldRandom, Worlds, load_task, task_names
 
 MATCHED = [name for name in task_names() if load_task(name).gymnasium_id]
-SEEDS = (0, 1, 2)
-STEPS = 400
+STEPS = {0: 1000, 1: 250, 2: 250}  # by seed: a whole episode of the longest horizon, and more starts
 OBSERVATION_TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
 RESETS = 3000
+RESETS_OF_HUMANOIDS = 800  # each takes Gymnasium milliseconds
 
 
 def make(task: Task) -> gymnasium.Env:
@@ -42,6 +43,21 @@ def reference(task: Task) -> Iterator[gymnasium.Env]:
     env = make(task)
     yield env
     env.close()
+
+
+def start(env: gymnasium.Env, seed: int | None = None) -> np.ndarray:
+    """Begin an episode and give its first observation.
+
+    Gymnasium computes contact forces in ``step`` alone: at a start it shows zeros for them, where ours are those of the
+    start itself. Only a body that starts lying on the ground has any.
+    """
+    shown, _ = env.reset(seed=seed)
+    raw = env.unwrapped
+    mujoco.mj_rnePostConstraint(raw.model, raw.data)
+    current = raw._get_obs()
+    if env.spec.id != "HumanoidStandup-v5":
+        np.testing.assert_array_equal(shown, current)
+    return current
 
 
 @dataclass
@@ -69,16 +85,16 @@ class Twin:
         return self.task.observation(self.state())[0].numpy()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", STEPS)
 def test_every_step_matches(task: Task, reference: gymnasium.Env, seed: int) -> None:
     rng = np.random.default_rng(seed)
     twin = Twin(task, reference)
     low, high = reference.action_space.low, reference.action_space.high
-    observation, _ = reference.reset(seed=seed)
+    observation = start(reference, seed)
     twin.copy_state()
     np.testing.assert_allclose(twin.observation(), observation, **OBSERVATION_TOLERANCE)
     ends, age, action = 0, 0, low
-    for step in range(STEPS):
+    for step in range(STEPS[seed]):
         if step % 4 == 0 or rng.random() < 0.3:  # held for a while, so that it gets somewhere
             action = rng.uniform(low, high).astype(np.float32)
         before = twin.state()
@@ -100,11 +116,11 @@ def test_every_step_matches(task: Task, reference: gymnasium.Env, seed: int) -> 
         if terminated or truncated:
             ends += 1
             age = 0
-            observation, _ = reference.reset()
+            observation = start(reference)
             twin.copy_state()
             np.testing.assert_allclose(twin.observation(), observation, **OBSERVATION_TOLERANCE)
-    if task.name in ("hopper/run", "walker/run", "double_pendulum/balance", "reacher/reach"):
-        assert ends >= 3
+    if task.terminations(after) or task.horizon < STEPS[seed] // 2:
+        assert ends >= 2 or task.name == "ant/run"  # which random actions seldom throw over: see below
 
 
 def test_ant_ends_where_gymnasium_says() -> None:
@@ -139,8 +155,9 @@ def test_the_model_is_the_same(task: Task, reference: gymnasium.Env) -> None:
 
 
 def test_resets_have_the_same_distribution(task: Task, reference: gymnasium.Env) -> None:
-    sim = MujocoSim(task.model, RESETS, threads=1)
-    Worlds(task, sim, torch.arange(RESETS)).start()
+    resets = RESETS_OF_HUMANOIDS if task.name.startswith("humanoid/") else RESETS
+    sim = MujocoSim(task.model, resets, threads=1)
+    Worlds(task, sim, torch.arange(resets)).start()
     ours = torch.cat([sim.field("qpos"), sim.field("qvel")], dim=-1).numpy()
     reference.reset(seed=0)
     theirs = np.empty_like(ours)
@@ -149,7 +166,7 @@ def test_resets_have_the_same_distribution(task: Task, reference: gymnasium.Env)
         row[:] = np.concatenate([reference.unwrapped.data.qpos, reference.unwrapped.data.qvel])
 
     spread = theirs.std(0)
-    error = 6 * spread / np.sqrt(RESETS)  # of a mean; two such samples differ by less than 6 / sqrt(2) deviations
+    error = 6 * spread / np.sqrt(resets)  # of a mean; two such samples differ by less than 6 / sqrt(2) deviations
     assert (np.abs(ours.mean(0) - theirs.mean(0)) <= error + 1e-12).all()
     assert (np.abs(ours.std(0) - spread) <= error + 1e-12).all()
     for share in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0):
@@ -160,7 +177,7 @@ def test_resets_have_the_same_distribution(task: Task, reference: gymnasium.Env)
         difference = np.abs(np.quantile(ours, share, axis=0) - np.quantile(theirs, share, axis=0))
         assert (difference <= bound * spread + 1e-12).all(), f"quantile {share}"
     together = np.corrcoef(ours.T[spread > 0])
-    assert np.abs(together - np.eye(len(together))).max() < 6 / np.sqrt(RESETS)
+    assert np.abs(together - np.eye(len(together))).max() < 6 / np.sqrt(resets)
 
 
 def test_reacher_targets_fill_the_disc_evenly() -> None:
