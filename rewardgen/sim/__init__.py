@@ -8,7 +8,9 @@ sim.step(ctrl, nstep=5)
 
 from rewardgen.sim import _mujoco  # noqa: F401  (first: it decides how MuJoCo is imported)
 from rewardgen.sim.base import Simulator
-from rewardgen.sim.cpu import MujocoSim, compute_post_constraint
+from rewardgen.sim.choice import make_simulator
+from rewardgen.sim.cpu import MujocoSim
+from rewardgen.sim.post_constraint import compute_post_constraint
 from rewardgen.sim.threads import available_threads, torch_threads
 
-__all__ = ["MujocoSim", "Simulator", "available_threads", "compute_post_constraint", "torch_threads"]
+__all__ = ["MujocoSim", "Simulator", "available_threads", "compute_post_constraint", "make_simulator", "torch_threads"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 import mujoco
 import numpy as np
@@ -22,6 +24,10 @@ class Simulator(ABC):
     model: mujoco.MjModel
     num_worlds: int
     device: torch.device
+    dtype: torch.dtype
+    """What the fields of real numbers are kept in."""
+    masked: ClassVar[bool] = False
+    """Whether worlds are to be begun anew with ``restart``: on a device, naming them by number would wait for it."""
 
     @abstractmethod
     def field(self, name: str) -> Tensor:
@@ -53,6 +59,21 @@ class Simulator(ABC):
     @abstractmethod
     def forward(self, ids: Tensor) -> None:
         """Compute the derived fields of the worlds ``ids`` ``(k,)`` from their present state (``mj_forward``)."""
+
+    def restart(self, ended: Tensor, write: Callable[[], None]) -> None:
+        """Begin anew in the worlds where ``ended`` ``(num_worlds,)`` holds, without asking the device which those are.
+
+        ``write`` is called with every world at the model's defaults, to write start states into all of them; the
+        others then have their states back, derived fields included.
+        """
+        raise NotImplementedError  # asked for only where ``masked`` says so
+
+    def check(self) -> None:  # noqa: B027  (most have nothing to say)
+        """Raise for what concerned all worlds since the last check. The one method that waits for the device.
+
+        Raises:
+            SimulationFailed: the simulation cannot be trusted any more, and what to do about it.
+        """
 
     def keep(self, ids: Tensor) -> Simulator | None:
         """A simulator of the worlds ``ids`` ``(k,)`` alone, which go on exactly as they would have here.

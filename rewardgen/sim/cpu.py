@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rewardgen.errors import SimulationFailed
 from rewardgen.sim.base import Simulator
+from rewardgen.sim.post_constraint import POST_CONSTRAINT, keeps_post_constraint, not_kept
 from rewardgen.sim.rendering import render_model
 
 _NO_STAGE = int(mujoco.mjtStage.mjSTAGE_NONE)
@@ -33,18 +34,6 @@ _STATE = (
     "plastic",
 )
 """The fields that make up mjSTATE_INTEGRATION: all that the next step of a world depends on, unless it may sleep."""
-_POST_CONSTRAINT = ("cacc", "cfrc_int", "cfrc_ext")
-_POST_CONSTRAINT_MARK = "rewardgen_post_constraint"
-
-
-def compute_post_constraint(spec: mujoco.MjSpec) -> None:
-    """Have simulators of this model keep ``cacc``, ``cfrc_int`` and ``cfrc_ext`` current.
-
-    MuJoCo computes them only on demand (``mj_rnePostConstraint``). Here that is done once after each ``step``, where
-    Gymnasium does it too: for RK4 that is at the last of the four evaluations, which no sensor can tell. It costs about
-    10 microseconds for each world and control step.
-    """
-    spec.add_numeric(name=_POST_CONSTRAINT_MARK, data=[1.0], size=1)
 
 
 class MujocoSim(Simulator):
@@ -62,7 +51,8 @@ class MujocoSim(Simulator):
         self.model = model
         self.num_worlds = num_worlds
         self.device = torch.device("cpu")
-        marked = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_NUMERIC, _POST_CONSTRAINT_MARK) >= 0
+        self.dtype = torch.float64
+        marked = keeps_post_constraint(model)
         self._sleeps = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
         self._threads = threads
         persistent = marked or self._sleeps  # one MjData for each world: contacts outlive the step, bodies stay asleep
@@ -74,7 +64,7 @@ class MujocoSim(Simulator):
         self._post_constraint: dict[str, Tensor] = {}
         if marked:
             self._scratch = mujoco.MjData(model)
-            for name in _POST_CONSTRAINT:
+            for name in POST_CONSTRAINT:
                 shape = (num_worlds, *getattr(self._scratch, name).shape)
                 self._fields[name] = self._post_constraint[name] = torch.zeros(shape, dtype=torch.float64)
         self._ctrl = self.field("ctrl")
@@ -89,11 +79,8 @@ class MujocoSim(Simulator):
         if tensor is None:
             if name not in batch.DATA_FIELDS:
                 raise SimulationFailed(f"MuJoCo's data has no field {name!r} that can be bound to many worlds")
-            if name in _POST_CONSTRAINT:
-                raise SimulationFailed(
-                    f"MuJoCo does not compute {name} by itself; call rewardgen.sim.compute_post_constraint(spec) "
-                    "before the model is compiled"
-                )
+            if name in POST_CONSTRAINT:
+                raise SimulationFailed(not_kept(name))
             with warnings.catch_warnings():
                 # Torch has no read-only tensors and says so of derived fields; Simulator.field tells who may write.
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
