@@ -1,6 +1,6 @@
 """Worlds on a GPU: ``mujoco_warp`` with its arrays as torch tensors. Its CPU device runs the same code, for tests.
 
-Nothing here waits for the device but ``render`` and ``check``.
+Nothing here waits for the device but the making of a simulator, ``render`` and ``check``.
 """
 
 from __future__ import annotations
@@ -161,13 +161,14 @@ class WarpSim(Simulator):
         self._mjdata = mujoco.MjData(model)
         self._fields: dict[str, Tensor] = {}
         self._derived: dict[str, Tensor] = {}
-        self._graphs: dict[tuple[str, int], Any] = {}
+        self._graphs: dict[tuple[str, int], Any] = {}  # by what they do and how many times
         self._state = {name: self.field(name) for name in _STATE if getattr(self._data, name).size}
         self._defaults = {name: values[:1].clone() for name, values in self._state.items()}
         self._ctrl, self._qpos, self._qvel = (self.field(name) for name in ("ctrl", "qpos", "qvel"))
         self._qacc = wp.to_torch(self._data.qacc)
         self._overflow = wp.to_torch(self._data.overflow)
         self._overflowed = torch.zeros_like(self._overflow)
+        wp.synchronize_device(self._on)  # the arrays were filled on another stream than torch's
 
     def field(self, name: str) -> Tensor:
         if name in self._fields:
@@ -211,7 +212,7 @@ class WarpSim(Simulator):
 
     def forward(self, ids: Tensor) -> None:
         chosen = torch.zeros(self.num_worlds, dtype=torch.bool, device=self.device)
-        chosen[ids] = True
+        chosen.index_fill_(0, ids, True)
         before = {name: values.clone() for name, values in self._derived.items()}
         self._compute_derived()
         _put_back(self._derived, before, chosen)
@@ -272,23 +273,20 @@ class WarpSim(Simulator):
             mjw.rne_postconstraint(self._model, self._data)
 
     def _launch(self, what: str, count: int, body: Callable[[], None]) -> None:
-        """Run ``body`` on torch's stream: at first as it is, which loads its kernels, from then on as a CUDA graph."""
-        if not self._on.is_cuda:
-            with wp.ScopedDevice(self._on):
-                body()
-            return
+        """Run ``body`` on torch's stream: the first time as it is, which loads its kernels, then as one graph."""
         key = what, count
-        stream = wp.stream_from_torch(torch.cuda.current_stream(self.device))
-        if key not in self._graphs:
-            with wp.ScopedStream(stream, sync_enter=False):
-                body()
-            self._graphs[key] = None
-            return
-        if self._graphs[key] is None:
-            with wp.ScopedDevice(self._on), wp.ScopedCapture(device=self._on) as capture:
-                body()
-            self._graphs[key] = capture.graph
-        wp.capture_launch(self._graphs[key], stream=stream)
+        stream = wp.stream_from_torch(torch.cuda.current_stream(self.device)) if self._on.is_cuda else None
+        with wp.ScopedDevice(self._on):
+            if key not in self._graphs:
+                with wp.ScopedStream(stream, sync_enter=False):
+                    body()
+                self._graphs[key] = None
+                return
+            if self._graphs[key] is None:
+                with wp.ScopedCapture(device=self._on) as capture:
+                    body()
+                self._graphs[key] = capture.graph
+            wp.capture_launch(self._graphs[key], stream=stream)
 
 
 def _put_back(live: dict[str, Tensor], before: dict[str, Tensor], changed: Tensor) -> None:

@@ -101,7 +101,17 @@ class Task(ABC):
 
     def clip(self, action: Tensor) -> Tensor:
         """``action`` ``(..., action_size)`` within its range, as the simulation applies it."""
-        return torch.clamp(action, self.action_low, self.action_high)
+        return torch.clamp(action, *self._range(action.device))
+
+    def _range(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """``action_low`` and ``action_high`` on ``device``, where they stay: a copy waits for the device."""
+        if device not in self._ranges:
+            self._ranges[device] = self.action_low.to(device), self.action_high.to(device)
+        return self._ranges[device]
+
+    @cached_property
+    def _ranges(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        return {}
 
     @cached_property
     def observation_size(self) -> int:
@@ -115,7 +125,8 @@ class Task(ABC):
         """Write fresh start states of the worlds ``ids`` ``(k,)`` into ``sim``.
 
         The worlds stand at the model's defaults when this is called, and ``sim.forward(ids)`` follows it. All
-        randomness comes from ``generator``, which draws ``(k, ...)`` values, each world's from its own stream.
+        randomness comes from ``generator``, which draws ``(k, ...)`` values in the simulator's precision and on its
+        device, each world's from its own stream. Tensors made here must be on ``sim.device`` too.
         """
 
     @abstractmethod

@@ -14,6 +14,8 @@ from rewardgen.tasks.worlds import Worlds
 
 TIME_LIMIT = "time limit"
 DIVERGED = "simulation diverged"
+_LOOK_EVERY = 32
+"""Control steps from one look at whether any episode still runs to the next, where a look waits for the device."""
 
 
 def play_episodes(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor], streams: Tensor) -> Episodes:
@@ -27,20 +29,22 @@ def play_episodes(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor], s
         streams: ``(n,)`` int64: the start states follow from these.
 
     Returns:
-        The episodes, with ``causes`` from ``task.terminations``, "time limit" and "simulation diverged".
+        The episodes, on the simulator's device, with ``causes`` from ``task.terminations``, "time limit" and
+        "simulation diverged".
     """
     worlds = Worlds(task, sim, streams)
     present = worlds.start()
-    count, horizon = sim.num_worlds, task.horizon
-    states = torch.empty(horizon + 1, count, task.layout.width)
-    actions = torch.zeros(horizon, count, task.action_size)
-    length = torch.full((count,), horizon)
-    terminated = torch.zeros(count, dtype=torch.bool)
-    running = torch.ones(count, dtype=torch.bool)
+    count, horizon, device = sim.num_worlds, task.horizon, sim.device
+    states = torch.empty(horizon + 1, count, task.layout.width, device=device)
+    actions = torch.zeros(horizon, count, task.action_size, device=device)
+    length = torch.full((count,), horizon, device=device)
+    terminated = torch.zeros(count, dtype=torch.bool, device=device)
+    running = torch.ones(count, dtype=torch.bool, device=device)
     states[0] = present
     steps = 0
+    look_every = _LOOK_EVERY if sim.masked else 1
     with torch_threads(1):
-        while steps < horizon and running.any():
+        while steps < horizon and (steps % look_every or running.any()):
             action = task.clip(act(task.observation(State(task.layout, worlds.matrix))))
             action = torch.where(running[:, None], action, 0.0)
             reached = worlds.step(action)
@@ -50,9 +54,10 @@ def play_episodes(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor], s
             steps += 1
             ended = running & (reached.terminated | reached.truncated)
             terminated |= running & reached.terminated
-            length[ended] = steps
+            length.masked_fill_(ended, steps)
             running &= ~ended
     states[steps + 1 :] = present
+    worlds.check()
     return Episodes(
         layout=task.layout,
         states=states,

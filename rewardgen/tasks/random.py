@@ -29,20 +29,22 @@ class WorldRandom:
     Args:
         stream: ``(k,)`` int64, one number for each world (its member's seed and its place in that member).
         episode: ``(k,)`` int64, how many episodes the world has begun.
+        dtype: what the draws are handed out in; they are made in float64.
     """
 
-    def __init__(self, stream: Tensor, episode: Tensor) -> None:
+    def __init__(self, stream: Tensor, episode: Tensor, dtype: torch.dtype = torch.float64) -> None:
         self._key = _mix(_mix(stream * _GOLDEN) + episode * _GOLDEN)
+        self._dtype = dtype
         self._drawn = 0
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """``(k, *shape)`` float64, uniform in ``[low, high)``."""
-        return low + (high - low) * self._unit(shape)
+        """``(k, *shape)``, uniform in ``[low, high)``."""
+        return (low + (high - low) * self._unit(shape)).to(self._dtype)
 
     def normal(self, *shape: int) -> Tensor:
-        """``(k, *shape)`` float64, standard normal (Box and Muller, 1958)."""
+        """``(k, *shape)``, standard normal (Box and Muller, 1958)."""
         radius = torch.sqrt(-2.0 * torch.log1p(-self._unit(shape)))
-        return radius * torch.cos(2.0 * math.pi * self._unit(shape))
+        return (radius * torch.cos(2.0 * math.pi * self._unit(shape))).to(self._dtype)
 
     def _unit(self, shape: tuple[int, ...]) -> Tensor:
         size = math.prod(shape)

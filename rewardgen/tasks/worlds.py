@@ -13,6 +13,9 @@ from rewardgen.sim import Simulator
 from rewardgen.tasks.base import Task
 from rewardgen.tasks.random import WorldRandom
 
+CHECK_EVERY = 256
+"""Control steps from one look at what only a wait for the device can tell to the next."""
+
 
 class Step(NamedTuple):
     """What one control step led to, before any world began anew.
@@ -33,6 +36,9 @@ class Worlds:
         sim: a simulator of ``task.model``; its worlds belong to this object from now on.
         streams: ``(n,)`` int64; a world's start states follow from its stream alone, whatever the other worlds do.
 
+    Everything is on ``sim.device``. Where ``sim.masked`` says so, no step waits for that device: fresh starts are
+    computed for all worlds and taken where an episode has ended.
+
     A tensor that this class has handed out is never written to again.
     """
 
@@ -41,13 +47,15 @@ class Worlds:
             raise ValueError(f"{sim.num_worlds} worlds need as many streams, not a tensor of {tuple(streams.shape)}")
         self.task = task
         self.sim = sim
-        self.streams = streams
-        self.episode = torch.zeros_like(streams)
+        self.streams = streams.to(sim.device)
+        self.episode = torch.zeros_like(self.streams)
         """``(n,)`` int64: how many episodes each world has begun before the present one."""
-        self.age = torch.zeros_like(streams)
+        self.age = torch.zeros_like(self.streams)
         """``(n,)`` int64: control steps taken in the present episode."""
-        self.matrix = torch.zeros(sim.num_worlds, task.layout.width)
+        self.matrix = torch.zeros(sim.num_worlds, task.layout.width, device=sim.device)
         """``(n, width)`` float32: the present state of each world, a fresh start where an episode has just ended."""
+        self._unsound = torch.zeros((), dtype=torch.bool, device=sim.device)
+        self._since_check = 0
 
     @property
     def state(self) -> State:
@@ -56,13 +64,13 @@ class Worlds:
 
     def start(self) -> Tensor:
         """Begin an episode in every world and return ``matrix``."""
-        ids = torch.arange(self.sim.num_worlds)
+        ids = torch.arange(self.sim.num_worlds, device=self.sim.device)
         self.episode.zero_()
         # A simulator computes the derived fields that somebody has asked for: ask before the first of them is needed.
         self.task.state(self.sim)
         self._begin(ids)
         self.matrix = self._read()
-        self._check_start(ids)
+        self._check_start(self.matrix)
         return self.matrix
 
     def step(self, action: Tensor) -> Step:
@@ -71,30 +79,35 @@ class Worlds:
         A world whose numbers became NaN or huge counts as terminated, in the last state that was still sound.
 
         Raises:
-            SimulationFailed: MuJoCo reported an error.
+            SimulationFailed: MuJoCo reported an error, or an episode began in a state that is not finite. From a
+                simulator with ``masked``, up to 256 steps later.
         """
         task, before = self.task, self.matrix
         task.advance(self.sim, task.clip(action))
         reached = self._read()
         terminated = task.terminated(State(task.layout, reached))
         diverged = self.sim.diverged() | ~reached.isfinite().all(-1)
-        if diverged.any():
+        if self.sim.masked or diverged.any():
             reached = torch.where(diverged[:, None], before, reached)
             terminated = terminated | diverged
         self.age += 1
         truncated = (self.age >= task.horizon) & ~terminated
-        ended = (terminated | truncated).nonzero().squeeze(-1)
         self.matrix = reached
-        if len(ended):
-            self.episode[ended] += 1
-            self._begin(ended)
-            self.matrix = reached.clone()
-            self.matrix[ended] = self._read()[ended]
-            self._check_start(ended)
+        if self.sim.masked:
+            self._restart(terminated | truncated)
+        else:
+            ended = (terminated | truncated).nonzero().squeeze(-1)
+            if len(ended):
+                self.episode[ended] += 1
+                self._begin(ended)
+                self.matrix = reached.clone()
+                self.matrix[ended] = self._read()[ended]
+                self._check_start(self.matrix[ended])
         return Step(reached, terminated, truncated)
 
     def keep(self, ids: Tensor) -> bool:
         """Go on with the worlds ``ids`` ``(k,)`` alone, each exactly as it would have; False: the simulator cannot."""
+        ids = ids.to(self.sim.device)
         sim = self.sim.keep(ids)
         if sim is None:
             return False
@@ -103,18 +116,45 @@ class Worlds:
         self.matrix = self.matrix[ids]
         return True
 
+    def check(self) -> None:
+        """Raise what steps did not wait for. Called once in ``CHECK_EVERY`` steps anyway.
+
+        Raises:
+            SimulationFailed: what the worlds have done since the last check cannot be trusted.
+        """
+        self._since_check = 0
+        self.sim.check()
+        if self._unsound:
+            raise self._unsound_start()
+
     def _begin(self, ids: Tensor) -> None:
         """Put the worlds ``ids`` at the start of an episode."""
         self.sim.reset(ids)
-        self.task.reset(self.sim, ids, WorldRandom(self.streams[ids], self.episode[ids]))
+        self.task.reset(self.sim, ids, WorldRandom(self.streams[ids], self.episode[ids], self.sim.dtype))
         self.sim.forward(ids)
         self.age[ids] = 0
 
+    def _restart(self, ended: Tensor) -> None:
+        """Put the worlds where ``ended`` ``(n,)`` holds at the start of their next episode, whichever they are."""
+        task, sim = self.task, self.sim
+        self.episode += ended
+        self.age.masked_fill_(ended, 0)
+        everyone = torch.arange(sim.num_worlds, device=sim.device)
+        sim.restart(ended, lambda: task.reset(sim, everyone, WorldRandom(self.streams, self.episode, sim.dtype)))
+        self.matrix = torch.where(ended[:, None], self._read(), self.matrix)
+        self._unsound |= ~self.matrix.isfinite().all()
+        self._since_check += 1
+        if self._since_check >= CHECK_EVERY:
+            self.check()
+
     def _read(self) -> Tensor:
         """The state of all worlds, ``(n, width)`` float32, in memory of its own."""
-        layout = self.task.layout
-        return layout.pack(self.task.state(self.sim), torch.empty(self.sim.num_worlds, layout.width))
+        layout, sim = self.task.layout, self.sim
+        return layout.pack(self.task.state(sim), torch.empty(sim.num_worlds, layout.width, device=sim.device))
 
-    def _check_start(self, ids: Tensor) -> None:
-        if not self.matrix[ids].isfinite().all():
-            raise SimulationFailed(f"an episode of {self.task.name} began in a state that is not finite")
+    def _check_start(self, matrix: Tensor) -> None:
+        if not matrix.isfinite().all():
+            raise self._unsound_start()
+
+    def _unsound_start(self) -> SimulationFailed:
+        return SimulationFailed(f"an episode of {self.task.name} began in a state that is not finite")
