@@ -79,3 +79,12 @@ def test_the_global_generator_is_left_alone() -> None:
     before = torch.random.get_rng_state()
     world_random(torch.arange(5)).normal(3)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_draws_in_another_precision_are_the_same_rounded() -> None:
+    streams = torch.arange(100)
+    exact, rounded = (WorldRandom(streams, streams, dtype) for dtype in (torch.float64, torch.float32))
+    for draw in (lambda random: random.uniform(-1.0, 3.0, 2), lambda random: random.normal(3)):
+        drawn = draw(rounded)
+        assert drawn.dtype == torch.float32
+        assert torch.equal(drawn, draw(exact).float())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import mujoco
@@ -12,7 +13,9 @@ from torch import Tensor
 from rewardgen.errors import SimulationFailed, TaskError
 from rewardgen.records import Episodes, Field, State
 from rewardgen.sim import MujocoSim, Simulator
+from rewardgen.sim.warp import WarpSim
 from rewardgen.tasks import RewardAndTerms, Task, WorldRandom, Worlds, load_task, play_episodes, validate
+from rewardgen.tasks.worlds import CHECK_EVERY
 
 FALLING = """
 <mujoco>
@@ -49,7 +52,7 @@ class Drift(Task):
         return mujoco.MjModel.from_xml_string(FALLING)
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
-        sim.field("qvel")[ids, 0] = 1.0 + ids.double()
+        sim.field("qvel")[ids, 0] = 1.0 + ids.to(sim.dtype)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
         position = sim.field("qpos")[:, 0]
@@ -83,8 +86,24 @@ class Nudged(Drift):
         sim.step(torch.zeros(sim.num_worlds, 1), self.frame_skip)
 
 
-def make_worlds(task: Task, count: int) -> Worlds:
-    worlds = Worlds(task, MujocoSim(task.model, count, 1), torch.arange(count))
+Simulate = Callable[[mujoco.MjModel, int], Simulator]
+
+
+def on_threads(model: mujoco.MjModel, count: int) -> Simulator:
+    return MujocoSim(model, count, 1)
+
+
+def on_device(model: mujoco.MjModel, count: int) -> Simulator:
+    return WarpSim(model, count, "cpu")
+
+
+@pytest.fixture(params=[on_threads, on_device])
+def simulate(request: pytest.FixtureRequest) -> Simulate:
+    return request.param
+
+
+def make_worlds(task: Task, count: int, simulate: Simulate) -> Worlds:
+    worlds = Worlds(task, simulate(task.model, count), torch.arange(count))
     worlds.start()
     return worlds
 
@@ -93,8 +112,8 @@ def no_push(count: int) -> Tensor:
     return torch.zeros(count, 1)
 
 
-def test_ends_by_hand() -> None:
-    worlds = make_worlds(Drift(), 2)  # 0.1 m and 0.2 m a step
+def test_ends_by_hand(simulate: Simulate) -> None:
+    worlds = make_worlds(Drift(), 2, simulate)  # 0.1 m and 0.2 m a step
     seen = [worlds.step(no_push(2)) for _ in range(14)]
     positions = torch.stack([step.next_matrix[:, 0] for step in seen])
     # World 0 reaches 0.8 m at the time limit of 8 steps; world 1 goes beyond 1.04 m in its sixth step.
@@ -109,10 +128,10 @@ def test_ends_by_hand() -> None:
     assert worlds.age.tolist() == [6, 2]
 
 
-def test_a_task_may_say_itself_what_its_actions_do() -> None:
+def test_a_task_may_say_itself_what_its_actions_do(simulate: Simulate) -> None:
     task = Nudged()
     validate(task)
-    worlds = make_worlds(task, 2)
+    worlds = make_worlds(task, 2, simulate)
     reached = worlds.step(torch.tensor([[3.0], [-1.0]])).next_matrix  # the first is clipped to 1
     torch.testing.assert_close(reached, torch.tensor([[0.15, 1.5], [0.15, 1.5]]))
 
@@ -130,8 +149,8 @@ def test_an_action_of_a_tasks_own_is_checked(declared: dict[str, object], said: 
         validate(type("Wrong", (Nudged,), declared)(), "here")
 
 
-def test_the_state_after_an_end_is_a_fresh_start() -> None:
-    worlds = make_worlds(Drift(), 2)
+def test_the_state_after_an_end_is_a_fresh_start(simulate: Simulate) -> None:
+    worlds = make_worlds(Drift(), 2, simulate)
     for _ in range(5):
         worlds.step(no_push(2))
     last = worlds.step(no_push(2))
@@ -141,10 +160,10 @@ def test_the_state_after_an_end_is_a_fresh_start() -> None:
     torch.testing.assert_close(worlds.state.speed, torch.tensor([1.0, 2.0]))
 
 
-def test_termination_goes_before_the_time_limit() -> None:
+def test_termination_goes_before_the_time_limit(simulate: Simulate) -> None:
     task = Drift()
     task.horizon = 6  # type: ignore[misc]
-    worlds = make_worlds(task, 2)
+    worlds = make_worlds(task, 2, simulate)
     for _ in range(5):
         worlds.step(no_push(2))
     last = worlds.step(no_push(2))
@@ -152,14 +171,14 @@ def test_termination_goes_before_the_time_limit() -> None:
     assert last.truncated.tolist() == [True, False]
 
 
-def test_actions_are_clipped_to_the_actuators_range() -> None:
-    worlds = make_worlds(Drift(), 3)
+def test_actions_are_clipped_to_the_actuators_range(simulate: Simulate) -> None:
+    worlds = make_worlds(Drift(), 3, simulate)
     worlds.step(torch.tensor([[-7.0], [0.25], [7.0]]))
     assert worlds.sim.field("ctrl")[:, 0].tolist() == [-0.5, 0.25, 2.0]
 
 
-def test_what_was_handed_out_stays_as_it_was() -> None:
-    worlds = make_worlds(Drift(), 2)
+def test_what_was_handed_out_stays_as_it_was(simulate: Simulate) -> None:
+    worlds = make_worlds(Drift(), 2, simulate)
     kept = [(worlds.matrix, worlds.matrix.clone())]
     for _ in range(10):
         step = worlds.step(no_push(2))
@@ -168,11 +187,11 @@ def test_what_was_handed_out_stays_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("how", ["a field of the task", "the physics"])
-def test_a_broken_world_terminates_in_its_last_sound_state(how: str) -> None:
+def test_a_broken_world_terminates_in_its_last_sound_state(how: str, simulate: Simulate) -> None:
     task = Drift()
     if how == "a field of the task":
         task.nan_beyond = 0.3
-    worlds = make_worlds(task, 2)
+    worlds = make_worlds(task, 2, simulate)
     worlds.step(no_push(2))
     before = worlds.matrix.clone()
     if how == "the physics":
@@ -185,11 +204,11 @@ def test_a_broken_world_terminates_in_its_last_sound_state(how: str) -> None:
     assert worlds.matrix[1].tolist() == [0.0, 2.0]
 
 
-def test_a_start_that_is_not_finite_is_an_error() -> None:
+def test_a_start_that_is_not_finite_is_an_error(simulate: Simulate) -> None:
     task = Drift()
     task.nan_beyond = -1.0
     with pytest.raises(SimulationFailed, match="drift/away began in a state that is not finite"):
-        make_worlds(task, 1)
+        make_worlds(task, 1, simulate)
 
 
 def test_streams_must_match_the_worlds() -> None:
@@ -198,9 +217,9 @@ def test_streams_must_match_the_worlds() -> None:
         Worlds(task, MujocoSim(task.model, 2, 1), torch.arange(3))
 
 
-def test_whole_episodes_by_hand() -> None:
+def test_whole_episodes_by_hand(simulate: Simulate) -> None:
     task = Drift()
-    episodes = play_episodes(task, MujocoSim(task.model, 3, 1), lambda seen: no_push(len(seen)), torch.arange(3))
+    episodes = play_episodes(task, simulate(task.model, 3), lambda seen: no_push(len(seen)), torch.arange(3))
     # Speeds of 1, 2 and 3 m/s: to the time limit, 6 steps to 1.2 m, 4 steps to 1.2 m.
     assert episodes.length.tolist() == [8, 6, 4]
     assert episodes.terminated.tolist() == [False, True, True]
@@ -222,18 +241,18 @@ def test_whole_episodes_by_hand() -> None:
     assert episodes.control_step == pytest.approx(0.1)
 
 
-def test_what_a_policy_does_after_an_end_does_not_count() -> None:
+def test_what_a_policy_does_after_an_end_does_not_count(simulate: Simulate) -> None:
     task = Drift()
-    sim = MujocoSim(task.model, 3, 1)
+    sim = simulate(task.model, 3)
     episodes = play_episodes(task, sim, lambda seen: torch.full((len(seen), 1), 2.0), torch.arange(3))
     assert (episodes.actions[episodes.mask] == 2.0).all()
     assert (episodes.actions[~episodes.mask] == 0.0).all()
 
 
-def test_an_episode_that_breaks_says_so() -> None:
+def test_an_episode_that_breaks_says_so(simulate: Simulate) -> None:
     task = Drift()
     task.nan_beyond = 0.3
-    episodes = play_episodes(task, MujocoSim(task.model, 2, 1), lambda seen: no_push(len(seen)), torch.arange(2))
+    episodes = play_episodes(task, simulate(task.model, 2), lambda seen: no_push(len(seen)), torch.arange(2))
     assert episodes.causes["simulation diverged"].tolist() == [True, True]
     assert episodes.terminated.all()
     assert episodes.states.isfinite().all()
@@ -264,6 +283,41 @@ def test_episodes_match_the_same_worlds_stepped_by_hand() -> None:
     assert torch.equal(worlds.start(), episodes.states[0])
     for step in range(int(episodes.length.min())):
         assert torch.equal(worlds.step(torch.zeros(2, 3)).next_matrix, episodes.states[step + 1])
+
+
+def fresh_starts(worlds: Worlds, steps: int) -> dict[tuple[int, int], Tensor]:
+    """The state that each episode of each world began in, by the world's number and the episode's."""
+    generator = torch.Generator().manual_seed(0)
+    starts = {(world, 0): row for world, row in enumerate(worlds.start())}
+    for _ in range(steps):
+        action = 2.0 * torch.rand(len(worlds.streams), worlds.task.action_size, generator=generator) - 1.0
+        step = worlds.step(action)
+        for world in (step.terminated | step.truncated).nonzero().squeeze(1).tolist():
+            starts[world, int(worlds.episode[world])] = worlds.matrix[world]
+    return starts
+
+
+def test_fresh_starts_are_the_same_on_both_simulators() -> None:
+    task = load_task("hopper/run")
+    task.horizon = 30  # type: ignore[misc]
+    streams = torch.tensor([7, 8, 9, 10])
+    on_both = [fresh_starts(Worlds(task, sim(task.model, 4), streams), 80) for sim in (on_threads, on_device)]
+    threads, device = on_both
+    assert threads.keys() == device.keys()
+    assert len(threads) >= 4 * 3
+    for key, start in threads.items():
+        torch.testing.assert_close(device[key], start, rtol=0, atol=1e-6)
+    assert len({tuple(start.tolist()) for start in device.values()}) == len(device)
+
+
+def test_what_waits_for_a_device_is_looked_at_now_and_then() -> None:
+    task = Drift()
+    worlds = make_worlds(task, 2, on_device)
+    task.nan_beyond = -1.0  # from now on every episode begins broken
+    for _ in range(CHECK_EVERY - 1):
+        worlds.step(no_push(2))
+    with pytest.raises(SimulationFailed, match="drift/away began in a state that is not finite"):
+        worlds.step(no_push(2))
 
 
 def test_example_lives_beside_this_file() -> None:
