@@ -282,7 +282,7 @@ def test_constraints_beyond_their_room_end_only_their_world(caplog: pytest.LogCa
 def test_contacts_beyond_their_room_are_an_error() -> None:
     sim = WarpSim(rolling_model(), WORLDS, "cpu", contacts=1)
     sim.field("qpos")[1:, 2] = 1.0
-    sim.field("qpos")[:3, 2] = -0.3  # ball and arm below the ground: 3 contacts each, where 6 have room
+    sim.field("qpos")[:3, 2] = -0.6  # ball and the whole arm below the ground: 3 contacts each, where 6 have room
     sim.step(torch.zeros(WORLDS, 1), 1)
     assert sim.diverged().all()  # nobody knows whose contacts are missing
     with pytest.raises(SimulationFailed, match="more contacts than the 1 each .* choose --sim mujoco"):
