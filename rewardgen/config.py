@@ -148,6 +148,12 @@ class Config(Section):
     task: str = Field(..., description="a task's name, such as cheetah/run")
     seed: int = Field(0, ge=0, description="all randomness of the run follows from it")
     threads: int = Field(0, ge=0, description="processor threads for physics and learning; 0 is all")
+    sim: Literal["auto", "mujoco", "warp"] = Field("auto", description="warp is mujoco_warp, for graphics cards")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="where policies act and learn, and warp simulates: auto, cpu, cuda or cuda:N",
+    )
     search: SearchConfig = SearchConfig()
     llm: LLMConfig = LLMConfig()
     budget: BudgetConfig = BudgetConfig()

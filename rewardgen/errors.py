@@ -10,6 +10,7 @@
     ├── RewardFailed                a program crashed, hung or gave something that is no reward
     ├── SandboxError                the sandbox itself could not be set up
     ├── SimulationFailed            MuJoCo reported an error
+    ├── OutOfMemory                 a device's memory does not hold the smallest piece of the work
     ├── LLMError                    the endpoint could not be used
     │   ├── LLMAuthError            it refused the key
     │   └── LLMUnavailable          it stayed down after all retries
@@ -92,6 +93,10 @@ class SandboxError(RewardgenError):
 
 
 class SimulationFailed(RewardgenError):
+    pass
+
+
+class OutOfMemory(RewardgenError):
     pass
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -131,6 +131,19 @@ class Episodes:
     @property
     def horizon(self) -> int:
         return int(self.actions.shape[0])
+
+    def on_host(self) -> Episodes:
+        """The same episodes with the processor, where a task's measures are taken: themselves if they are there."""
+        if self.states.device.type == "cpu":
+            return self
+        return replace(
+            self,
+            states=self.states.cpu(),
+            actions=self.actions.cpu(),
+            length=self.length.cpu(),
+            terminated=self.terminated.cpu(),
+            causes={cause: held.cpu() for cause, held in self.causes.items()},
+        )
 
     def field(self, name: str) -> Tensor:
         """The field over time, ``(T + 1, n, *shape)``."""

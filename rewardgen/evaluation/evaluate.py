@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from rewardgen.evaluation.interval import interval
 from rewardgen.records import Evaluation
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import ON_CPU, Arrangement
 from rewardgen.tasks import Task, play_episodes
 
 
@@ -22,6 +22,7 @@ def evaluate(
     episodes: int,
     seed: int,
     threads: int = 0,
+    arrangement: Arrangement = ON_CPU,
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> Evaluation:
@@ -35,13 +36,15 @@ def evaluate(
         seed: the episodes' start states and the resamples follow from it; it must be one that no training and no
             selection was given.
         threads: processor threads for physics; 0 is all.
+        arrangement: where the physics takes place. Scores that are compared with a training's belong where that was:
+            two simulators agree on a policy's episodes no better than two machines' arithmetic does.
         confidence: of the bounds, such as 0.95.
         resamples: bootstrap resamples behind the bounds.
     """
     generator = Generator().manual_seed(seed)
     streams = torch.randint(torch.iinfo(torch.int64).max, (policies * episodes,), generator=generator)
-    sim = MujocoSim(task.model, policies * episodes, threads)
-    fitness = task.fitness(play_episodes(task, sim, act, streams)).double().view(policies, episodes)
+    sim = arrangement.simulator(task.model, policies * episodes, threads)
+    fitness = task.fitness(play_episodes(task, sim, act, streams).on_host()).double().view(policies, episodes)
     per_policy = tuple(tuple(row) for row in fitness.tolist())
     low, high = interval(per_policy, confidence, resamples, generator)
     least, greatest = task.fitness_range  # no mean lies beyond them; a NaN stays one

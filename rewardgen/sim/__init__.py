@@ -7,10 +7,21 @@ sim.step(ctrl, nstep=5)
 """
 
 from rewardgen.sim import _mujoco  # noqa: F401  (first: it decides how MuJoCo is imported)
+from rewardgen.sim.arrangement import ON_CPU, Arrangement, arrange
 from rewardgen.sim.base import Simulator
 from rewardgen.sim.choice import make_simulator
 from rewardgen.sim.cpu import MujocoSim
 from rewardgen.sim.post_constraint import compute_post_constraint
 from rewardgen.sim.threads import available_threads, torch_threads
 
-__all__ = ["MujocoSim", "Simulator", "available_threads", "compute_post_constraint", "make_simulator", "torch_threads"]
+__all__ = [
+    "ON_CPU",
+    "Arrangement",
+    "MujocoSim",
+    "Simulator",
+    "arrange",
+    "available_threads",
+    "compute_post_constraint",
+    "make_simulator",
+    "torch_threads",
+]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rewardgen.training.devices import on_card
+
 
 def advantages(
     rewards: Tensor, values: Tensor, next_values: Tensor, terminated: Tensor, ended: Tensor, gamma: float, lam: float
@@ -35,13 +37,14 @@ def advantages(
 
 
 def standardise(values: Tensor) -> Tensor:
-    """Each member's advantages to mean 0 and standard deviation 1, over its whole rollout.
-
-    A member's sums must not depend on how many others there are, so each is reduced on its own.
-    """
+    """Each member's advantages to mean 0 and standard deviation 1, over its whole rollout."""
     out = torch.empty_like(values)
     if values[0].numel() < 2:
         return out.zero_()  # a single action is neither better nor worse than the others
+    if on_card(values.device):
+        deviation, mean = torch.std_mean(values.flatten(1), 1)
+        return torch.sub(values, mean[:, None, None], out=out).div_(deviation[:, None, None] + 1e-8)
+    # a member's sums must not depend on how many others there are, so each is reduced on its own
     for member, mine in zip(out, values, strict=True):
         deviation, mean = torch.std_mean(mine.reshape(-1))
         torch.sub(mine, mean, out=member).div_(deviation + 1e-8)

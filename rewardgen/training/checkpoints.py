@@ -11,7 +11,7 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, Episodes, Labels
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import ON_CPU, Arrangement
 from rewardgen.tasks import Task, play_episodes
 from rewardgen.training.labelling import Labelling, Member
 from rewardgen.training.seeds import streams
@@ -20,15 +20,22 @@ from rewardgen.training.seeds import streams
 class Examiner:
     """Plays the checkpoints of a population: every member's episodes in one batch of worlds.
 
-    The episodes begin in the same states at each checkpoint, so that what changes along a curve is the policy.
+    The episodes begin in the same states at each checkpoint, so that what changes along a curve is the policy. They
+    are simulated as the training is; once played, they are measured and labelled by the processor.
     """
 
     def __init__(
-        self, task: Task, members: Sequence[Member], labelling: Labelling, config: TrainingConfig, threads: int
+        self,
+        task: Task,
+        members: Sequence[Member],
+        labelling: Labelling,
+        config: TrainingConfig,
+        threads: int,
+        arrangement: Arrangement = ON_CPU,
     ) -> None:
         self._task, self._members, self._labelling = task, members, labelling
         self._episodes = config.checkpoint_episodes
-        self._sim = MujocoSim(task.model, len(members) * self._episodes, threads)
+        self._sim = arrangement.simulator(task.model, len(members) * self._episodes, threads)
         self._streams = torch.cat([streams(self._episodes, "checkpoint", member.seed) for member in members])
         self._last: dict[int, tuple[Episodes, Tensor]] = {}
 
@@ -45,7 +52,7 @@ class Examiner:
         Returns:
             member → its checkpoint, or why its reward failed on these episodes.
         """
-        played = play_episodes(self._task, self._sim, act, self._streams)
+        played = play_episodes(self._task, self._sim, act, self._streams).on_host()
         self._last = {}
         points: dict[int, Checkpoint | RewardFailed] = {}
         for k in range(len(self._members)):

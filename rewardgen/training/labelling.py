@@ -12,6 +12,7 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Labels, Layout, State
+from rewardgen.training.devices import HostCopies
 
 
 class Reward(Protocol):
@@ -75,11 +76,18 @@ class Labelling:
     """The rewards of a population and which members each of them labels.
 
     Members that share a reward are asked for in one call; different rewards are submitted before any is awaited, so
-    that their processes work at once.
+    that their processes work at once. Only a ``TaskReward`` is given tensors of a card: all others may be programs in
+    the sandbox, whose processes can hold no card, and get copies.
+
+    Args:
+        rows: transitions of each member in a rollout.
+        device: where the rollouts' transitions are.
     """
 
-    def __init__(self, members: Sequence[Member], rows: int) -> None:
+    def __init__(self, members: Sequence[Member], rows: int, device: torch.device | str = "cpu") -> None:
         self._rows = rows
+        self._copies = HostCopies(torch.device(device))
+        self._waiting: list[tuple[Reward, list[int]]] = []
         self._groups: list[tuple[Reward, list[int]]] = []
         for k, member in enumerate(members):
             for reward, indices in self._groups:
@@ -92,18 +100,30 @@ class Labelling:
         self._failures: dict[int, str] = {}
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor, alive: Sequence[bool]) -> None:
-        """Start labelling a rollout: ``(K, N, width)``, ``(K, N, A)`` and ``(K, N, width)``."""
+        """Start labelling a rollout: ``(K, N, width)``, ``(K, N, A)`` and ``(K, N, width)``.
+
+        From a card the rewards get their copies when ``collect`` is called; what is done before that is done beside
+        the copying. The tensors must not change until then.
+        """
         self._pending, self._failures = [], {}
-        for reward, indices in self._groups:
-            if not any(alive[k] for k in indices):
-                continue
-            parts = [_select(values, indices) for values in (states, actions, next_states)]
-            try:
-                reward.submit(parts[0], parts[1], parts[2])
-            except RewardFailed as error:
-                self._failures.update(dict.fromkeys(indices, str(error)))
-            else:
-                self._pending.append((reward, indices, states.shape[1]))
+        groups = [(reward, indices) for reward, indices in self._groups if any(alive[k] for k in indices)]
+        at_once = [group for group in groups if self._copies.immediate or isinstance(group[0], TaskReward)]
+        self._waiting = [] if len(at_once) == len(groups) else [group for group in groups if group not in at_once]
+        for reward, indices in at_once:
+            self._hand_over(reward, indices, states, actions, next_states)
+        if self._waiting:
+            self._copies.start(states, actions, next_states)
+
+    def _hand_over(
+        self, reward: Reward, indices: list[int], states: Tensor, actions: Tensor, next_states: Tensor
+    ) -> None:
+        parts = [_select(values, indices) for values in (states, actions, next_states)]
+        try:
+            reward.submit(parts[0], parts[1], parts[2])
+        except RewardFailed as error:
+            self._failures.update(dict.fromkeys(indices, str(error)))
+        else:
+            self._pending.append((reward, indices, states.shape[1]))
 
     def collect(self, rewards: Tensor) -> dict[int, str]:
         """Write what ``submit`` started into ``rewards`` ``(K, N)``, zero where there is none.
@@ -112,14 +132,21 @@ class Labelling:
             member → why it failed, for those that did.
         """
         rewards.zero_()
+        if self._waiting:
+            states, actions, next_states = self._copies.finish()
+            for reward, indices in self._waiting:
+                self._hand_over(reward, indices, states, actions, next_states)
+            self._waiting = []
         for reward, indices, count in self._pending:
             try:
                 labels = reward.result()
             except RewardFailed as error:
                 self._failures.update(dict.fromkeys(indices, str(error)))
                 continue
-            for k, mine in zip(indices, labels.reward.view(len(indices), count), strict=True):
-                if torch.isfinite(mine).all():
+            theirs = labels.reward.view(len(indices), count)
+            finite = torch.isfinite(theirs).all(1).tolist()
+            for k, mine, sound in zip(indices, theirs, finite, strict=True):
+                if sound:
                     rewards[k] = mine
                 else:
                     self._failures[k] = "the reward is NaN or infinite for some transitions"

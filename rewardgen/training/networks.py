@@ -91,12 +91,15 @@ class Parameters:
         return named
 
 
-def zeros(shape: Shape, members: int) -> Parameters:
-    return Parameters(shape, torch.zeros(2, members, shape.parameters))
+def zeros(shape: Shape, members: int, device: torch.device | str = "cpu") -> Parameters:
+    return Parameters(shape, torch.zeros(2, members, shape.parameters, device=device))
 
 
 def initialise(parameters: Parameters, generators: Sequence[Generator], initial_std: float) -> None:
-    """Fill in place as Stable-Baselines3 does: orthogonal, gain √2 in the body, 0.01 for the mean, 1 for the value."""
+    """Fill in place as Stable-Baselines3 does: orthogonal, gain √2 in the body, 0.01 for the mean, 1 for the value.
+
+    Drawn on the processor whatever device the parameters are on: a seed's training begins with one policy everywhere.
+    """
     for member, generator in enumerate(generators):
         for name, values in parameters.named(member).items():
             if name == "policy.log_std":
@@ -117,12 +120,12 @@ class Body:
     """
 
     def __init__(self, parameters: Parameters, rows: int) -> None:
-        shape, members = parameters.shape, parameters.members
+        shape, members, empty = parameters.shape, parameters.members, parameters.flat.new_empty
         self._parameters, self._members = parameters, members
-        self.hidden = [torch.empty(2 * members, rows, width) for width in shape.hidden]
+        self.hidden = [empty(2 * members, rows, width) for width in shape.hidden]
         self._grad = [torch.empty_like(layer) for layer in self.hidden]
-        self.mean = torch.empty(members, shape.action, rows)
-        self.value = torch.empty(members, 1, rows)
+        self.mean = empty(members, shape.action, rows)
+        self.value = empty(members, 1, rows)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """``observation`` ``(K, rows, O)`` → action means ``(K, A, rows)``, values ``(K, 1, rows)``; reused buffers."""
@@ -169,12 +172,12 @@ class Head:
         k = parameters.members
         nets = slice(0, k) if net == "policy" else slice(k, 2 * k)
         self._layers = [
-            (bias[nets], weight[nets], torch.empty(k, rows, weight.shape[2]))
+            (bias[nets], weight[nets], weight.new_empty(k, rows, weight.shape[2]))
             for bias, weight in zip(parameters.biases, parameters.weights, strict=True)
         ]
         self._bias = parameters.mean_bias if net == "policy" else parameters.value_bias
         self._weight = parameters.mean_weight if net == "policy" else parameters.value_weight
-        self._out = torch.empty(k, self._weight.shape[1], rows)
+        self._out = self._weight.new_empty(k, self._weight.shape[1], rows)
 
     def __call__(self, observation: Tensor) -> Tensor:
         """``(K, rows, O)`` → ``(K, A, rows)`` or ``(K, 1, rows)``, in a buffer that the next call overwrites."""
@@ -190,7 +193,7 @@ def _layer(bias: Tensor, inputs: Tensor, weight: Tensor, out: Tensor) -> None:
     torch.baddbmm(bias, inputs, weight, beta=2.0, alpha=2.0, out=out)
 
 
-_MINUS_ONE = torch.tensor(-1.0)
+_MINUS_ONE = torch.tensor(-1.0)  # a number to torch, on whatever device the other tensor is
 
 
 def _tanh_of_half(doubled: Tensor) -> Tensor:

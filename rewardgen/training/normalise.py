@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rewardgen.training.devices import on_card
+
 _CLIP = 10.0  # both scales are cut off at ten standard deviations, as Stable-Baselines3's VecNormalize does
 
 
@@ -16,26 +18,31 @@ class RunningMoments:
     ``mean`` and ``variance`` are ``(K, *shape)`` float64; before the first update they are 0 and 1.
     """
 
-    def __init__(self, members: int, *shape: int) -> None:
-        self.mean = torch.zeros(members, *shape, dtype=torch.float64)
-        self.variance = torch.ones(members, *shape, dtype=torch.float64)
+    def __init__(self, members: int, *shape: int, device: torch.device | str = "cpu") -> None:
+        self.mean = torch.zeros(members, *shape, dtype=torch.float64, device=device)
+        self.variance = torch.ones(members, *shape, dtype=torch.float64, device=device)
         self.count = 0
 
     def update(self, rows: Tensor) -> None:
         """Take in ``rows`` ``(K, N, *shape)``."""
-        fresh = rows.shape[1]
-        # one member at a time: its sums must not depend on how many others there are
-        for k, mine in enumerate(rows):
-            mine = mine.double()
-            variance, mean = torch.var_mean(mine, 0, correction=0)
-            total = self.count + fresh
-            delta = mean - self.mean[k]
-            spread = variance * fresh + delta.square() * (self.count * fresh / total)
-            if self.count:
-                spread += self.variance[k] * self.count
-            self.mean[k] += delta * (fresh / total)
-            self.variance[k] = spread / total
-        self.count += fresh
+        if on_card(rows.device):
+            variance, mean = torch.var_mean(rows, 1, correction=0)  # Welford's, so float32 will do
+            self._merge(self.mean, self.variance, mean.double(), variance.double(), rows.shape[1])
+        else:  # one member at a time: its sums must not depend on how many others there are
+            for k, mine in enumerate(rows):
+                variance, mean = torch.var_mean(mine.double(), 0, correction=0)
+                self._merge(self.mean[k], self.variance[k], mean, variance, rows.shape[1])
+        self.count += rows.shape[1]
+
+    def _merge(self, mean: Tensor, variance: Tensor, fresh_mean: Tensor, fresh_variance: Tensor, fresh: int) -> None:
+        """Change ``mean`` and ``variance``, of ``count`` rows, to those with ``fresh`` more rows."""
+        total = self.count + fresh
+        delta = fresh_mean - mean
+        spread = fresh_variance * fresh + delta.square() * (self.count * fresh / total)
+        if self.count:
+            spread += variance * self.count
+        mean += delta * (fresh / total)
+        torch.div(spread, total, out=variance)
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members alone."""
@@ -45,8 +52,8 @@ class RunningMoments:
 class ObservationScale:
     """Observations to mean 0 and standard deviation 1 with each member's running statistics, cut off at ±10."""
 
-    def __init__(self, members: int, size: int) -> None:
-        self.moments = RunningMoments(members, size)
+    def __init__(self, members: int, size: int, device: torch.device | str = "cpu") -> None:
+        self.moments = RunningMoments(members, size, device=device)
         self._refresh()
 
     def update(self, observation: Tensor) -> None:
@@ -80,10 +87,10 @@ class RewardScale:
     The scale only: subtracting a mean would change what an early end is worth.
     """
 
-    def __init__(self, members: int, worlds: int, gamma: float) -> None:
+    def __init__(self, members: int, worlds: int, gamma: float, device: torch.device | str = "cpu") -> None:
         self._gamma = gamma
-        self._returns = torch.zeros(members, worlds)
-        self.moments = RunningMoments(members)
+        self._returns = torch.zeros(members, worlds, device=device)
+        self.moments = RunningMoments(members, device=device)
 
     def __call__(self, rewards: Tensor, ended: Tensor) -> Tensor:
         """Take in the ``rewards`` ``(K, T, W)`` of a rollout with its ``ended`` ``(K, T, W)`` and give them scaled."""

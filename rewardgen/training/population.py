@@ -21,27 +21,42 @@ class Population:
     A policy's raw output ``u`` means the actuator command ``centre + half_range · u``, cut off at the actuator's range.
     """
 
-    def __init__(self, task: Task, members: int, hidden: tuple[int, ...]) -> None:
+    def __init__(
+        self, task: Task, members: int, hidden: tuple[int, ...], device: torch.device | str = "cpu"
+    ) -> None:
         if not hidden:
             raise UsageError("training.hidden must name at least one hidden layer, such as [64, 64]")
         self.task = task
         self.shape = Shape(task.observation_size, task.action_size, tuple(hidden))
-        self.parameters = zeros(self.shape, members)
-        self.scale = ObservationScale(members, self.shape.observation)
-        self._centre = (task.action_high + task.action_low) / 2.0
-        self._half_range = (task.action_high - task.action_low) / 2.0
+        self.parameters = zeros(self.shape, members, device)
+        self.scale = ObservationScale(members, self.shape.observation, device)
+        self._low, self._high = task.action_low.to(device), task.action_high.to(device)
+        self._centre = (self._high + self._low) / 2.0
+        self._half_range = (self._high - self._low) / 2.0
         self._heads: dict[tuple[str, int], Head] = {}
 
     @classmethod
-    def fresh(cls, task: Task, config: TrainingConfig, generators: Sequence[Generator]) -> Population:
-        """Untrained policies, each drawn from its own generator."""
-        population = cls(task, len(generators), config.hidden)
+    def fresh(
+        cls,
+        task: Task,
+        config: TrainingConfig,
+        generators: Sequence[Generator],
+        device: torch.device | str = "cpu",
+    ) -> Population:
+        """Untrained policies on ``device``, each drawn from its own generator, which is the processor's."""
+        population = cls(task, len(generators), config.hidden, device)
         initialise(population.parameters, generators, config.initial_std)
         return population
 
     @classmethod
-    def from_weights(cls, blobs: Sequence[bytes], task: Task, config: TrainingConfig | None = None) -> Population:
-        """Policies from the bytes of as many weights files.
+    def from_weights(
+        cls,
+        blobs: Sequence[bytes],
+        task: Task,
+        config: TrainingConfig | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Population:
+        """Policies on ``device`` from the bytes of as many weights files.
 
         Raises:
             UsageError: a file is no policy, or one for other sizes than the task has, than its neighbours have, or,
@@ -50,7 +65,7 @@ class Population:
         files = [weights.parse(blob) for blob in blobs]
         if not files:
             raise UsageError("a population needs at least one weights file")
-        population = cls(task, len(files), config.hidden if config else files[0].shape.hidden)
+        population = cls(task, len(files), config.hidden if config else files[0].shape.hidden, device)
         for member, file in enumerate(files):
             if file.shape != population.shape:
                 raise UsageError(
@@ -84,16 +99,17 @@ class Population:
         """The deterministic actions, in actuator units and range, in the shape that the observations came in.
 
         Args:
-            observation: ``(K, n, O)``, or ``(K · n, O)`` with each member's rows together.
+            observation: ``(K, n, O)``, or ``(K · n, O)`` with each member's rows together; on any device, where the
+                actions will be too.
         """
-        stacked = observation.view(self.members, -1, self.shape.observation)
+        stacked = observation.view(self.members, -1, self.shape.observation).to(self.parameters.flat.device)
         mean = self.head("policy", stacked.shape[1])(self.scale(stacked)).transpose(1, 2)
-        return self.command(mean).reshape(*observation.shape[:-1], self.shape.action)
+        return self.command(mean).reshape(*observation.shape[:-1], self.shape.action).to(observation.device)
 
     def command(self, raw: Tensor, out: Tensor | None = None) -> Tensor:
         """Raw actions ``(..., A)`` as actuator commands within their range."""
         command = torch.addcmul(self._centre, self._half_range, raw, out=out)
-        return torch.clamp(command, self.task.action_low, self.task.action_high, out=command)
+        return torch.clamp(command, self._low, self._high, out=command)
 
     def weights(self, member: int) -> bytes:
         """One policy as the bytes of a weights file."""

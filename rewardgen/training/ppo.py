@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
+from rewardgen.training.devices import on_card, permutations
 from rewardgen.training.networks import Body, Parameters, Shape, zeros
 
 
@@ -92,16 +93,17 @@ class Learner:
 
     Its members are dealt out to ``threads`` threads, each with single-threaded operations: unlike torch's own threads,
     which meet after every operation, these meet once an update and lose little when other work shares the processors.
+    On a card all members are one shard without threads.
 
     Args:
         parameters: the population's weights, changed in place by ``update``.
-        generators: one of each member, for the order of its minibatches.
+        generators: one of each member, for the order of its minibatches, on the device of the parameters.
     """
 
     def __init__(
         self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator], threads: int = 1
     ) -> None:
-        self._config, self._threads = config, threads
+        self._config, self._threads = config, 1 if on_card(parameters.flat.device) else threads
         self._deal(parameters, generators)
         count = len(self._shards)
         self._pool = ThreadPoolExecutor(count - 1, "learner") if count > 1 else None
@@ -175,7 +177,7 @@ class _Shard:
     def __init__(self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator]) -> None:
         self.parameters = parameters
         self._config, self.generators = config, generators
-        self._gradient = zeros(parameters.shape, parameters.members)
+        self._gradient = zeros(parameters.shape, parameters.members, parameters.flat.device)
         parameters.flat.grad = self._gradient.flat
         self._adam = torch.optim.Adam([parameters.flat], lr=config.learning_rate, eps=1e-5, fused=True)
         self._bodies: dict[int, Body] = {}
@@ -199,11 +201,11 @@ class _Shard:
             self._bodies[size] = Body(parameters, size)
         if config.anneal:
             self._adam.param_groups[0]["lr"] = config.learning_rate * remaining
-        starts = torch.arange(members)[:, None] * count
+        starts = torch.arange(members, device=rows.device)[:, None] * count
         flat = rows.reshape(members * count, width)
-        finite = torch.ones(members, dtype=torch.bool)
+        finite = torch.ones(members, dtype=torch.bool, device=rows.device)
         for _ in range(config.epochs):
-            order = torch.stack([torch.randperm(count, generator=own) for own in self.generators]) + starts
+            order = permutations(count, self.generators, rows.device) + starts
             order = order[:, : minibatches * size].unflatten(1, (minibatches, size)).transpose(0, 1)
             shuffled = flat[order.reshape(-1)].view(minibatches, members, size, width)
             for minibatch in shuffled:

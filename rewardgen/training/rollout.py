@@ -11,6 +11,7 @@ from rewardgen.config import TrainingConfig
 from rewardgen.records import State
 from rewardgen.tasks import Worlds
 from rewardgen.training.advantages import advantages, standardise
+from rewardgen.training.devices import Crossing, host_empty, on_card
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.ppo import Columns, log_prob
@@ -21,7 +22,10 @@ class Rollout:
 
     ``states`` and ``next_states`` are ``(K, T, W, width)``, the latter before any reset; ``commands`` ``(K, T, W, A)``
     the actions as applied, in actuator units; ``terminated`` and ``ended`` ``(K, T, W)`` bools. ``rows``
-    ``(K, T, W, ·)`` are the training rows, laid out by ``Columns``.
+    ``(K, T, W, ·)`` are the training rows, laid out by ``Columns``. All of them are where the policies learn.
+
+    ``transitions``, the states, commands and next states as ``(K, T · W, ·)``, are where the worlds are simulated.
+    Where that is another device, observations and commands cross over at every step, and the rest after the last.
     """
 
     def __init__(
@@ -31,23 +35,21 @@ class Rollout:
         self._columns = Columns(population.shape)
         shape, width = population.shape, worlds.task.layout.width
         size = (population.members, config.rollout, config.worlds)
-        self._states = torch.empty(*size, width)
-        self._next_states = torch.empty(*size, width)
-        self._commands = torch.empty(*size, shape.action)
-        self._rows = torch.empty(*size, self._columns.width)
-        self._terminated = torch.empty(size, dtype=torch.bool)
-        self._ended = torch.empty(size, dtype=torch.bool)
-        self._noise = torch.empty(*size, shape.action)
-        self._length = 0
+        simulated, learnt = worlds.sim.device, population.parameters.flat.device
+        self._device = learnt
+        self._to_policies, self._to_worlds = Crossing(simulated, learnt), Crossing(learnt, simulated)
+        self._states = host_empty(size, width, simulated, learnt)
+        self._next_states = host_empty(size, width, simulated, learnt)
+        self._commands = host_empty(size, shape.action, simulated, learnt)
+        self._terminated = torch.empty(size, dtype=torch.bool, device=simulated)
+        self._ended = torch.empty(size, dtype=torch.bool, device=simulated)
+        self._rows = torch.empty(*size, self._columns.width, device=learnt)
+        self._noise = torch.empty(*size, shape.action, device=learnt)
 
     def collect(self, length: int) -> None:
         """Take ``length`` control steps in every world with actions drawn from the present policies."""
         population, worlds, columns = self._population, self._worlds, self._columns
-        self._length = length
-        parts = (self._states, self._next_states, self._commands, self._rows, self._terminated, self._ended)
-        self.states, self.next_states, self.commands, self.rows, self.terminated, self.ended = (
-            part[:, :length] for part in parts
-        )
+        self.rows = self._rows[:, :length]
         for noise, own in zip(self._noise, self._generators, strict=True):
             noise[:length].normal_(generator=own)
         members, per_member = population.members, self._config.worlds
@@ -56,24 +58,36 @@ class Rollout:
         policy = population.head("policy", per_member)
         log_std = population.parameters.log_std
         std = log_std.exp().transpose(1, 2)
-        observation = torch.empty(members, per_member, population.shape.observation)
-        action = torch.empty(members, per_member, population.shape.action)
+        observation = torch.empty(members, per_member, population.shape.observation, device=self._device)
+        action = torch.empty(members, per_member, population.shape.action, device=self._device)
         command = torch.empty_like(action)
         for t in range(length):
-            seen = task.observation(worlds.state).view(stacked)
+            seen = self._to_policies(task.observation(worlds.state)).view(stacked)
             population.scale(seen, out=observation)
             torch.addcmul(policy(observation).transpose(1, 2), std, self._noise[:, t], out=action)
             population.command(action, out=command)
             self._states[:, t] = worlds.matrix.view(stacked)
-            step = worlds.step(command.view(members * per_member, -1))
+            applied = self._to_worlds(command)
+            step = worlds.step(applied.view(members * per_member, -1))
             self._next_states[:, t] = step.next_matrix.view(stacked)
-            self._commands[:, t] = command
+            self._commands[:, t] = applied
             self._rows[:, t, :, columns.observation] = observation
             self._rows[:, t, :, columns.action] = action
             self._terminated[:, t] = step.terminated.view(members, -1)
             torch.logical_or(step.terminated.view(members, -1), step.truncated.view(members, -1), out=self._ended[:, t])
         standard = self._noise[:, :length].flatten(1, 2).transpose(1, 2)
         self.rows[..., columns.log_prob] = log_prob(standard, log_std).view(members, length, per_member, 1)
+        parts = (self._states, self._next_states, self._commands, self._terminated, self._ended)
+        self.states, self.next_states, self.commands, self.terminated, self.ended = (
+            part[:, :length].to(self._device, non_blocking=True) for part in parts
+        )
+
+    @property
+    def transitions(self) -> tuple[Tensor, Tensor, Tensor]:
+        length = self.rows.shape[1]
+        parts = (self._states, self._commands, self._next_states)
+        states, commands, next_states = (part[:, :length].flatten(1, 2) for part in parts)
+        return states, commands, next_states
 
     def values(self) -> tuple[Tensor, Tensor]:
         """The values of the states that the steps began in and of those they led to, ``(K, T, W)`` each."""
@@ -84,8 +98,14 @@ class Rollout:
         following = torch.empty_like(values)
         following[:, :-1] = values[:, 1:]
         # Where an episode was truncated, and at the rollout's end, the next row holds no state that this step led to.
-        # One control step at a time: a member's numbers must not depend on when the others' episodes end.
         truncated = self.ended & ~self.terminated
+        if on_card(self._device):  # valuing all of them costs less there than asking which it is
+            truncated[:, -1] = True
+            seen = population.scale(self._observe(self.next_states).view(members, length * worlds, -1))
+            beyond = population.head("value", length * worlds)(seen).view(members, length, worlds)
+            following[:, -1] = 0.0
+            return values, torch.where(truncated, beyond, following)
+        # one control step at a time: a member's numbers must not depend on when the others' episodes end
         at = truncated.any(2).any(0)
         at[-1] = True
         for t in at.nonzero().squeeze(1).tolist():

@@ -14,8 +14,9 @@ def derive(*parts: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generator(*parts: int | str) -> Generator:
-    return Generator().manual_seed(derive(*parts))
+def generator(*parts: int | str, device: torch.device | str = "cpu") -> Generator:
+    """A generator that draws on ``device``; what it draws differs from one kind of device to another."""
+    return Generator(device).manual_seed(derive(*parts))
 
 
 def streams(count: int, *parts: int | str) -> Tensor:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from rewardgen.config import TrainingConfig
-from rewardgen.errors import RewardFailed, UsageError
+from rewardgen.errors import OutOfMemory, RewardFailed, SimulationFailed, UsageError
 from rewardgen.records import Checkpoint, Episodes, TrainingResult
-from rewardgen.sim import MujocoSim, available_threads, torch_threads
+from rewardgen.sim import ON_CPU, Arrangement, available_threads, torch_threads
 from rewardgen.tasks import Task, Worlds
+from rewardgen.training import devices
 from rewardgen.training.checkpoints import Examiner
 from rewardgen.training.labelling import Labelling, Member
+from rewardgen.training.memory import Plan, halves, plan
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.ppo import Learner
@@ -27,6 +29,8 @@ from rewardgen.training.seeds import generator, streams
 OnProgress = Callable[[int], None]
 OnCheckpoint = Callable[[str, int, Checkpoint], None]
 OnEpisodes = Callable[[str, int, Episodes, Tensor], None]
+OnNote = Callable[[str], None]
+MemoryAvailable = Callable[[torch.device], int | None]
 Judge = Callable[[int, Sequence[TrainingResult]], Mapping[int, str]]
 """Asked after every checkpoint but the last, with the steps so far and what each member has come to, in the order in
 which they were given: which members stop here → why."""
@@ -34,15 +38,23 @@ which they were given: which members stop here → why."""
 
 @dataclass
 class Timings:
-    """Seconds of wall clock by what took them: ``rollout``, ``labels`` (waiting), ``learning``, ``checkpoints``."""
+    """Seconds of wall clock by what took them: ``rollout``, ``labels`` (waiting), ``learning``, ``checkpoints``.
 
+    A card goes on with one thing while the next is being asked for. With ``exact`` each is waited for, so that its time
+    is counted where it belongs, at the price of a little overlap.
+    """
+
+    exact: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
+    device: torch.device = ON_CPU.device
 
     @contextmanager
     def measure(self, what: str) -> Iterator[None]:
         began = time.perf_counter()
         try:
             yield
+            if self.exact:
+                devices.synchronise(self.device)
         finally:
             self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - began
 
@@ -89,17 +101,25 @@ def train(
     config: TrainingConfig,
     *,
     threads: int = 0,
+    arrangement: Arrangement = ON_CPU,
     on_progress: OnProgress | None = None,
     on_checkpoint: OnCheckpoint | None = None,
     on_episodes: OnEpisodes | None = None,
+    on_note: OnNote | None = None,
     judge: Judge | None = None,
     timings: Timings | None = None,
+    memory_available: MemoryAvailable = devices.memory_available,
 ) -> list[TrainingResult]:
     """Train one policy for each member, all of them in one batch of worlds.
 
-    A member's result depends on its reward, its seed and ``config`` alone, not on what it is trained with. One whose
-    reward fails ends there as "failed", with the curve that it has so far. One that ``judge`` stops leaves the batch as
-    "stopped", and the others go on as if it had never been there.
+    A member's result depends on its reward, its seed and ``config`` alone, not on what it is trained with; on a card
+    that holds as far as its arithmetic repeats itself. One whose reward fails ends there as "failed", with the curve
+    that it has so far. One that ``judge`` stops leaves the batch as "stopped", and the others go on as if it had never
+    been there.
+
+    Members that a card's memory does not hold together train in groups, one after another. So do those whose memory
+    ran out all the same: that group begins again in halves. A judge, which compares all members at the same steps, is
+    not asked in a training of several groups.
 
     The steps are taken in rollouts of equal length (within one control step, none longer than ``config.rollout``) in
     whole control steps of all worlds: a training takes at most ``config.worlds - 1`` steps more than ``config.steps``.
@@ -108,11 +128,14 @@ def train(
     Args:
         members: those that name the same ``reward`` object are labelled in one call.
         threads: processor threads for physics and learning; 0 is all.
+        arrangement: where physics and learning take place.
         on_progress: called after each update with the environment steps of all members together.
         on_checkpoint: called with key, seed and point for each point of a curve.
         on_episodes: called with key, seed, the episodes that a point was measured on, and their fitness ``(n,)``.
+        on_note: told, in a sentence, what a person may want to know of how the training is carried out.
         judge: says who stops early; what it says must follow from what it is given, so that a training can be repeated.
         timings: is told where the time goes.
+        memory_available: device → the bytes that are free on it, or None where that is no matter.
 
     Returns:
         One result for each member, in their order. ``seconds`` is a member's share of the wall clock, by its steps.
@@ -120,53 +143,141 @@ def train(
     Raises:
         UsageError: there are no members.
         SimulationFailed: MuJoCo reported an error.
+        OutOfMemory: the device's memory does not hold a single member.
     """
     if not members:
         raise UsageError("there is nothing to train: no members were given")
-    began = time.perf_counter()
-    threads = threads or available_threads()
-    # Torch gets one: its idle threads spin for a while, on the very processors that physics is waiting for. Physics and
-    # the learner have threads of their own.
-    with torch_threads(1), closing(_Training(task, members, config, threads, timings or Timings())) as training:
-        records = training.run(Callbacks(on_progress, on_checkpoint, on_episodes, judge))
-    seconds = time.perf_counter() - began
-    taken = sum(record.steps for record in records)
-    return [record.result(seconds * (record.steps / taken if taken else 1 / len(records))) for record in records]
+    timings = timings or Timings()
+    timings.device = arrangement.device
+    callbacks = Callbacks(on_progress, on_checkpoint, on_episodes, on_note or (lambda _: None), judge)
+    setting = Setting(task, config, threads or available_threads(), arrangement, timings)
+    planned = plan(task, members, config, arrangement, memory_available(arrangement.device))
+    if planned.message:
+        callbacks.note(planned.message)
+    # Torch gets one thread: its idle ones spin for a while, on the very processors that physics is waiting for. Physics
+    # and the learner have threads of their own.
+    with torch_threads(1):
+        return _in_groups(setting, members, planned, callbacks)
 
 
 @dataclass(frozen=True)
 class Callbacks:
     """Those that ``train`` was given."""
 
-    progress: OnProgress | None = None
-    checkpoint: OnCheckpoint | None = None
-    episodes: OnEpisodes | None = None
-    judge: Judge | None = None
+    progress: OnProgress | None
+    checkpoint: OnCheckpoint | None
+    episodes: OnEpisodes | None
+    note: OnNote
+    judge: Judge | None
+
+    def of_group(self, done: int, alone: bool) -> Callbacks:
+        """Those for a group that trains after others have taken ``done`` steps, unless there are no others (``alone``)."""
+        if alone:
+            return self
+        told = self.progress
+        progress = (lambda steps: told(done + steps)) if told is not None else None
+        return replace(self, progress=progress, judge=None)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all groups of a training have in common."""
+
+    task: Task
+    config: TrainingConfig
+    threads: int
+    arrangement: Arrangement
+    timings: Timings
+
+
+def _in_groups(
+    setting: Setting, members: Sequence[Member], planned: Plan, callbacks: Callbacks
+) -> list[TrainingResult]:
+    """Train group after group; one whose memory runs out begins again in halves."""
+    results: dict[int, TrainingResult] = {}
+    waiting = [list(group) for group in planned.groups]
+    while waiting:
+        group = waiting.pop(0)
+        alone = len(group) == len(members)
+        if callbacks.judge is not None and not alone and not results:
+            callbacks.note("a race needs all of its trainings at once, so all of these go on to the end")
+        done = sum(result.steps for result in results.values())
+        trained = _train_group(setting, [members[k] for k in group], callbacks.of_group(done, alone))
+        if trained is None:
+            first, second = halves([members[k].key for k in group])
+            callbacks.note(
+                f"the memory of {setting.arrangement.device} ran out with {len(group)} trainings together; "
+                f"they begin again as {len(first)} and {len(second)}, one after the other"
+            )
+            waiting[:0] = [[group[i] for i in half] for half in (first, second)]
+        else:
+            results.update(zip(group, trained, strict=True))
+    return [results[k] for k in range(len(members))]
+
+
+def _train_group(
+    setting: Setting, members: Sequence[Member], callbacks: Callbacks
+) -> list[TrainingResult] | None:
+    """Train ``members`` together; None where memory ran out and fewer of them might fit.
+
+    Raises:
+        OutOfMemory: there is but one.
+    """
+    began = time.perf_counter()
+    try:
+        records = _run(setting, members, callbacks)
+    except (RuntimeError, MemoryError, SimulationFailed) as error:
+        if not devices.out_of_memory(error):
+            raise
+        if len(members) == 1:
+            raise OutOfMemory(
+                f"the memory of {setting.arrangement.device} does not hold one training of {setting.config.worlds:,} "
+                f"worlds ({error}); lower training.worlds or training.rollout"
+            ) from error
+        records = []
+    if not records:
+        devices.release_memory(setting.arrangement.device)  # not sooner: the error held on to everything
+        return None
+    seconds = time.perf_counter() - began
+    taken = sum(record.steps for record in records)
+    return [record.result(seconds * (record.steps / taken if taken else 1 / len(records))) for record in records]
+
+
+def _run(setting: Setting, members: Sequence[Member], callbacks: Callbacks) -> Sequence[Record]:
+    with closing(_Training(setting, members)) as training:
+        return training.run(callbacks)
 
 
 class _Training:
     """One call of ``train``. ``_batch`` holds the records of the members that are in the batch, in their places."""
 
-    def __init__(
-        self, task: Task, members: Sequence[Member], config: TrainingConfig, threads: int, timings: Timings
-    ) -> None:
-        self._task, self._config, self._threads, self._timings = task, config, threads, timings
+    def __init__(self, setting: Setting, members: Sequence[Member]) -> None:
+        self._setting = setting
+        task, config, device = setting.task, setting.config, setting.arrangement.device
+        self._config, self._timings, self._device = config, setting.timings, device
         self._batch = [Record(member) for member in members]
         self._records = tuple(self._batch)
         seeds = [member.seed for member in members]
         count = len(members)
-        self._population = Population.fresh(task, config, [generator("weights", seed) for seed in seeds])
-        sim = MujocoSim(task.model, count * config.worlds, threads)
+        self._population = Population.fresh(task, config, [generator("weights", seed) for seed in seeds], device)
+        sim = setting.arrangement.simulator(task.model, count * config.worlds, setting.threads)
         self._worlds = Worlds(task, sim, torch.cat([streams(config.worlds, "worlds", seed) for seed in seeds]))
-        self._noise = [generator("actions", seed) for seed in seeds]
-        self._rollout = Rollout(self._population, self._worlds, config, self._noise)
-        order = [generator("minibatches", seed) for seed in seeds]
-        self._learner = Learner(self._population.parameters, config, order, threads)
-        self._reward_scale = RewardScale(count, config.worlds, config.gamma)
-        self._labelling = Labelling(members, config.worlds * config.rollout)
-        self._examiner = Examiner(task, members, self._labelling, config, threads)
+        self._noise = [generator("actions", seed, device=device) for seed in seeds]
+        order = [generator("minibatches", seed, device=device) for seed in seeds]
+        self._learner = Learner(self._population.parameters, config, order, setting.threads)
+        self._reward_scale = RewardScale(count, config.worlds, config.gamma, device)
         self._explored = 0
-        self._goals = torch.zeros(count, dtype=torch.int64)
+        self._goals = torch.zeros(count, dtype=torch.int64, device=device)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what belongs to one composition of the batch."""
+        setting, members = self._setting, [record.member for record in self._batch]
+        self._rollout = Rollout(self._population, self._worlds, self._config, self._noise)
+        self._labelling = Labelling(members, self._config.worlds * self._config.rollout, self._worlds.sim.device)
+        self._examiner = Examiner(
+            setting.task, members, self._labelling, self._config, setting.threads, setting.arrangement
+        )
 
     def run(self, callbacks: Callbacks) -> Sequence[Record]:
         config = self._config
@@ -201,14 +312,13 @@ class _Training:
         with self._timings.measure("rollout"):
             rollout.collect(length)
         with self._timings.measure("labels"):
-            flat = (rollout.states.flatten(1, 2), rollout.commands.flatten(1, 2), rollout.next_states.flatten(1, 2))
-            self._labelling.submit(*flat, self._alive)
+            self._labelling.submit(*rollout.transitions, self._alive)
         # what needs no rewards is done while the sandbox works
         with self._timings.measure("learning"):
             values, following = rollout.values()
             self._goals += rollout.goal_reached()
             self._explored += length * self._config.worlds
-        rewards = torch.empty(rollout.ended.shape)
+        rewards = torch.empty(rollout.ended.shape, device=self._device)
         with self._timings.measure("labels"):
             failures = self._labelling.collect(rewards.view(len(self._batch), -1))
         for k, message in failures.items():
@@ -257,11 +367,8 @@ class _Training:
         self._learner.keep(self._population.parameters, staying)
         self._reward_scale.keep(staying)
         self._batch, self._noise = [self._batch[k] for k in staying], [self._noise[k] for k in staying]
-        self._rollout = Rollout(self._population, self._worlds, self._config, self._noise)
-        members = [record.member for record in self._batch]
-        self._labelling = Labelling(members, self._config.worlds * self._config.rollout)
-        self._examiner = Examiner(self._task, members, self._labelling, self._config, self._threads)
         self._goals = self._goals[staying]
+        self._prepare()
 
     @property
     def _alive(self) -> list[bool]:

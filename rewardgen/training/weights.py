@@ -61,7 +61,7 @@ def dump(shape: Shape, tensors: dict[str, Tensor], task: str) -> bytes:
     }
     # one entry: safetensors writes several in an order that changes from one process to the next
     metadata = {"rewardgen_policy": json.dumps(about)}
-    return save({name: values.detach().float().contiguous() for name, values in tensors.items()}, metadata)
+    return save({name: values.detach().cpu().float().contiguous() for name, values in tensors.items()}, metadata)
 
 
 def parse(data: bytes) -> Weights:

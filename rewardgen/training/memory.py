@@ -1,0 +1,111 @@
+"""How much of a device's memory a training takes, and what to do where the members do not all fit at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import OutOfMemory
+from rewardgen.sim import Arrangement
+from rewardgen.tasks import Task
+from rewardgen.training.labelling import Member
+from rewardgen.training.networks import Shape
+from rewardgen.training.ppo import Columns
+
+_FLOAT, _INDEX = 4, 8  # bytes
+_USABLE = 0.9  # of what is free: allocators round up and leave gaps
+_SCRATCH = 12  # (T, W) tensors of one member that are alive at once: rewards, values, advantages and what is between
+_PROBE = 64  # worlds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The members' numbers in ``groups`` that train one after another, and a ``message`` on the sizes, or ""."""
+
+    groups: tuple[tuple[int, ...], ...]
+    message: str = ""
+
+
+def plan(
+    task: Task, members: Sequence[Member], config: TrainingConfig, arrangement: Arrangement, available: int | None
+) -> Plan:
+    """Deal members out to as few groups as ``available`` bytes allow, those of one key together where that fits.
+
+    Raises:
+        OutOfMemory: not even one member fits.
+    """
+    everyone = tuple(range(len(members)))
+    if available is None:
+        return Plan((everyone,))
+    learning = learning_bytes(task, config)
+    physics = (config.worlds + config.checkpoint_episodes) * world_bytes(task, arrangement)
+    each, usable = learning + physics, int(_USABLE * available)
+    sizes = (
+        f"{arrangement.device} has {_gigabytes(available)} GB free; a training of {config.worlds:,} worlds takes "
+        f"{_gigabytes(each)} GB ({_gigabytes(physics)} physics, {_gigabytes(learning)} learning)"
+    )
+    most = usable // each
+    if most < 1:
+        raise OutOfMemory(f"{sizes}, which does not fit; lower training.worlds or training.rollout")
+    if most >= len(members):
+        together = f"all {len(members)} train together" if len(members) > 1 else "it fits"
+        return Plan((everyone,), f"{sizes}: {together}")
+    groups = _deal([member.key for member in members], most)
+    counts = ", ".join(str(len(group)) for group in groups)
+    return Plan(groups, f"{sizes}: {len(members)} of them train in {len(groups)} groups ({counts}), one after another")
+
+
+def halves(keys: Sequence[str]) -> tuple[list[int], list[int]]:
+    """The places of ``keys`` in two parts of about equal size, parted between two keys if there are any."""
+    borders = [i for i in range(1, len(keys)) if keys[i] != keys[i - 1]] or [len(keys) // 2]
+    middle = min(borders, key=lambda i: abs(i - len(keys) / 2))
+    return list(range(middle)), list(range(middle, len(keys)))
+
+
+def _deal(keys: Sequence[str], most: int) -> tuple[tuple[int, ...], ...]:
+    """Places in groups of at most ``most``, in order; neighbours of one key share a group unless they are more."""
+    groups: list[list[int]] = [[]]
+    aim = ceil(len(keys) / ceil(len(keys) / most))  # groups of like size
+    for _, run in groupby(range(len(keys)), keys.__getitem__):
+        places = list(run)
+        for start in range(0, len(places), most):
+            part = places[start : start + most]
+            if groups[-1] and (len(groups[-1]) + len(part) > most or len(groups[-1]) >= aim):
+                groups.append([])
+            groups[-1] += part
+    return tuple(tuple(group) for group in groups)
+
+
+def world_bytes(task: Task, arrangement: Arrangement) -> int:
+    """Bytes that one more world takes on the device, from the sizes of two small simulations."""
+    if arrangement.sim != "warp":
+        return 0  # the processor's memory is another matter
+    small, large = (arrangement.simulator(task.model, count).device_bytes for count in (_PROBE, 2 * _PROBE))
+    return ceil((large - small) / _PROBE)
+
+
+def learning_bytes(task: Task, config: TrainingConfig) -> int:
+    """Bytes that one member's networks and rollouts take where it learns, at the moment when they take most."""
+    shape = Shape(task.observation_size, task.action_size, config.hidden)
+    width, row = task.layout.width, Columns(shape).width
+    hidden, action, observation = sum(shape.hidden), shape.action, shape.observation
+    steps = config.worlds * config.rollout
+    minibatch = steps // min(config.minibatches, steps)
+    networks = 2 * shape.parameters * 6  # weights twice, gradient, two moments, and a temporary of the clipping
+    kept = steps * (2 * width + 2 * action + row)  # transitions, noise and rows
+    valuing = steps * (hidden + 1)  # the value function's layers for a whole rollout, kept for the next
+    body = minibatch * (4 * hidden + 8 * action + 8)
+    acting = config.worlds * (hidden + 4 * (observation + action))
+    # what comes and goes: valuing needs the observations twice; an epoch needs its rows in order, and their order
+    looking = steps * (2 * width + 3 * observation)
+    epoch = steps * (2 * row + 3 * _INDEX // _FLOAT)
+    passing = max(looking, epoch) + _SCRATCH * steps
+    playing = (task.horizon + 1) * config.checkpoint_episodes * (2 * width + action)
+    return _FLOAT * (networks + kept + valuing + body + acting + passing + playing)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.3g}"
