@@ -85,7 +85,9 @@ def arrange(
             raise ConfigError(f"{named}: {cpu_only}; leave both at auto")
         return Arrangement(why=cpu_only)
     card, no_card = _card(device)
-    no_warp = "" if find_spec("mujoco_warp") is not None else "mujoco_warp is not installed (pip install 'rewardgen[gpu]')"
+    no_warp = (
+        "" if find_spec("mujoco_warp") is not None else "mujoco_warp is not installed (pip install 'rewardgen[gpu]')"
+    )
     if device.startswith("cuda") and no_card:
         raise ConfigError(f"{named}: {no_card}; use --device cpu or auto")
     if sim == "warp" and no_warp:

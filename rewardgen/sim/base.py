@@ -68,6 +68,11 @@ class Simulator(ABC):
         """
         raise NotImplementedError  # asked for only where ``masked`` says so
 
+    @property
+    def device_bytes(self) -> int:
+        """Bytes of a device's memory that the worlds take; 0 where the processor's memory holds them."""
+        return 0
+
     def check(self) -> None:  # noqa: B027  (most have nothing to say)
         """Raise for what concerned all worlds since the last check. The one method that waits for the device.
 

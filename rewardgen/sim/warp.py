@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 import mujoco
@@ -230,6 +231,10 @@ class WarpSim(Simulator):
         self._compute_derived()
         _put_back(live, before, ended)
 
+    @property
+    def device_bytes(self) -> int:
+        return _array_bytes(self._data)
+
     def check(self) -> None:
         if (self._overflowed & _SHARED_OVERFLOW).any():
             raise SimulationFailed(
@@ -291,6 +296,15 @@ class WarpSim(Simulator):
                     body()
                 self._graphs[key] = capture.graph
             wp.capture_launch(self._graphs[key], stream=stream)
+
+
+def _array_bytes(record: Any) -> int:
+    """Bytes of all arrays in a dataclass of them, nested ones included."""
+    parts = [getattr(record, item.name) for item in fields(record)]
+    return sum(
+        part.capacity if isinstance(part, wp.array) else _array_bytes(part) if is_dataclass(part) else 0
+        for part in parts
+    )
 
 
 def _put_back(live: dict[str, Tensor], before: dict[str, Tensor], changed: Tensor) -> None:

@@ -108,7 +108,7 @@ class HostCopies:
 
 
 def host_empty(size: Sequence[int], columns: int, device: torch.device, learner: torch.device) -> Tensor:
-    """An empty float32 tensor ``(*size, columns)`` on ``device``; pinned where it is the processor's and a card's too."""
+    """An empty float32 tensor ``(*size, columns)`` on ``device``; pinned if a card reads it there."""
     pinned = device.type == "cpu" and learner.type == "cuda"
     return torch.empty(*size, columns, device=device, pin_memory=pinned)
 

@@ -21,9 +21,7 @@ class Population:
     A policy's raw output ``u`` means the actuator command ``centre + half_range · u``, cut off at the actuator's range.
     """
 
-    def __init__(
-        self, task: Task, members: int, hidden: tuple[int, ...], device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, task: Task, members: int, hidden: tuple[int, ...], device: torch.device | str = "cpu") -> None:
         if not hidden:
             raise UsageError("training.hidden must name at least one hidden layer, such as [64, 64]")
         self.task = task

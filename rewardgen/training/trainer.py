@@ -171,7 +171,7 @@ class Callbacks:
     judge: Judge | None
 
     def of_group(self, done: int, alone: bool) -> Callbacks:
-        """Those for a group that trains after others have taken ``done`` steps, unless there are no others (``alone``)."""
+        """Those for a group that trains after others have taken ``done`` steps; ``alone``: there are no others."""
         if alone:
             return self
         told = self.progress
@@ -215,9 +215,7 @@ def _in_groups(
     return [results[k] for k in range(len(members))]
 
 
-def _train_group(
-    setting: Setting, members: Sequence[Member], callbacks: Callbacks
-) -> list[TrainingResult] | None:
+def _train_group(setting: Setting, members: Sequence[Member], callbacks: Callbacks) -> list[TrainingResult] | None:
     """Train ``members`` together; None where memory ran out and fewer of them might fit.
 
     Raises:
