@@ -134,11 +134,20 @@ def _threads() -> Finding:
 def _device() -> Finding:
     import torch
 
+    from rewardgen.sim import arrange
+
+    chosen = arrange()
+    found = f"--device auto: {chosen}, because {chosen.why}"
     if not torch.cuda.is_available():
-        build = f"torch {torch.__version__}" + ("" if torch.version.cuda else ", a CPU build")
-        return Finding("gpu", "ok", f"none in use ({build}); trainings run on the CPU")
-    names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    return Finding("gpu", "note", f"{names}, CUDA {torch.version.cuda}", "this version trains on the CPU all the same")
+        return Finding("device", "ok", found)
+    cards = []
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        cards.append(f"cuda:{index} {torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
+    found = f"{found}. {'; '.join(cards)}; CUDA {torch.version.cuda}"
+    if chosen.device.type == "cpu":
+        return Finding("device", "note", found, "trainings can use the card: pip install 'rewardgen[gpu]'")
+    return Finding("device", "ok", found)
 
 
 def _physics() -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -44,7 +44,7 @@ class Lines:
             f"{begun} {run}: {task}, {data['generations']} generations of {data['candidates']} candidates, "
             f"{data['steps']:,} steps each; rewards written by {author}"
         )
-        return "\n".join([line, *([no_model_note(author)] if offline else [])])
+        return "\n".join([line, *arranged(data), *([no_model_note(author)] if offline else [])])
 
     def _generation_started(self, restart: int, generation: int, parent: str | None, **_: Any) -> str:
         return (
@@ -102,8 +102,16 @@ class Lines:
     def _evaluated(self, name: str, mean: float, low: float, high: float, success_rate: float, **_: Any) -> str:
         return f"  {name}: {number(mean)} [{number(low)}, {number(high)}], success rate {number(success_rate)}"
 
+    def _note(self, message: str, **_: Any) -> str:
+        return f"  {message}"
+
     def _warning(self, message: str, **_: Any) -> str:
         return f"  note: {message}"
+
+
+def arranged(started: Mapping[str, Any]) -> list[str]:
+    """Where a run that has ``started`` takes place, and why there."""
+    return [f"{started['arrangement']} ({started['why']})"] if "arrangement" in started else []
 
 
 def no_model_note(author: str) -> str:

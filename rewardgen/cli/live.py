@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from rewardgen.cli.lines import no_model_note
+from rewardgen.cli.lines import arranged, no_model_note
 from rewardgen.cli.output import safe, table
 from rewardgen.cli.progress import Progress, Row, Training, cost_text, duration, number
 
@@ -57,6 +57,8 @@ class LiveView:
             progress.rows = {}
         elif event.kind == "evaluated":
             self._screen.print(final_line(str(event.data["name"]), progress.finals[str(event.data["name"])]))
+        elif event.kind == "note":
+            self._screen.print(Text(safe(str(event.data["message"])), style="dim"))
         elif event.kind == "warning":
             self._screen.print(Text(safe(f"note: {event.data['message']}"), style="yellow"))
 
@@ -70,6 +72,8 @@ class LiveView:
             )
         )
         self._screen.print(Text(safe(f"run {data['path']}, rewards written by {data['author']}"), style="dim"))
+        for line in arranged(data):
+            self._screen.print(Text(safe(line), style="dim"))
         if data["offline"]:
             self._screen.print(Text(no_model_note(str(data["author"])), style="yellow"))
         self._screen.print()

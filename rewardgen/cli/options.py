@@ -38,6 +38,16 @@ SandboxLevel = Annotated[
     ),
 ]
 
+Physics = Annotated[
+    str | None,
+    typer.Option("--sim", metavar="auto|mujoco|warp", help="What simulates: MuJoCo on threads, or mujoco_warp."),
+]
+
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where policies learn, and where warp simulates."),
+]
+
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, such as cheetah/run.")]
 
 

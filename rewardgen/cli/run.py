@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rewardgen.cli.options import Envs, Json, Prompts, RunsDir, SandboxLevel, folders, template_folder
+from rewardgen.cli.options import Device, Envs, Json, Physics, Prompts, RunsDir, SandboxLevel, folders, template_folder
 from rewardgen.cli.settings import Set, parse_assignments, with_flags
 from rewardgen.errors import UsageError
 
@@ -61,6 +61,8 @@ def run(
         int | None, typer.Option(min=0, rich_help_panel=SIZE, help="All randomness follows from it.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=0, rich_help_panel=SIZE, help="0 is all.")] = None,
+    sim: Physics = None,
+    device: Device = None,
     sandbox: SandboxLevel = None,
     budget_dollars: Annotated[float | None, typer.Option(min=0, rich_help_panel=BUDGET)] = None,
     budget_tokens: Annotated[int | None, typer.Option(min=0, rich_help_panel=BUDGET)] = None,
@@ -87,6 +89,8 @@ def run(
         "task": task,
         "seed": seed,
         "threads": threads,
+        "sim": sim,
+        "device": device,
         "sandbox.level": sandbox,
         "llm.model": llm,
         "llm.base_url": base_url,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardgen.cli.check import read_source
-from rewardgen.cli.options import Envs, Json, SandboxLevel, folders
+from rewardgen.cli.options import Device, Envs, Json, Physics, SandboxLevel, folders
 from rewardgen.cli.output import note, print_json, show, table, write
 from rewardgen.cli.settings import Set, parse_assignments, with_flags
 from rewardgen.errors import RewardgenError
@@ -18,6 +18,7 @@ from rewardgen.errors import RewardgenError
 if TYPE_CHECKING:
     from rewardgen.config import Config
     from rewardgen.records import Checkpoint
+    from rewardgen.sim import Arrangement
     from rewardgen.tasks import Task
 
 
@@ -30,6 +31,8 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, max=64, help="How many seeds, trained together.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     threads: Annotated[int | None, typer.Option(min=0, help="Processor threads; 0 is all.")] = None,
+    sim: Physics = None,
+    device: Device = None,
     trainer: Annotated[str | None, typer.Option(metavar="population|sb3", help="sb3 is the reference.")] = None,
     sandbox: SandboxLevel = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
@@ -41,18 +44,24 @@ def train(
     """Train policies on a task with one reward and print the curve of the true fitness."""
     from rewardgen.config import load
     from rewardgen.tasks import load_task
+    from rewardgen.training import arrangement_of
 
     loaded = load_task(task, folders(envs))
     flags = {
         "training.steps": steps,
         "training.trainer": trainer,
         "threads": threads,
+        "sim": sim,
+        "device": device,
         "search.seeds": seeds,
         "sandbox.level": sandbox,
     }
     overrides = {**parse_assignments(assignments), **with_flags(flags), "task": task, "seed": seed}
     settings = load(config, overrides, task_defaults=dict(loaded.training))
-    results = _train(loaded, reward, settings, quiet=json)
+    arrangement = arrangement_of(settings, loaded)
+    if not json:
+        note(f"{arrangement} ({arrangement.why})")
+    results = _train(loaded, reward, settings, arrangement, quiet=json)
 
     best = max((r for r in results if r.score == r.score), key=lambda r: r.score, default=None)
     if save is not None and best is not None and best.weights is not None:
@@ -62,7 +71,16 @@ def train(
     if len(failed) == len(results):
         raise RewardgenError(f"every training failed: {failed[0].message}")
     if json:
-        print_json({"task": task, "reward": reward, "config": settings.training, "trainings": results, "saved": save})
+        print_json(
+            {
+                "task": task,
+                "reward": reward,
+                "arrangement": str(arrangement),
+                "config": settings.training,
+                "trainings": results,
+                "saved": save,
+            }
+        )
         return
     for result in results:
         _print_curve(loaded, result)
@@ -70,7 +88,7 @@ def train(
         write(f"the best policy is in {save}")
 
 
-def _train(task: Task, reward: str, settings: Config, *, quiet: bool) -> list[Any]:
+def _train(task: Task, reward: str, settings: Config, arrangement: Arrangement, *, quiet: bool) -> list[Any]:
     from rewardgen.program import check
     from rewardgen.sandbox import Sandbox, SandboxLimits
     from rewardgen.training import Member, Reward, TaskReward, train, train_sb3
@@ -100,7 +118,9 @@ def _train(task: Task, reward: str, settings: Config, *, quiet: bool) -> list[An
             callbacks = {"on_progress": report.progress, "on_checkpoint": report.checkpoint}
         if training.trainer == "sb3":
             return [train_sb3(task, member, training, threads=settings.threads, **callbacks) for member in members_]
-        return list(train(task, members_, training, threads=settings.threads, **callbacks))
+        if report is not None:
+            callbacks["on_note"] = note
+        return list(train(task, members_, training, threads=settings.threads, arrangement=arrangement, **callbacks))
 
 
 class _Progress:

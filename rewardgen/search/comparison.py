@@ -18,7 +18,7 @@ from rewardgen.search import seeds
 from rewardgen.search.racing import Race
 from rewardgen.search.screening import random_transitions, screen_source
 from rewardgen.tasks import Task
-from rewardgen.training import Judge, Member, train
+from rewardgen.training import Judge, Member, arrangement_of, train
 
 
 def compare_racing(
@@ -164,5 +164,6 @@ def _train(
             workers.callback(worker.close)
             members += [Member(f"c{number}", seed, worker) for seed in chosen]
         began = time.perf_counter()
-        results = train(task, members, training, threads=config.threads, judge=judge)
+        where = arrangement_of(config, task)
+        results = train(task, members, training, threads=config.threads, arrangement=where, judge=judge)
         return results, time.perf_counter() - began

@@ -11,7 +11,8 @@ from typing import Any
 class Event:
     """``kind`` and its ``data``:
 
-    run_started       run, path, task, author, generations, candidates, steps, offline (bool), resumed (bool)
+    run_started       run, path, task, author, generations, candidates, steps, offline (bool), resumed (bool),
+                      arrangement (where physics and learning take place), why
     generation_started restart, generation, parent (key or None)
     calling           purpose, n
     replied           purpose, replies, prompt_tokens, completion_tokens, dollars, cached
@@ -27,6 +28,7 @@ class Event:
     baseline_found    name (expert, sparse), of a baseline that was measured before on this machine
     evaluated         name (winner, expert, sparse), mean, low, high, success_rate
     cost              calls, prompt_tokens, completion_tokens, dollars, steps, seconds
+    note              message (how a training is carried out)
     warning           message
     finished          winner, report, reward, policy (paths)
     """

@@ -18,6 +18,7 @@ from rewardgen.search import seeds
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Event, Listener
 from rewardgen.search.method import Method
+from rewardgen.sim import ON_CPU, Arrangement
 from rewardgen.store import BASELINES, Store
 from rewardgen.tasks import Task
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from rewardgen.search.screening import Transitions
     from rewardgen.search.trajectories import Archive
 
-LASTING = frozenset({"warning"})
+LASTING = frozenset({"note", "warning"})
 """Kinds of events that the store keeps: those that stand in no other record."""
 
 
@@ -50,6 +51,7 @@ class Run:
     budget: WorkBudget
     listener: Listener
     prompts_dir: Path | None = None
+    arrangement: Arrangement = ON_CPU
     accepted: dict[str, RewardProgram] = field(default_factory=dict)
     """The key of every candidate whose program this restart has accepted → that program, in order."""
     pending_warnings: list[str] = field(default_factory=list)

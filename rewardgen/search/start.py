@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from rewardgen.search.loop import search
 from rewardgen.search.method import load_method
 from rewardgen.search.run import Run
 from rewardgen.search.versions import versions
+from rewardgen.sim import Arrangement
 from rewardgen.store import RunView, Store, read
 from rewardgen.store.database import now
 from rewardgen.tasks import Task, load_task
+from rewardgen.training import arrangement_of
 
 REPLIES = ".replies"
 """The folder beside the runs that keeps paid replies: the same request in another run costs nothing."""
@@ -55,19 +58,22 @@ def run(
     """
     task = load_task(config.task, envs)
     load_method(config.search.method)  # what the person got wrong is said before anything is made
+    arrangement = arrangement_of(config, task)
+    config = settled(config, arrangement)
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,
             config=config.model_dump(mode="json"),
             envs=[str(folder.resolve()) for folder in envs],
             prompts_dir=str(prompts_dir.resolve()) if prompts_dir else None,
+            arrangement={"of": str(arrangement), "why": arrangement.why},
             task=describe(task),
             versions=versions(),
             created=now(),
             status="running",
             message="",
         )
-        _work(store, config, task, listener, prompts_dir, resumed=False)
+        _work(store, config, task, listener, prompts_dir, arrangement, resumed=False)
     return read(run_dir)
 
 
@@ -88,6 +94,8 @@ def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, A
             raise StoreError(
                 f"{run_dir} was stopped before its settings were kept; start it again with `rewardgen run`"
             )
+        # runs from before there was a choice were on the CPU
+        stored = {"sim": "mujoco", "device": "cpu", **stored}
         config = settings.validate(Config, changed(stored, overrides or {}), str(run_dir))
         folder = store.meta("prompts_dir")
         task = load_task(config.task, [Path(path) for path in store.meta("envs", [])])
@@ -98,8 +106,9 @@ def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, A
                 f"the task {config.task} has changed since {run_dir} began, so the rest would not belong to it; "
                 "start a new run"
             )
+        arrangement = replace(arrangement_of(config, task), why="as it began")
         store.set_meta(config=config.model_dump(mode="json"), status="running", message="")
-        _work(store, config, task, listener, Path(folder) if folder else None, resumed=True)
+        _work(store, config, task, listener, Path(folder) if folder else None, arrangement, resumed=True)
     return read(run_dir)
 
 
@@ -116,8 +125,20 @@ def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
     return values
 
 
+def settled(config: Config, arrangement: Arrangement) -> Config:
+    """``config`` with what "auto" came to: a run that is taken up elsewhere goes on as it began, or not at all."""
+    return config.model_copy(update={"sim": arrangement.sim, "device": str(arrangement.device)})
+
+
 def _work(
-    store: Store, config: Config, task: Task, listener: Listener, prompts_dir: Path | None, *, resumed: bool
+    store: Store,
+    config: Config,
+    task: Task,
+    listener: Listener,
+    prompts_dir: Path | None,
+    arrangement: Arrangement,
+    *,
+    resumed: bool,
 ) -> None:
     budget = WorkBudget(config.budget, lambda: int(store.spent()["steps"]), float(store.meta("seconds", 0.0)))
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
@@ -146,6 +167,7 @@ def _work(
                 budget=budget,
                 listener=listener,
                 prompts_dir=prompts_dir,
+                arrangement=arrangement,
                 pending_warnings=warnings,
             )
             run.say(
@@ -159,6 +181,8 @@ def _work(
                 steps=config.training.steps,
                 offline=author.offline,
                 resumed=resumed,
+                arrangement=str(arrangement),
+                why=arrangement.why,
             )
             search(run)
             store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))

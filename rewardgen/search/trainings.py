@@ -125,8 +125,10 @@ def _train_members(
             members,
             config,
             threads=run.config.threads,
+            arrangement=run.arrangement,
             on_progress=on_progress,
             on_checkpoint=on_checkpoint,
+            on_note=lambda message: run.say("note", message=message),
             on_episodes=collector.take if collector is not None else None,
             judge=watched,
         )

@@ -8,6 +8,7 @@ The loop is in ``trainer``; the mathematics in ``advantages``, ``ppo`` and ``net
 with Stable-Baselines3 on the same simulator and the same rewards, as the reference.
 """
 
+from rewardgen.training.arrangement import arrangement_of
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
 from rewardgen.training.population import Population
 from rewardgen.training.sb3 import train_sb3
@@ -20,6 +21,7 @@ __all__ = [
     "Reward",
     "TaskReward",
     "Timings",
+    "arrangement_of",
     "checkpoint_steps",
     "label_rows",
     "train",

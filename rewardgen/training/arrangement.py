@@ -1,0 +1,19 @@
+"""Where a run's trainings take place, by its settings."""
+
+from __future__ import annotations
+
+from rewardgen.config import Config
+from rewardgen.sim import Arrangement, arrange
+from rewardgen.tasks import Task
+
+ONLY_CPU = "the reference trainer sb3 works with MuJoCo on the CPU"
+
+
+def arrangement_of(config: Config, task: Task) -> Arrangement:
+    """Where physics and learning of this run take place.
+
+    Raises:
+        ConfigError: what ``config`` asks for is not to be had here; the message says what is missing.
+    """
+    cpu_only = ONLY_CPU if config.training.trainer == "sb3" else ""
+    return arrange(config.sim, config.device, model=task.model, cpu_only=cpu_only)
