@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rewardgen.cli.options import Envs, Json, RunsDir, folders
+from rewardgen.cli.options import Device, Envs, Json, Physics, RunsDir, folders
 from rewardgen.cli.output import note, print_json, safe, show, table, write
 from rewardgen.cli.settings import Set, parse_assignments, with_flags
 
@@ -28,6 +28,8 @@ def baseline(
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of each training.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds of each reward.")] = None,
     threads: Annotated[int | None, typer.Option(min=0, help="Processor threads; 0 is all.")] = None,
+    sim: Physics = None,
+    device: Device = None,
     anew: Annotated[bool, typer.Option("--anew", help="Measure even what was measured before.")] = False,
     page: Annotated[
         Path | None,
@@ -51,7 +53,13 @@ def baseline(
     from rewardgen.tasks import load_task
 
     places = folders(envs)
-    flags = {"training.steps": steps, "evaluation.report_seeds": seeds, "threads": threads}
+    flags = {
+        "training.steps": steps,
+        "evaluation.report_seeds": seeds,
+        "threads": threads,
+        "sim": sim,
+        "device": device,
+    }
     measured: list[Measured] = []
     for name in _named(tasks or ["*"], places):
         try:

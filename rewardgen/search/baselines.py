@@ -28,7 +28,7 @@ from rewardgen.search import seeds
 from rewardgen.search.versions import versions
 from rewardgen.store import Baseline, read_baseline, write_baseline
 from rewardgen.tasks import Task
-from rewardgen.training import Member, Population, TaskReward, train, train_sb3
+from rewardgen.training import Member, Population, TaskReward, arrangement_of, settled, train, train_sb3
 
 REWARDS = ("expert", "sparse")
 """The rewards that every task brings along."""
@@ -83,13 +83,15 @@ def measure(
 
     Args:
         folder: where baselines are kept.
-        config: ``training``, ``evaluation`` and ``threads`` are used.
+        config: ``training``, ``evaluation``, ``threads``, ``sim`` and ``device`` are used.
         anew: measure even what was measured before.
         on_progress: called with the environment steps of all trainings together.
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
     """
+    arrangement = arrangement_of(config, task)
+    config = settled(config, arrangement)
     found = {} if anew else find(folder, task, config)
     missing = {name: reward for name, reward in task_rewards(task).items() if name not in found}
     members = [Member(name, seed, reward) for name, reward in missing.items() for seed in training_seeds(config)]
@@ -97,7 +99,14 @@ def measure(
     if members and config.training.trainer == "sb3":
         results = [train_sb3(task, member, config.training, threads=config.threads) for member in members]
     elif members:
-        results = train(task, members, config.training, threads=config.threads, on_progress=on_progress)
+        results = train(
+            task,
+            members,
+            config.training,
+            threads=config.threads,
+            arrangement=arrangement,
+            on_progress=on_progress,
+        )
     for name in missing:
         mine = sorted((result for result in results if result.key == name), key=lambda result: result.seed)
         evaluation = evaluate_trainings(task, config, mine, seeds.baseline_episode_seed())
@@ -118,7 +127,8 @@ def evaluate_trainings(
     if len(weights) < len(trainings) or any(training.status == "failed" for training in trainings):
         nothing = tuple((math.nan,) for _ in trainings)
         return Evaluation(nothing, math.nan, math.nan, math.nan, math.nan, settings.confidence)
-    population = Population.from_weights(weights, task, config.training)
+    arrangement = arrangement_of(config, task)
+    population = Population.from_weights(weights, task, config.training, arrangement.device)
     return evaluate(
         task,
         population.act,
@@ -126,6 +136,7 @@ def evaluate_trainings(
         episodes=settings.report_episodes,
         seed=episode_seed,
         threads=config.threads,
+        arrangement=arrangement,
         confidence=settings.confidence,
         resamples=settings.resamples,
     )
@@ -137,7 +148,7 @@ def key(task: Task, config: Config, name: str) -> str:
 
 
 def origin(task: Task, config: Config, name: str) -> dict[str, Any]:
-    """All that a baseline follows from, as plain values."""
+    """All that a baseline follows from, as plain values. ``config`` says where it is measured, "auto" settled."""
     return {
         "task": task.name,
         "reward": name,
@@ -145,6 +156,8 @@ def origin(task: Task, config: Config, name: str) -> dict[str, Any]:
         "model": hashlib.sha256(_compiled(task.model)).hexdigest(),
         "training": config.training.model_dump(mode="json"),
         "evaluation": config.evaluation.model_dump(mode="json"),
+        "sim": config.sim,
+        "device": config.device,
         "versions": dict(versions()),
         "code": _code(),
         "machine": machine(),

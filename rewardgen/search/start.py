@@ -25,7 +25,7 @@ from rewardgen.sim import Arrangement
 from rewardgen.store import RunView, Store, read
 from rewardgen.store.database import now
 from rewardgen.tasks import Task, load_task
-from rewardgen.training import arrangement_of
+from rewardgen.training import arrangement_of, settled
 
 REPLIES = ".replies"
 """The folder beside the runs that keeps paid replies: the same request in another run costs nothing."""
@@ -123,11 +123,6 @@ def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
             )
         values[section][key] = value
     return values
-
-
-def settled(config: Config, arrangement: Arrangement) -> Config:
-    """``config`` with what "auto" came to: a run that is taken up elsewhere goes on as it began, or not at all."""
-    return config.model_copy(update={"sim": arrangement.sim, "device": str(arrangement.device)})
 
 
 def _work(

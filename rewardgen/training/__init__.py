@@ -8,7 +8,7 @@ The loop is in ``trainer``; the mathematics in ``advantages``, ``ppo`` and ``net
 with Stable-Baselines3 on the same simulator and the same rewards, as the reference.
 """
 
-from rewardgen.training.arrangement import arrangement_of
+from rewardgen.training.arrangement import arrangement_of, settled
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
 from rewardgen.training.population import Population
 from rewardgen.training.sb3 import train_sb3
@@ -24,6 +24,7 @@ __all__ = [
     "arrangement_of",
     "checkpoint_steps",
     "label_rows",
+    "settled",
     "train",
     "train_sb3",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rewardgen.training.devices import on_card
+from rewardgen.training import devices
 
 
 def advantages(
@@ -41,7 +41,7 @@ def standardise(values: Tensor) -> Tensor:
     out = torch.empty_like(values)
     if values[0].numel() < 2:
         return out.zero_()  # a single action is neither better nor worse than the others
-    if on_card(values.device):
+    if devices.on_card(values.device):
         deviation, mean = torch.std_mean(values.flatten(1), 1)
         return torch.sub(values, mean[:, None, None], out=out).div_(deviation[:, None, None] + 1e-8)
     # a member's sums must not depend on how many others there are, so each is reduced on its own

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rewardgen.training.devices import on_card
+from rewardgen.training import devices
 
 _CLIP = 10.0  # both scales are cut off at ten standard deviations, as Stable-Baselines3's VecNormalize does
 
@@ -25,7 +25,7 @@ class RunningMoments:
 
     def update(self, rows: Tensor) -> None:
         """Take in ``rows`` ``(K, N, *shape)``."""
-        if on_card(rows.device):
+        if devices.on_card(rows.device):
             variance, mean = torch.var_mean(rows, 1, correction=0)  # Welford's, so float32 will do
             self._merge(self.mean, self.variance, mean.double(), variance.double(), rows.shape[1])
         else:  # one member at a time: its sums must not depend on how many others there are

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
-from rewardgen.training.devices import on_card, permutations
+from rewardgen.training import devices
 from rewardgen.training.networks import Body, Parameters, Shape, zeros
 
 
@@ -103,7 +103,7 @@ class Learner:
     def __init__(
         self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator], threads: int = 1
     ) -> None:
-        self._config, self._threads = config, 1 if on_card(parameters.flat.device) else threads
+        self._config, self._threads = config, 1 if devices.on_card(parameters.flat.device) else threads
         self._deal(parameters, generators)
         count = len(self._shards)
         self._pool = ThreadPoolExecutor(count - 1, "learner") if count > 1 else None
@@ -205,7 +205,7 @@ class _Shard:
         flat = rows.reshape(members * count, width)
         finite = torch.ones(members, dtype=torch.bool, device=rows.device)
         for _ in range(config.epochs):
-            order = permutations(count, self.generators, rows.device) + starts
+            order = devices.permutations(count, self.generators, rows.device) + starts
             order = order[:, : minibatches * size].unflatten(1, (minibatches, size)).transpose(0, 1)
             shuffled = flat[order.reshape(-1)].view(minibatches, members, size, width)
             for minibatch in shuffled:

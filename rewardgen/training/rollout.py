@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.records import State
 from rewardgen.tasks import Worlds
+from rewardgen.training import devices
 from rewardgen.training.advantages import advantages, standardise
-from rewardgen.training.devices import Crossing, host_empty, on_card
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.ppo import Columns, log_prob
@@ -37,10 +37,10 @@ class Rollout:
         size = (population.members, config.rollout, config.worlds)
         simulated, learnt = worlds.sim.device, population.parameters.flat.device
         self._device = learnt
-        self._to_policies, self._to_worlds = Crossing(simulated, learnt), Crossing(learnt, simulated)
-        self._states = host_empty(size, width, simulated, learnt)
-        self._next_states = host_empty(size, width, simulated, learnt)
-        self._commands = host_empty(size, shape.action, simulated, learnt)
+        self._to_policies, self._to_worlds = devices.Crossing(simulated, learnt), devices.Crossing(learnt, simulated)
+        self._states = devices.host_empty(size, width, simulated, learnt)
+        self._next_states = devices.host_empty(size, width, simulated, learnt)
+        self._commands = devices.host_empty(size, shape.action, simulated, learnt)
         self._terminated = torch.empty(size, dtype=torch.bool, device=simulated)
         self._ended = torch.empty(size, dtype=torch.bool, device=simulated)
         self._rows = torch.empty(*size, self._columns.width, device=learnt)
@@ -99,7 +99,7 @@ class Rollout:
         following[:, :-1] = values[:, 1:]
         # Where an episode was truncated, and at the rollout's end, the next row holds no state that this step led to.
         truncated = self.ended & ~self.terminated
-        if on_card(self._device):  # valuing all of them costs less there than asking which it is
+        if devices.on_card(self._device):  # valuing all of them costs less there than asking which it is
             truncated[:, -1] = True
             seen = population.scale(self._observe(self.next_states).view(members, length * worlds, -1))
             beyond = population.head("value", length * worlds)(seen).view(members, length, worlds)
