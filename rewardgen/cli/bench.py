@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rewardgen.cli.options import Envs, Json, folders
+from rewardgen.cli.options import Device, Envs, Json, Physics, folders
 from rewardgen.cli.output import note, print_json, show, table
 from rewardgen.cli.settings import Set, parse_assignments
 from rewardgen.errors import UsageError
@@ -70,6 +70,15 @@ def bench(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw what was measured: FILE.svg or FILE.png. Not of races.")
     ] = None,
+    devices: Annotated[
+        bool, typer.Option("--devices", help="Instead: every arrangement of physics and learning that there is here.")
+    ] = False,
+    sim: Physics = None,
+    device: Device = None,
+    worlds: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,…", help="With --devices: numbers of worlds, of all candidates together."),
+    ] = None,
     set_: Set = None,
     envs: Envs = None,
     json: Json = False,
@@ -89,6 +98,14 @@ def bench(
         return
     if len(loaded) > 1:
         raise UsageError("several tasks go with --learning alone")
+    if devices:
+        from rewardgen.cli.bench_devices import compare_devices
+
+        wanted = {"sim": sim, "device": device, "worlds": worlds}
+        compare_devices(loaded[0], **wanted, candidates=population, updates=updates, threads=threads, json=json)
+        return
+    if sim or device or worlds:
+        raise UsageError("--sim, --device and --worlds go with --devices")
     if racing:
         _compare(loaded[0], population, rounds, threads, set_, json=json)
         return

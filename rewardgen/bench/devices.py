@@ -1,0 +1,209 @@
+"""Which arrangement of physics and learning is the fastest here: rates by number of worlds, and where the time goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import OutOfMemory, SimulationFailed, UsageError
+from rewardgen.program import check
+from rewardgen.sandbox import Sandbox
+from rewardgen.sim import Arrangement, arrange
+from rewardgen.tasks import Task
+from rewardgen.training import Member, Timings, label_rows, train
+
+WORLDS = (1024, 4096, 16384, 65536)
+_PARTS = ("rollout", "labels", "learning")
+_SECONDS = 1.0  # at least, that a rate of physics is timed for
+_WARM = 3  # control steps, and updates, that are not counted: kernels are compiled, buffers made, graphs captured
+
+
+def measure_devices(
+    task: Task,
+    config: TrainingConfig | None = None,
+    *,
+    sim: str = "auto",
+    device: str = "auto",
+    worlds: Sequence[int] = WORLDS,
+    candidates: int = 16,
+    updates: int = 5,
+    longest: float = 60.0,
+    threads: int = 0,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Measure physics alone and the training of ``candidates`` rewards in every arrangement that there is here.
+
+    Rates are environment steps (control steps of one world) a second of wall clock, over all worlds and candidates.
+    Each candidate is a program in the sandbox. Checkpoints are not counted.
+
+    Args:
+        config: the settings to train with, but for the number of worlds; the task's own without it.
+        sim: "mujoco" or "warp" for arrangements with that simulator alone.
+        device: "auto" for all that there is; "cpu" for the processor, which then also runs what is written for cards;
+            "cuda" or "cuda:N" for that card, and MuJoCo on the processor to compare with.
+        worlds: numbers of worlds, of all candidates together.
+        candidates: rewards that train together.
+        updates: rollouts and updates that are timed.
+        longest: a training is left out (its figures are None) where its updates would take more seconds than this,
+            by the rate of physics alone.
+        threads: processor threads; 0 is all.
+        say: told what is being measured next.
+
+    Returns:
+        ``rows``, one for each arrangement and number of worlds: ``arrangement``, ``worlds``, ``physics_steps_per_s``,
+        ``train_steps_per_s`` and the shares ``rollout``, ``labels`` and ``learning`` of its time, and ``message`` where
+        something could not be measured. ``fastest``, the row with the highest rate of training (None: there is none).
+        For that row, ``alone_steps_per_s``, the rate of one of its candidates by itself, with as many worlds as it has
+        among the others, and ``together``, by how much all of them together are faster than one after another.
+
+    Raises:
+        ConfigError: the simulator or device that is asked for is not to be had here.
+        UsageError: a number is not positive, or there are fewer worlds than candidates.
+    """
+    if candidates < 1 or updates < 1 or not worlds or min(worlds) < candidates:
+        raise UsageError("a benchmark needs a candidate, an update, and at least one world for each candidate")
+    config = config or TrainingConfig.model_validate(dict(task.training))
+    tell = say or (lambda _: None)
+    rows: list[dict[str, Any]] = []
+    places = arrangements(sim, device)
+    for place in places:
+        for count in worlds:
+            tell(f"{count:,} worlds, {place}")
+            rows.append(_row(task, config, place, count, candidates, updates, longest, threads))
+    measured = [row for row in rows if row["train_steps_per_s"] is not None]
+    fastest = max(measured, key=lambda row: row["train_steps_per_s"], default=None)
+    result: dict[str, Any] = {"task": task.name, "candidates": candidates, "updates": updates, "rows": rows}
+    result |= {"fastest": fastest, "alone_steps_per_s": None, "together": None}
+    if fastest is not None:
+        place = next(place for place in places if str(place) == fastest["arrangement"])
+        tell(f"one candidate by itself, {place}")
+        alone, _ = training_rate(
+            task, _with_worlds(config, fastest["worlds"] // candidates), place, 1, updates, threads
+        )
+        result |= {"alone_steps_per_s": alone, "together": fastest["train_steps_per_s"] / alone}
+    return result
+
+
+def arrangements(sim: str = "auto", device: str = "auto") -> list[Arrangement]:
+    """Those that ``measure_devices`` compares, the first the one that a run with these settings would choose.
+
+    Raises:
+        ConfigError: what was asked for is not to be had here.
+    """
+    chosen = arrange(sim, device)
+    wanted = [(chosen.sim, str(chosen.device))]
+    if sim in ("auto", "mujoco"):
+        wanted += [("mujoco", str(chosen.device)), ("mujoco", "cpu")]
+    if sim == "auto" and device == "cpu":
+        wanted.append(("warp", "cpu"))
+    found: list[Arrangement] = []
+    for kind, where in dict.fromkeys(wanted):
+        try:
+            found.append(arrange(kind, where))
+        except UsageError:  # mujoco_warp is not installed, and was not asked for
+            continue
+    return found
+
+
+def physics_rate(task: Task, place: Arrangement, worlds: int, threads: int = 0) -> float:
+    """Control steps a second of the simulator alone, under random commands in the actuators' range."""
+    sim = place.simulator(task.model, worlds, threads)
+    ranges = torch.as_tensor(task.model.actuator_ctrlrange, dtype=sim.field("ctrl").dtype)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.rand(_WARM, worlds, len(ranges), generator=generator, dtype=ranges.dtype)
+    commands = (ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * drawn).to(sim.device)
+    done, began = 0, 0.0
+    for command in commands:
+        sim.step(command, task.frame_skip)
+    _wait(place)
+    began = time.perf_counter()
+    while time.perf_counter() - began < _SECONDS:
+        for command in commands:
+            sim.step(command, task.frame_skip)
+        _wait(place)
+        done += len(commands)
+    return done * worlds / (time.perf_counter() - began)
+
+
+def training_rate(
+    task: Task, config: TrainingConfig, place: Arrangement, candidates: int, updates: int, threads: int = 0
+) -> tuple[float, dict[str, float]]:
+    """Environment steps a second of training ``candidates`` programs together, and the shares of its parts."""
+    steps = config.worlds * config.rollout * (_WARM + updates)
+    short = config.model_copy(update={"steps": steps, "checkpoints": 1})
+    timings, marks = Timings(exact=True), []
+
+    def mark(taken: int) -> None:
+        marks.append((time.perf_counter(), taken, dict(timings.seconds)))
+
+    with Sandbox() as sandbox, ExitStack() as workers:
+        members = []
+        for number in range(candidates):
+            program = check(_program(task, number), task.layout)
+            rows = max(label_rows(config), config.checkpoint_episodes * task.horizon)
+            worker = sandbox.open(program, task.layout, task.action_size, rows)
+            workers.callback(worker.close)
+            members.append(Member(f"bench{number}", number, worker))
+        results = train(task, members, short, threads=threads, arrangement=place, on_progress=mark, timings=timings)
+    failed = [result.message for result in results if result.status == "failed"]
+    if failed:
+        raise UsageError(f"the benchmark's rewards failed on {task.name}: {failed[0]}")
+    first, last = marks[_WARM - 1], marks[-1]
+    spent = {part: last[2][part] - first[2][part] for part in _PARTS}
+    seconds = last[0] - first[0] - (last[2].get("checkpoints", 0.0) - first[2].get("checkpoints", 0.0))
+    return (last[1] - first[1]) / seconds, {part: taken / seconds for part, taken in spent.items()}
+
+
+def _row(
+    task: Task,
+    config: TrainingConfig,
+    place: Arrangement,
+    worlds: int,
+    candidates: int,
+    updates: int,
+    longest: float,
+    threads: int,
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"arrangement": str(place), "worlds": worlds, "physics_steps_per_s": None}
+    row |= {"train_steps_per_s": None, **dict.fromkeys(_PARTS), "message": ""}
+    try:
+        row["physics_steps_per_s"] = rate = physics_rate(task, place, worlds, threads)
+        if worlds * config.rollout * (_WARM + updates) / rate > longest:
+            row["message"] = f"its updates would take more than {longest:g} s"
+            return row
+        each = _with_worlds(config, worlds // candidates)
+        row["train_steps_per_s"], shares = training_rate(task, each, place, candidates, updates, threads)
+        row |= shares
+    except (SimulationFailed, OutOfMemory) as error:
+        row["message"] = str(error)
+    return row
+
+
+def _with_worlds(config: TrainingConfig, worlds: int) -> TrainingConfig:
+    return config.model_copy(update={"worlds": worlds})
+
+
+def _wait(place: Arrangement) -> None:
+    if place.physics_device.type == "cuda":
+        torch.cuda.synchronize(place.physics_device)
+
+
+def _program(task: Task, number: int) -> str:
+    """A reward of the usual kind for any task: bounded terms of its fields, and the effort."""
+    names = [field.name for field in task.fields]
+    terms = [
+        f'"{name}": torch.exp(-{0.1 * (number + 1):.1f} * next_state.{name}.reshape(len(action), -1).square().sum(-1))'
+        for name in names
+    ]
+    return (
+        "def compute_reward(state, action, next_state):\n"
+        '    """Bounded terms of every field."""\n'
+        f"    terms = {{{', '.join(terms)}}}\n"
+        "    effort = -0.01 * action.square().sum(-1)\n"
+        '    return sum(terms.values()) + effort, {**terms, "effort": effort}\n'
+    )

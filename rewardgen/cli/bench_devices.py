@@ -1,0 +1,78 @@
+"""``rewardgen bench --devices``: which arrangement of physics and learning is the fastest here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rewardgen.cli.output import note, print_json, safe, show, table, write
+from rewardgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from rewardgen.tasks import Task
+
+
+def compare_devices(
+    task: Task,
+    *,
+    sim: str | None,
+    device: str | None,
+    worlds: str | None,
+    candidates: int,
+    updates: int,
+    threads: int,
+    json: bool,
+) -> None:
+    """Measure and print.
+
+    Raises:
+        UsageError: ``worlds`` is no list of numbers.
+    """
+    from rewardgen.bench.devices import WORLDS, measure_devices
+
+    counts = _counts(worlds) if worlds is not None else WORLDS
+    note("let nothing else run meanwhile")
+    result = measure_devices(
+        task,
+        sim=sim or "auto",
+        device=device or "auto",
+        worlds=counts,
+        candidates=candidates,
+        updates=updates,
+        threads=threads,
+        say=note,
+    )
+    if json:
+        print_json(result)
+        return
+    numbers = ("worlds", "physics/s", "training/s", "rollout", "labels", "learning")
+    listing = table("arrangement", *numbers, "", right=numbers)
+    for row in result["rows"]:
+        shares = ("–" if row[part] is None else f"{row[part]:.1%}" for part in ("rollout", "labels", "learning"))
+        rates = (_rate(row["physics_steps_per_s"]), _rate(row["train_steps_per_s"]))
+        listing.add_row(row["arrangement"], f"{row['worlds']:,}", *rates, *shares, safe(row["message"]))
+    show(listing)
+    write(verdict(result))
+
+
+def verdict(result: dict[str, Any]) -> str:
+    """Which arrangement wins, in a sentence or two."""
+    fastest = result["fastest"]
+    if fastest is None:
+        return "no training could be measured"
+    return (
+        f"the fastest here: {fastest['arrangement']}, {fastest['worlds']:,} worlds, "
+        f"{fastest['train_steps_per_s']:,.0f} environment steps a second. One of its {result['candidates']} candidates "
+        f"by itself takes {result['alone_steps_per_s']:,.0f}: together they are {result['together']:.1f} times as fast "
+        "as one after another"
+    )
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part.replace("_", "")) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--worlds {text}: give numbers with commas between, such as 1024,4096") from error
+
+
+def _rate(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
