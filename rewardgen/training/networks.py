@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -193,10 +194,12 @@ def _layer(bias: Tensor, inputs: Tensor, weight: Tensor, out: Tensor) -> None:
     torch.baddbmm(bias, inputs, weight, beta=2.0, alpha=2.0, out=out)
 
 
-_MINUS_ONE = torch.tensor(-1.0)  # a number to torch, on whatever device the other tensor is
+@cache
+def _minus_one(device: torch.device) -> Tensor:
+    return torch.tensor(-1.0, device=device)
 
 
 def _tanh_of_half(doubled: Tensor) -> Tensor:
     """tanh(z) in place, given 2 z: as 2 σ(2 z) − 1, five times faster than torch.tanh on a CPU, absolute error 2e-7."""
     doubled.sigmoid_()
-    return torch.add(_MINUS_ONE, doubled, alpha=2.0, out=doubled)
+    return torch.add(_minus_one(doubled.device), doubled, alpha=2.0, out=doubled)

@@ -60,6 +60,14 @@ WRONG = {
     "check: no such file": (["check", "nothing.py", "--task", "cheetah/run"], 2, "nothing.py"),
     "train: no such reward": (["train", "cartpole/swingup", "--reward", "exprt"], 2, "exprt"),
     "bench": (["bench", "--population", "0"], 2, "population"),
+    "train: no such device": (["train", "cartpole/swingup", "--device", "gpu"], 2, "device"),
+    "train: the reference is the processor's": (
+        ["train", "cartpole/swingup", "--trainer", "sb3", "--sim", "warp"],
+        2,
+        "sb3 works with MuJoCo on the CPU",
+    ),
+    "bench: devices": (["bench", "--devices", "--worlds", "8,x"], 2, "--worlds"),
+    "bench: a device alone": (["bench", "--device", "cpu"], 2, "--devices"),
     "bench: unknown task": (["bench", "--task", "cheetah/rum"], 2, "cheetah/run"),
     "doctor": (["doctor", "--keys"], 2, "--keys"),
 }
