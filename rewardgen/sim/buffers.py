@@ -27,13 +27,16 @@ _EQUALITY_ROWS = {mujoco.mjtEq.mjEQ_CONNECT: 3, mujoco.mjtEq.mjEQ_WELD: 6}
 
 
 def buffer_sizes(model: mujoco.MjModel) -> tuple[int, int]:
-    """Contacts and rows of constraints that a world of ``model`` needs at most, or a limit where that is a lot."""
+    """Contacts and rows of constraints that a world of ``model`` needs at most, or a limit where that is a lot.
+
+    Never no row: mujoco_warp 4.0 leaves velocities as they are, without a word, where there is no room for any.
+    """
     contacts, rows = _contacts_and_rows(model)
     for kind in model.eq_type:
         rows += _EQUALITY_ROWS.get(kind, 1)
     rows += int((model.dof_frictionloss > 0).sum() + (model.tendon_frictionloss > 0).sum())
     rows += 2 * int(model.jnt_limited.sum() + model.tendon_limited.sum())  # with a margin, both ends may be near
-    return min(contacts, _MOST_CONTACTS), min(rows, _MOST_ROWS)
+    return min(contacts, _MOST_CONTACTS), max(1, min(rows, _MOST_ROWS))
 
 
 def _contacts_and_rows(model: mujoco.MjModel) -> tuple[int, int]:
