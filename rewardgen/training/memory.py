@@ -18,6 +18,7 @@ from rewardgen.training.ppo import Columns
 _FLOAT, _INDEX = 4, 8  # bytes
 _USABLE = 0.9  # of what is free: allocators round up and leave gaps
 _SCRATCH = 12  # (T, W) tensors of one member that are alive at once: rewards, values, advantages and what is between
+_FRESH_START = 96  # numbers of a world that are alive while episodes begin: ages, streams, draws and what is between
 _PROBE = 64  # worlds
 
 
@@ -98,10 +99,10 @@ def learning_bytes(task: Task, config: TrainingConfig) -> int:
     kept = steps * (2 * width + 2 * action + row)  # transitions, noise and rows
     valuing = steps * (hidden + 1)  # the value function's layers for a whole rollout, kept for the next
     body = minibatch * (4 * hidden + 8 * action + 8)
-    acting = config.worlds * (hidden + 4 * (observation + action))
+    acting = config.worlds * (hidden + 4 * (observation + action + width) + _FRESH_START)
     # what comes and goes: valuing needs the observations twice; an epoch needs its rows in order, and their order
     looking = steps * (2 * width + 3 * observation)
-    epoch = steps * (2 * row + 3 * _INDEX // _FLOAT)
+    epoch = steps * (2 * row + 4 * _INDEX // _FLOAT)
     passing = max(looking, epoch) + _SCRATCH * steps
     playing = (task.horizon + 1) * config.checkpoint_episodes * (2 * width + action)
     return _FLOAT * (networks + kept + valuing + body + acting + passing + playing)
