@@ -12,12 +12,14 @@ that ``task_names`` searches.
 
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
+from rewardgen.tasks.actions import UnitActions
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
 from rewardgen.tasks.loader import load_task, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
+from rewardgen.tasks.rotations import euler_angles, quaternion_product
 from rewardgen.tasks.validation import validate
 from rewardgen.tasks.worlds import Step, Worlds
 
@@ -30,12 +32,15 @@ __all__ = [
     "State",
     "Step",
     "Task",
+    "UnitActions",
     "WorldRandom",
     "Worlds",
+    "euler_angles",
     "gymnasium_asset",
     "load_task",
     "package_asset",
     "play_episodes",
+    "quaternion_product",
     "register",
     "task_names",
     "validate",
