@@ -385,9 +385,7 @@ class AdroitRelocate(AdroitTask):
         Field("goal_position", (3,), "m", "where the ball should be, world frame"),
     )
     fitness_meaning = "whether the ball is within 10 cm of its goal at the end of the 2 s"
-    expert_source = (
-        "Gymnasium-Robotics, AdroitHandRelocate-v1, the palm's distance with the sign that its pages give"
-    )
+    expert_source = "Gymnasium-Robotics, AdroitHandRelocate-v1, the palm's distance with the sign that its pages give"
     scene = "adroit_relocate.xml"
     placed = "goal"
 

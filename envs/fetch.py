@@ -277,8 +277,8 @@ class FetchTask(Task):
         return (self.distance(State(episode.layout, episode.states[-1])) < AT_GOAL).to(torch.float32)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        distance = -self.distance(next_state)
-        return distance, {"distance": distance}
+        total = -self.distance(next_state)
+        return total, {"distance": total}
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
         there = (self.distance(next_state) < AT_GOAL).to(action.dtype)
@@ -345,8 +345,8 @@ class FetchPush(FetchTask):
 class FetchSlide(FetchTask):
     description = (
         "A robot arm at a long, slippery table is steered by moving its gripper, whose fingers are held shut. It "
-        "should hit a puck so that it slides to a goal, which lies out of the arm's reach in most episodes, and comes to rest "
-        "there; puck and goal lie elsewhere in every episode."
+        "should hit a puck so that it slides to a goal, which lies out of the arm's reach in most episodes, and comes "
+        "to rest there; puck and goal lie elsewhere in every episode."
     )
     fields = (*GRIPPER_FIELDS, *OBJECT_FIELDS, Field("goal_position", (3,), "m", "where the puck should come to rest"))
     fitness_meaning = "whether the puck is within 5 cm of the goal at the end of the 2 s"
@@ -364,8 +364,8 @@ class FetchSlide(FetchTask):
 class FetchPickAndPlace(FetchTask):
     description = (
         "A robot arm at a table is steered by moving its gripper and opening or closing its two fingers. It should "
-        "take a block, a cube that lies on the table, to a goal on the table or above it; block and goal lie elsewhere in "
-        "every episode, and the block should be there at the end."
+        "take a block, a cube that lies on the table, to a goal on the table or above it; block and goal lie elsewhere "
+        "in every episode, and the block should be there at the end."
     )
     fields = (*GRIPPER_FIELDS, *OBJECT_FIELDS, Field("goal_position", (3,), "m", "where the block should be"))
     fitness_meaning = "whether the block is within 5 cm of the goal at the end of the 2 s"

@@ -20,17 +20,27 @@ from rewardgen.tasks import Task
 from rewardgen.training import Population
 
 FOLDER = Path(__file__).parent / "policies"
+STRIDE = 0.05  # m: how far an action of 1 moves a Fetch gripper's target
 Act = Callable[[Tensor], Tensor]
 
 NONE_HERE: dict[str, str] = {
+    "adroit/door": "five fingers on a handle: tens of millions of steps, or demonstrations (Rajeswaran et al., 2018)",
+    "adroit/hammer": "as for the door",
+    "adroit/pen": "as for the door",
+    "adroit/relocate": "as for the door",
     "ant/forward": "no weights file has been made yet",
     "ant/run": "no weights file has been made yet",
     "cheetah/run": "no weights file has been made yet",
+    "fetch/push": "millions of steps with hindsight (Plappert et al., 2018)",
+    "fetch/slide": "as for pushing",
     "hopper/back_flip": "no weights file has been made yet",
     "hopper/front_flip": "no weights file has been made yet",
     "humanoid/run": "a processor needs many hours for it; the best policies known took 10 M steps and more",
     "humanoid/standup": "the best policies known sit up; none is known to stand by the expert's reward",
     "pusher/push": "no weights file has been made yet",
+    "shadow_hand/block": "tens of millions of steps with hindsight (Plappert et al., 2018)",
+    "shadow_hand/egg": "as for the block",
+    "shadow_hand/pen": "as for the block",
     "walker/run": "no weights file has been made yet",
 }
 """Tasks that are not solved here, with what is known of them."""
@@ -110,7 +120,28 @@ def swimmer_swim(observation: Tensor) -> Tensor:
     return torch.stack([-torch.tanh(rear / 0.3), torch.tanh(front / 0.3)], dim=-1)
 
 
+def fetch_reach(seen: Tensor) -> Tensor:
+    """A Fetch gripper straight to its goal."""
+    return torch.cat([(seen[:, 3:6] - seen[:, :3]) / STRIDE, torch.zeros(len(seen), 1)], dim=-1)
+
+
+def fetch_pick_and_place(seen: Tensor) -> Tensor:
+    """Over the block with open fingers, down, close them, to the goal: what to do follows from where things are."""
+    block, goal, gripper, open_by = seen[:, :3], seen[:, 3:6], seen[:, 6:9], seen[:, 15:17].sum(-1)
+    away = block - gripper
+    over = away[:, :2].norm(dim=-1) < 0.02
+    around = over & (away[:, 2] > -0.01)
+    held = around & (open_by < 0.06)
+    above = block + torch.tensor([0.0, 0.0, 0.08])
+    target = torch.where(over[:, None], block, above)
+    target = torch.where(around[:, None], torch.where(held[:, None], goal, gripper), target)
+    fingers = torch.where(around, -1.0, 1.0)
+    return torch.cat([(target - gripper) / STRIDE, fingers[:, None]], dim=-1)
+
+
 SCRIPTED: dict[str, Act] = {
+    "fetch/pick_and_place": fetch_pick_and_place,
+    "fetch/reach": fetch_reach,
     "ant/lie_down": ant_lie_down,
     "ant/wave_leg": ant_wave_leg,
     "ball_balance/keep": ball_balance_keep,

