@@ -36,6 +36,7 @@ RARE = {
     "adroit/door": {"door_angle": "nothing opens the door"},
     "adroit/hammer": {
         "nail_depth": "nothing strikes the nail",
+        "nail_velocity": "nothing strikes the nail",
         "nail_impact": "nothing strikes the nail",
         "nail_position": "only its height differs from episode to episode",
     },
