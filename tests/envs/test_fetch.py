@@ -6,13 +6,16 @@ is left is our float32 states.
 
 from __future__ import annotations
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
 import torch
 
+from rewardgen.errors import MissingPackage
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Task, Worlds, load_task
+from rewardgen.tasks import Task, Worlds, load_task, task_names
 from tests.envs.robotics import Twin, assert_same_distribution, original
 
 MATCHED = {
@@ -105,3 +108,11 @@ def test_an_object_starts_clear_of_the_gripper_and_goals_are_on_the_table_or_abo
         above = state.goal_position[:, 2] - state.object_position[:, 2]
         assert ((above > 1e-3).float().mean().item() == pytest.approx(0.5, abs=0.05)) == air
         assert (above.max() <= 0.45) and (above.min() >= -1e-4)
+
+
+def test_without_the_package_an_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gymnasium_robotics", None)  # what Python takes for: cannot be imported
+    assert set(MATCHED) <= set(task_names())
+    with pytest.raises(MissingPackage, match=r"pip install 'rewardgen\[robotics\]'") as caught:
+        load_task("fetch/push")
+    assert caught.value.install == "rewardgen[robotics]"
