@@ -41,6 +41,8 @@ NONE_HERE: dict[str, str] = {
     "shadow_hand/block": "tens of millions of steps with hindsight (Plappert et al., 2018)",
     "shadow_hand/egg": "as for the block",
     "shadow_hand/pen": "as for the block",
+    "shadow_hand/pen_reorient": "billions of steps on a GPU (Ma et al., 2024)",
+    "shadow_hand/pen_spin": "as for reorienting the pen",
     "walker/run": "no weights file has been made yet",
 }
 """Tasks that are not solved here, with what is known of them."""

@@ -45,6 +45,8 @@ OWN = [
     "shadow_hand/block",
     "shadow_hand/egg",
     "shadow_hand/pen",
+    "shadow_hand/pen_reorient",
+    "shadow_hand/pen_spin",
     "swimmer/swim",
     "walker/run",
 ]
