@@ -58,7 +58,8 @@ RARE = {
 
 
 def rare(task: Task) -> dict[str, str]:
-    return RARE.get(task.name) or RARE.get(task.name.split("/")[0], {})
+    named = RARE.get(task.name) or RARE.get(task.name.split("/")[0], {})
+    return {field: why for field, why in named.items() if field in task.layout.columns}
 
 
 Rollout = dict[str, Tensor]
