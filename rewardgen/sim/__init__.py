@@ -8,7 +8,7 @@ sim.step(ctrl, nstep=5)
 
 from rewardgen.sim import _mujoco  # noqa: F401  (first: it decides how MuJoCo is imported)
 from rewardgen.sim.base import Simulator
-from rewardgen.sim.cpu import MujocoSim, compute_post_constraint
+from rewardgen.sim.cpu import MujocoSim, compute_post_constraint, keep_current
 from rewardgen.sim.threads import available_threads, torch_threads
 
-__all__ = ["MujocoSim", "Simulator", "available_threads", "compute_post_constraint", "torch_threads"]
+__all__ = ["MujocoSim", "Simulator", "available_threads", "compute_post_constraint", "keep_current", "torch_threads"]

@@ -20,8 +20,10 @@ from rewardgen.tasks.loader import load_task, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
 from rewardgen.tasks.rotations import euler_angles, quaternion_product
+from rewardgen.tasks.suite import SuiteTask
 from rewardgen.tasks.validation import validate
 from rewardgen.tasks.worlds import Step, Worlds
+from rewardgen.tolerance import tolerance
 
 __all__ = [
     "Episodes",
@@ -31,6 +33,7 @@ __all__ = [
     "Simulator",
     "State",
     "Step",
+    "SuiteTask",
     "Task",
     "UnitActions",
     "WorldRandom",
@@ -43,5 +46,6 @@ __all__ = [
     "quaternion_product",
     "register",
     "task_names",
+    "tolerance",
     "validate",
 ]

@@ -72,11 +72,11 @@ def line_of(path: Path, part: str) -> int:
 
 
 def test_our_own_tasks_are_found() -> None:
-    assert task_names() == OWN
+    assert set(OWN) <= set(task_names())
 
 
 def test_a_users_folder_is_treated_like_our_own() -> None:
-    assert task_names([EXAMPLE]) == sorted([*OWN, "slider/park"])
+    assert task_names([EXAMPLE]) == sorted([*task_names(), "slider/park"])
     task = load_task("slider/park", [EXAMPLE])
     assert task.name == "slider/park"
     assert (task.observation_size, task.action_size) == (2, 1)
@@ -122,7 +122,7 @@ def test_private_modules_keep_out_of_the_way(tmp_path: Path) -> None:
 
 def test_files_with_a_leading_underscore_are_not_tasks(tmp_path: Path) -> None:
     write(tmp_path, "raise RuntimeError", "_helpers.py")
-    assert task_names([tmp_path]) == OWN
+    assert task_names([tmp_path]) == task_names()
 
 
 def test_an_unknown_task_names_its_neighbours() -> None:
