@@ -63,7 +63,9 @@ class FishUpright(Fish):
         "A fish with a tail and two side fins, moved by five motors, floats in water in any orientation. It should "
         "turn upright, its up direction along the world's, and stay so."
     )
-    success_threshold = 800.0  # judged: turned within the first seconds of 40
+    success_threshold = (
+        900.0  # judged: turned within the first seconds of 40; one that happens to begin nearly so earns it too
+    )
     expert_source = "dm_control, suite/fish.py, upright: 1 upright, falling with the cosine of the tilt"
 
     def observation(self, state: State) -> Tensor:

@@ -43,7 +43,7 @@ class Humanoid(SuiteTask):
         "dm_control, suite/humanoid.py: the product of factors for a high head, an upright torso, small actions, and "
         "the horizontal speed that is asked for"
     )
-    speed: ClassVar[float]
+    target_speed: ClassVar[float]
     """The horizontal speed beyond which no more is paid, m/s; 0: standing still."""
 
     def make_model(self) -> mujoco.MjModel:
@@ -100,13 +100,15 @@ class Humanoid(SuiteTask):
         )
         gentle = (4.0 + small_control(action).mean(-1)) / 5.0
         horizontal = next_state.com_velocity[:, 0:2]
-        if self.speed == 0.0:
+        if self.target_speed == 0.0:
             moving = tolerance(horizontal, margin=DRIFT).mean(-1)
         else:
-            speed = tolerance(horizontal.norm(dim=-1), self.speed, math.inf, self.speed, "linear", value_at_margin=0.0)
+            speed = tolerance(
+                horizontal.norm(dim=-1), self.target_speed, math.inf, self.target_speed, "linear", value_at_margin=0.0
+            )
             moving = (5.0 * speed + 1.0) / 6.0
         total = gentle * high * upright * moving
-        return total, {"stand" if self.speed == 0.0 else "move": total}
+        return total, {"stand" if self.target_speed == 0.0 else "move": total}
 
 
 @register("dmc_humanoid/stand")
@@ -116,7 +118,7 @@ class HumanoidStand(Humanoid):
         "height of standing and its torso upright, and stand still with little effort."
     )
     success_threshold = 500.0  # judged: standing for more than half of the episode
-    speed = 0.0
+    target_speed = 0.0
 
 
 @register("dmc_humanoid/walk")
@@ -126,7 +128,7 @@ class HumanoidWalk(Humanoid):
         "at 1 m/s, in any horizontal direction, with little effort."
     )
     success_threshold = 500.0  # judged: walking for more than half of the episode
-    speed = 1.0
+    target_speed = 1.0
 
 
 @register("dmc_humanoid/run")
@@ -136,4 +138,4 @@ class HumanoidRun(Humanoid):
         "fast as it can, in any horizontal direction, with little effort."
     )
     success_threshold = 200.0  # judged: standing alone earns 165
-    speed = 10.0
+    target_speed = 10.0

@@ -40,12 +40,12 @@ class Quadruped(SuiteTask):
     )
     frame_skip = 4
     expert_source = "dm_control, suite/quadruped.py: how upright the torso is, times its forward speed up to a bound"
-    speed: ClassVar[float]
+    target_speed: ClassVar[float]
     """The forward speed beyond which no more is paid, m/s."""
 
     def make_model(self) -> mujoco.MjModel:
         spec = suite_spec("quadruped")
-        spec.geom("floor").size = [EPISODE * self.speed, EPISODE * self.speed, 0.5]
+        spec.geom("floor").size = [EPISODE * self.target_speed, EPISODE * self.target_speed, 0.5]
         for geom in [spec.geom(name) for name in (*WALLS, "terrain")]:
             spec.delete(geom)
         spec.delete(spec.hfield("terrain"))
@@ -97,7 +97,12 @@ class Quadruped(SuiteTask):
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
         upright = tolerance(next_state.torso_upright, 1.0, math.inf, 2.0, "linear", value_at_margin=0.0)
         speed = tolerance(
-            next_state.torso_velocity[:, 0], self.speed, math.inf, self.speed, "linear", value_at_margin=0.5
+            next_state.torso_velocity[:, 0],
+            self.target_speed,
+            math.inf,
+            self.target_speed,
+            "linear",
+            value_at_margin=0.5,
         )
         moving = upright * speed
         return moving, {"moving": moving}
@@ -110,7 +115,7 @@ class QuadrupedWalk(Quadruped):
         "its feet and walk forward, in the direction in which its torso points, at 0.5 m/s."
     )
     success_threshold = 800.0  # judged: standing still, upright, earns 500
-    speed = 0.5
+    target_speed = 0.5
 
 
 @register("dmc_quadruped/run")
@@ -120,4 +125,4 @@ class QuadrupedRun(Quadruped):
         "its feet and run forward, in the direction in which its torso points, as fast as it can."
     )
     success_threshold = 650.0  # judged: 1.5 m/s on average; standing still, upright, earns 500
-    speed = 5.0
+    target_speed = 5.0

@@ -37,7 +37,7 @@ class Walker(SuiteTask):
         "dm_control, suite/walker.py: 3/4 for the torso's height and 1/4 for being upright, times a factor for forward "
         "speed where a speed is asked for"
     )
-    speed: ClassVar[float]
+    target_speed: ClassVar[float]
     """The forward speed beyond which no more is paid, m/s; 0: standing."""
 
     def make_model(self) -> mujoco.MjModel:
@@ -71,7 +71,7 @@ class Walker(SuiteTask):
             dim=-1,
         )
 
-    def standing(self, next_state: State) -> Tensor:
+    def standing_share(self, next_state: State) -> Tensor:
         """``(n,)`` from 0 to 1."""
         high = tolerance(next_state.torso_height, STAND_HEIGHT, math.inf, margin=STAND_HEIGHT / 2.0)
         upright = (1.0 + next_state.orientations[:, 0, 0]) / 2.0
@@ -79,9 +79,14 @@ class Walker(SuiteTask):
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
         speed = tolerance(
-            next_state.forward_speed, self.speed, math.inf, self.speed / 2.0, "linear", value_at_margin=0.5
+            next_state.forward_speed,
+            self.target_speed,
+            math.inf,
+            self.target_speed / 2.0,
+            "linear",
+            value_at_margin=0.5,
         )
-        moving = self.standing(next_state) * (5.0 * speed + 1.0) / 6.0
+        moving = self.standing_share(next_state) * (5.0 * speed + 1.0) / 6.0
         return moving, {"moving": moving}
 
 
@@ -92,10 +97,10 @@ class WalkerStand(Walker):
         "with its torso high and upright, and stay so."
     )
     success_threshold = 900.0  # judged: up within the first seconds of 25
-    speed = 0.0
+    target_speed = 0.0
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        standing = self.standing(next_state)
+        standing = self.standing_share(next_state)
         return standing, {"standing": standing}
 
 
@@ -106,7 +111,7 @@ class WalkerWalk(Walker):
         "and walk forward, in the +x direction, upright and at 1 m/s."
     )
     success_threshold = 800.0  # judged: walking for all but the first seconds
-    speed = 1.0
+    target_speed = 1.0
 
 
 @register("dmc_walker/run")
@@ -116,4 +121,4 @@ class WalkerRun(Walker):
         "and run forward, in the +x direction, upright and as fast as it can."
     )
     success_threshold = 400.0  # judged: 3 m/s on average; standing still earns 167
-    speed = 8.0
+    target_speed = 8.0
