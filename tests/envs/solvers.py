@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rewardgen.tasks import Task
 from rewardgen.training import Population
+from tests.envs.suite_policies import SUITE
 
 FOLDER = Path(__file__).parent / "policies"
 STRIDE = 0.05  # m: how far an action of 1 moves a Fetch gripper's target
@@ -30,6 +31,27 @@ NONE_HERE: dict[str, str] = {
     "adroit/relocate": "as for the door",
     "ant/forward": "no training has been long enough yet to make a weights file",
     "ant/run": "no training has been long enough yet to make a weights file",
+    "dmc_acrobot/swingup": "no training has been long enough yet to make a weights file",
+    "dmc_ball_in_cup/catch": "no training has been long enough yet to make a weights file",
+    "dmc_cheetah/run": "no training has been long enough yet to make a weights file",
+    "dmc_finger/spin": "no training has been long enough yet to make a weights file",
+    "dmc_finger/turn_easy": "no training has been long enough yet to make a weights file",
+    "dmc_finger/turn_hard": "no training has been long enough yet to make a weights file",
+    "dmc_fish/swim": "no training has been long enough yet to make a weights file",
+    "dmc_fish/upright": "no training has been long enough yet to make a weights file",
+    "dmc_hopper/hop": "no training has been long enough yet to make a weights file",
+    "dmc_hopper/stand": "no training has been long enough yet to make a weights file",
+    "dmc_humanoid/run": "no training has been long enough yet to make a weights file",
+    "dmc_humanoid/stand": "no training has been long enough yet to make a weights file",
+    "dmc_humanoid/walk": "no training has been long enough yet to make a weights file",
+    "dmc_manipulator/bring_ball": "no training has been long enough yet to make a weights file",
+    "dmc_quadruped/run": "no training has been long enough yet to make a weights file",
+    "dmc_quadruped/walk": "no training has been long enough yet to make a weights file",
+    "dmc_swimmer/swimmer15": "no training has been long enough yet to make a weights file",
+    "dmc_swimmer/swimmer6": "no training has been long enough yet to make a weights file",
+    "dmc_walker/run": "no training has been long enough yet to make a weights file",
+    "dmc_walker/stand": "no training has been long enough yet to make a weights file",
+    "dmc_walker/walk": "no training has been long enough yet to make a weights file",
     "fetch/push": "millions of steps with hindsight (Plappert et al., 2018)",
     "fetch/slide": "as for pushing",
     "hopper/back_flip": "no training has been long enough yet to make a weights file",
@@ -141,6 +163,7 @@ def fetch_pick_and_place(seen: Tensor) -> Tensor:
 
 
 SCRIPTED: dict[str, Act] = {
+    **SUITE,
     "fetch/pick_and_place": fetch_pick_and_place,
     "fetch/reach": fetch_reach,
     "ant/lie_down": ant_lie_down,
