@@ -22,7 +22,7 @@ def test_tasks_and_prompts_are_shown() -> None:
 
 def test_doctor_says_what_is_missing() -> None:
     done = command("doctor", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in (0, 1), done.stderr  # whether pictures can be drawn is a matter of this machine
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)["checks"]}
     assert findings["sandbox"]["level"] == findings["tasks"]["level"] == findings["physics"]["level"] == "ok"
     assert findings["confinement"]["level"] == "note"
@@ -73,5 +73,5 @@ def test_a_training_is_labelled(tmp_path: Path) -> None:
     done = command("train", "cartpole/swingup", "--reward", str(reward), "--steps", "4096", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     (training,) = json.loads(done.stdout)["trainings"]
-    assert training["status"] == "finished" and training["curve"]
+    assert training["status"] == "done" and training["curve"]
     assert "the sandbox is basic" in done.stderr
