@@ -127,7 +127,7 @@ class _Process:
         if sys.platform == "win32":
             if self.job is not None:
                 self.job.end()
-        elif hasattr(os, "killpg"):  # before it is waited for: until then its number can pass to no other
+        elif hasattr(os, "killpg") and self.python.returncode is None:  # until it is waited for, its number is its own
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.python.pid, signal.SIGKILL)
         if self.python.poll() is None:

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 LIMITS = SandboxLimits(call_seconds=1.5, program_seconds=60.0, memory_gb=1.0)
 GOOD = "print('said')\nup = next_state.height - state.height\nreturn up - action.square().sum(-1), {'up': up}"
+PLAIN = fresh.PRELUDE
 ONLY_LIMITS = ANOTHER_SYSTEM + WITHOUT_UNIX.replace('"resource", ', "")
 
 # Of the classes that basic promises to survive.
@@ -47,11 +48,12 @@ def spawned():
 
 @pytest.fixture(scope="module")
 def bare():
+    """From its first use to the end of the module."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("memfd_create", "preadv", "killpg"):
             patch.delattr(os, name)
         patch.setattr(worker, "open_wire", ThreadedWire)
-        patch.setattr(fresh, "PRELUDE", fresh.PRELUDE + ANOTHER_SYSTEM + WITHOUT_UNIX)
+        patch.setattr(fresh, "PRELUDE", PLAIN + ANOTHER_SYSTEM + WITHOUT_UNIX)
         with Sandbox(LIMITS, "basic", Spawner) as box:
             yield box
 
@@ -59,7 +61,7 @@ def bare():
 @pytest.fixture
 def only_limits(monkeypatch):
     """As on macOS, had it no fork."""
-    monkeypatch.setattr(fresh, "PRELUDE", fresh.PRELUDE + ONLY_LIMITS)
+    monkeypatch.setattr(fresh, "PRELUDE", PLAIN + ONLY_LIMITS)
     with Sandbox(LIMITS, "basic", Spawner) as box:
         yield box
 
@@ -94,6 +96,18 @@ def test_it_labels_as_a_forked_one_does_and_is_confined_alike(start, sandbox, sp
     hidden = start("import os\nraise ValueError(dict(os.environ))", box=spawned)
     with pytest.raises(RewardFailed, match=r"ValueError: \{\}"):
         call(hidden, transitions)
+
+
+def test_nothing_is_left_over(transitions):
+    before = descriptors("self"), threading.active_count(), children(os.getpid())
+    with Sandbox(LIMITS, way=Spawner) as box:
+        hang = RewardProgram("def compute_reward(s, a, n):\n    while True: pass\n")
+        workers = [box.open(hang, LAYOUT, ACTIONS, ROWS) for _ in range(2)]
+        pids = [process.python.pid for process in box._server._started.values()]
+        assert len(pids) == 2 and all(alive(pid) for pid in pids)
+    assert not any(alive(pid) for pid in pids)
+    assert (descriptors("self"), threading.active_count(), children(os.getpid())) == before
+    assert all(worker._closed for worker in workers)
 
 
 def test_where_nothing_of_unix_is_left_it_labels_all_the_same(start, sandbox, bare, transitions):
@@ -152,18 +166,6 @@ def test_memory_is_limited_where_the_system_has_limits(start, only_limits, trans
     with pytest.raises(RewardFailed) as caught:
         call(start(attack(name), box=only_limits), transitions)
     assert caught.value.kind == "memory" or "MemoryError" in str(caught.value)
-
-
-def test_nothing_is_left_over(transitions):
-    before = descriptors("self"), threading.active_count(), children(os.getpid())
-    with Sandbox(LIMITS, way=Spawner) as box:
-        hang = RewardProgram("def compute_reward(s, a, n):\n    while True: pass\n")
-        workers = [box.open(hang, LAYOUT, ACTIONS, ROWS) for _ in range(2)]
-        pids = [process.python.pid for process in box._server._started.values()]
-        assert len(pids) == 3 and all(alive(pid) for pid in pids)
-    assert not any(alive(pid) for pid in pids)
-    assert (descriptors("self"), threading.active_count(), children(os.getpid())) == before
-    assert all(worker._closed for worker in workers)
 
 
 def test_what_keeps_a_worker_from_starting_is_told(monkeypatch):
