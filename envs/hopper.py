@@ -41,9 +41,9 @@ LOWEST_FLIP = 0.3  # m: a flip's episode ends when the torso's middle drops belo
 WHOLE_TURN = 1.0  # turns: a flip is head over heels and upright again; falling over is a quarter of one
 FASTEST_SEEN_FLIP = 20.0  # m/s and rad/s: a flip's policy sees velocities up to this
 FAST_SPIN = 10.0  # rad/s: a flip's expert reward pays for spinning up to this, a turn in the 0.6 s of a high jump
-SPIN_WEIGHT = 0.2  # of a flip's expert reward, per rad/s
-LIFT_WEIGHT = 1.0  # of a flip's expert reward, per m of the torso's height,
-LIFT_LIMIT = 2.0  # m: up to this
+SPIN_WEIGHT = 0.5  # of a flip's expert reward, per rad/s
+LIFT_WEIGHT = 2.0  # of a flip's expert reward, per m of the torso's height
+LIFT_HEIGHTS = (1.25, 2.0)  # m: above standing, up to this
 
 
 class Hopper(Task):
@@ -171,8 +171,8 @@ class HopperFlip(Hopper):
     fitness_range = (0.0, math.inf)
     success_threshold = WHOLE_TURN
     expert_source = (
-        "rewardgen's authors, for this task: the speed of turning and the torso's height, both bounded (Text2Reward "
-        "publishes no reward written by people)"
+        "rewardgen's authors, for this task: the speed of turning and the torso's height above standing, both bounded "
+        "(Text2Reward publishes no reward written by people)"
     )
     direction: ClassVar[int]
 
@@ -202,7 +202,7 @@ class HopperFlip(Hopper):
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
         spin = SPIN_WEIGHT * (self.direction * next_state.pitch_rate).clamp(-FAST_SPIN, FAST_SPIN)
-        lift = LIFT_WEIGHT * next_state.torso_position[:, 1].clamp(max=LIFT_LIMIT)
+        lift = LIFT_WEIGHT * (next_state.torso_position[:, 1].clamp(*LIFT_HEIGHTS) - LIFT_HEIGHTS[0])
         control = -CONTROL_COST * action.square().sum(-1)
         return spin + lift + control, {"spin": spin, "lift": lift, "control": control}
 

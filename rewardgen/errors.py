@@ -69,7 +69,11 @@ class TaskError(UsageError):
 
 
 class MissingPackage(TaskError):
-    pass
+    """``pip install INSTALL`` brings what is missing."""
+
+    def __init__(self, message: str, install: str) -> None:
+        self.install = install
+        super().__init__(message)
 
 
 class ProgramRejected(RewardgenError):

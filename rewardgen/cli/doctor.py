@@ -16,7 +16,7 @@ import typer
 
 from rewardgen.cli.options import Json
 from rewardgen.cli.output import print_json, safe, show, table, write
-from rewardgen.errors import RewardgenError
+from rewardgen.errors import MissingPackage, RewardgenError
 
 PACKAGES = (
     "rewardgen",
@@ -170,17 +170,20 @@ def _tasks() -> Finding:
     from rewardgen.prompting import default_prompts_dir
     from rewardgen.tasks import load_task, task_names
 
-    broken = []
-    names = task_names()
-    for name in names:
+    loaded, missing, broken = [], set(), []
+    for name in task_names():
         try:
             load_task(name)
+            loaded.append(name)
+        except MissingPackage as error:  # nobody needs every package
+            missing.add(error.install)
         except RewardgenError as error:
             broken.append(f"{name}: {error}")
     default_prompts_dir()
     if broken:
         return Finding("tasks", "fault", "; ".join(broken), "mend the task file or take it out of its folder")
-    return Finding("tasks", "ok", f"{len(names)}: {', '.join(names)}")
+    more = "".join(f"; more with pip install '{install}'" for install in sorted(missing))
+    return Finding("tasks", "ok", f"{len(loaded)}: {', '.join(loaded)}{more}")
 
 
 def _sandbox() -> Finding:

@@ -19,6 +19,7 @@ def tasks(
     json: Json = False,
 ) -> None:
     """List the tasks, or show one: its fields, its fitness, where its expert reward comes from."""
+    from rewardgen.errors import MissingPackage
     from rewardgen.tasks import load_task, task_names
 
     places = folders(envs)
@@ -26,12 +27,20 @@ def tasks(
         facts = describe(load_task(name, places))
         print_json(facts) if json else _show_one(facts)
         return
-    found = [describe(load_task(each, places)) for each in task_names(places)]
+    found: list[dict[str, Any]] = []
+    for each in task_names(places):
+        try:
+            found.append(describe(load_task(each, places)))
+        except MissingPackage as missing:
+            found.append({"name": each, "missing": str(missing), "install": missing.install})
     if json:
         print_json({"tasks": found})
         return
     listing = table("task", "group", "fields", "steps", "success from", right=("fields", "steps", "success from"))
     for facts in found:
+        if "missing" in facts:
+            listing.add_row(safe(facts["name"]), "", "", "", safe(f"needs pip install '{facts['install']}'"))
+            continue
         threshold = f"{facts['success_threshold']:g} {_unit(facts)}".rstrip()
         listing.add_row(
             safe(facts["name"]), safe(facts["group"]), str(len(facts["fields"])), str(facts["horizon"]), safe(threshold)

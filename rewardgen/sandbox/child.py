@@ -1,4 +1,4 @@
-"""What runs in a worker: one program, from its text to its labels. Forked from the server, never imported elsewhere.
+"""What runs in a worker: one program, from its text to its labels. Never imported in the parent.
 
 The worker reads transitions from an area that it can only read, copies them, calls the program, and writes labels and
 a fixed-size answer. Whatever goes wrong in the program becomes an answer; if even that fails the process ends, and the
@@ -12,10 +12,12 @@ import contextlib
 import errno
 import io
 import json
+import math
 import mmap
 import os
 import struct
 import sys
+import time
 import types
 import warnings
 from typing import Any
@@ -39,6 +41,7 @@ from rewardgen.sandbox.protocol import (
     Kind,
     Shape,
 )
+from rewardgen.sandbox.rehearsal import rehearse
 
 FILENAME = "<reward>"
 
@@ -99,6 +102,24 @@ def serve_program(
             return
         sequence, rows = REQUEST.unpack(raw)
         worker.label(sequence, rows)
+
+
+def spawned(descriptors: list[int], arguments: list[int]) -> None:
+    """Be the worker that ``Spawner.open`` has started as a fresh process. Never returns."""
+    inputs, outputs, requests, answers, prints = descriptors
+    capacity, width, action_size, program, memory, cpu_seconds, parent = arguments
+    torch.set_num_threads(1)
+    rehearse()
+    os.environ.clear()
+    for standard in (1, 2):
+        os.dup2(prints, standard)
+    os.close(prints)
+    cpu_seconds += math.ceil(time.process_time())  # what it took to get here is not the program's
+    try:
+        own = (inputs, outputs, requests, answers)
+        serve_program(own, Shape(capacity, width, action_size, program), memory, cpu_seconds, parent, (), None)
+    finally:
+        os._exit(0)
 
 
 class Worker:
@@ -281,7 +302,7 @@ def _is_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     try:
-        return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     except BaseException:
         return False
 

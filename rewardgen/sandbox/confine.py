@@ -9,6 +9,8 @@
     5. limits on address space, processor time, processes, file sizes; no further descriptor, hence no files or sockets
     6. the system-call filter, last, because it forbids all of the above
 
+On Windows there is one step instead, a job object.
+
 Each step says whether it is in force; the worker reports it before it runs anything. What a platform lacks is left
 out; whether that will do is for the parent to say.
 """
@@ -19,13 +21,20 @@ import contextlib
 import ctypes
 import errno
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
+from types import ModuleType
 
-from rewardgen.sandbox import landlock, namespaces, seccomp
+from rewardgen.sandbox import landlock, namespaces, seccomp, windows
 from rewardgen.sandbox.layers import flags_of
+from rewardgen.sandbox.protocol import FLAGS
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 _OWN_USERS = 0x70000000  # far above the users of any system; the worker's process id is added
@@ -50,7 +59,7 @@ def confine(
     Args:
         memory: bytes of address space beyond what it has now.
         cpu_seconds: processor time, after which the kernel kills it.
-        server: the process id of the server.
+        server: the process id of the server, or of whatever else has started this process.
         around: the namespaces that the server has entered.
         empty_root: a descriptor of an empty file system, or None.
         requests: the descriptor that may be read from, and no other.
@@ -73,8 +82,19 @@ def confine(
         "landlock": _landlock(),
         "limits": _limits(address_space + memory if address_space else None, cpu_seconds),
         "system-call filter": _filter((0, requests), (1, 2, answers)),
+        "job object": sys.platform == "win32" and windows.limit(memory, cpu_seconds),
     }
     return flags_of({name for name, in_force in done.items() if in_force} | set(around))
+
+
+def probe(server: int, around: tuple[str, ...], empty_root: int | None, requests: int, answers: int) -> None:
+    """Be confined as a worker is and tell over ``answers`` what is in force. Never returns."""
+    try:
+        os.write(answers, FLAGS.pack(confine(2**30, 60, server, around, empty_root, requests, answers)))
+    except BaseException as error:
+        print(f"a worker cannot be confined: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(0)
 
 
 def adopt_orphans() -> None:
@@ -84,7 +104,7 @@ def adopt_orphans() -> None:
 
 
 def _own_user() -> bool:
-    if os.geteuid() != 0 or sys.platform != "linux":
+    if sys.platform != "linux" or os.geteuid() != 0:
         return False
     for user in (_OWN_USERS + os.getpid(), _NOBODY):  # a user namespace may have no place for the first
         with contextlib.suppress(OSError):
@@ -141,6 +161,8 @@ def _filter(readable: tuple[int, ...], writable: tuple[int, ...]) -> bool:
 
 def _address_space() -> int:
     """Bytes that this process has mapped; 0 where the system does not tell."""
+    if resource is None:
+        return 0
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[0]) * resource.getpagesize()
@@ -163,7 +185,7 @@ def _limits(address_space: int | None, cpu_seconds: int) -> bool:
 
 def _limit(name: str, value: int, grace: int = 0) -> None:
     number = getattr(resource, name, None)
-    if number is None:
+    if resource is None or number is None:
         return
     hard = resource.getrlimit(number)[1]
     bound = value + grace if hard == resource.RLIM_INFINITY else min(value + grace, hard)

@@ -44,6 +44,7 @@ LAYERS = (
     Layer("ipc namespace", "shared memory and queues of other programs", "namespaces", False),
     Layer("mount namespace", "seeing mounts, and changes to them, outside", "namespaces", False),
     Layer("empty root", "naming any file at all", "namespaces", False),
+    Layer("job object", "eating memory and processor time, starting processes, outliving the run", "Windows", False),
 )
 
 NAMES = tuple(layer.name for layer in LAYERS)
@@ -90,8 +91,12 @@ def names_of(flags: int) -> tuple[str, ...]:
 
 def reports(in_force: tuple[str, ...]) -> list[LayerReport]:
     """Every layer that concerns this machine."""
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return [LayerReport(layer, layer.name in in_force) for layer in LAYERS if root or layer.name != "own user"]
+    elsewhere = set()
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        elsewhere.add("own user")
+    if sys.platform != "win32":
+        elsewhere.add("job object")
+    return [LayerReport(layer, layer.name in in_force) for layer in LAYERS if layer.name not in elsewhere]
 
 
 def missing(in_force: tuple[str, ...]) -> list[Layer]:
@@ -114,4 +119,6 @@ def surrender(in_force: tuple[str, ...]) -> str:
     if not absent:
         return ""
     told = "; ".join(f"no {layer.name}: a program is not stopped from {layer.stops}" for layer in absent)
+    if "job object" in in_force:
+        told += "; only a job object bounds its memory and processor time, and keeps it from starting processes"
     return f"the sandbox is basic: {told}. Run reward code only from authors whom you trust this far"

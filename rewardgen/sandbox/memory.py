@@ -1,8 +1,9 @@
 """Memory shared with a worker: an area that it can only read and one that it can write but not resize.
 
-On Linux both are sealed memfds. Elsewhere they are unlinked temporary files; the worker gets a read-only descriptor of
-its input. The parent maps only the input area, and reads the output area by copying, so that nothing a worker does to
-its own areas can stop or surprise the parent.
+On Linux both are sealed memfds. Elsewhere they are temporary files without a name, or, on Windows, that go with their
+last handle; the worker gets a read-only descriptor of its input. The parent maps only the input area, and reads the
+output area by copying, so that nothing a worker does to its own areas can stop or surprise the parent. Windows cannot
+read at an offset, but lets nobody cut a mapped file short: there the copy is made from a map.
 """
 
 from __future__ import annotations
@@ -52,13 +53,23 @@ class OutputArea:
 
     def __init__(self, shape: Shape) -> None:
         self.descriptor, other = _create("rewardgen-output", shape.output_bytes)
-        if other != self.descriptor:
-            os.close(other)
-        else:
-            _seal(self.descriptor, _SEAL_SHRINK | _SEAL_GROW | _SEAL_SEAL)
+        self._map: mmap.mmap | None = None
+        try:
+            if not hasattr(os, "preadv"):
+                self._map = mmap.mmap(other, shape.output_bytes, access=mmap.ACCESS_READ)
+            if other == self.descriptor:
+                _seal(self.descriptor, _SEAL_SHRINK | _SEAL_GROW | _SEAL_SEAL)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+        finally:
+            if other != self.descriptor:
+                os.close(other)
 
     def read(self, start: int, size: int) -> bytearray:
         """A private copy of ``size`` bytes from ``start``; shorter where the area has been cut short."""
+        if self._map is not None:
+            return bytearray(self._map[start : start + size])
         copy = bytearray(size)
         count = os.preadv(self.descriptor, [copy], start) if size else 0
         del copy[count:]
@@ -68,6 +79,23 @@ class OutputArea:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+
+
+def temporary(name: str, size: int) -> tuple[int, int]:
+    """Descriptors, of separate positions, to write and to read a fresh file that nobody finds by name later."""
+    with tempfile.NamedTemporaryFile(prefix=name, buffering=0) as file:
+        file.truncate(size)
+        # Windows refuses a second opening that does not ask for the file's end along with its last handle, too
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_TEMPORARY", 0) | getattr(os, "O_NOINHERIT", 0)
+        reader = os.open(file.name, flags)
+        try:
+            return os.dup(file.fileno()), reader
+        except BaseException:
+            os.close(reader)
+            raise
 
 
 def matrices(area: mmap.mmap, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,13 +118,7 @@ def _create(name: str, size: int) -> tuple[int, int]:
         descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(descriptor, size)
         return descriptor, descriptor
-    descriptor, path = tempfile.mkstemp(prefix=name)
-    try:
-        reader = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.unlink(path)
-    os.ftruncate(descriptor, size)
-    return descriptor, reader
+    return temporary(name, size)
 
 
 def _seal(descriptor: int, seals: int) -> None:

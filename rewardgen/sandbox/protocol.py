@@ -1,9 +1,10 @@
-"""What passes between the three processes: this one (the parent), the fork server, and a worker for each program.
+"""What passes between the processes: this one (the parent), a worker for each program, and the fork server, if any.
 
     parent  ⇄ server   a socket: fixed-size requests and answers; a worker's descriptors ride along when it is opened
     parent  → worker   a pipe: REQUEST, "label the first n transitions of the input area"
     worker  → parent   a pipe: ANSWER, fixed-size; the labels, names and text that it announces lie in the output area
     worker  → parent   another pipe: what the program prints; it is never waited for, and shown in the report alone
+                       (a file where pipes cannot be asked whether they hold something)
 
 Numbers from a worker are claims: ``parse_message`` checks each against the bounds below before anything is read by it.
 """
@@ -29,6 +30,8 @@ ANSWER = struct.Struct("<IIIIiII")
 CONTROL = struct.Struct("<IIIIIIQQ")
 # outcome, worker, process id or wait status
 OUTCOME = struct.Struct("<IIi")
+# a bit for each layer that a probe has found in force
+FLAGS = struct.Struct("<i")
 
 
 class Kind(IntEnum):

@@ -1,7 +1,7 @@
 """The fork server: a process with torch loaded, an empty environment and one thread, from which workers are forked.
 
-It is started by ``Sandbox`` as ``python -I -c`` with this file's package made importable, and ends when the parent's
-end of the control socket closes, whichever way the parent ended. Nothing that a program writes reaches it.
+It is started by ``ForkServer`` and ends when the parent's end of the control socket closes, whichever way the parent
+ended. Nothing that a program writes reaches it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,15 @@ import os
 import select
 import signal
 import socket
-import struct
-import sys
-import warnings
-from collections.abc import Callable
 
 import torch
 
-from rewardgen.program import shaping
-from rewardgen.program.allowlist import METHODS, MODULES
 from rewardgen.sandbox.child import serve_program
-from rewardgen.sandbox.confine import adopt_orphans, confine
+from rewardgen.sandbox.confine import adopt_orphans, probe
 from rewardgen.sandbox.namespaces import Entered
-from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, Outcome, Shape
+from rewardgen.sandbox.protocol import CONTROL, FLAGS, OUTCOME, Operation, Outcome, Shape
+from rewardgen.sandbox.rehearsal import rehearse
 
-_FLAGS = struct.Struct("<i")
 _LOOK_UP_SECONDS = 2.0  # how often to see whether the parent still is our parent
 
 
@@ -35,7 +29,7 @@ def serve(control_fd: int, entered: Entered) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     adopt_orphans()
     torch.set_num_threads(1)
-    _rehearse()
+    rehearse()
     os.environ.clear()
     control = socket.socket(fileno=control_fd)
     gc.collect()
@@ -148,19 +142,13 @@ def _probe(entered: Entered) -> int:
     receiving, sending = os.pipe()
     child = os.fork()
     if child == 0:
-        try:
-            os.setsid()
-            flags = confine(2**30, 60, server, entered.names, entered.empty_root, receiving, sending)
-            os.write(sending, _FLAGS.pack(flags))
-        except BaseException as error:
-            print(f"a worker cannot be confined: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        finally:
-            os._exit(0)
+        os.setsid()
+        probe(server, entered.names, entered.empty_root, receiving, sending)
     os.close(sending)
-    raw = os.read(receiving, _FLAGS.size)
+    raw = os.read(receiving, FLAGS.size)
     os.close(receiving)
     _end(child)
-    return _FLAGS.unpack(raw)[0] if len(raw) == _FLAGS.size else 0
+    return FLAGS.unpack(raw)[0] if len(raw) == FLAGS.size else 0
 
 
 def _close_all_but(kept: set[int]) -> None:
@@ -202,70 +190,3 @@ def _threads() -> int:
         return len(os.listdir("/proc/self/task"))
     except OSError:
         return 1
-
-
-def _rehearse() -> None:
-    """Use what rewards use once, so that what torch sets up at first use is there in every worker already.
-
-    A worker can open no file: whatever is imported lazily must have been imported here.
-    """
-    import collections.abc
-    import math
-    import typing
-
-    assert all((math, typing, collections.abc))  # rewards import them
-    functional = torch.nn.functional
-    x = torch.linspace(-1.0, 1.0, 128).view(8, 16)
-    q = functional.normalize(x[:, :4], dim=-1)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in shaping.__all__:
-            function = getattr(shaping, name)
-            if name.startswith("quat_rotate"):
-                function(q, x[:, :3])
-            elif name in ("quat_multiply", "quat_angle", "distance", "angle_difference"):
-                function(q, q)
-            elif name in ("above", "below"):
-                function(x, 0.0, 1.0)
-            elif name in ("exponential", "gaussian", "proximity"):
-                function(x, 1.0)
-            elif name == "tolerance":
-                for shape in ("gaussian", "linear", "long_tail"):
-                    function(x, -0.1, 0.1, 1.0, shape)
-            else:
-                function(q)
-        functional.smooth_l1_loss(x, x * 2, reduction="none")
-        for function in _allowed():
-            for arguments in _arguments():
-                with contextlib.suppress(Exception):  # most functions take one or two of them
-                    function(*arguments)
-        str(x)
-
-
-def _allowed() -> list[Callable[..., object]]:
-    """Every function and method of torch that the static check lets a reward call."""
-    found = []
-    for module, names in MODULES.items():
-        if module.partition(".")[0] == "torch":
-            owner: object = torch
-            for part in module.split(".")[1:]:
-                owner = getattr(owner, part)
-            found += [getattr(owner, name, None) for name in sorted(names)]
-    found += [getattr(torch.Tensor, name, None) for name in sorted(METHODS)]
-    return [function for function in found if callable(function)]
-
-
-def _arguments() -> list[tuple[object, ...]]:
-    """Arguments that between them suit nearly all of those functions; fresh ones, for some write to them."""
-    x = torch.linspace(0.1, 1.0, 16).view(4, 4)
-    i = torch.tensor([0, 1, 2, 3])
-    many = torch.linspace(-1.0, 1.0, 18).view(2, 3, 3)
-    return [
-        *[(x,), (x, x), (x, x, x), (x, 1), (x, 0, i), (x, 1.0, 2.0), (x, (4, 4)), (x, 0, 1, 2), (x, 0, i[:, None], x)],
-        *[([x, x],), ("ij,jk->ik", x, x), (i,), (4,), (x, x > 0, x), (x[0], x[0]), (many, many), (many,)],
-    ]
-
-
-def main(entered: Entered) -> None:
-    """``argv`` begins with the control socket's descriptor."""
-    serve(int(sys.argv[1]), entered)

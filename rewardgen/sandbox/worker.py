@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
-import select
 import signal
 import time
 from collections.abc import Callable
@@ -35,9 +33,11 @@ from rewardgen.sandbox.protocol import (
     parse_names,
     parse_output,
 )
+from rewardgen.sandbox.wire import open_wire
 
-PIPE_BYTES = 2**16  # that a pipe holds at most
-START_SECONDS = 60.0  # that a worker's process may take until it is confined; it takes milliseconds
+# that a worker's process may take until it is confined: milliseconds if it is forked; to load torch, on a cold disk and
+# with many at once, it takes its time
+START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class Worker:
         limits: SandboxLimits,
         level: Level,
         end: Callable[[], int | None],
+        said: Callable[[], str],
     ) -> None:
         content = {"source": program.source, "fields": [[field.name, list(field.shape)] for field in layout.fields]}
         packed = json.dumps(content).encode()
@@ -90,7 +91,8 @@ class Worker:
         self.inputs_changed = False
         self.confinement: tuple[str, ...] = ()
         self._level = level
-        self._end = end  # ends the process; its wait status, or None when the server is gone
+        self._end = end  # ends the process; its exit code, or None when the server is gone
+        self._said = said  # what processes had to say before they were confined
         self._failure: RewardFailed | SandboxError | None = None
         self._ready = False
         self._sequence = 0
@@ -102,19 +104,14 @@ class Worker:
             undo.callback(self._input.close)
             self._output = OutputArea(self.shape)
             undo.callback(self._output.close)
-            self._requests_worker, self._requests = _pipe(undo)
-            self._answers, self._answers_worker = _pipe(undo)
-            self._prints, self._prints_worker = _pipe(undo)
+            self._wire = open_wire()
             undo.pop_all()
-        for descriptor in (self._requests, self._answers, self._prints, self._prints_worker):
-            os.set_blocking(descriptor, False)  # the last so that a program's flood stops the program from nothing
         self._printed = bytearray()
 
     @property
     def descriptors(self) -> list[int]:
         """What the worker's process gets: its input and output areas, its pipes of requests, answers and prints."""
-        pipes = [self._requests_worker, self._answers_worker, self._prints_worker]
-        return [self._input.descriptor, self._output.descriptor, *pipes]
+        return [self._input.descriptor, self._output.descriptor, *self._wire.theirs]
 
     @property
     def output(self) -> str:
@@ -126,9 +123,7 @@ class Worker:
 
     def started(self) -> None:
         """The process has its descriptors; ours of its ends are closed, so that its end is seen here."""
-        for descriptor in (self._requests_worker, self._answers_worker, self._prints_worker):
-            os.close(descriptor)
-        self._requests_worker = self._answers_worker = self._prints_worker = -1
+        self._wire.handed_over()
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
         """Hand over transitions ``(B, width)``, ``(B, action_size)``, ``(B, width)`` float32; returns at once.
@@ -154,8 +149,7 @@ class Worker:
         self._input.actions[:rows] = actions.detach()
         self._input.next_states[:rows] = next_states.detach()
         self._sequence = (self._sequence + 1) % 2**32
-        with contextlib.suppress(OSError):  # a worker that is gone is found out by result()
-            os.write(self._requests, REQUEST.pack(self._sequence, rows))
+        self._wire.send(REQUEST.pack(self._sequence, rows))
 
     def result(self) -> Labels:
         """Wait for the labels of what was submitted: reward ``(B,)`` and components ``(B, C)``, float32, all finite.
@@ -187,11 +181,8 @@ class Worker:
         if self._closed:
             return
         self._closed = True
-        theirs = (self._requests_worker, self._answers_worker, self._prints_worker)
-        for descriptor in (self._requests, self._answers, self._prints, *theirs):
-            if descriptor >= 0:
-                os.close(descriptor)
         self._end()
+        self._wire.close()
         self._input.close()
         self._output.close()
 
@@ -208,10 +199,8 @@ class Worker:
             raise RuntimeError("the worker is closed")
 
     def _keep_prints(self) -> None:
-        """Empty the pipe of prints as far as one read does, and keep what there is room for."""
-        with contextlib.suppress(OSError):  # most of the time it is empty
-            more = os.read(self._prints, PIPE_BYTES)
-            self._printed += more[: OUTPUT_BYTES + 1 - len(self._printed)]
+        """Take what has been printed as far as one read does, and keep what there is room for."""
+        self._printed += self._wire.printed()[: OUTPUT_BYTES + 1 - len(self._printed)]
 
     def _labels(self, rows: int, since: float) -> Labels:
         if not self._ready:
@@ -244,20 +233,12 @@ class Worker:
             raise SandboxError(refusal(absent))
 
     def _receive(self, deadline: float) -> Message:
-        raw = b""
-        poll = select.poll()
-        poll.register(self._answers, select.POLLIN)
-        while len(raw) < ANSWER.size:
-            wait = deadline - time.monotonic()
-            if not poll.poll(max(0.0, wait) * 1000):
-                raise self._late()
-            try:
-                more = os.read(self._answers, ANSWER.size - len(raw))
-            except BlockingIOError:
-                continue
-            if not more:
-                raise self._gone()
-            raw += more
+        try:
+            raw = self._wire.receive(ANSWER.size, deadline)
+        except TimeoutError:
+            raise self._late() from None
+        if len(raw) < ANSWER.size:
+            raise self._gone()
         try:
             return parse_message(raw)
         except ValueError as error:
@@ -273,21 +254,21 @@ class Worker:
         return RewardFailed("timeout", f"{limit}: use tensor operations on whole columns instead of loops over rows")
 
     def _gone(self) -> RewardFailed | SandboxError:
-        status = self._end()
-        if status is None:
+        code = self._end()
+        if code is None:
             return SandboxError("the sandbox's server died and its workers with it; start again")
         if not self._ready:
-            return SandboxError(f"a sandbox worker ended before it ran anything ({_ending(status)})")
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+            return SandboxError(f"a sandbox worker ended before it ran anything ({_ending(code)}{self._said()})")
+        if code == -getattr(signal, "SIGXCPU", 0) != 0:
             seconds = self.limits.cpu_seconds
             return RewardFailed("timeout", f"its calls together took more than {seconds} s of processor time")
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS:
+        if code == -getattr(signal, "SIGSYS", 0) != 0:
             return RewardFailed(
                 "crash",
                 "the sandbox ended the program: it asked the system for what no reward needs (a process, a connection, "
                 "a right); compute from state, action and next_state only",
             )
-        return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(status)})")
+        return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(code)})")
 
     def _told(self, answer: Message) -> RewardFailed | SandboxError:
         line = answer.line if answer.line and answer.line <= self.program.source.count("\n") + 1 else None
@@ -343,19 +324,10 @@ class Worker:
         return SandboxError(str(failure))
 
 
-def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe that ``undo`` closes."""
-    ends = os.pipe()
-    for descriptor in ends:
-        undo.callback(os.close, descriptor)
-    return ends
-
-
-def _ending(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
+def _ending(code: int) -> str:
+    if code < 0:
         try:
-            return f"killed by {signal.Signals(number).name}"
+            return f"killed by {signal.Signals(-code).name}"
         except ValueError:
-            return f"killed by signal {number}"
-    return f"exit status {os.WEXITSTATUS(status)}"
+            return f"killed by signal {-code}"
+    return f"exit status {code}" if code < 2**16 else f"exit status {code:#x}"  # Windows tells of a fault in such

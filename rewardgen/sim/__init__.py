@@ -11,7 +11,7 @@ from rewardgen.sim.arrangement import ON_CPU, Arrangement, arrange
 from rewardgen.sim.base import Simulator
 from rewardgen.sim.choice import make_simulator
 from rewardgen.sim.cpu import MujocoSim
-from rewardgen.sim.post_constraint import compute_post_constraint
+from rewardgen.sim.derived import compute_post_constraint, keep_current
 from rewardgen.sim.threads import available_threads, torch_threads
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "arrange",
     "available_threads",
     "compute_post_constraint",
+    "keep_current",
     "make_simulator",
     "torch_threads",
 ]

@@ -17,8 +17,8 @@ class Simulator(ABC):
 
     Fields are live: a tensor from ``field`` keeps following the simulation, and writing to a state field (``qpos``,
     ``qvel``, ``ctrl``, ``mocap_pos``, …) sets it. Derived fields (``xpos``, ``sensordata``, …) are read-only and, as
-    with ``mj_step``, describe the state before the last substep; after ``forward``, and when ``field`` is first asked
-    for them, they describe the present state.
+    with ``mj_step``, describe the state before the last substep (``keep_current`` asks for more); after ``forward``,
+    and when ``field`` is first asked for them, they describe the present state.
     """
 
     model: mujoco.MjModel

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rewardgen.errors import SimulationFailed
 from rewardgen.sim.base import Simulator
-from rewardgen.sim.post_constraint import POST_CONSTRAINT, keeps_post_constraint, not_kept
+from rewardgen.sim.derived import POST_CONSTRAINT, keeps_current, keeps_post_constraint, not_kept
 from rewardgen.sim.rendering import render_model
 
 _NO_STAGE = int(mujoco.mjtStage.mjSTAGE_NONE)
@@ -52,10 +52,12 @@ class MujocoSim(Simulator):
         self.num_worlds = num_worlds
         self.device = torch.device("cpu")
         self.dtype = torch.float64
-        marked = keeps_post_constraint(model)
+        marked, current = keeps_post_constraint(model), keeps_current(model)
+        self._stage = int(mujoco.mjtStage.mjSTAGE_VEL) if current else _NO_STAGE
         self._sleeps = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
         self._threads = threads
-        persistent = marked or self._sleeps  # one MjData for each world: contacts outlive the step, bodies stay asleep
+        # One MjData for each world: contacts outlive the step, the next step goes on from this one, bodies stay asleep.
+        persistent = marked or current or self._sleeps
         try:
             self._batch = batch.Batch(model, num_worlds, nthread=threads, persistent=persistent)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -95,7 +97,7 @@ class MujocoSim(Simulator):
         self._ctrl.copy_(ctrl)
         torch.add(self._time, (nstep - 0.5) * float(self.model.opt.timestep), out=self._due)
         try:
-            self._batch.step(nstep=nstep)
+            self._batch.step(nstep=nstep, stage=self._stage)
         except batch.SimulationError as error:
             raise SimulationFailed(f"MuJoCo stopped in world {int(error.ids[0])}: {error}") from error
         self._update_post_constraint(self._all)

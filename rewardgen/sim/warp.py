@@ -18,7 +18,7 @@ from torch import Tensor
 from rewardgen.errors import SimulationFailed
 from rewardgen.sim.base import Simulator
 from rewardgen.sim.buffers import buffer_sizes
-from rewardgen.sim.post_constraint import POST_CONSTRAINT, keeps_post_constraint, not_kept
+from rewardgen.sim.derived import POST_CONSTRAINT, keeps_current, keeps_post_constraint, not_kept
 from rewardgen.sim.rendering import render_model
 
 try:
@@ -147,7 +147,7 @@ class WarpSim(Simulator):
         self._on = _warp_device(torch.device(device))
         self.device = torch.device(wp.device_to_torch(self._on))  # "cuda" with its number, as tensors have it
         self.dtype = torch.float32
-        self._post_constraint = keeps_post_constraint(model)
+        self._post_constraint, self._current = keeps_post_constraint(model), keeps_current(model)
         most_contacts, most_rows = buffer_sizes(model)
         self._contacts = most_contacts if contacts is None else contacts
         self._rows = most_rows if rows is None else rows
@@ -204,6 +204,9 @@ class WarpSim(Simulator):
             mjw.step(self._model, self._data)
         if self._post_constraint:
             mjw.rne_postconstraint(self._model, self._data)
+        if self._current:  # as MuJoCo's mj_step1
+            for stage in (mjw.fwd_position, mjw.sensor_pos, mjw.fwd_velocity, mjw.sensor_vel):
+                stage(self._model, self._data)
 
     def diverged(self) -> Tensor:
         sound = (self._overflow & _OVERFLOWS) == 0

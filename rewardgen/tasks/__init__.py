@@ -12,14 +12,18 @@ that ``task_names`` searches.
 
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
+from rewardgen.tasks.actions import UnitActions
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
 from rewardgen.tasks.loader import load_task, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
+from rewardgen.tasks.rotations import euler_angles, quaternion_product
+from rewardgen.tasks.suite import SuiteTask
 from rewardgen.tasks.validation import validate
 from rewardgen.tasks.worlds import Step, Worlds
+from rewardgen.tolerance import tolerance
 
 __all__ = [
     "Episodes",
@@ -29,14 +33,19 @@ __all__ = [
     "Simulator",
     "State",
     "Step",
+    "SuiteTask",
     "Task",
+    "UnitActions",
     "WorldRandom",
     "Worlds",
+    "euler_angles",
     "gymnasium_asset",
     "load_task",
     "package_asset",
     "play_episodes",
+    "quaternion_product",
     "register",
     "task_names",
+    "tolerance",
     "validate",
 ]

@@ -27,8 +27,8 @@ def package_asset(package: str, path: str, install: str) -> Path:
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise MissingPackage(f"the model {Path(path).name} comes with {package}, which is not installed: "
-                             f"pip install '{install}'")  # fmt: skip
+        message = f"the model {Path(path).name} comes with {package}, which is not installed: pip install '{install}'"
+        raise MissingPackage(message, install)
     file = Path(spec.origin).parent / path
     if not file.is_file():
         raise TaskError(f"{package} has no file {path} ({file} is missing); install a release of it that does, with "

@@ -134,6 +134,18 @@ def test_tasks_lists_all_and_shows_one() -> None:
     assert rewardgen("tasks", "hopper/run", "--json").json["success_threshold"] == task.success_threshold
 
 
+def test_a_task_whose_package_is_missing_is_listed_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dm_control", None)  # what Python takes for: cannot be imported
+    listed = {task["name"]: task for task in rewardgen("tasks", "--json").json["tasks"]}
+    assert listed.keys() == set(task_names())
+    assert "pip install 'rewardgen[dmc]'" in listed["dmc_cheetah/run"]["missing"]
+    assert "missing" not in listed["cheetah/run"]
+    assert "rewardgen[dmc]" in rewardgen("tasks").out
+    alone = rewardgen("tasks", "dmc_cheetah/run")
+    assert alone.code == 2
+    assert "pip install 'rewardgen[dmc]'" in alone.err
+
+
 def test_prompt_prints_what_the_model_is_told() -> None:
     text = rewardgen("prompt", "cheetah/run").out
     document = rewardgen("prompt", "cheetah/run", "--json").json

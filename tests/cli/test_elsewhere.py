@@ -1,31 +1,12 @@
-"""Where there is neither fork nor what else only Unix has, as on Windows, what needs no sandbox works all the same."""
+"""Where there is neither fork nor what else only Unix has, as on Windows, everything works, the sandbox being basic."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
-# Takes away what Windows lacks, as far as Python and torch get by without it here.
-BARE = """
-import os, select, signal, sys
-for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog"):
-    sys.modules[name] = None
-absent = {
-    os: "fork forkpty memfd_create geteuid getuid setsid killpg waitid pidfd_open preadv sched_getaffinity",
-    select: "poll epoll",
-    signal: "SIGKILL SIGXCPU SIGSYS SIGCHLD SIGHUP sigtimedwait pthread_sigmask",
-}
-for module, names in absent.items():
-    for name in names.split():
-        if hasattr(module, name):
-            delattr(module, name)
-"""
-
-
-def elsewhere(program: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", BARE + program], capture_output=True, text=True, check=False)
+from tests.elsewhere import elsewhere
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,27 +20,58 @@ def test_tasks_and_prompts_are_shown() -> None:
     assert asked.returncode == 0 and "compute_reward" in asked.stdout, asked.stderr
 
 
-def test_doctor_says_what_does_not_work_and_what_to_do() -> None:
+def test_doctor_says_what_is_missing() -> None:
     done = command("doctor", "--json")
-    assert done.returncode == 1, done.stderr
+    assert done.returncode in (0, 1), done.stderr  # whether pictures can be drawn is a matter of this machine
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)["checks"]}
-    for name in ("sandbox", "confinement"):
-        assert findings[name]["level"] == "fault" and "WSL 2" in findings[name]["found"]
-    assert findings["tasks"]["level"] == findings["physics"]["level"] == "ok"
+    assert findings["sandbox"]["level"] == findings["tasks"]["level"] == findings["physics"]["level"] == "ok"
+    assert findings["confinement"]["level"] == "note"
+    assert "basic at most; in force: none" in findings["confinement"]["found"]
 
 
-def test_everything_can_be_imported_and_a_sandbox_says_what_to_do() -> None:
-    done = elsewhere(
-        "import rewardgen, rewardgen.search, rewardgen.report, rewardgen.export\n"
-        "from rewardgen.errors import SandboxError\n"
-        "from rewardgen.sandbox import Sandbox\n"
-        "try:\n    Sandbox().__enter__()\nexcept SandboxError as error:\n    print(error)\n"
-    )
+IMPORTS = """
+import importlib, pkgutil, types
+import rewardgen
+
+names = [module.name for module in pkgutil.walk_packages(rewardgen.__path__, "rewardgen.")]
+names = [name for name in names if not name.endswith("__main__")]
+for name in names:
+    importlib.import_module(name)
+
+# once more, under the name of Windows: what they need of other packages is loaded by now. Its library is only named
+# when a module is read, and called by nothing here
+for name in [name for name in sys.modules if name.partition(".")[0] == "rewardgen"]:
+    del sys.modules[name]
+library = ("CreateJobObjectW SetInformationJobObject AssignProcessToJobObject TerminateJobObject CloseHandle "
+           "GetCurrentProcess K32GetProcessMemoryInfo").split()
+ctypes.WinDLL = lambda name, use_last_error: types.SimpleNamespace(
+    **{function: types.SimpleNamespace() for function in library}
+)
+sys.platform = "win32"
+for name in names:
+    importlib.import_module(name)
+from rewardgen.sandbox import Sandbox, spawn, windows
+assert Sandbox()._way is spawn.Spawner and Sandbox().level == "basic" and windows.Job
+print(len(names))
+"""
+
+
+def test_every_module_can_be_imported() -> None:
+    done = elsewhere(IMPORTS)
     assert done.returncode == 0, done.stderr
-    assert "WSL 2" in done.stdout
+    assert int(done.stdout) > 100
 
 
-def test_a_search_ends_with_what_to_do(tmp_path: Path) -> None:
-    done = command("run", "cartpole/swingup", "--llm", "offline", "--out", str(tmp_path), "--json")
-    assert done.returncode == 1, done.stderr
-    assert "WSL 2" in json.loads(done.stdout)["error"]["message"]
+def test_a_training_is_labelled(tmp_path: Path) -> None:
+    reward = tmp_path / "reward.py"
+    reward.write_text(
+        "def compute_reward(state, action, next_state):\n"
+        '    """Pay for height."""\n'
+        "    up = next_state.pole_angle.cos()\n"
+        '    return up, {"up": up}\n'
+    )
+    done = command("train", "cartpole/swingup", "--reward", str(reward), "--steps", "4096", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (training,) = json.loads(done.stdout)["trainings"]
+    assert training["status"] == "done" and training["curve"]
+    assert "the sandbox is basic" in done.stderr

@@ -301,7 +301,7 @@ def test_layers_are_reported():
 
 def test_a_server_without_the_layers_is_not_used(monkeypatch):
     """A worker says what is in force before it runs anything; one that says too little is not used."""
-    from rewardgen.sandbox import sandbox as module
+    from rewardgen.sandbox import fork as module
 
     weaker = module._BOOTSTRAP.replace(
         "from rewardgen.sandbox.server",

@@ -144,7 +144,7 @@ def test_when_the_parent_is_killed_nothing_stays(number):
 
 
 def test_a_server_that_cannot_start_says_why(monkeypatch):
-    from rewardgen.sandbox import sandbox as module
+    from rewardgen.sandbox import fork as module
 
     monkeypatch.setattr(module, "_BOOTSTRAP", "raise SystemExit('no torch here')")
     box = Sandbox()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rewardgen.errors import SimulationFailed
-from rewardgen.sim import MujocoSim, compute_post_constraint
+from rewardgen.sim import MujocoSim, compute_post_constraint, keep_current
 
 WALKING_BALL = """
 <mujoco>
@@ -81,6 +81,35 @@ def test_worlds_match_mj_step_bit_for_bit(post_constraint: bool) -> None:
             np.testing.assert_array_equal(ours[name][world].numpy(), getattr(data, name), err_msg=name)
     if post_constraint:
         assert ours["cfrc_ext"].abs().max() > 1.0  # the ball does lie on the ground
+
+
+@pytest.mark.parametrize("integrator", ["RK4", "Euler"])
+def test_a_model_can_ask_for_derived_fields_of_the_present_state(integrator: str) -> None:
+    spec = mujoco.MjSpec.from_string(WALKING_BALL.replace("RK4", integrator))
+    keep_current(spec)
+    model = spec.compile()
+    sim = MujocoSim(model, WORLDS, 2)
+    current = {name: sim.field(name) for name in ("xpos", "site_xpos", "sensordata")}
+    everyone = [mujoco.MjData(model) for _ in range(WORLDS)]
+    for step, ctrl in enumerate(controls(60)):
+        if step == 30:  # by hand, with no forward() after it
+            sim.field("qpos")[2, 0] += 0.3
+            everyone[2].qpos[0] += 0.3
+        sim.step(ctrl, 3)
+        for world, data in enumerate(everyone):
+            data.ctrl[:] = ctrl[world].double().numpy()
+            mujoco.mj_step(model, data, nstep=3)
+            mujoco.mj_step1(model, data)
+            np.testing.assert_array_equal(sim.field("qpos")[world].numpy(), data.qpos)
+            for name, value in current.items():
+                np.testing.assert_array_equal(value[world].numpy(), getattr(data, name), err_msg=name)
+    kept = sim.keep(torch.tensor([4, 2]))
+    assert kept is not None
+    ctrl = torch.full((WORLDS, 1), 0.5)
+    sim.step(ctrl, 3)
+    kept.step(ctrl[:2], 3)
+    for name in ("qpos", "xpos"):
+        assert torch.equal(kept.field(name), sim.field(name)[[4, 2]])
 
 
 def test_threads_change_nothing() -> None:

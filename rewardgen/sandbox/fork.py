@@ -1,0 +1,134 @@
+"""Workers forked from a warm server: the parent's end. Where the system can fork, this is how workers come to be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import tempfile
+from typing import IO
+
+from rewardgen.errors import SandboxError
+from rewardgen.sandbox.fresh import said, start
+from rewardgen.sandbox.layers import names_of
+from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, Outcome
+from rewardgen.sandbox.worker import SandboxLimits, Worker
+
+_START_SECONDS = 120.0  # torch on a cold disk takes its time
+_ANSWER_SECONDS = 30.0
+
+_BOOTSTRAP = """
+from rewardgen.sandbox.namespaces import enter
+entered = enter(parent=arguments[0], control=descriptors[0])
+from rewardgen.sandbox.server import serve
+serve(descriptors[0], entered)
+"""
+
+
+class ForkServer:
+    """The parent's end of the fork server."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
+        self._ready = False
+        self.confinement: tuple[str, ...] = ()
+        try:
+            self._process = start(_BOOTSTRAP, [theirs.fileno()], [os.getpid()], self._log)
+        except OSError as error:
+            ours.close()
+            self._log.close()
+            raise SandboxError(f"the sandbox's server could not be started: {error}") from error
+        finally:
+            theirs.close()
+        self._socket = ours
+
+    @property
+    def alive(self) -> bool:
+        if self._process.poll() is not None:
+            return False
+        hung_up = select.poll()  # its keeper may take a moment longer to end than the server
+        hung_up.register(self._socket, 0)  # POLLHUP is always told
+        return not hung_up.poll(0)
+
+    def open(self, number: int, worker: Worker, limits: SandboxLimits) -> None:
+        self.wait_ready()
+        shape = worker.shape
+        request = CONTROL.pack(
+            Operation.OPEN,
+            number,
+            shape.program,
+            shape.capacity,
+            shape.width,
+            shape.action_size,
+            limits.memory_bytes,
+            limits.cpu_seconds,
+        )
+        try:
+            socket.send_fds(self._socket, [request], worker.descriptors)
+        except OSError as error:
+            raise self._died() from error
+        outcome, value = self._answer(number, _ANSWER_SECONDS)
+        if outcome != Outcome.OPENED:
+            raise SandboxError(f"the sandbox could not fork a worker: {os.strerror(value)}")
+
+    def end(self, number: int) -> int | None:
+        """End a worker; its exit code (minus a signal's number), or None when the server is gone."""
+        if not self.alive or not self._ready:
+            return None
+        try:
+            self._socket.sendall(CONTROL.pack(Operation.END, number, 0, 0, 0, 0, 0, 0))
+            return os.waitstatus_to_exitcode(self._answer(number, _ANSWER_SECONDS)[1])
+        except (OSError, SandboxError):
+            return None
+
+    def close(self) -> None:
+        self._socket.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def wait_ready(self) -> None:
+        """Wait until torch is loaded and a first worker has been tried."""
+        if self._ready:
+            return
+        _, threads = self._answer(0, _START_SECONDS)
+        if threads != 1:
+            raise SandboxError(f"the sandbox's server has {threads} threads, and cannot fork safely")
+        _, flags = self._answer(0, _ANSWER_SECONDS)
+        self.confinement = names_of(flags)
+        self._ready = True
+
+    def _answer(self, number: int, seconds: float) -> tuple[int, int]:
+        raw = b""
+        while len(raw) < OUTCOME.size:
+            if not select.select([self._socket], [], [], seconds)[0]:
+                self._process.kill()  # what it says later would be taken for the answer to something else
+                raise SandboxError(f"the sandbox's server did not answer within {seconds:g} s")
+            try:
+                more = self._socket.recv(OUTCOME.size - len(raw))
+            except ConnectionError:
+                more = b""
+            if not more:
+                raise self._died()
+            raw += more
+        outcome, answered, value = OUTCOME.unpack(raw)
+        if answered != number:
+            self._process.kill()
+            raise SandboxError("the sandbox's server answered something else than it was asked")
+        return outcome, value
+
+    def _died(self) -> SandboxError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        how = f"exit status {self._process.returncode}" + self.said()
+        return SandboxError(f"the sandbox's server died ({how})")
+
+    def said(self) -> str:
+        """The end of what it wrote to its standard error, led in by a colon; empty where there is none."""
+        return said(self._log)

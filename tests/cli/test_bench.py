@@ -1,0 +1,42 @@
+"""``rewardgen bench``: what goes with what, and learning curves from end to end on small sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import rewardgen
+
+SMALL = ["training.steps=2048", "training.worlds=8", "training.checkpoints=2", "training.checkpoint_episodes=1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--task", "cartpole/swingup", "--task", "cheetah/run"], "--learning alone"),
+        (["--set", "training.steps=100"], "--racing and --learning"),
+        (["--learning", "--set", "search.seeds=2"], "settings of training"),
+        (["--learning", "--trainer", "sb4"], "sb3-matched"),
+        (["--learning", "--trainer", "sb3", "--task", "cartpole/swingup"], "Gymnasium"),
+    ],
+)
+def test_what_does_not_go_together(arguments: list[str], says: str) -> None:
+    done = rewardgen("bench", *arguments)
+    assert done.code == 2
+    assert says in " ".join(done.err.split())
+
+
+def test_learning_curves_are_kept_and_drawn(tmp_path: Path) -> None:
+    settings = [part for each in SMALL for part in ("--set", each)]
+    arguments = ["bench", "--learning", "--task", "cartpole/swingup", "--trainer", "population", "--seeds", 2]
+    arguments += [*settings, "--results", tmp_path / "curves", "--plot", tmp_path / "curves.svg"]
+    first = rewardgen(*arguments, "--json")
+    assert first.code == 0, first.err
+    points = first.json["cartpole/swingup"]["points"]["population"]
+    assert [point["steps"] for point in points] == [1024, 2048] and points[0]["seeds"] == 2
+    assert (tmp_path / "curves.svg").exists()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "curves").rglob("*.json")}
+    again = rewardgen(*arguments)
+    assert again.code == 0 and "2,048" in again.out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curves").rglob("*.json")} == before
