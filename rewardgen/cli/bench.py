@@ -31,6 +31,7 @@ _MEANING = {
     "sandbox_share": "share of the training spent waiting for the sandbox",
     "first_reward_ms": "milliseconds from a program's text to its first reward, the sandbox's server being warm",
     "same_best": "share of rounds in which the race found the same best reward",
+    "shortfall": "how much of the best reward's lead over the average one the race lost: 0 nothing, 1 all",
     "ratio": "the race's steps to the same best fitness / those of training all to the end, where it found it",
     "ratio_whole": "the race's steps altogether / those of training all to the end",
 }
@@ -175,7 +176,7 @@ def _compare(
         listing.add_row(str(number), *(_shown(each[name]) for name in columns))
     show(listing)
     listing = table("what", "measured", "meaning", right=("measured",))
-    for name in ("same_best", "ratio", "ratio_whole"):
+    for name in ("same_best", "shortfall", "ratio", "ratio_whole"):
         listing.add_row(name, _shown(result[name]), _MEANING[name])
     show(listing)
 

@@ -34,8 +34,8 @@ def compare_racing(
     ``rounds`` has other rewards and other training seeds. What a race would spend its savings on is left out.
 
     Args:
-        config: ``search.candidates``, ``search.seeds``, ``search.racing``, ``search.confidence``, ``training``,
-            ``seed``, ``threads`` and ``sandbox`` are used.
+        config: ``search.candidates``, ``search.seeds``, ``search.racing``, ``training``, ``seed``, ``threads`` and
+            ``sandbox`` are used.
         say: told what is being trained next.
 
     Returns:
@@ -43,9 +43,12 @@ def compare_racing(
         as a whole; ``best_all`` and ``best_racing``, the highest mean over its seeds that a candidate reached (of those
         that a race may select); ``to_best_all`` and ``to_best_racing``, the steps of all members together when the
         trainings to the end, and then the race, first reached ``best_all`` (NaN where the race never did);
-        ``seconds_all`` and ``seconds_racing``. Beside them ``same_best``, the share of rounds in which the race found
-        the same best; ``ratio``, the race's steps to it over the others' steps to it, in those rounds; ``ratio_whole``,
-        the same of the whole trainings, in all rounds.
+        ``shortfall``, how much of the best's lead over the average candidate the race lost (with a single seed the best
+        is partly lucky, and an exact match is much to ask); ``seconds_all`` and ``seconds_racing``.
+
+        Beside them ``same_best``, the share of rounds in which the race found the same best; the mean ``shortfall``;
+        ``ratio``, the race's steps to the same best over the others' steps to it, in those rounds; ``ratio_whole``, the
+        same of the whole trainings, in all rounds.
 
     Raises:
         UsageError: ``rounds`` is not positive, or no reward passes its checks.
@@ -79,6 +82,7 @@ def compared(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -
         "steps_racing": sum(result.steps for result in raced),
         "best_all": best,
         "best_racing": best_racing,
+        "shortfall": shortfall(whole, best, best_racing),
         "to_best_all": steps_until(whole, at),
         "to_best_racing": steps_until(raced, reached) if reached is not None else math.nan,
     }
@@ -91,8 +95,10 @@ def summed_up(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
     def total(of: Sequence[dict[str, float]], name: str) -> float:
         return math.fsum(each[name] for each in of)
 
+    short = [each["shortfall"] for each in rounds if not math.isnan(each["shortfall"])]
     return {
         "same_best": len(same) / len(rounds),
+        "shortfall": math.fsum(short) / len(short) if short else math.nan,
         "ratio": total(same, "to_best_racing") / total(same, "to_best_all") if same else math.nan,
         "ratio_whole": total(rounds, "steps_racing") / total(rounds, "steps_all"),
     }
@@ -103,6 +109,15 @@ def best_reached(results: Sequence[TrainingResult]) -> tuple[float, int]:
     finite = [(value, -steps) for steps, value in _curves(results) if math.isfinite(value)]
     value, before = max(finite, default=(math.nan, 0))  # the earliest of equals
     return value, -before
+
+
+def shortfall(results: Sequence[TrainingResult], best: float, reached: float) -> float:
+    """How much of the lead of the best candidate over the average one is lost: 0 nothing, 1 all of it."""
+    keys = {result.key for result in results}
+    bests = [best_reached([result for result in results if result.key == key])[0] for key in keys]
+    finite = [value for value in bests if math.isfinite(value)]
+    lead = best - math.fsum(finite) / len(finite) if finite else math.nan
+    return (best - reached) / lead if lead > 0 else math.nan if math.isnan(lead) else 0.0
 
 
 def first_reaching(results: Sequence[TrainingResult], fitness: float) -> int | None:

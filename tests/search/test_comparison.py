@@ -38,6 +38,7 @@ def test_a_race_that_lost_the_best_says_so() -> None:
     raced = [training("late", 0.0, status="stopped"), whole[1]]
     found = compared(whole, raced)
     assert math.isnan(found["to_best_racing"]) and (found["best_all"], found["best_racing"]) == (9.0, 1.5)
+    assert found["shortfall"] == pytest.approx(7.5 / (9.0 - 5.25)) and compared(whole, whole)["shortfall"] == 0.0
     both = summed_up([found, compared(whole, whole)])
     assert both["same_best"] == 0.5 and both["ratio"] == 1.0
     assert both["ratio_whole"] == pytest.approx((40 + 60) / 120)
