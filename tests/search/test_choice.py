@@ -224,10 +224,12 @@ def test_copies_go_back_or_are_audited(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_settings_can_be_switched_in_short() -> None:
-    assert load(overrides={"task": "x/y", "search.racing": True}).search.racing.enabled
-    assert not load(overrides={"task": "x/y"}).search.racing.enabled
+    defaults = load(overrides={"task": "x/y"}).search
+    assert defaults.racing.enabled and defaults.screening.enabled
+    assert not load(overrides={"task": "x/y", "search.racing": False}).search.racing.enabled
+    assert not load(overrides={"task": "x/y", "search.screening": False}).search.screening.enabled
     kept = load(overrides={"task": "x/y", "search.racing.share": 0.25}).search.racing
-    assert not kept.enabled and kept.share == 0.25
+    assert kept.enabled and kept.share == 0.25
     with pytest.raises(ConfigError, match="did you mean search.racing.share"):
         load(overrides={"task": "x/y", "search.racing.shares": 0.25})
 

@@ -156,6 +156,7 @@ def trainings(*steps: int, fitness: float = 1.0) -> list[TrainingResult]:
     ("steps", "remeasure", "most", "expected"),
     [
         ((1000, 200, 200, 300, 300), 0, 2, (["0"], 2)),  # 3 saved, two for the one finalist at most
+        ((1000, 200, 200, 300, 300), 0, 1, (["0"], 1)),
         ((1000, 1000, 200, 200, 500), 0, 2, (["1", "0"], 1)),  # 2.1 saved
         ((1000, 1000, 1000, 200, 300), 0, 2, (["2"], 1)),  # 1.5 saved: enough for the best alone
         ((1000, 1000, 1000, 200, 300), 1, 2, ([], 0)),  # the one that is saved goes into measuring again
