@@ -12,6 +12,7 @@ from rewardgen.errors import UsageError
 from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.search.comparison import compare_racing, compared, over_rounds, pick, summed_up, worth
 from rewardgen.tasks import load_task
+from tests.search.recorded import populations, raced, replays
 
 
 def training(key: str, *fitness: float, seed: int = 0, status: Any = "done") -> TrainingResult:
@@ -77,6 +78,21 @@ def test_seeds_are_averaged_and_failures_count_for_nothing() -> None:
     found = compared(whole, whole)
     assert found["best_all"] == pytest.approx(2.4)
     assert found["to_best_all"] == 60  # at the first checkpoint already
+
+
+def test_races_replayed_on_recorded_curves() -> None:
+    """Whatever the task, the reward and the seed: half of the steps at most, and no more than all with what follows."""
+    for population in populations():
+        config = population.config
+        assert config.search.racing.enabled and config.search.racing.share == 0.5
+        for each in replays(population):
+            assert each.race <= 0.5 and each.race < each.whole <= 1.0
+        # what a race leaves is what training to the end began with
+        left = raced(population, 0)
+        assert {result.status for result in left} == {"done", "stopped"}
+        for result in left:
+            whole = population.trainings[result.key][0]
+            assert result.curve == whole.curve[: len(result.curve)] and result.steps <= whole.steps
 
 
 def test_a_comparison_for_real() -> None:
