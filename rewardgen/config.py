@@ -39,7 +39,7 @@ class RacingConfig(Section):
     )
     finalists: int = Field(2, ge=1, description="candidates that reach the end at least, if the steps are enough")
     share: float = Field(
-        0.5,
+        0.8,
         gt=0,
         le=1,
         description="of the steps of training all to the end, the most that a race takes; one always reaches the end",

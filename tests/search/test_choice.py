@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {
     "llm.model": "offline",
     "search.generations": 2,
     "search.candidates": 4,
-    "search.racing.enabled": True,
+    "search.racing.share": 0.5,
     "search.screening.enabled": True,
     "search.confidence": 0.8,
     "search.remeasure": 1,
