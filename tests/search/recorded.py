@@ -1,4 +1,4 @@
-"""Races replayed on recorded curves: `python -m tests.search.recorded` prints what docs/performance.md says of them.
+"""Races replayed on recorded curves: `python -m tests.search.recorded [SHARE]` prints what docs/performance.md says.
 
 ``curves.json`` holds populations of 8 rewards that trained to the end on 3 or 4 seeds each. A race stops trainings and
 changes nothing else, so their curves tell what any race on any of those seeds would have done.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -24,7 +25,7 @@ CURVES = Path(__file__).with_name("curves.json")
 
 @dataclass(frozen=True)
 class Population:
-    """``trainings`` of a population: key → its seeds, in order. Rules were tuned on half of the populations."""
+    """``trainings`` of a population: key → its seeds, in order. ``half``: what it served for."""
 
     name: str
     half: str
@@ -129,7 +130,8 @@ def means(population: Population) -> Replay:
 
 def main() -> None:
     halves: dict[str, list[Replay]] = {}
-    for population in populations():
+    changes = {"search.racing.share": float(sys.argv[1])} if len(sys.argv) > 1 else {}
+    for population in populations(**changes):
         mean = means(population)
         halves.setdefault(population.half, []).append(mean)
         print(
