@@ -28,24 +28,31 @@ class Section(BaseModel):
 class RacingConfig(Section):
     """Successive halving of a generation's candidates while they train."""
 
-    enabled: bool = Field(False, description="stop candidates that fall behind; the population trainer alone can")
+    enabled: bool = Field(True, description="stop candidates that fall behind; the population trainer alone can")
     rungs: int = Field(3, ge=1, le=10, description="checkpoints at which candidates may stop, closer together early on")
     keep: float = Field(0.5, gt=0, lt=1, description="share of the candidates that each rung means to carry on")
+    confidence: float = Field(
+        0.8,
+        ge=0,
+        lt=1,
+        description="of the intervals that must not overlap for a candidate to stop; 0 is plain halving",
+    )
+    finalists: int = Field(2, ge=1, description="candidates that reach the end at least, if the steps are enough")
     share: float = Field(
-        0.5,
+        0.8,
         gt=0,
         le=1,
         description="of the steps of training all to the end, the most that a race takes; one always reaches the end",
     )
     further_seeds: int = Field(
-        2, ge=0, le=64, description="most training seeds that steps saved by a race add to each candidate at its end"
+        1, ge=0, le=64, description="most training seeds that steps saved by a race add to each candidate at its end"
     )
 
 
 class ScreeningConfig(Section):
     """What stored episodes say of a reward before anything is spent on training with it."""
 
-    enabled: bool = Field(False, description="try rewards on stored episodes before training")
+    enabled: bool = Field(True, description="try rewards on stored episodes before training")
     episodes: int = Field(32, ge=4, le=1024, description="stored episodes that rewards are tried on")
     copy_distance: float = Field(
         0.005, ge=0, le=1, description="a reward this near to one tried before is a copy, up to scale and shaping"
@@ -64,9 +71,9 @@ class SearchConfig(Section):
     repairs: int = Field(2, ge=0, le=10, description="times a program that fails its checks goes back to its author")
     restarts: int = Field(1, ge=1, description="independent searches, the best of which wins")
     confidence: float = Field(
-        0.0, ge=0, lt=1, description="of the intervals that race and whose lower bounds rank; 0 goes by the mean alone"
+        0.8, ge=0, lt=1, description="of the intervals whose lower bounds rank candidates; 0 ranks by the mean alone"
     )
-    remeasure: int = Field(0, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
+    remeasure: int = Field(1, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
     racing: RacingConfig = RacingConfig()
     screening: ScreeningConfig = ScreeningConfig()
 

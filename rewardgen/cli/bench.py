@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +32,10 @@ _MEANING = {
     "sandbox_share": "share of the training spent waiting for the sandbox",
     "first_reward_ms": "milliseconds from a program's text to its first reward, the sandbox's server being warm",
     "same_best": "share of rounds in which the race found the same best reward",
+    "shortfall": "how much of the best reward's lead over the average one the race lost: 0 nothing, 1 all",
     "ratio": "the race's steps to the same best fitness / those of training all to the end, where it found it",
-    "ratio_whole": "the race's steps altogether / those of training all to the end",
+    "ratio_whole": "the race's steps altogether, further seeds included / those of training all to the end",
+    "gain": "by how much the race's pick does better on fresh seeds than the pick from training all to the end",
 }
 
 
@@ -56,6 +59,9 @@ def bench(
         bool, typer.Option("--racing", help="Instead: a race against training all to the end. Takes as long as those.")
     ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="With --racing: how often, each with other rewards.")] = 1,
+    fresh: Annotated[
+        int, typer.Option(min=0, help="With --racing: training seeds that picked neither, to compare the picks on.")
+    ] = 2,
     learning: Annotated[
         bool, typer.Option("--learning", help="Instead: learning curves against Stable-Baselines3's. Takes hours.")
     ] = False,
@@ -107,7 +113,7 @@ def bench(
     if sim or device or worlds:
         raise UsageError("--sim, --device and --worlds go with --devices")
     if racing:
-        _compare(loaded[0], population, rounds, threads, set_, json=json)
+        _compare(loaded[0], population, rounds, fresh, threads, set_, json=json)
         return
     if set_:
         raise UsageError("--set goes with --racing and --learning; the rest is measured with the task's own settings")
@@ -173,27 +179,30 @@ def _learn(
 
 
 def _compare(
-    task: Task, candidates: int, rounds: int, threads: int, assignments: list[str] | None, *, json: bool
+    task: Task, candidates: int, rounds: int, fresh: int, threads: int, assignments: list[str] | None, *, json: bool
 ) -> None:
     from rewardgen import config
     from rewardgen.search.comparison import compare_racing
 
     settings = {"task": task.name, "search.candidates": candidates, "threads": threads}
     loaded = config.load(overrides=settings | parse_assignments(assignments), task_defaults=task.training)
-    note(f"{2 * candidates * loaded.search.seeds * rounds} trainings of {loaded.training.steps:,} steps at most")
-    result = compare_racing(task, loaded, rounds=rounds, say=note)
+    each = 2 * candidates * loaded.search.seeds + 2 * fresh
+    note(f"{each * rounds} trainings of {loaded.training.steps:,} steps at most")
+    result = compare_racing(task, loaded, rounds=rounds, fresh=fresh, say=note)
     if json:
         print_json(result)
         return
-    columns = ("candidates", "stopped", "steps_all", "steps_racing", "to_best_all", "to_best_racing", "best_all",
-               "best_racing", "seconds_all", "seconds_racing")  # fmt: skip
+    columns = ("stopped", "steps_all", "steps_racing", "steps_further", "to_best_all", "to_best_racing", "best_all",
+               "best_racing", "gain", "seconds_all", "seconds_racing")  # fmt: skip
     listing = table("round", *(name.replace("_", " ") for name in columns), right=("round",))
     for number, each in enumerate(result["rounds"], start=1):
         listing.add_row(str(number), *(_shown(each[name]) for name in columns))
     show(listing)
-    listing = table("what", "measured", "meaning", right=("measured",))
-    for name in ("same_best", "ratio", "ratio_whole"):
-        listing.add_row(name, _shown(result[name]), _MEANING[name])
+    listing = table("what", "measured", "95 % interval", "meaning", right=("measured",))
+    for name in ("same_best", "ratio", "ratio_whole", "shortfall", "gain"):
+        low, high = result["intervals"].get(name, (math.nan, math.nan))
+        told = f"{_shown(low)} to {_shown(high)}" if math.isfinite(low) else ""
+        listing.add_row(name, _shown(result[name]), told, _MEANING[name])
     show(listing)
 
 

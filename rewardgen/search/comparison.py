@@ -1,24 +1,35 @@
-"""A race against training all to the end: the same rewards, the same seeds, the steps to the same best fitness."""
+"""A race against training all to the end: the same rewards, the same seeds, the steps to the same best fitness.
+
+With one or two seeds the best reward is partly the luckiest. So both picks are trained again, on seeds that picked
+neither, and what counts in the end is which of them is worth more there.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
+
+from scipy import stats
 
 from rewardgen import prompting
 from rewardgen.config import Config, LLMConfig
 from rewardgen.errors import UsageError
+from rewardgen.evaluation import bounds
 from rewardgen.llm import make_author
 from rewardgen.records import RewardProgram, TrainingResult
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search import seeds
-from rewardgen.search.racing import Race
+from rewardgen.search.racing import Race, best_points, further_seeds, is_done
 from rewardgen.search.screening import random_transitions, screen_source
 from rewardgen.tasks import Task
 from rewardgen.training import Judge, Member, arrangement_of, train
+
+INTERVAL = 0.95
+"""Confidence of the intervals over rounds."""
 
 
 def compare_racing(
@@ -26,45 +37,100 @@ def compare_racing(
     config: Config,
     *,
     rounds: int = 1,
+    fresh: int = 2,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Train generations of rewards twice, raced and all to the end, and count the steps to the same best fitness.
 
     The rewards are the offline author's first generation, as its first search with that seed would get them; each of
-    ``rounds`` has other rewards and other training seeds. What a race would spend its savings on is left out.
+    ``rounds`` has other rewards and other training seeds. The race spends its savings on further seeds, as in a search.
 
     Args:
-        config: ``search.candidates``, ``search.seeds``, ``search.racing``, ``search.confidence``, ``training``,
+        config: ``search.candidates``, ``search.seeds``, ``search.confidence``, ``search.racing``, ``training``,
             ``seed``, ``threads`` and ``sandbox`` are used.
+        fresh: training seeds that picked neither, on which the two picks are compared where they differ; 0 for none.
         say: told what is being trained next.
 
     Returns:
         For each round in ``rounds``: ``candidates``, ``stopped``; ``steps_all`` and ``steps_racing``, of the trainings
-        as a whole; ``best_all`` and ``best_racing``, the highest mean over its seeds that a candidate reached (of those
-        that a race may select); ``to_best_all`` and ``to_best_racing``, the steps of all members together when the
-        trainings to the end, and then the race, first reached ``best_all`` (NaN where the race never did);
-        ``seconds_all`` and ``seconds_racing``. Beside them ``same_best``, the share of rounds in which the race found
-        the same best; ``ratio``, the race's steps to it over the others' steps to it, in those rounds; ``ratio_whole``,
-        the same of the whole trainings, in all rounds.
+        as a whole, and ``steps_further``, of further seeds after the race; ``best_all`` and ``best_racing``, the
+        highest mean over its selection seeds that a candidate reached (of those that a race may select);
+        ``to_best_all`` and ``to_best_racing``, the steps of all members together when the trainings to the end, and
+        then the race, first reached ``best_all`` (NaN where the race never did); ``shortfall``, how much of the best's
+        lead over the average candidate the race lost; ``pick_all`` and ``pick_racing``, the number of the reward that
+        each would choose; ``gain``, by how much the race's pick does better than the other on fresh seeds, in the unit
+        of fitness (0 where they are the same one, NaN where it was not tried); ``seconds_all`` and ``seconds_racing``.
+
+        Beside them ``same_best``, the share of rounds in which the race found the same best; ``ratio``, the race's
+        steps to the same best over the others' steps to it, in those rounds; and with their ``intervals``, means over
+        the rounds: ``shortfall``, ``ratio_whole`` (all of the race's steps, further seeds included, over all of the
+        others') and ``gain``.
 
     Raises:
-        UsageError: ``rounds`` is not positive, or no reward passes its checks.
+        UsageError: ``rounds`` is not positive, ``fresh`` is negative, or no reward passes its checks.
     """
-    if rounds < 1:
-        raise UsageError("a comparison needs at least one round")
-    tell = say or (lambda _: None)
-    found = []
+    if rounds < 1 or fresh < 0:
+        raise UsageError("a comparison needs at least one round and no negative number of fresh seeds")
+
+    def tell(number: int, text: str) -> None:
+        if say is not None:
+            say(f"round {number + 1} of {rounds}: {text}")
+
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
     with Sandbox(limits, config.sandbox.level) as sandbox:
-        for number in range(rounds):
-            programs = _programs(task, config, sandbox, number)
-            chosen = seeds.selection_seeds(config.seed, number, 0, config.search.seeds)
-            tell(f"round {number + 1} of {rounds}: {len(programs)} rewards with a race")
-            raced, seconds_racing = _train(task, config, sandbox, programs, chosen, Race(config, task.fitness_unit))
-            tell(f"round {number + 1} of {rounds}: the same rewards, all to the end")
-            whole, seconds_all = _train(task, config, sandbox, programs, chosen, None)
-            found.append({**compared(whole, raced), "seconds_all": seconds_all, "seconds_racing": seconds_racing})
+        found = [_round(task, config, sandbox, number, fresh, partial(tell, number)) for number in range(rounds)]
     return {**summed_up(found), "rounds": found}
+
+
+def _round(
+    task: Task, config: Config, sandbox: Sandbox, number: int, fresh: int, tell: Callable[[str], None]
+) -> dict[str, float]:
+    programs = _programs(task, config, sandbox, number)
+    chosen = seeds.selection_seeds(config.seed, number, 0, config.search.seeds)
+    tell(f"{len(programs)} rewards with a race")
+    raced, seconds_racing = _train(task, config, sandbox, programs, chosen, Race(config, task.fitness_unit))
+    keys, each = further_seeds(config, by_key(raced))
+    more = seeds.selection_seeds(config.seed, number, 0, config.search.seeds + each)[config.search.seeds :]
+    further, seconds = _train(task, config, sandbox, {key: programs[key] for key in keys}, more, None)
+    tell("the same rewards, all to the end")
+    whole, seconds_all = _train(task, config, sandbox, programs, chosen, None)
+    picks = pick(config, whole), pick(config, [*raced, *further])
+    gain = 0.0 if picks[0] == picks[1] else math.nan
+    if picks[0] != picks[1] and fresh:
+        tell("both picks on fresh seeds")
+        again = {key: programs[key] for key in picks if key is not None}
+        tried, _ = _train(task, config, sandbox, again, seeds.fresh_seeds(config.seed, number, 0, fresh), None)
+        gain = worth(tried, picks[1]) - worth(tried, picks[0])
+    return {
+        **compared(whole, raced),
+        "steps_further": sum(result.steps for result in further),
+        "pick_all": _number(picks[0]),
+        "pick_racing": _number(picks[1]),
+        "gain": gain,
+        "seconds_all": seconds_all,
+        "seconds_racing": seconds_racing + seconds,
+    }
+
+
+def by_key(results: Sequence[TrainingResult]) -> dict[str, list[TrainingResult]]:
+    """The trainings of each candidate."""
+    found: dict[str, list[TrainingResult]] = {}
+    for result in results:
+        found.setdefault(result.key, []).append(result)
+    return found
+
+
+def pick(config: Config, results: Sequence[TrainingResult]) -> str | None:
+    """Whom a search would choose: the highest lower bound of those that reached the end; None if nobody has a score."""
+    points = {key: best_points(mine) for key, mine in by_key(results).items() if is_done(mine)}
+    lows = {key: found.low for key, found in bounds(points, config.search.confidence).items()}
+    return max((key for key in lows if math.isfinite(lows[key])), key=lambda key: lows[key], default=None)
+
+
+def worth(results: Sequence[TrainingResult], key: str | None) -> float:
+    """The mean score of a candidate's trainings; NaN where it has none."""
+    scores = [result.score for result in results if result.key == key]
+    return math.fsum(scores) / len(scores) if scores else math.nan
 
 
 def compared(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -> dict[str, float]:
@@ -79,23 +145,44 @@ def compared(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -
         "steps_racing": sum(result.steps for result in raced),
         "best_all": best,
         "best_racing": best_racing,
+        "shortfall": shortfall(whole, best, best_racing),
         "to_best_all": steps_until(whole, at),
         "to_best_racing": steps_until(raced, reached) if reached is not None else math.nan,
     }
 
 
-def summed_up(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The shares and ratios over all rounds."""
+def summed_up(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The shares, ratios and means over all rounds, those that vary from round to round with their intervals."""
     same = [each for each in rounds if not math.isnan(each["to_best_racing"])]
 
-    def total(of: Sequence[dict[str, float]], name: str) -> float:
+    def total(of: Sequence[Mapping[str, float]], name: str) -> float:
         return math.fsum(each[name] for each in of)
 
+    each_round = {
+        "shortfall": [each["shortfall"] for each in rounds],
+        "ratio_whole": [(each["steps_racing"] + each["steps_further"]) / each["steps_all"] for each in rounds],
+        "gain": [each["gain"] for each in rounds],
+    }
+    told = {name: over_rounds(values) for name, values in each_round.items()}
     return {
         "same_best": len(same) / len(rounds),
         "ratio": total(same, "to_best_racing") / total(same, "to_best_all") if same else math.nan,
-        "ratio_whole": total(rounds, "steps_racing") / total(rounds, "steps_all"),
+        **{name: mean for name, (mean, _, _) in told.items()},
+        "intervals": {name: [low, high] for name, (_, low, high) in told.items()},
     }
+
+
+def over_rounds(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of the finite values and Student's interval for it, NaN where they are too few for one."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return math.nan, math.nan, math.nan
+    mean = math.fsum(finite) / len(finite)
+    if len(finite) < 2:
+        return mean, math.nan, math.nan
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (len(finite) - 1) / len(finite))
+    half = float(stats.t.ppf(0.5 + INTERVAL / 2.0, len(finite) - 1)) * error
+    return mean, mean - half, mean + half
 
 
 def best_reached(results: Sequence[TrainingResult]) -> tuple[float, int]:
@@ -103,6 +190,15 @@ def best_reached(results: Sequence[TrainingResult]) -> tuple[float, int]:
     finite = [(value, -steps) for steps, value in _curves(results) if math.isfinite(value)]
     value, before = max(finite, default=(math.nan, 0))  # the earliest of equals
     return value, -before
+
+
+def shortfall(results: Sequence[TrainingResult], best: float, reached: float) -> float:
+    """How much of the lead of the best candidate over the average one is lost: 0 nothing, 1 all of it."""
+    keys = {result.key for result in results}
+    bests = [best_reached([result for result in results if result.key == key])[0] for key in keys]
+    finite = [value for value in bests if math.isfinite(value)]
+    lead = best - math.fsum(finite) / len(finite) if finite else math.nan
+    return (best - reached) / lead if lead > 0 else math.nan if math.isnan(lead) else 0.0
 
 
 def first_reaching(results: Sequence[TrainingResult], fitness: float) -> int | None:
@@ -118,19 +214,16 @@ def steps_until(results: Sequence[TrainingResult], at: int) -> int:
 
 def _curves(results: Sequence[TrainingResult]) -> list[tuple[int, float]]:
     """(steps, the mean fitness over its seeds) of every candidate at every checkpoint that all its seeds have."""
-    of_key: dict[str, list[TrainingResult]] = {}
-    for result in results:
-        of_key.setdefault(result.key, []).append(result)
     found = []
-    for mine in of_key.values():
+    for mine in by_key(results).values():
         if all(result.status != "failed" for result in mine):
             for points in zip(*(result.curve for result in mine), strict=False):
                 found.append((points[0].steps, math.fsum(point.fitness for point in points) / len(points)))
     return found
 
 
-def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> list[RewardProgram]:
-    """A first generation by the offline author."""
+def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> dict[str, RewardProgram]:
+    """A first generation by the offline author: key → program."""
     author = make_author(LLMConfig(model="offline"), environ={}, cache_dir=None, recording=None)
     messages = prompting.messages(task, (), ())
     replies = author.reply(messages, config.search.candidates, seed=seeds.derive(config.seed, "replies", number, 0))
@@ -141,7 +234,7 @@ def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> list
         screen_source(sandbox, task, transitions, reply.text, call_seconds=config.sandbox.smoke_seconds)
         for reply in replies
     ]
-    programs = [trial.program for trial in trials if trial.program is not None]
+    programs = {f"c{i}": trial.program for i, trial in enumerate(trials) if trial.program is not None}
     if not programs:
         raise UsageError(f"no reward for {task.name} passed its checks, so there is nothing to compare")
     return programs
@@ -151,19 +244,25 @@ def _train(
     task: Task,
     config: Config,
     sandbox: Sandbox,
-    programs: Sequence[RewardProgram],
+    programs: Mapping[str, RewardProgram],
     chosen: Sequence[int],
     judge: Judge | None,
 ) -> tuple[list[TrainingResult], float]:
+    if not programs or not chosen:
+        return [], 0.0
     training = config.training
     each = max(training.worlds * training.rollout, training.checkpoint_episodes * task.horizon)
     with ExitStack() as workers:
         members = []
-        for number, program in enumerate(programs):
+        for key, program in programs.items():
             worker = sandbox.open(program, task.layout, task.action_size, each * len(chosen))
             workers.callback(worker.close)
-            members += [Member(f"c{number}", seed, worker) for seed in chosen]
+            members += [Member(key, seed, worker) for seed in chosen]
         began = time.perf_counter()
         where = arrangement_of(config, task)
         results = train(task, members, training, threads=config.threads, arrangement=where, judge=judge)
         return results, time.perf_counter() - began
+
+
+def _number(key: str | None) -> float:
+    return math.nan if key is None else int(key[1:])

@@ -113,7 +113,7 @@ def score(
     outcomes: Sequence[Outcome],
 ) -> list[Scored]:
     """Reflect on every candidate and keep its score."""
-    bounds = intervals(run.config, results)
+    bounds = intervals(run, results)
     scored = []
     for item in outcomes:
         mine, program = results.get(item.key, ()), screened[item.key].program

@@ -55,6 +55,7 @@ class Race:
     Args:
         unit: of the fitness, for the reasons that are given.
         promise: key → what is foreseen of a candidate; decides between those whose fitness is the same.
+        former: the best checkpoints of candidates before these, which tell how much seeds differ.
         on_stop: told key, seed, steps and reason of every member that stops.
     """
 
@@ -63,13 +64,14 @@ class Race:
         config: Config,
         unit: str = "",
         promise: Mapping[str, float] | None = None,
+        former: Sequence[Sequence[Checkpoint]] = (),
         on_stop: OnStop | None = None,
     ) -> None:
-        self._racing, self._confidence = config.search.racing, config.search.confidence
+        self._racing = config.search.racing
         self._rungs = rungs(config)
         self._total = checkpoint_steps(config.training)[-1]
         self._unit = "" if unit in ("", "1") else f" {unit}"
-        self._promise, self._on_stop = promise or {}, on_stop
+        self._promise, self._former, self._on_stop = promise or {}, former, on_stop
 
     def __call__(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
         rung = next((rung for rung in self._rungs if rung.steps == steps), None)
@@ -80,7 +82,8 @@ class Race:
             of_key.setdefault(result.key, []).append(index)
         running = {key: [k for k in members if results[k].status == "done"] for key, members in of_key.items()}
         running = {key: members for key, members in running.items() if members}
-        standings = bounds({key: best_points([results[k] for k in of_key[key]]) for key in running}, self._confidence)
+        points = {key: best_points([results[k] for k in of_key[key]]) for key in running}
+        standings = bounds(points, self._racing.confidence, self._former)
         spent = sum(result.steps for result in results)
         left = self._racing.share * len(results) * self._total - spent
         seeds = max(len(members) for members in of_key.values())
@@ -100,7 +103,7 @@ class Race:
         scored = [key for key in order if math.isfinite(standings[key].mean)]
         if not scored:
             return {}
-        ahead = scored[: max(1, math.ceil(self._racing.keep * len(order)))]
+        ahead = scored[: max(self._racing.finalists, math.ceil(self._racing.keep * len(order)))]
         staying = [key for key in scored if any(key == a or standings[key].overlaps(standings[a]) for a in ahead)]
         carried = staying[:most]
         last = standings[ahead[-1]]
@@ -146,7 +149,9 @@ def _or_least(value: float) -> float:
 # what a race saves
 
 
-def further_seeds(config: Config, results: Mapping[str, Sequence[TrainingResult]]) -> tuple[list[str], int]:
+def further_seeds(
+    config: Config, results: Mapping[str, Sequence[TrainingResult]], former: Sequence[Sequence[Checkpoint]] = ()
+) -> tuple[list[str], int]:
     """Whom the saved steps go to, and how many further training seeds each of them gets.
 
     What remains after the steps that measuring the elite again will take is dealt out evenly to the candidates that
@@ -157,7 +162,7 @@ def further_seeds(config: Config, results: Mapping[str, Sequence[TrainingResult]
     saved = len(everyone) * total - sum(result.steps for result in everyone)
     whole = saved // total - config.search.remeasure
     points = {key: best_points(of_key) for key, of_key in results.items() if is_done(of_key)}
-    standings = bounds(points, config.search.confidence)
+    standings = bounds(points, config.search.confidence, former)
     able = [key for key in points if math.isfinite(standings[key].low)]
     able.sort(key=lambda key: standings[key].low, reverse=True)
     most = config.search.racing.further_seeds

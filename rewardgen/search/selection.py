@@ -8,13 +8,13 @@ in making it the leader. Only then does it become the parent of the next generat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rewardgen import reflection
 from rewardgen.config import Config
 from rewardgen.evaluation import Bounds, bounds
-from rewardgen.records import RewardProgram, TrainingResult
+from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
 from rewardgen.search import seeds
 from rewardgen.search.racing import Race, best_points, further_seeds
 from rewardgen.search.run import Run
@@ -83,7 +83,7 @@ def compete(
         collector=run.episodes.collector(restart, generation),
     )
     if racing:
-        keys, each = further_seeds(run.config, results)
+        keys, each = further_seeds(run.config, results, former(run, programs))
         further = {key: programs[key] for key in keys}
         more = seeds.selection_seeds(run.config.seed, restart, generation, search.seeds + each)[search.seeds :]
         for key, found in train_rewards(run, further, more, what="further").items():
@@ -121,7 +121,7 @@ def elect(
         told += f" {run.task.fitness_unit}" if run.task.fitness_unit not in ("", "1") else ""
         standing[leader.key] = replace(leader, again=mean, reflection=f"{leader.reflection}\n{told}")
         # what fresh seeds tell of the spread between seeds, they tell of everyone
-        measured = intervals(run.config, trainings)
+        measured = intervals(run, trainings)
         standing = {
             key: replace(item, low=measured[key].low, high=measured[key].high) if key in measured else item
             for key, item in standing.items()
@@ -130,9 +130,16 @@ def elect(
     return list(standing.values())
 
 
-def intervals(config: Config, results: Mapping[str, Sequence[TrainingResult]]) -> dict[str, Bounds]:
+def intervals(run: Run, results: Mapping[str, Sequence[TrainingResult]]) -> dict[str, Bounds]:
     """Each candidate's interval from the best checkpoints of all its trainings; NaN where one of them has no score."""
-    return bounds({key: best_points(of_key) for key, of_key in results.items()}, config.search.confidence)
+    points = {key: best_points(of_key) for key, of_key in results.items()}
+    return bounds(points, run.config.search.confidence, former(run, results))
+
+
+def former(run: Run, present: Collection[str]) -> list[list[Checkpoint]]:
+    """The best checkpoints of this restart's candidates but the ``present`` ones: they tell how much seeds differ."""
+    keys = [key for key in run.accepted if key not in present]
+    return [best_points([*run.store.trainings(key), *run.store.trainings(key + AGAIN)]) for key in keys]
 
 
 def planned_steps(config: Config) -> int:
@@ -141,7 +148,7 @@ def planned_steps(config: Config) -> int:
     return (search.candidates * search.seeds + ELITES * search.remeasure) * config.training.steps
 
 
-def race_of(run: Run, keys: Iterable[str]) -> Race:
+def race_of(run: Run, keys: Collection[str]) -> Race:
     """The judge of the trainings of some candidates, which tells those who watch."""
     forecasts = {key: run.store.forecast(key) for key in keys}
     promise = {key: found.agreement for key, found in forecasts.items() if found and found.agreement is not None}
@@ -149,4 +156,4 @@ def race_of(run: Run, keys: Iterable[str]) -> Race:
     def on_stop(key: str, seed: int, steps: int, reason: str) -> None:
         run.say("stopped", candidate=key, seed=seed, steps=steps, message=reason)
 
-    return Race(run.config, run.task.fitness_unit, promise, on_stop)
+    return Race(run.config, run.task.fitness_unit, promise, former(run, keys), on_stop)

@@ -52,6 +52,16 @@ def test_episodes_are_the_least_width() -> None:
     assert found.high - found.mean == pytest.approx(stats.t.ppf(0.9, 8) * math.sqrt(1.0 / 4 / 2))
 
 
+def test_seeds_that_nobody_repeated_get_a_quarter_of_what_lies_between_candidates() -> None:
+    means = [1.0, 2.0, 4.0, 3.0]
+    found = bounds({str(k): [point(mean, 0.001)] for k, mean in enumerate(means)}, 0.8)
+    half = stats.t.ppf(0.9, 3) * math.sqrt(0.25 * float(np.var(means, ddof=1)))
+    assert found["2"].high - 4.0 == pytest.approx(half)
+    # once somebody has a second seed, that is what is known
+    known = bounds({str(k): [point(mean, 0.001)] for k, mean in enumerate(means)}, 0.8, [[point(9.0), point(9.2)]])
+    assert known["2"].high - 4.0 == pytest.approx(stats.t.ppf(0.9, 1) * math.sqrt(0.02))
+
+
 def test_no_confidence_is_the_mean_and_what_is_not_finite_has_no_bounds() -> None:
     found = bounds({"a": [point(1.0, 3.0), point(2.0, 3.0)], "b": [point(math.nan), point(1.0)], "c": []}, 0.0)
     assert found["a"] == Bounds(1.5, 1.5, 1.5, 2)

@@ -6,9 +6,11 @@ import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from rewardgen import config, search
 from rewardgen.config import load
@@ -27,7 +29,7 @@ SMALL: dict[str, Any] = {
     "llm.model": "offline",
     "search.generations": 2,
     "search.candidates": 4,
-    "search.racing.enabled": True,
+    "search.racing.share": 0.5,
     "search.screening.enabled": True,
     "search.confidence": 0.8,
     "search.remeasure": 1,
@@ -222,10 +224,12 @@ def test_copies_go_back_or_are_audited(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_settings_can_be_switched_in_short() -> None:
-    assert load(overrides={"task": "x/y", "search.racing": True}).search.racing.enabled
-    assert not load(overrides={"task": "x/y"}).search.racing.enabled
+    defaults = load(overrides={"task": "x/y"}).search
+    assert defaults.racing.enabled and defaults.screening.enabled
+    assert not load(overrides={"task": "x/y", "search.racing": False}).search.racing.enabled
+    assert not load(overrides={"task": "x/y", "search.screening": False}).search.screening.enabled
     kept = load(overrides={"task": "x/y", "search.racing.share": 0.25}).search.racing
-    assert not kept.enabled and kept.share == 0.25
+    assert kept.enabled and kept.share == 0.25
     with pytest.raises(ConfigError, match="did you mean search.racing.share"):
         load(overrides={"task": "x/y", "search.racing.shares": 0.25})
 
@@ -264,12 +268,18 @@ def test_screening_is_measured_against_training(tmp_path: Path) -> None:
     assert (record.copies, record.audited, record.alike, record.left_out) == (1, 1, 1, 0)
 
 
-def test_intervals_need_every_training() -> None:
+def test_intervals_need_every_training_and_learn_from_former_ones(tmp_path: Path) -> None:
     point = Checkpoint(10, 1.0, 0.1, 0.0, 0.0, {}, {}, 1.0, {}, 0.0, 4)
     good = TrainingResult("a", 0, "done", "", (point,), None, 10, 0.0)
     bad = TrainingResult("a", 1, "failed", "crash", (point,), None, 10, 0.0)
-    found = intervals(
-        config.load(overrides={"task": "x/y", "search.confidence": 0.8}), {"a": [good], "b": [good, bad], "c": []}
-    )
-    assert found["a"].low < 1.0 < found["a"].high
-    assert math.isnan(found["b"].low) and math.isnan(found["c"].low)
+    with Store(tmp_path, new=True) as store:
+        settings = config.load(overrides={"task": "x/y", "search.confidence": 0.8})
+        run = SimpleNamespace(config=settings, store=store, accepted={"before": None})
+        found = intervals(run, {"a": [good], "b": [good, bad], "c": []})  # type: ignore[arg-type]
+        assert found["a"].low < 1.0 < found["a"].high
+        assert math.isnan(found["b"].low) and math.isnan(found["c"].low)
+        # a former candidate that was 5 apart from one seed to the next, the second of them a fresh one
+        for owner, fitness in (("before", 0.0), ("before/again", 5.0)):
+            store.add_trainings([(owner, replace(good, curve=(replace(point, fitness=fitness),)))])
+        wider = intervals(run, {"a": [good]})["a"]  # type: ignore[arg-type]
+        assert wider.high - wider.low == pytest.approx(2 * stats.t.ppf(0.9, 1) * math.sqrt(12.5))

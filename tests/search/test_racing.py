@@ -16,7 +16,7 @@ from rewardgen.search.racing import Race, affordable, further_seeds, rungs
 def settings(**changes: Any) -> Config:
     """8 candidates of 1000 steps each with 10 checkpoints, changed."""
     values = {"task": "cartpole/swingup", "training.steps": 1000, "training.worlds": 1, "training.rollout": 10}
-    values |= {"search.racing.enabled": True, "search.racing.share": 1.0, "search.confidence": 0.8}
+    values |= {"search.racing.enabled": True, "search.racing.share": 1.0}
     return load(overrides=values | {key.replace("__", "."): value for key, value in changes.items()})
 
 
@@ -39,27 +39,42 @@ def test_rungs_are_checkpoints_that_halve_towards_the_start() -> None:
 
 
 def test_the_weak_stop_at_rungs_only_and_only_when_told_apart() -> None:
-    """One of four is clearly behind, one overlaps the second best: by hand from Student's t with 8 degrees."""
+    """One of four is clearly behind, one overlaps the second best: by hand from Student's t with 3 degrees."""
     told: list[tuple[str, int, int]] = []
     race = Race(settings(), "m/s", on_stop=lambda key, seed, steps, _: told.append((key, seed, steps)))
-    # standard error 0.3 / √8, and 1.397 of those to each side: ± 0.148
-    standing = {"a": 2.0, "b": 1.0, "c": 0.75, "d": 0.6}
+    # a quarter of the variance between them, 5.807, and 1.638 of its root to each side: ± 1.97
+    standing = {"a": 2.0, "b": 1.9, "c": 1.5, "d": -3.0}
 
     def at(steps: int) -> dict[int, str]:
         return dict(race(steps, [result(key, steps, mean, 0.3) for key, mean in standing.items()]))
 
     assert at(100) == {} and at(400) == {}
     stopped = at(200)
-    assert list(stopped) == [3]  # 0.6 + 0.148 < 1.0 − 0.148 < 0.75 + 0.148
+    assert list(stopped) == [3]  # -3.0 + 1.97 < 1.9 − 1.97 < 1.5 + 1.97
     assert "rung 1 of 3 (200 of 1,000 steps)" in stopped[3]
-    assert (
-        "0.60 m/s [0.45, 0.75], place 4 of 4, below the 2 ahead" in stopped[3] and "1.00 m/s [0.85, 1.15]" in stopped[3]
-    )
+    assert "-3.00 m/s [-4.97, -1.03], place 4 of 4, below the 2 ahead" in stopped[3]
+    assert "1.90 m/s [-0.073, 3.87]" in stopped[3]
     assert told == [("d", 0, 200)]
 
 
+def test_what_former_candidates_showed_of_seeds_makes_intervals_wider_or_narrower() -> None:
+    results = [result(key, 200, mean) for key, mean in {"a": 2.0, "b": 1.9, "c": 1.5, "d": 1.4}.items()]
+    steady = [[point(1000, 5.0), point(1000, 5.01), point(1000, 4.99)]]
+    fickle = [[point(1000, 5.0), point(1000, 2.0), point(1000, 8.0)]]
+    assert sorted(Race(settings(), former=steady)(200, results)) == [2, 3]
+    assert Race(settings(), former=fickle)(200, results) == {}
+
+
+def test_two_finalists_are_left_if_the_steps_are_enough() -> None:
+    steady = [[point(1000, 5.0), point(1000, 5.01), point(1000, 4.99)]]
+    results = [result("a", 500, 2.0), result("b", 500, 1.0)]
+    assert Race(settings(), former=steady)(500, results) == {}
+    assert list(Race(settings(search__racing__finalists=1), former=steady)(500, results)) == [1]
+    assert list(Race(settings(search__racing__share=0.8), former=steady)(500, results)) == [1]  # 1500 of 2000 steps
+
+
 def test_no_confidence_is_plain_halving() -> None:
-    race = Race(settings(search__confidence=0))
+    race = Race(settings(search__racing__confidence=0))
     results = [result(str(k), 200, 1.0 + 0.01 * k, 5.0) for k in range(8)]
     assert sorted(race(200, results)) == [0, 1, 2, 3]
 
@@ -141,6 +156,7 @@ def trainings(*steps: int, fitness: float = 1.0) -> list[TrainingResult]:
     ("steps", "remeasure", "most", "expected"),
     [
         ((1000, 200, 200, 300, 300), 0, 2, (["0"], 2)),  # 3 saved, two for the one finalist at most
+        ((1000, 200, 200, 300, 300), 0, 1, (["0"], 1)),
         ((1000, 1000, 200, 200, 500), 0, 2, (["1", "0"], 1)),  # 2.1 saved
         ((1000, 1000, 1000, 200, 300), 0, 2, (["2"], 1)),  # 1.5 saved: enough for the best alone
         ((1000, 1000, 1000, 200, 300), 1, 2, ([], 0)),  # the one that is saved goes into measuring again

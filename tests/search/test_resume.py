@@ -45,7 +45,7 @@ def settings(server: ModelServer) -> dict[str, Any]:
         "search.generations": 2,
         "search.candidates": 3,
         "search.seeds": 1,
-        "search.racing": True,
+        "search.racing.share": 0.5,
         "search.screening": True,
         "search.confidence": 0.8,
         "search.remeasure": 1,
