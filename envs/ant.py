@@ -70,9 +70,10 @@ def body_state(sim: Simulator) -> dict[str, Tensor]:
 def foot_heights(sim: Simulator) -> Tensor:
     """How far each foot's sole is above the ground, ``(n, 4)`` m: the lower end of a capsule along its z axis."""
     feet = [sim.model.geom(name).id for name in FEET]
-    size = torch.as_tensor(sim.model.geom_size[feet], dtype=torch.float64)  # radius, half length
+    xpos = sim.field("geom_xpos")
+    size = torch.as_tensor(sim.model.geom_size[feet], dtype=xpos.dtype, device=xpos.device)  # radius, half length
     slope = sim.field("geom_xmat").flatten(2)[:, feet, 8]
-    return sim.field("geom_xpos")[:, feet, 2] - slope * size[:, 1] - size[:, 0]
+    return xpos[:, feet, 2] - slope * size[:, 1] - size[:, 0]
 
 
 def uprightness(orientation: Tensor) -> Tensor:

@@ -63,12 +63,12 @@ class PusherPush(Task):
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
         # Gymnasium draws until the cylinder is far enough away: the first of a fixed number of draws is the same.
-        low, high = torch.tensor(START_LOW), torch.tensor(START_HIGH)
+        low, high = (torch.tensor(ends, device=sim.device) for ends in (START_LOW, START_HIGH))
         drawn = low + (high - low) * generator.uniform(0.0, 1.0, DRAWS, 2)
         far = drawn.norm(dim=-1) > START_APART
         first = far.to(torch.uint8).argmax(dim=-1)
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
-        qpos[ids, 7:9] = drawn[torch.arange(len(ids)), first]
+        qpos[ids, 7:9] = drawn[torch.arange(len(ids), device=sim.device), first]
         qpos[ids, 9:11] = 0.0
         qvel[ids, 0:7] += generator.uniform(-VELOCITY_NOISE, VELOCITY_NOISE, 7)
 

@@ -70,7 +70,7 @@ class QuadcopterHover(Task):
         position = qpos[:, 0:3]
         return {
             "position": position,
-            "to_target": torch.tensor([0.0, 0.0, TARGET_HEIGHT], dtype=position.dtype) - position,
+            "to_target": position.new_tensor([0.0, 0.0, TARGET_HEIGHT]) - position,
             "orientation": qpos[:, 3:7],
             "velocity": qvel[:, 0:3],
             "angular_velocity": qvel[:, 3:6],
