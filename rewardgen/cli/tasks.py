@@ -48,7 +48,7 @@ def describe(task: Task) -> dict[str, Any]:
         "description": " ".join(task.description.split()),
         "fields": [
             {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
-            for field in task.fields
+            for field in task.layout.shown.fields
         ],
         "action_low": task.action_low,
         "action_high": task.action_high,

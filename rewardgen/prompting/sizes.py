@@ -37,7 +37,8 @@ def sizes(task: Task) -> tuple[str, ...]:
     """
     if task not in _known:
         start, met = _simulate(task)
-        _known[task] = tuple(_line(field, task.layout.columns[field.name], start, met) for field in task.fields)
+        columns = task.layout.columns
+        _known[task] = tuple(_line(field, columns[field.name], start, met) for field in task.layout.shown.fields)
     return _known[task]
 
 

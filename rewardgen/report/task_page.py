@@ -77,7 +77,7 @@ def _score(evaluation: Evaluation) -> str:
 def _section(measured: Measured, pictures: Path) -> str:
     task = measured.task
     fields = ["| field | shape | unit | meaning |", "|---|---|---|---|"]
-    for field in task.fields:
+    for field in task.layout.shown.fields:
         shape = ", ".join(["n", *map(str, field.shape)]) + ("" if field.shape else ",")
         fields.append(f"| `{field.name}` | ({shape}) | {field.unit} | {field.meaning} |")
     seconds = task.horizon * task.control_step

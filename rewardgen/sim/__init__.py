@@ -11,14 +11,18 @@ from rewardgen.sim.arrangement import ON_CPU, Arrangement, arrange
 from rewardgen.sim.base import Simulator
 from rewardgen.sim.choice import make_simulator
 from rewardgen.sim.cpu import MujocoSim
+from rewardgen.sim.gymnasium import EnvironmentSpec, GymnasiumSim, Source
 from rewardgen.sim.post_constraint import compute_post_constraint
 from rewardgen.sim.threads import available_threads, torch_threads
 
 __all__ = [
     "ON_CPU",
     "Arrangement",
+    "EnvironmentSpec",
+    "GymnasiumSim",
     "MujocoSim",
     "Simulator",
+    "Source",
     "arrange",
     "available_threads",
     "compute_post_constraint",

@@ -15,7 +15,7 @@ from rewardgen.sim import Simulator
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
-from rewardgen.tasks.loader import load_task, task_names
+from rewardgen.tasks.loader import load_task, requirements_of, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
 from rewardgen.tasks.validation import validate
@@ -37,6 +37,7 @@ __all__ = [
     "package_asset",
     "play_episodes",
     "register",
+    "requirements_of",
     "task_names",
     "validate",
 ]
