@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rewardgen.records import Field
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
 
 WORLDS = 32
@@ -44,7 +44,7 @@ def sizes(task: Task) -> tuple[str, ...]:
 
 def _simulate(task: Task) -> tuple[Tensor, Tensor]:
     """States at the start of ``WORLDS`` episodes, and all that random actions led to, each ``(·, width)``."""
-    worlds = Worlds(task, MujocoSim(task.model, WORLDS, threads=1), torch.arange(WORLDS))
+    worlds = Worlds(task, make_simulator(task.model, WORLDS, threads=1), torch.arange(WORLDS))
     start = worlds.start().clone()
     generator = torch.Generator().manual_seed(0)
     low, high = task.action_low, task.action_high

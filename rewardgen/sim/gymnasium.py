@@ -82,6 +82,7 @@ class GymnasiumSim(Simulator):
     def __init__(self, spec: EnvironmentSpec, num_worlds: int, workers: int = 1) -> None:
         self.num_worlds = num_worlds
         self.device = torch.device("cpu")
+        self.dtype = torch.float64  # of what is drawn for resets: seeds need more digits than float32 has
         self._spec = spec
         self._workers: list[_Worker] = []
         bounds = np.linspace(0, num_worlds, min(max(1, workers), num_worlds) + 1).astype(int).tolist()

@@ -87,7 +87,10 @@ class Environments:
         row[: self.observation_size] = flatten(self.environments[world].observation_space, observation)
         column = self.observation_size
         for path, start, stop in self.sources:
-            row[column : column + stop - start] = values(path, observation, info)[start:stop]
+            told = values(path, observation, info)
+            if len(told) < stop:
+                raise ValueError(f"{'.'.join(path)} has {len(told)} numbers; there is no [{start}:{stop}]")
+            row[column : column + stop - start] = told[start:stop]
             column += stop - start
         row[column:] = reward, terminated, truncated
 

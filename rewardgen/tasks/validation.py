@@ -20,7 +20,7 @@ from rewardgen.config import TrainingConfig
 from rewardgen.config import validate as validate_settings
 from rewardgen.errors import ConfigError, RewardgenError, SimulationFailed, TaskError
 from rewardgen.records import Episodes, Field, State
-from rewardgen.sim import EnvironmentSpec, MujocoSim
+from rewardgen.sim import EnvironmentSpec, make_simulator
 from rewardgen.tasks.base import Task
 from rewardgen.tasks.registry import Entry
 from rewardgen.tasks.worlds import Worlds
@@ -84,7 +84,7 @@ class _Trial:
 
     def run(self) -> None:
         task = self.task
-        sim = MujocoSim(task.model, _WORLDS, threads=1)
+        sim = make_simulator(task.model, _WORLDS, threads=1)
         worlds = Worlds(task, sim, torch.arange(_WORLDS))
         values = self.ask("state", lambda: task.state(sim))
         self.check_state(values)

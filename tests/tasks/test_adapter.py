@@ -16,6 +16,7 @@ from rewardgen.program import check
 from rewardgen.prompting import render_prompt
 from rewardgen.records import RewardProgram, State
 from rewardgen.sandbox import Sandbox, SandboxLimits
+from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds, load_task, play_episodes, task_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "environments.md"
@@ -37,7 +38,7 @@ def task(folder: Path) -> Task:
 
 
 def test_episodes_are_the_environments_own(task: Task) -> None:
-    sim = task.simulator(2, threads=2)
+    sim = make_simulator(task.model, 2, threads=2)
 
     def act(observation: torch.Tensor) -> torch.Tensor:  # pumps energy in, then brakes
         return (2.0 * observation[:, 2:3].sign()).clamp(-2, 2)
@@ -62,8 +63,8 @@ def test_episodes_are_the_environments_own(task: Task) -> None:
 
 
 def test_start_states_follow_from_the_world_alone(task: Task) -> None:
-    first = Worlds(task, task.simulator(3, threads=1), torch.tensor([7, 8, 9])).start().clone()
-    second = Worlds(task, task.simulator(2, threads=2), torch.tensor([9, 7])).start()
+    first = Worlds(task, make_simulator(task.model, 3, threads=1), torch.tensor([7, 8, 9])).start().clone()
+    second = Worlds(task, make_simulator(task.model, 2, threads=2), torch.tensor([9, 7])).start()
     assert torch.equal(first[[2, 0]], second) and not torch.equal(first[0], first[1])
 
 
