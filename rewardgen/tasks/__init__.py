@@ -12,6 +12,7 @@ that ``task_names`` searches.
 
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
+from rewardgen.tasks.adapter import EnvironmentTask
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
@@ -22,6 +23,7 @@ from rewardgen.tasks.validation import validate
 from rewardgen.tasks.worlds import Step, Worlds
 
 __all__ = [
+    "EnvironmentTask",
     "Episodes",
     "Field",
     "Layout",

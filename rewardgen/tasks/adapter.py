@@ -20,7 +20,7 @@ from pydantic import Field as Setting
 from torch import Tensor
 
 from rewardgen.config import validate as validate_settings
-from rewardgen.errors import ConfigError, TaskError
+from rewardgen.errors import ConfigError, SimulationFailed, TaskError
 from rewardgen.records import Episodes, Field, State
 from rewardgen.sim import EnvironmentSpec, GymnasiumSim, Simulator, Source
 from rewardgen.tasks.base import RewardAndTerms, Task
@@ -190,7 +190,10 @@ class EnvironmentTask(Task):
     file: Path
 
     def __init__(self) -> None:
-        about = self.about
+        try:
+            about = self.about
+        except SimulationFailed as error:
+            raise TaskError(f"{self.file}: the environment of {self.name} cannot be made: {error}") from error
         if about["horizon"] is not None and about["horizon"] < self.horizon:
             raise TaskError(
                 f"{self.file}: {self.model.id} cuts its episodes after {about['horizon']} steps; set horizon to that"

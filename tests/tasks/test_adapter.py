@@ -20,7 +20,7 @@ from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds, load_task, play_episodes, task_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "environments.md"
-SECRETS = ("environment_reward", "environment_success", "environment_measure", "0.95")
+SECRETS = ("environment_reward", "environment_success", "environment_measure")
 
 
 @pytest.fixture
