@@ -19,14 +19,14 @@ def tasks(
     json: Json = False,
 ) -> None:
     """List the tasks, or show one: its fields, its fitness, where its expert reward comes from."""
-    from rewardgen.tasks import load_task, task_names
+    from rewardgen.tasks import declared_tasks, load_task
 
     places = folders(envs)
     if name is not None:
         facts = describe(load_task(name, places))
         print_json(facts) if json else _show_one(facts)
         return
-    found = [describe(load_task(each, places)) for each in task_names(places)]
+    found = [declared(task) for task in declared_tasks(places)]
     if json:
         print_json({"tasks": found})
         return
@@ -40,20 +40,17 @@ def tasks(
     write("\n`rewardgen tasks NAME` shows all about one of them.", style="dim")
 
 
-def describe(task: Task) -> dict[str, Any]:
-    """What ``--json`` says of a task."""
+def declared(task: Task | type[Task]) -> dict[str, Any]:
+    """What a task's file declares: all that can be said without compiling a model or starting an environment."""
     return {
         "name": task.name,
         "group": task.group,
         "description": " ".join(task.description.split()),
         "fields": [
             {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
-            for field in task.layout.shown.fields
+            for field in task.fields
+            if not field.hidden
         ],
-        "action_low": task.action_low,
-        "action_high": task.action_high,
-        "control_step": round(task.control_step, 9),
-        "frame_skip": task.frame_skip,
         "horizon": task.horizon,
         "fitness_unit": task.fitness_unit,
         "fitness_meaning": task.fitness_meaning,
@@ -61,6 +58,17 @@ def describe(task: Task) -> dict[str, Any]:
         "expert_source": task.expert_source,
         "gymnasium_id": task.gymnasium_id,
         "training": dict(task.training),
+    }
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What ``--json`` says of a single task."""
+    return {
+        **declared(task),
+        "action_low": task.action_low,
+        "action_high": task.action_high,
+        "control_step": round(task.control_step, 9),
+        "frame_skip": task.frame_skip,
     }
 
 

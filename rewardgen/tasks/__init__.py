@@ -16,7 +16,7 @@ from rewardgen.tasks.adapter import EnvironmentTask
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
-from rewardgen.tasks.loader import load_task, requirements_of, task_names
+from rewardgen.tasks.loader import declared_tasks, load_task, requirements_of, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
 from rewardgen.tasks.validation import validate
@@ -34,6 +34,7 @@ __all__ = [
     "Task",
     "WorldRandom",
     "Worlds",
+    "declared_tasks",
     "gymnasium_asset",
     "load_task",
     "package_asset",

@@ -62,6 +62,18 @@ def task_names(envs_dirs: Sequence[Path | str] = ()) -> list[str]:
     return sorted(_find(envs_dirs))
 
 
+def declared_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[type[Task]]:
+    """The classes of all tasks that ``load_task`` would find, in the order of their names; none is made.
+
+    Raises:
+        TaskError: a task file raises, two tasks have one name, or one declares something wrongly.
+    """
+    found = _find(envs_dirs)
+    for name in found:
+        check_declaration(found[name])
+    return [found[name].task for name in sorted(found)]
+
+
 def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirements | None:
     """What the environment of the task ``name`` needs in a Python of its own; None where it needs none.
 
