@@ -74,6 +74,7 @@ class AdroitTask(UnitActions):
     """What the four tasks share."""
 
     group = "robotics"
+    package = ("gymnasium_robotics", "rewardgen[robotics]")
     frame_skip = 5
     horizon = 200
     fitness_unit = "success"

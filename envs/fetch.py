@@ -56,6 +56,7 @@ class FetchTask(Task):
     """What the four tasks share. The goal is the place of a mocap body, in the simulator's ``mocap_pos``."""
 
     group = "robotics"
+    package = ("gymnasium_robotics", "rewardgen[robotics]")
     frame_skip = 20
     horizon = 50
     fitness_unit = "success"

@@ -70,6 +70,7 @@ class ShadowHandTask(UnitActions):
     """What the three tasks share."""
 
     group = "robotics"
+    package = ("gymnasium_robotics", "rewardgen[robotics]")
     frame_skip = 20
     horizon = 100
     fitness_unit = "success"

@@ -69,7 +69,7 @@ class TaskError(UsageError):
 
 
 class MissingPackage(TaskError):
-    """``pip install INSTALL`` brings what is missing."""
+    """The command ``install`` brings what is missing."""
 
     def __init__(self, message: str, install: str) -> None:
         self.install = install

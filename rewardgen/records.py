@@ -32,13 +32,15 @@ class Field:
 
     ``shape`` is the shape in one world: ``()`` for a scalar, ``(3,)`` for a vector, ``(2, 3)`` for two of them.
     ``unit`` is an SI unit as people write it ("m/s", "rad", "N m"), "1" for a pure number.
-    ``meaning`` is the line that the language model and the report show.
+    ``meaning`` is the line that the language model and the report show. A ``hidden`` field is for the task's own use,
+    such as where success is read from: no prompt names it and no reward receives it. Hidden fields come last.
     """
 
     name: str
     shape: tuple[int, ...]
     unit: str
     meaning: str
+    hidden: bool = False
 
     @property
     def size(self) -> int:
@@ -55,6 +57,11 @@ class Layout:
     @cached_property
     def width(self) -> int:
         return sum(field.size for field in self.fields)
+
+    @cached_property
+    def shown(self) -> Layout:
+        """The fields that are not hidden: the first ``shown.width`` columns."""
+        return Layout(tuple(item for item in self.fields if not item.hidden))
 
     @cached_property
     def columns(self) -> dict[str, slice]:

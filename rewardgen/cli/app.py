@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from rewardgen.cli import baseline, bench, check, doctor, export, prompt, report, resume, run, show, tasks, train
+from rewardgen.cli import (
+    baseline,
+    bench,
+    check,
+    doctor,
+    export,
+    prepare,
+    prompt,
+    report,
+    resume,
+    run,
+    show,
+    tasks,
+    train,
+)
 from rewardgen.cli.output import note, print_error, print_json
 from rewardgen.errors import ProgramRejected, RewardgenError, Stopped
 
@@ -36,6 +50,7 @@ app.command("prompt", rich_help_panel=SINGLE)(prompt.prompt)
 app.command("check", rich_help_panel=SINGLE)(check.check)
 app.command("train", rich_help_panel=SINGLE)(train.train)
 app.command("baseline", rich_help_panel=SINGLE)(baseline.baseline)
+app.command("prepare", rich_help_panel=MACHINE)(prepare.prepare)
 app.command("bench", rich_help_panel=MACHINE)(bench.bench)
 app.command("doctor", rich_help_panel=MACHINE)(doctor.doctor)
 

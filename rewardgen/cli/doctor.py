@@ -16,7 +16,7 @@ import typer
 
 from rewardgen.cli.options import Json
 from rewardgen.cli.output import print_json, safe, show, table, write
-from rewardgen.errors import MissingPackage, RewardgenError
+from rewardgen.errors import RewardgenError
 
 PACKAGES = (
     "rewardgen",
@@ -168,22 +168,23 @@ def _physics() -> Finding:
 
 def _tasks() -> Finding:
     from rewardgen.prompting import default_prompts_dir
-    from rewardgen.tasks import load_task, task_names
+    from rewardgen.tasks import declared_tasks
 
-    loaded, missing, broken = [], set(), []
-    for name in task_names():
-        try:
-            load_task(name)
-            loaded.append(name)
-        except MissingPackage as error:  # nobody needs every package
-            missing.add(error.install)
-        except RewardgenError as error:
-            broken.append(f"{name}: {error}")
     default_prompts_dir()
-    if broken:
-        return Finding("tasks", "fault", "; ".join(broken), "mend the task file or take it out of its folder")
-    more = "".join(f"; more with pip install '{install}'" for install in sorted(missing))
-    return Finding("tasks", "ok", f"{len(loaded)}: {', '.join(loaded)}{more}")
+    try:
+        declared = declared_tasks()
+    except RewardgenError as error:
+        return Finding("tasks", "fault", str(error), "mend the task file or take it out of its folder")
+    ready = 0
+    commands: dict[str, str] = {}
+    for task in declared:
+        missing = task.missing()
+        if missing is None:
+            ready += 1
+        else:  # nobody needs every package; the tasks of one file share what they need
+            commands.setdefault(missing.install.partition("/")[0], missing.install)
+    more = "".join(f"; more with {command}" for command in sorted(commands.values()))
+    return Finding("tasks", "ok", f"{ready} of {len(declared)} can be used{more}")
 
 
 def _sandbox() -> Finding:

@@ -19,27 +19,21 @@ def tasks(
     json: Json = False,
 ) -> None:
     """List the tasks, or show one: its fields, its fitness, where its expert reward comes from."""
-    from rewardgen.errors import MissingPackage
-    from rewardgen.tasks import load_task, task_names
+    from rewardgen.tasks import declared_tasks, load_task
 
     places = folders(envs)
     if name is not None:
         facts = describe(load_task(name, places))
         print_json(facts) if json else _show_one(facts)
         return
-    found: list[dict[str, Any]] = []
-    for each in task_names(places):
-        try:
-            found.append(describe(load_task(each, places)))
-        except MissingPackage as missing:
-            found.append({"name": each, "missing": str(missing), "install": missing.install})
+    found = [declared(task) for task in declared_tasks(places)]
     if json:
         print_json({"tasks": found})
         return
     listing = table("task", "group", "fields", "steps", "success from", right=("fields", "steps", "success from"))
     for facts in found:
         if "missing" in facts:
-            listing.add_row(safe(facts["name"]), "", "", "", safe(f"needs pip install '{facts['install']}'"))
+            listing.add_row(safe(facts["name"]), safe(facts["group"]), "", "", safe(f"needs {facts['install']}"))
             continue
         threshold = f"{facts['success_threshold']:g} {_unit(facts)}".rstrip()
         listing.add_row(
@@ -49,8 +43,8 @@ def tasks(
     write("\n`rewardgen tasks NAME` shows all about one of them.", style="dim")
 
 
-def describe(task: Task) -> dict[str, Any]:
-    """What ``--json`` says of a task."""
+def declared(task: Task | type[Task]) -> dict[str, Any]:
+    """What a task's file declares: all that can be said without compiling a model or starting an environment."""
     return {
         "name": task.name,
         "group": task.group,
@@ -58,11 +52,8 @@ def describe(task: Task) -> dict[str, Any]:
         "fields": [
             {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
             for field in task.fields
+            if not field.hidden
         ],
-        "action_low": task.action_low,
-        "action_high": task.action_high,
-        "control_step": round(task.control_step, 9),
-        "frame_skip": task.frame_skip,
         "horizon": task.horizon,
         "fitness_unit": task.fitness_unit,
         "fitness_meaning": task.fitness_meaning,
@@ -70,6 +61,18 @@ def describe(task: Task) -> dict[str, Any]:
         "expert_source": task.expert_source,
         "gymnasium_id": task.gymnasium_id,
         "training": dict(task.training),
+        **({"missing": str(missing), "install": missing.install} if (missing := task.missing()) is not None else {}),
+    }
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What ``--json`` says of a single task."""
+    return {
+        **declared(task),
+        "action_low": task.action_low,
+        "action_high": task.action_high,
+        "control_step": round(task.control_step, 9),
+        "frame_skip": task.frame_skip,
     }
 
 

@@ -92,7 +92,7 @@ class Checker:
     """Collects the problems of one program. ``layout`` declares the fields that a state has."""
 
     def __init__(self, layout: Layout) -> None:
-        self.fields = list(layout.columns)
+        self.fields = list(layout.shown.columns)
         self.problems: list[Problem] = []
         self.modules = {"torch": "torch", "math": "math"}  # name in the program → module
         self.refused: set[str] = set()  # names of refused imports, told once

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rewardgen.records import Field
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
 
 WORLDS = 32
@@ -37,13 +37,14 @@ def sizes(task: Task) -> tuple[str, ...]:
     """
     if task not in _known:
         start, met = _simulate(task)
-        _known[task] = tuple(_line(field, task.layout.columns[field.name], start, met) for field in task.fields)
+        columns = task.layout.columns
+        _known[task] = tuple(_line(field, columns[field.name], start, met) for field in task.layout.shown.fields)
     return _known[task]
 
 
 def _simulate(task: Task) -> tuple[Tensor, Tensor]:
     """States at the start of ``WORLDS`` episodes, and all that random actions led to, each ``(·, width)``."""
-    worlds = Worlds(task, MujocoSim(task.model, WORLDS, threads=1), torch.arange(WORLDS))
+    worlds = Worlds(task, make_simulator(task.model, WORLDS, threads=1), torch.arange(WORLDS))
     start = worlds.start().clone()
     generator = torch.Generator().manual_seed(0)
     low, high = task.action_low, task.action_high

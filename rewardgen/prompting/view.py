@@ -46,7 +46,7 @@ def task_view(task: Task) -> TaskView:
         name=task.name,
         description=" ".join(task.description.split()),
         typed=typed_view(task),
-        fields=tuple(task.fields),
+        fields=task.layout.shown.fields,
         action_size=task.action_size,
         action_names=task.action_names,
         control_step=_short(task.control_step),
@@ -67,7 +67,7 @@ def typed_view(task: Task) -> str:
     these lines, so their form is part of the contract.
     """
     lines = ["class State:"]
-    for item in task.fields:
+    for item in task.layout.shown.fields:
         shape = ", ".join(["n", *map(str, item.shape)]) + ("," if item.shape == () else "")
         lines.append(f"    {item.name}: Tensor  # ({shape}) {item.unit}: {' '.join(item.meaning.split())}")
     bounds = [

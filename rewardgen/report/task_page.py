@@ -14,7 +14,7 @@ from rewardgen.config import Config
 from rewardgen.errors import SimulationFailed
 from rewardgen.records import Evaluation
 from rewardgen.reflection import number, percent
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import make_simulator
 from rewardgen.store import Baseline
 from rewardgen.tasks import Task, Worlds
 
@@ -77,7 +77,7 @@ def _score(evaluation: Evaluation) -> str:
 def _section(measured: Measured, pictures: Path) -> str:
     task = measured.task
     fields = ["| field | shape | unit | meaning |", "|---|---|---|---|"]
-    for field in task.fields:
+    for field in task.layout.shown.fields:
         shape = ", ".join(["n", *map(str, field.shape)]) + ("" if field.shape else ",")
         fields.append(f"| `{field.name}` | ({shape}) | {field.unit} | {field.meaning} |")
     seconds = task.horizon * task.control_step
@@ -100,7 +100,7 @@ def _section(measured: Measured, pictures: Path) -> str:
 
 def _picture(task: Task, folder: Path) -> Path | None:
     """The first moment of an episode as a PNG file; None where this machine cannot draw."""
-    sim = MujocoSim(task.model, 1, 1)
+    sim = make_simulator(task.model, 1, threads=1)
     Worlds(task, sim, torch.tensor([_STREAM])).start()
     try:
         picture = sim.render(0, *_SIZE)

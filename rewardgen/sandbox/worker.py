@@ -83,10 +83,12 @@ class Worker:
         end: Callable[[], int | None],
         said: Callable[[], str],
     ) -> None:
-        content = {"source": program.source, "fields": [[field.name, list(field.shape)] for field in layout.fields]}
+        shown = layout.shown
+        content = {"source": program.source, "fields": [[field.name, list(field.shape)] for field in shown.fields]}
         packed = json.dumps(content).encode()
         self.program, self.limits, self.capacity = program, limits, capacity
-        self.shape = Shape(capacity, layout.width, action_size, len(packed))
+        self._width = layout.width
+        self.shape = Shape(capacity, shown.width, action_size, len(packed))
         self.names: tuple[str, ...] = ()
         self.inputs_changed = False
         self.confinement: tuple[str, ...] = ()
@@ -138,16 +140,17 @@ class Worker:
         rows = int(states.shape[0])
         if not 1 <= rows <= self.capacity:
             raise ValueError(f"{rows} transitions do not fit a worker that was opened for 1 to {self.capacity}")
-        wanted = {"states": self.shape.width, "actions": self.shape.action_size, "next_states": self.shape.width}
+        wanted = {"states": self._width, "actions": self.shape.action_size, "next_states": self._width}
         for (name, columns), given in zip(wanted.items(), (states, actions, next_states), strict=True):
             if given.shape != (rows, columns):
                 raise ValueError(f"{name} must be ({rows}, {columns}), not {tuple(given.shape)}")
         self._pending = rows, time.monotonic()
         if self._failure is not None:
             return
-        self._input.states[:rows] = states.detach()
+        width = self.shape.width  # what is hidden stays here
+        self._input.states[:rows] = states[:, :width].detach()
         self._input.actions[:rows] = actions.detach()
-        self._input.next_states[:rows] = next_states.detach()
+        self._input.next_states[:rows] = next_states[:, :width].detach()
         self._sequence = (self._sequence + 1) % 2**32
         self._wire.send(REQUEST.pack(self._sequence, rows))
 

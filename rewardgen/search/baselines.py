@@ -26,8 +26,9 @@ from rewardgen.evaluation import evaluate
 from rewardgen.records import Evaluation, TrainingResult
 from rewardgen.search import seeds
 from rewardgen.search.versions import versions
+from rewardgen.sim import EnvironmentSpec
 from rewardgen.store import Baseline, read_baseline, write_baseline
-from rewardgen.tasks import Task
+from rewardgen.tasks import EnvironmentTask, Task
 from rewardgen.training import Member, Population, TaskReward, arrangement_of, settled, train, train_sb3
 
 REWARDS = ("expert", "sparse")
@@ -152,7 +153,7 @@ def origin(task: Task, config: Config, name: str) -> dict[str, Any]:
     return {
         "task": task.name,
         "reward": name,
-        "task_file": _digest([Path(inspect.getfile(type(task)))]),
+        "task_file": _digest([task.file if isinstance(task, EnvironmentTask) else Path(inspect.getfile(type(task)))]),
         "model": hashlib.sha256(_compiled(task.model)).hexdigest(),
         "training": config.training.model_dump(mode="json"),
         "evaluation": config.evaluation.model_dump(mode="json"),
@@ -191,7 +192,9 @@ def _digest(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _compiled(model: mujoco.MjModel) -> bytes:
+def _compiled(model: mujoco.MjModel | EnvironmentSpec) -> bytes:
+    if isinstance(model, EnvironmentSpec):
+        return repr(model).encode()
     buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
     return buffer.tobytes()

@@ -22,7 +22,7 @@ from rewardgen.sandbox import Sandbox, smoke_test
 from rewardgen.search import seeds
 from rewardgen.search.foresight import Foresight
 from rewardgen.search.run import Call, Run
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
 
 SMOKE_WORLDS = 16
@@ -67,7 +67,7 @@ def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> T
     The same seed gives the same transitions.
     """
     generator = torch.Generator().manual_seed(seed)
-    sim = MujocoSim(task.model, SMOKE_WORLDS, threads)
+    sim = make_simulator(task.model, SMOKE_WORLDS, threads=threads)
     worlds = Worlds(task, sim, torch.arange(SMOKE_WORLDS) + seed * SMOKE_WORLDS)
     worlds.start()
     low, high = task.action_low, task.action_high

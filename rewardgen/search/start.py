@@ -13,7 +13,6 @@ from rewardgen import config as settings
 from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
-from rewardgen.records import plain
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Listener, silent
@@ -212,7 +211,10 @@ def describe(task: Task) -> dict[str, Any]:
     return {
         "name": task.name,
         "description": task.description,
-        "fields": plain(task.fields),
+        "fields": [
+            {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
+            for field in task.layout.shown.fields
+        ],
         "action_size": task.action_size,
         "observation_size": task.observation_size,
         "control_step": task.control_step,

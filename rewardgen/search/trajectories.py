@@ -17,7 +17,7 @@ from torch import Tensor
 from rewardgen.config import Config
 from rewardgen.records import Episodes
 from rewardgen.search import seeds
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import make_simulator
 from rewardgen.store import Store
 from rewardgen.tasks import Task, play_episodes
 
@@ -131,7 +131,9 @@ def random_play(task: Task, count: int, seed: int, threads: int = 0) -> list[Tra
         feedback = torch.tanh((gain * observation[:, None, :]).sum(-1))
         return centre + half * torch.where((kind == 3)[:, None], feedback, held)
 
-    played = play_episodes(task, MujocoSim(task.model, count, threads), act, torch.arange(count) + seed * count)
+    played = play_episodes(
+        task, make_simulator(task.model, count, threads=threads), act, torch.arange(count) + seed * count
+    )
     fitness = task.fitness(played).double()
     return [trajectory(played, fitness, number) for number in range(count)]
 

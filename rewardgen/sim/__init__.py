@@ -12,13 +12,17 @@ from rewardgen.sim.base import Simulator
 from rewardgen.sim.choice import make_simulator
 from rewardgen.sim.cpu import MujocoSim
 from rewardgen.sim.derived import compute_post_constraint, keep_current
+from rewardgen.sim.gymnasium import EnvironmentSpec, GymnasiumSim, Source
 from rewardgen.sim.threads import available_threads, torch_threads
 
 __all__ = [
     "ON_CPU",
     "Arrangement",
+    "EnvironmentSpec",
+    "GymnasiumSim",
     "MujocoSim",
     "Simulator",
+    "Source",
     "arrange",
     "available_threads",
     "compute_post_constraint",

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-import mujoco
 import torch
 
 from rewardgen.errors import ConfigError, SimulationFailed
 from rewardgen.sim.base import Simulator
-from rewardgen.sim.choice import make_simulator
+from rewardgen.sim.choice import Model, make_simulator
+from rewardgen.sim.gymnasium import EnvironmentSpec
 
 Kind = Literal["mujoco", "warp"]
 _CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ class Arrangement:
         """Where the simulators' fields live: MuJoCo's always with the processor."""
         return self.device if self.sim == "warp" else _CPU
 
-    def simulator(self, model: mujoco.MjModel, num_worlds: int, threads: int = 0) -> Simulator:
+    def simulator(self, model: Model, num_worlds: int, threads: int = 0) -> Simulator:
         """``num_worlds`` worlds of ``model``.
 
         Raises:
@@ -60,7 +60,7 @@ def arrange(
     sim: str = "auto",
     device: str = "auto",
     *,
-    model: mujoco.MjModel | None = None,
+    model: Model | None = None,
     cpu_only: str = "",
 ) -> Arrangement:
     """Decide where physics and learning take place.
@@ -78,6 +78,8 @@ def arrange(
         ConfigError: what was asked for is not to be had here; the message says what is missing.
     """
     named = f"sim: {sim}, device: {device}"
+    if isinstance(model, EnvironmentSpec):
+        cpu_only = cpu_only or f"{model.id} is simulated by its own package, on the CPU"
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None or sim not in ("auto", "mujoco", "warp"):
         raise ConfigError(f"{named}: sim is auto, mujoco or warp, and device is auto, cpu, cuda or cuda:N")
     if cpu_only:
@@ -121,7 +123,7 @@ def _card(device: str) -> tuple[torch.device, str]:
     return torch.device("cuda", number), ""
 
 
-def _refused(model: mujoco.MjModel, card: torch.device) -> str:
+def _refused(model: Model, card: torch.device) -> str:
     """Why mujoco_warp cannot simulate ``model``; empty where it can."""
     try:
         make_simulator(model, 1, kind="warp", device=card)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import mujoco
 import torch
@@ -10,20 +10,26 @@ import torch
 from rewardgen.errors import SimulationFailed
 from rewardgen.sim.base import Simulator
 from rewardgen.sim.cpu import MujocoSim
+from rewardgen.sim.gymnasium import EnvironmentSpec, GymnasiumSim
+from rewardgen.sim.threads import available_threads
+
+Model: TypeAlias = mujoco.MjModel | EnvironmentSpec
+"""What can be simulated."""
+_CPU = torch.device("cpu")
 
 
 def make_simulator(
-    model: mujoco.MjModel,
+    model: Model,
     num_worlds: int,
     *,
-    kind: Literal["mujoco", "warp"],
-    device: torch.device,
+    kind: Literal["mujoco", "warp"] = "mujoco",
+    device: torch.device = _CPU,
     threads: int = 0,
 ) -> Simulator:
     """``num_worlds`` worlds of ``model``.
 
     Args:
-        model: what is simulated.
+        model: what is simulated; an environment is stepped in ``threads`` processes, whatever else is asked for.
         num_worlds: how many.
         kind: "mujoco" simulates on ``threads`` processor threads (0: all), wherever the learning is done; "warp" on
             ``device``.
@@ -33,6 +39,8 @@ def make_simulator(
     Raises:
         SimulationFailed: the simulator refuses the model, or is not installed.
     """
+    if isinstance(model, EnvironmentSpec):
+        return GymnasiumSim(model, num_worlds, threads or available_threads())
     if kind == "mujoco":
         return MujocoSim(model, num_worlds, threads)
     if kind == "warp":

@@ -13,10 +13,11 @@ that ``task_names`` searches.
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
 from rewardgen.tasks.actions import UnitActions
+from rewardgen.tasks.adapter import EnvironmentTask
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
-from rewardgen.tasks.loader import load_task, task_names
+from rewardgen.tasks.loader import declared_tasks, load_task, requirements_of, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
 from rewardgen.tasks.rotations import euler_angles, quaternion_product
@@ -26,6 +27,7 @@ from rewardgen.tasks.worlds import Step, Worlds
 from rewardgen.tolerance import tolerance
 
 __all__ = [
+    "EnvironmentTask",
     "Episodes",
     "Field",
     "Layout",
@@ -38,6 +40,7 @@ __all__ = [
     "UnitActions",
     "WorldRandom",
     "Worlds",
+    "declared_tasks",
     "euler_angles",
     "gymnasium_asset",
     "load_task",
@@ -45,6 +48,7 @@ __all__ = [
     "play_episodes",
     "quaternion_product",
     "register",
+    "requirements_of",
     "task_names",
     "tolerance",
     "validate",

@@ -18,6 +18,15 @@ def gymnasium_asset(name: str) -> Path:
     return package_asset("gymnasium", f"envs/mujoco/assets/{name}", "gymnasium")
 
 
+def absent(package: str, install: str, what: str) -> MissingPackage | None:
+    """The error that ``what`` comes with ``package``, which is not installed; None where it is."""
+    spec = importlib.util.find_spec(package)
+    if spec is not None and spec.origin is not None:
+        return None
+    command = f"pip install '{install}'"
+    return MissingPackage(f"{what} comes with {package}, which is not installed: {command}", command)
+
+
 def package_asset(package: str, path: str, install: str) -> Path:
     """The file ``path`` inside the installed ``package`` (its import name); ``install`` is what pip installs it by.
 
@@ -25,10 +34,11 @@ def package_asset(package: str, path: str, install: str) -> Path:
         MissingPackage: the package is not installed.
         TaskError: its release has no such file.
     """
+    missing = absent(package, install, f"the model {Path(path).name}")
+    if missing is not None:
+        raise missing
     spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        message = f"the model {Path(path).name} comes with {package}, which is not installed: pip install '{install}'"
-        raise MissingPackage(message, install)
+    assert spec is not None and spec.origin is not None  # or it would be absent
     file = Path(spec.origin).parent / path
     if not file.is_file():
         raise TaskError(f"{package} has no file {path} ({file} is missing); install a release of it that does, with "

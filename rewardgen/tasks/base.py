@@ -12,8 +12,10 @@ import mujoco
 import torch
 from torch import Tensor
 
+from rewardgen.errors import MissingPackage
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
+from rewardgen.tasks.assets import absent
 from rewardgen.tasks.random import WorldRandom
 
 _DRIVES_JOINT = {int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)}
@@ -50,8 +52,15 @@ class Task(ABC):
     """Who wrote the expert reward, and where it stands."""
     gymnasium_id: ClassVar[str | None] = None
     """The Gymnasium environment that this task matches, if there is one."""
+    package: ClassVar[tuple[str, str] | None] = None
+    """The package that the model comes with, if it is optional: its import name, and what pip installs it by."""
     training: ClassVar[Mapping[str, Any]] = {}
     """Settings of ``TrainingConfig`` that suit this domain better than the defaults."""
+
+    @classmethod
+    def missing(cls) -> MissingPackage | None:
+        """What has to be installed before the task can be made; None: nothing."""
+        return None if cls.package is None else absent(*cls.package, f"the model of {cls.name}")
 
     # ---- the model
 

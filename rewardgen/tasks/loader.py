@@ -1,4 +1,7 @@
-"""Finds task files and loads them: by path, under private module names, each folder treated like any other."""
+"""Finds task files and loads them: by path, under private module names, each folder treated like any other.
+
+A file of Python holds tasks of ours (``base``), one of YAML declares tasks on environments of others (``adapter``).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from pathlib import Path
 from types import ModuleType
 
 from rewardgen.errors import TaskError, UnknownName
+from rewardgen.tasks.adapter import EnvironmentTask, read_tasks
 from rewardgen.tasks.base import Task
-from rewardgen.tasks.registry import Entry, Registrations, add, collecting
+from rewardgen.tasks.interpreter import Requirements
+from rewardgen.tasks.registry import Entry, Registrations, add, collecting, register
 from rewardgen.tasks.validation import check_declaration, validate
 
 ENVS_VARIABLE = "REWARDGEN_ENVS"
@@ -57,6 +62,32 @@ def task_names(envs_dirs: Sequence[Path | str] = ()) -> list[str]:
     return sorted(_find(envs_dirs))
 
 
+def declared_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[type[Task]]:
+    """The classes of all tasks that ``load_task`` would find, in the order of their names; none is made.
+
+    Raises:
+        TaskError: a task file raises, two tasks have one name, or one declares something wrongly.
+    """
+    found = _find(envs_dirs)
+    for name in found:
+        check_declaration(found[name])
+    return [found[name].task for name in sorted(found)]
+
+
+def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirements | None:
+    """What the environment of the task ``name`` needs in a Python of its own; None where it needs none.
+
+    Raises:
+        UnknownName, TaskError: see ``load_task``.
+    """
+    found = _find(envs_dirs)
+    if name not in found:
+        raise UnknownName("task", name, found, "(`rewardgen tasks` lists them; --envs DIR adds yours)")
+    task = found[name].task
+    python = task.declaration.environment.python if issubclass(task, EnvironmentTask) else None
+    return python if isinstance(python, Requirements) else None
+
+
 def own_envs_dir() -> Path:
     """The folder of rewardgen's own tasks: in the repository, or inside the package where a wheel was installed."""
     packaged, beside = _PACKAGE / "_data" / "envs", _PACKAGE.parent / "envs"
@@ -74,9 +105,9 @@ def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
             folders.append(folder.resolve())
     found: Registrations = {}
     for folder in folders:
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted([*folder.glob("*.py"), *folder.glob("*.yaml")]):
             if not path.name.startswith("_"):
-                _merge(found, _load_file(path))
+                _merge(found, _load_yaml(path) if path.suffix == ".yaml" else _load_file(path))
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         _merge(found, _load(f"entry point {point.value}", f"the entry point {point.name} ({point.value})", point.load))
     return found
@@ -85,6 +116,19 @@ def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
 def _merge(found: Registrations, more: Registrations) -> None:
     for entry in more.values():
         add(found, entry)
+
+
+def _load_yaml(path: Path) -> Registrations:
+    try:
+        key = f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise TaskError(f"cannot read the task file {path}: {error}") from error
+
+    def execute() -> None:
+        for name, task in read_tasks(path):
+            register(name, where=(str(path), 1))(task)
+
+    return _load(key, str(path), execute, path)
 
 
 def _load_file(path: Path) -> Registrations:

@@ -46,15 +46,18 @@ def collecting() -> Iterator[Registrations]:
         _loading.reset(token)
 
 
-def register(name: str) -> Callable[[T], T]:
+def register(name: str, where: tuple[str, int] | None = None) -> Callable[[T], T]:
     """Class decorator: this subclass of ``Task`` is the task ``name`` ("domain/task", in lower case).
+
+    Args:
+        where: the file and line to name in messages, where they are not those of the class.
 
     Raises:
         TaskError: the name has another form, the file has a task of that name already, or the class is no Task.
     """
 
     def decorate(task: T) -> T:
-        entry = Entry(name, task, *_where(task))
+        entry = Entry(name, task, *(where or _where(task)))
         if not (isinstance(task, type) and issubclass(task, Task)):
             raise TaskError(f"{entry.where}: @register({name!r}) stands on something that is no subclass of Task")
         if not isinstance(name, str) or not _NAME.fullmatch(name):

@@ -25,6 +25,9 @@ SKY = 100
 _ATTEMPTS = 1000
 """At finding a start without contacts; the suite's finger makes as many, its others go on for ever."""
 
+PACKAGE = ("dm_control", "rewardgen[dmc]")
+"""What the models come with, and what pip installs it by."""
+
 
 class SuiteTask(Task):
     """A task whose fitness is the suite's score: the sum of the suite's reward, which is its expert reward.
@@ -33,6 +36,7 @@ class SuiteTask(Task):
     """
 
     group = "dmc"
+    package = PACKAGE
     horizon = 1000
     fitness_unit = "score"
     fitness_meaning = "the suite's score: the sum over 1000 steps of a reward between 0 and 1"
@@ -57,7 +61,7 @@ def suite_spec(name: str) -> mujoco.MjSpec:
     Raises:
         MissingPackage: dm_control is not installed.
     """
-    path = package_asset("dm_control", f"suite/{name}.xml", "rewardgen[dmc]")
+    path = package_asset(PACKAGE[0], f"suite/{name}.xml", PACKAGE[1])
     spec = mujoco.MjSpec.from_file(str(path))
     sky = spec.texture("skybox")
     sky.width = sky.height = SKY  # as it is, it takes 12 MB in every model, and most of the time to compile one

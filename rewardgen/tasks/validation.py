@@ -20,7 +20,7 @@ from rewardgen.config import TrainingConfig
 from rewardgen.config import validate as validate_settings
 from rewardgen.errors import ConfigError, RewardgenError, SimulationFailed, TaskError
 from rewardgen.records import Episodes, Field, State
-from rewardgen.sim import MujocoSim
+from rewardgen.sim import EnvironmentSpec, make_simulator
 from rewardgen.tasks.base import Task
 from rewardgen.tasks.registry import Entry
 from rewardgen.tasks.worlds import Worlds
@@ -53,9 +53,9 @@ def validate(task: Task, where: str = "") -> None:
     where = where or _place(type(task))
     with _blamed(task, where, "make_model"):
         model = task.model
-    if not isinstance(model, mujoco.MjModel):
+    if not isinstance(model, mujoco.MjModel | EnvironmentSpec):
         raise TaskError(f"{where}: make_model() must give an mujoco.MjModel, not {_kind(model)}")
-    if type(task).advance is not Task.advance:
+    if isinstance(model, EnvironmentSpec) or type(task).advance is not Task.advance:
         _check_actions(task, where)
     elif model.nu == 0:
         raise TaskError(f"{where}: the model of {task.name!r} has no actuators; there is nothing for a policy to do")
@@ -84,7 +84,7 @@ class _Trial:
 
     def run(self) -> None:
         task = self.task
-        sim = MujocoSim(task.model, _WORLDS, threads=1)
+        sim = make_simulator(task.model, _WORLDS, threads=1)
         worlds = Worlds(task, sim, torch.arange(_WORLDS))
         values = self.ask("state", lambda: task.state(sim))
         self.check_state(values)
@@ -234,6 +234,8 @@ def _wrong_fields(fields: Any) -> Iterator[str]:
         whole = isinstance(field.shape, tuple) and all(isinstance(size, int) and size > 0 for size in field.shape)
         if not whole:
             yield f"the shape of the field {name!r} must be a tuple such as () or (3,), not {field.shape!r}"
+        if field.hidden is False and any(before.hidden for before in fields[: fields.index(field)]):
+            yield f"the field {name!r} stands behind a hidden one: hidden fields come last"
         for part in ("unit", "meaning"):
             if not isinstance(getattr(field, part), str) or not getattr(field, part).strip():
                 yield f"the {part} of the field {name!r} must be a text" + (' ("1" for none)' if part == "unit" else "")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rewardgen.records import Episodes, State
 from rewardgen.sim import Simulator
-from rewardgen.tasks import Task, Worlds, load_task, task_names
+from rewardgen.tasks import EnvironmentTask, Task, Worlds, declared_tasks, load_task
 
 WORLDS = 3
 META = torch.device("meta")
@@ -54,12 +54,31 @@ class ShapesOnly(Simulator):
         raise NotImplementedError
 
 
-@pytest.fixture(params=task_names())
+WAITS = {  # they draw starts anew until nothing touches or nothing moves, and look at the device to know
+    "dmc_ball_in_cup/catch",
+    "dmc_finger/spin",
+    "dmc_finger/turn_easy",
+    "dmc_finger/turn_hard",
+    "dmc_humanoid/run",
+    "dmc_humanoid/stand",
+    "dmc_humanoid/walk",
+    "dmc_manipulator/bring_ball",
+    "dmc_quadruped/run",
+    "dmc_quadruped/walk",
+    "shadow_hand/pen_reorient",
+    "shadow_hand/pen_spin",
+}
+NATIVE = [task.name for task in declared_tasks() if not issubclass(task, EnvironmentTask)]
+
+
+@pytest.fixture(params=NATIVE)
 def task(request: pytest.FixtureRequest) -> Task:
     return load_task(request.param)
 
 
-def test_a_step_with_fresh_starts_stays_on_the_device(task: Task) -> None:
+def test_a_step_with_fresh_starts_stays_on_the_device(task: Task, request: pytest.FixtureRequest) -> None:
+    if task.name in WAITS:
+        request.node.add_marker(pytest.mark.xfail(raises=NotImplementedError, reason="its starts wait for the device"))
     worlds = Worlds(task, ShapesOnly(task.model), torch.arange(WORLDS))
     for _ in range(2):
         step = worlds.step(torch.zeros(WORLDS, task.action_size, device=META))

@@ -21,6 +21,7 @@ from rewardgen.records import Checkpoint, Outcome, Problem, TrainingResult, Turn
 from rewardgen.reflection import reflect
 from rewardgen.tasks import Task, load_task, task_names
 from tests.envs.source import code_behind
+from tests.ours import TASKS
 
 EXAMPLE = Path(__file__).parents[1] / "tasks" / "example"
 SECRET = ("fitness", "expert_reward", "sparse_reward")
@@ -100,7 +101,7 @@ def test_nothing_of_fitness_or_rewards_is_given_away(name: str) -> None:
 
 
 def test_the_system_message_is_the_same_for_every_task() -> None:
-    assert len({messages(load_task(name), (), ())[0].content for name in task_names()}) == 1
+    assert len({messages(load_task(name), (), ())[0].content for name in TASKS}) == 1
 
 
 PLACE = "It should come to rest at position 0 as soon as it can."

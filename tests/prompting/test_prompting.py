@@ -15,9 +15,9 @@ from rewardgen.prompting import default_prompts_dir, messages, render_prompt, re
 from rewardgen.prompting.conversation import REPLY_LIMIT
 from rewardgen.records import Field, Layout, Outcome, Problem, State, Turn
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Task, Worlds, load_task, task_names
+from rewardgen.tasks import Task, Worlds, load_task
+from tests.ours import TASKS
 
-TASKS = task_names()
 FIELD = re.compile(r"^    (\w+): Tensor  # \(([^)]*)\) ([^:]*): (.+)$", re.MULTILINE)
 ACTION = re.compile(r"^action: Tensor  # \(n, (\d+)\) (each )?in (\[[^\n]*\])$", re.MULTILINE)
 TURN = Turn("def compute_reward(state, action, next_state):\n    ...", "fitness: 1.00")

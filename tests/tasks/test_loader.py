@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -14,42 +15,11 @@ from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Worlds, gymnasium_asset, load_task, loader, package_asset, register, task_names
 
 EXAMPLE = Path(__file__).parent / "example"
-OWN = [
-    "adroit/door",
-    "adroit/hammer",
-    "adroit/pen",
-    "adroit/relocate",
-    "ant/forward",
-    "ant/lie_down",
-    "ant/run",
-    "ant/wave_leg",
-    "ball_balance/keep",
-    "cartpole/balance",
-    "cartpole/swingup",
-    "cheetah/run",
-    "double_pendulum/balance",
-    "fetch/pick_and_place",
-    "fetch/push",
-    "fetch/reach",
-    "fetch/slide",
-    "hopper/back_flip",
-    "hopper/forward",
-    "hopper/front_flip",
-    "hopper/run",
-    "humanoid/run",
-    "humanoid/standup",
-    "inverted_pendulum/balance",
-    "pusher/push",
-    "quadcopter/hover",
-    "reacher/reach",
-    "shadow_hand/block",
-    "shadow_hand/egg",
-    "shadow_hand/pen",
-    "shadow_hand/pen_reorient",
-    "shadow_hand/pen_spin",
-    "swimmer/swim",
-    "walker/run",
-]
+ENVS = Path(__file__).parents[2] / "envs"
+OWN = sorted(
+    [name for file in ENVS.glob("*.py") for name in re.findall(r'^@register\("(.+)"\)', file.read_text(), re.M)]
+    + [name for file in ENVS.glob("*.yaml") for name in re.findall(r"^ +- task: (\S+)$", file.read_text(), re.M)]
+)
 
 
 def example(*replacements: tuple[str, str], name: str = "slider/park") -> str:

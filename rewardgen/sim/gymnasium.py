@@ -1,0 +1,241 @@
+"""Worlds that are Gymnasium environments of any kind, stepped in worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rewardgen.errors import SimulationFailed
+from rewardgen.sim.base import Simulator
+
+_WORKER = Path(__file__).with_name("gymnasium_worker.py")
+# An environment's process gets what programs need to start and to draw, and none of the keys that a person may keep in
+# environment variables.
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TEMP",
+    "SYSTEMROOT",
+    "LD_LIBRARY_PATH",
+    "DISPLAY",
+    "MUJOCO_GL",
+)
+_LONGEST_MESSAGE = 1 << 16  # bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """Columns of an environment's observation or info: the numbers ``start`` to ``stop`` of what ``path`` names."""
+
+    path: tuple[str, ...]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """What ``gymnasium.make`` is called with, and in which Python.
+
+    Args:
+        id: the environment's name.
+        arguments: further arguments of ``gymnasium.make``.
+        imports: modules that register the environment when they are imported.
+        python: the interpreter; None is this one.
+        folder: where modules are looked for besides the interpreter's own places.
+        sources: what is asked for besides the observation.
+    """
+
+    id: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
+    python: str | None = None
+    folder: str | None = None
+    sources: tuple[Source, ...] = ()
+
+
+class GymnasiumSim(Simulator):
+    """``num_worlds`` environments, dealt out to ``workers`` processes.
+
+    Its fields are ``observation`` ``(n, O)``, flattened as Gymnasium does it, ``quantities`` ``(n, Q)``, the spec's
+    sources one after another, and ``reward``, ``terminated`` and ``truncated`` ``(n,)``, all float32.
+
+    Raises:
+        SimulationFailed: the interpreter or the environment cannot be started; the message says what it said.
+    """
+
+    def __init__(self, spec: EnvironmentSpec, num_worlds: int, workers: int = 1) -> None:
+        self.num_worlds = num_worlds
+        self.device = torch.device("cpu")
+        self.dtype = torch.float64  # of what is drawn for resets: seeds need more digits than float32 has
+        self._spec = spec
+        self._workers: list[_Worker] = []
+        bounds = np.linspace(0, num_worlds, min(max(1, workers), num_worlds) + 1).astype(int).tolist()
+        try:
+            for first, last in itertools.pairwise(bounds):
+                self._workers.append(_Worker(spec, first, last))
+            self.about, *_ = [worker.hello() for worker in self._workers]
+        except BaseException:
+            self.close()
+            raise
+        self._rows = torch.zeros(num_worlds, self.about["columns"])
+        size = self.about["observation_size"]
+        self._columns = {"observation": slice(0, size), "quantities": slice(size, -3)}
+        self._flags = {"reward": -3, "terminated": -2, "truncated": -1}
+
+    def field(self, name: str) -> Tensor:
+        if name in self._columns:
+            return self._rows[:, self._columns[name]]
+        if name in self._flags:
+            return self._rows[:, self._flags[name]]
+        raise SimulationFailed(
+            f"an environment of Gymnasium has no field {name!r}; there are {', '.join([*self._columns, *self._flags])}"
+        )
+
+    def step(self, ctrl: Tensor, nstep: int) -> None:
+        actions = ctrl.to(torch.float32).contiguous().numpy()
+        for worker in self._workers:
+            worker.send(b"S" + actions[worker.first : worker.last].astype("<f4").tobytes())
+        self._receive(self._workers)
+
+    def diverged(self) -> Tensor:
+        return ~self._rows.isfinite().all(-1)
+
+    def reset(self, ids: Tensor) -> None:
+        """Nothing: an environment is reset with its seed, by ``begin``."""
+
+    def begin(self, ids: Tensor, seeds: Tensor) -> None:
+        """Reset the worlds ``ids`` ``(k,)``, each with its own seed ``(k,)`` int64."""
+        busy = []
+        for worker in self._workers:
+            mine = (ids >= worker.first) & (ids < worker.last)
+            if mine.any():
+                worlds = (ids[mine] - worker.first).numpy().astype("<i4")
+                message = (
+                    struct.pack("<i", len(worlds)) + worlds.tobytes() + seeds[mine].numpy().astype("<i8").tobytes()
+                )
+                worker.send(b"R" + message)
+                busy.append(worker)
+        self._receive(busy)
+
+    def forward(self, ids: Tensor) -> None:
+        """Nothing: a reset environment has told its state."""
+
+    def render(self, world: int, width: int = 480, height: int = 360) -> np.ndarray:
+        raise SimulationFailed(f"{self._spec.id} is drawn by its own package, not by rewardgen")
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):
+            self.close()
+
+    def _receive(self, workers: Sequence[_Worker]) -> None:
+        width = self._rows.shape[1]
+        for worker in workers:
+            content = worker.receive(4 * width * (worker.last - worker.first))
+            rows = np.frombuffer(content, "<f4").reshape(-1, width)
+            self._rows[worker.first : worker.last] = torch.from_numpy(rows.astype(np.float32))
+
+
+class _Worker:
+    """One process and the worlds ``first`` to ``last`` in it."""
+
+    def __init__(self, spec: EnvironmentSpec, first: int, last: int) -> None:
+        self.first, self.last = first, last
+        self._what = f"{spec.id} in {spec.python or 'this Python'}"
+        command = [spec.python or sys.executable, "-I", str(_WORKER)]
+        kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=kept
+            )
+        except OSError as error:
+            raise SimulationFailed(f"the interpreter {command[0]} cannot be started: {error.strerror}") from error
+        settings = {
+            "id": spec.id,
+            "arguments": spec.arguments,
+            "imports": list(spec.imports),
+            "folder": spec.folder,
+            "count": last - first,
+            "sources": [asdict(source) for source in spec.sources],
+        }
+        self.send(json.dumps(settings).encode() + b"\n")
+
+    def hello(self) -> dict[str, Any]:
+        """What the process says of its environments."""
+        first = self._take(1)
+        if first == b"E":
+            raise self._failed()
+        line = first + self._stdout.readline(_LONGEST_MESSAGE)
+        return dict(json.loads(line))
+
+    def send(self, content: bytes) -> None:
+        try:
+            stdin = self._process.stdin
+            assert stdin is not None
+            stdin.write(content)
+            stdin.flush()
+        except BrokenPipeError:
+            pass  # what it said before it ended is read next
+
+    def receive(self, size: int) -> bytes:
+        """The rows that answer a command.
+
+        Raises:
+            SimulationFailed: the environment raised, or its process is gone.
+        """
+        if self._take(1) == b"E":
+            raise self._failed()
+        return self._take(size)
+
+    @property
+    def _stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def _take(self, size: int) -> bytes:
+        content = self._stdout.read(size)
+        if len(content) != size:
+            code = self._process.wait()
+            raise SimulationFailed(
+                f"the process of {self._what} ended with status {code}; does that Python have gymnasium and the "
+                "packages of the environment?"
+            )
+        return content
+
+    def _failed(self) -> SimulationFailed:
+        (size,) = struct.unpack("<i", self._take(4))
+        message = self._take(min(max(size, 0), _LONGEST_MESSAGE)).decode(errors="replace")
+        return SimulationFailed(f"{self._what}: {message}")
+
+    def close(self) -> None:
+        self.send(b"Q")
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,304 @@
+"""Tasks on Gymnasium environments that are not ours, declared in YAML: see docs/environments.md.
+
+The person names the state fields by slices of the observation or by keys of ``info``, and says where success comes
+from. The environment runs in worker processes, in another Python where the file asks for one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Setting
+from torch import Tensor
+
+from rewardgen.config import validate as validate_settings
+from rewardgen.errors import ConfigError, MissingPackage, SimulationFailed, TaskError
+from rewardgen.records import Episodes, Field, State
+from rewardgen.sim import EnvironmentSpec, GymnasiumSim, Simulator, Source
+from rewardgen.tasks.base import RewardAndTerms, Task
+from rewardgen.tasks.interpreter import Requirements, interpreter
+from rewardgen.tasks.random import WorldRandom
+
+OBSERVATION, REWARD, ENDED, CUT, SUCCESS, MEASURE = (
+    "environment_observation",
+    "environment_reward",
+    "environment_terminated",
+    "environment_truncated",
+    "environment_success",
+    "environment_measure",
+)
+_SOURCE = re.compile(r"(observation|info)((?:\.\w+)*)(?:\[(\d+)(?::(\d+))?\])?")
+_SEEDS = 2**31
+_FORM = "observation, observation[3], observation[0:3], observation.KEY[0:3], info.KEY or info.KEY[0:3]"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Environment(_Section):
+    id: str
+    arguments: dict[str, Any] = {}
+    imports: tuple[str, ...] = ()
+    python: str | Requirements | None = None
+
+
+class _Quantity(_Section):
+    name: str
+    source: str = Setting(alias="from")
+    shape: tuple[int, ...] | None = None
+    unit: str
+    meaning: str
+
+
+class _Success(_Section):
+    source: str = Setting(alias="from")
+    at_least: float = 1.0
+
+
+class _Fitness(_Section):
+    source: str = Setting(alias="from")
+    over: Literal["last", "max", "mean", "sum"] = "last"
+    unit: str
+    meaning: str
+    range: tuple[float, float] = (-math.inf, math.inf)
+    threshold: float
+
+
+class _Declaration(_Section):
+    """One task of a file."""
+
+    task: str
+    group: str = "own"
+    description: str
+    environment: _Environment
+    fields: tuple[_Quantity, ...]
+    success: _Success
+    fitness: _Fitness
+    horizon: int
+    control_step: float | None = None
+    expert_source: str = "the environment's own reward"
+    training: dict[str, Any] = {}
+
+
+def read_tasks(path: Path) -> list[tuple[str, type[Task]]]:
+    """The tasks that a YAML file declares: name and class.
+
+    A file declares one task, or under ``tasks`` several that share what stands beside it.
+
+    Raises:
+        TaskError: the file is no such YAML; the message names the key.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TaskError(f"the task file {path} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise TaskError(f"the task file {path} must hold a mapping; docs/environments.md has a complete example")
+    shared = {key: value for key, value in content.items() if key != "tasks"}
+    several = content.get("tasks", [{}])
+    if not isinstance(several, list) or not all(isinstance(each, dict) for each in several):
+        raise TaskError(f"{path}: tasks must be a list of mappings")
+    return [_declared(_merged(shared, each), path) for each in several]
+
+
+def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """``own`` settings over ``shared`` ones, mappings within mappings too."""
+    values = dict(shared)
+    for key, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(values.get(key), Mapping)
+        values[key] = _merged(values[key], value) if both else value
+    return values
+
+
+def _declared(values: Mapping[str, Any], path: Path) -> tuple[str, type[Task]]:
+    where = f"{path}, task {values.get('task', '?')}"
+    try:
+        declaration = validate_settings(_Declaration, values, where)
+    except ConfigError as error:
+        raise TaskError(str(error)) from error
+    shown = tuple(_field(quantity, where) for quantity in declaration.fields)
+    sources = tuple(
+        _source(quantity.source, field.size, where) for quantity, field in zip(declaration.fields, shown, strict=True)
+    )
+    sources += (_source(declaration.success.source, 1, where), _source(declaration.fitness.source, 1, where))
+    made = type(
+        "".join(part.capitalize() for part in re.split(r"\W|_", declaration.task)),
+        (EnvironmentTask,),
+        {
+            "group": declaration.group,
+            "description": declaration.description,
+            "shown": shown,
+            "fields": shown,
+            "frame_skip": 1,
+            "horizon": declaration.horizon,
+            "fitness_unit": declaration.fitness.unit,
+            "fitness_meaning": declaration.fitness.meaning,
+            "fitness_range": declaration.fitness.range,
+            "success_threshold": declaration.fitness.threshold,
+            "expert_source": declaration.expert_source,
+            "training": declaration.training,
+            "declaration": declaration,
+            "sources": sources,
+            "file": path,
+            "__module__": __name__,
+        },
+    )
+    return declaration.task, made
+
+
+def _field(quantity: _Quantity, where: str) -> Field:
+    shape = quantity.shape
+    if shape is None:
+        match = _SOURCE.fullmatch(quantity.source)
+        first, last = (match[3], match[4]) if match else (None, None)
+        size = int(last) - int(first) if first and last else 1
+        shape = (size,) if size > 1 else ()
+    return Field(quantity.name, shape, quantity.unit, quantity.meaning)
+
+
+def _source(text: str, size: int, where: str) -> Source:
+    """``size`` numbers of what ``text`` names.
+
+    Raises:
+        TaskError: the text is no source, or names another number of values.
+    """
+    match = _SOURCE.fullmatch(text)
+    if not match:
+        raise TaskError(f"{where}: {text!r} is no source; a source reads {_FORM}")
+    start = int(match[3] or 0)
+    stop = int(match[4]) if match[4] else start + (1 if match[3] else size)
+    if stop - start != size:
+        raise TaskError(f"{where}: {text!r} gives {stop - start} numbers, and {size} are declared")
+    return Source((match[1], *match[2].split(".")[1:]), start, stop)
+
+
+class EnvironmentTask(Task):
+    """A task whose worlds are Gymnasium environments. Each task of a YAML file is a subclass of its own."""
+
+    declaration: _Declaration
+    shown: tuple[Field, ...]
+    sources: tuple[Source, ...]
+    file: Path
+
+    @classmethod
+    def missing(cls) -> MissingPackage | None:
+        python = cls.declaration.environment.python
+        try:
+            interpreter(python, cls.file, cls.name)
+        except MissingPackage as missing:
+            return missing
+        except TaskError:  # an interpreter that is not there is said when the task is asked for
+            return None
+        return None
+
+    def __init__(self) -> None:
+        try:
+            about = self.about
+        except SimulationFailed as error:
+            raise TaskError(f"{self.file}: the environment of {self.name} cannot be made: {error}") from error
+        if about["horizon"] is not None and about["horizon"] < self.horizon:
+            raise TaskError(
+                f"{self.file}: {self.model.id} cuts its episodes after {about['horizon']} steps; set horizon to that"
+            )
+        self.fields = (  # type: ignore[misc]  # the width of an observation is known only once there is one
+            *self.shown,
+            Field(OBSERVATION, (about["observation_size"],), "1", "the environment's observation", hidden=True),
+            Field(SUCCESS, (), "1", "where success comes from", hidden=True),
+            Field(MEASURE, (), self.fitness_unit, "where the fitness comes from", hidden=True),
+            Field(REWARD, (), "1", "the environment's reward", hidden=True),
+            Field(ENDED, (), "1", "1 where the environment ended the episode", hidden=True),
+            Field(CUT, (), "1", "1 where the environment cut the episode off", hidden=True),
+        )
+
+    def make_model(self) -> EnvironmentSpec:
+        environment = self.declaration.environment
+        return EnvironmentSpec(
+            environment.id,
+            environment.arguments,
+            environment.imports,
+            interpreter(environment.python, self.file, self.name),
+            str(self.file.parent.resolve()),
+            self.sources,
+        )
+
+    @cached_property
+    def model(self) -> EnvironmentSpec:
+        return self.make_model()
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What the environment says of itself."""
+        sim = GymnasiumSim(self.model, 1)
+        try:
+            return sim.about
+        finally:
+            sim.close()
+
+    @property
+    def control_step(self) -> float:
+        return float(self.declaration.control_step or self.about["control_step"] or 1.0)
+
+    @cached_property
+    def action_low(self) -> Tensor:
+        return torch.tensor(self.about["low"], dtype=torch.float32)
+
+    @cached_property
+    def action_high(self) -> Tensor:
+        return torch.tensor(self.about["high"], dtype=torch.float32)
+
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        return tuple(f"column {index}" for index in range(self.action_size))
+
+    def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        assert isinstance(sim, GymnasiumSim)
+        sim.begin(ids, generator.uniform(0, _SEEDS, 1)[:, 0].to(torch.int64))
+
+    def advance(self, sim: Simulator, action: Tensor) -> None:
+        sim.step(action, 1)
+
+    def state(self, sim: Simulator) -> dict[str, Tensor]:
+        quantities, values, column = sim.field("quantities"), {}, 0
+        for field in (*self.shown, *(self.layout.by_name[name] for name in (SUCCESS, MEASURE))):
+            part = quantities[:, column : column + field.size]
+            values[field.name] = part.reshape(-1, *field.shape)
+            column += field.size
+        return {
+            **values,
+            OBSERVATION: sim.field("observation").reshape(-1, *self.layout.by_name[OBSERVATION].shape),
+            REWARD: sim.field("reward"),
+            ENDED: sim.field("terminated"),
+            CUT: sim.field("truncated"),
+        }
+
+    def observation(self, state: State) -> Tensor:
+        return getattr(state, OBSERVATION)
+
+    def terminations(self, state: State) -> dict[str, Tensor]:
+        return {"the environment ended it": getattr(state, ENDED) > 0}
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        values, over = episode.field(MEASURE)[1:], self.declaration.fitness.over
+        if over == "last":
+            return episode.last(MEASURE)
+        if over == "max":
+            return values.masked_fill(~episode.mask, -math.inf).amax(0)
+        total = (values * episode.mask).sum(0)
+        return total / episode.length if over == "mean" else total
+
+    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        reward = getattr(next_state, REWARD)
+        return reward, {"environment": reward}
+
+    def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        success = (getattr(next_state, SUCCESS) >= self.declaration.success.at_least).to(action.dtype)
+        return success, {"success": success}

@@ -1,0 +1,98 @@
+"""Other Pythons for environments whose packages cannot live beside rewardgen's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from rewardgen.errors import MissingPackage, TaskError
+
+CACHE_VARIABLE = "REWARDGEN_CACHE"
+"""The folder that holds such Pythons; by default the user's own cache folder."""
+
+
+class Requirements(BaseModel):
+    """What pip installs into a Python of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    requirements: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where that Python is, or would be: named by this Python's version and by all requirements."""
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        digest = hashlib.sha256("\n".join([version, *self.requirements]).encode()).hexdigest()[:16]
+        return _cache() / "pythons" / digest
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        parts = ("Scripts", "python.exe") if sys.platform == "win32" else ("bin", "python")
+        return self.folder.joinpath(*parts)
+
+    @property
+    def marker(self) -> Path:
+        return self.folder / "complete"
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything has been installed into it."""
+        return self.marker.is_file()
+
+
+def interpreter(wanted: str | Requirements | None, file: Path, task: str) -> str | None:
+    """The interpreter that a task file asks for; None is this one.
+
+    Raises:
+        MissingPackage: its Python has not been made yet.
+        TaskError: there is no such interpreter.
+    """
+    if wanted is None:
+        return None
+    if isinstance(wanted, Requirements):
+        if not wanted.ready:
+            raise MissingPackage(
+                f"{task} runs in a Python of its own with {', '.join(wanted.requirements)}, which has not been made "
+                f"yet; make it with: rewardgen prepare {task}",
+                f"rewardgen prepare {task}",
+            )
+        return str(wanted.python)
+    path = Path(wanted).expanduser()
+    path = path if path.is_absolute() else file.parent / path
+    if not path.is_file():
+        raise TaskError(f"{file}: there is no interpreter {path}; make it, or correct environment.python")
+    return str(path)
+
+
+def prepare(wanted: Requirements) -> Path:
+    """Make the Python that ``wanted`` describes, unless it is there, and return its interpreter.
+
+    Raises:
+        TaskError: pip could not install the requirements; the message ends with what it said.
+    """
+    if not wanted.ready:
+        venv.create(wanted.folder, with_pip=True, clear=True)
+        command = [str(wanted.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        done = subprocess.run([*command, *wanted.requirements], capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = " / ".join(done.stderr.strip().splitlines()[-5:])
+            raise TaskError(f"pip could not install {', '.join(wanted.requirements)}: {said}")
+        wanted.marker.touch()  # last: what a killed pip left behind is no Python to run anything in
+    return wanted.python
+
+
+def _cache() -> Path:
+    given = os.environ.get(CACHE_VARIABLE)
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "rewardgen"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "rewardgen"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rewardgen"
