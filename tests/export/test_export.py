@@ -22,6 +22,7 @@ from rewardgen.program import check
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, load_task
 from rewardgen.training import Population
+from tests.ours import MATCHED
 
 FORBID = """
 import sys
