@@ -9,7 +9,8 @@ from torch import Generator, Tensor
 
 from rewardgen.evaluation.interval import interval
 from rewardgen.records import Evaluation
-from rewardgen.sim import ON_CPU, Arrangement
+from rewardgen.sim import Arrangement
+from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task, play_episodes
 
 

@@ -18,7 +18,8 @@ from rewardgen.search import seeds
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Event, Listener
 from rewardgen.search.method import Method
-from rewardgen.sim import ON_CPU, Arrangement
+from rewardgen.sim import Arrangement
+from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.store import BASELINES, Store
 from rewardgen.tasks import Task
 

@@ -7,7 +7,7 @@ sim.step(ctrl, nstep=5)
 """
 
 from rewardgen.sim import _mujoco  # noqa: F401  (first: it decides how MuJoCo is imported)
-from rewardgen.sim.arrangement import ON_CPU, Arrangement, arrange
+from rewardgen.sim.arrangement import Arrangement, arrange
 from rewardgen.sim.base import Simulator
 from rewardgen.sim.choice import make_simulator
 from rewardgen.sim.cpu import MujocoSim
@@ -16,7 +16,6 @@ from rewardgen.sim.gymnasium import EnvironmentSpec, GymnasiumSim, Source
 from rewardgen.sim.threads import available_threads, torch_threads
 
 __all__ = [
-    "ON_CPU",
     "Arrangement",
     "EnvironmentSpec",
     "GymnasiumSim",

@@ -11,7 +11,8 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, Episodes, Labels
-from rewardgen.sim import ON_CPU, Arrangement
+from rewardgen.sim import Arrangement
+from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task, play_episodes
 from rewardgen.training.labelling import Labelling, Member
 from rewardgen.training.seeds import streams

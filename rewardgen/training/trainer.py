@@ -14,7 +14,8 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import OutOfMemory, RewardFailed, SimulationFailed, UsageError
 from rewardgen.records import Checkpoint, Episodes, TrainingResult
-from rewardgen.sim import ON_CPU, Arrangement, available_threads, torch_threads
+from rewardgen.sim import Arrangement, available_threads, torch_threads
+from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task, Worlds
 from rewardgen.training import devices
 from rewardgen.training.checkpoints import Examiner

@@ -8,7 +8,7 @@ import torch
 from rewardgen.bench.devices import arrangements, measure_devices, physics_rate
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import ConfigError, UsageError
-from rewardgen.sim import ON_CPU
+from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import load_task
 
 CONFIG = TrainingConfig(worlds=8, rollout=4, epochs=1, minibatches=2, hidden=(8,), checkpoint_episodes=1)

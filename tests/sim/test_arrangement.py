@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rewardgen.errors import ConfigError, SimulationFailed
-from rewardgen.sim import ON_CPU, Arrangement, MujocoSim, arrange, arrangement
+from rewardgen.sim import Arrangement, MujocoSim, arrange, arrangement
+from rewardgen.sim.arrangement import ON_CPU
 
 MODEL = "<mujoco><worldbody><body><joint type='slide'/><geom size='0.1'/></body></worldbody></mujoco>"
 

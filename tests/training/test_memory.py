@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import OutOfMemory
 from rewardgen.records import TrainingResult
-from rewardgen.sim import ON_CPU, Arrangement, MujocoSim, Simulator
+from rewardgen.sim import Arrangement, MujocoSim, Simulator
+from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task
 from rewardgen.training import Member, TaskReward, devices, train
 from rewardgen.training.memory import halves, learning_bytes, plan

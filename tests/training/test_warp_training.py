@@ -11,7 +11,8 @@ from safetensors.torch import load
 from rewardgen.config import TrainingConfig
 from rewardgen.evaluation import evaluate
 from rewardgen.records import TrainingResult
-from rewardgen.sim import ON_CPU, Arrangement
+from rewardgen.sim import Arrangement
+from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task
 from rewardgen.training import Member, Population, train
 from rewardgen.training.memory import world_bytes
