@@ -22,7 +22,7 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import State
-from rewardgen.sim import ON_CPU
+from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
 from rewardgen.training.checkpoints import Examiner
 from rewardgen.training.labelling import Labelling
@@ -121,7 +121,7 @@ class Reference:
         seed = record.member.seed
         self._population = Population(task, 1, config.hidden)
         worlds = Worlds(
-            task, ON_CPU.simulator(task.model, config.worlds, threads), streams(config.worlds, "worlds", seed)
+            task, make_simulator(task.model, config.worlds, threads=threads), streams(config.worlds, "worlds", seed)
         )
         self._worlds = WorldsVecEnv(worlds, self._population)
         self._env = VecNormalize(self._worlds, norm_reward=False, gamma=config.gamma)
