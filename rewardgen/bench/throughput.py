@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def measure(
     """Measure the throughput of training ``population`` rewards together, each a program in the sandbox.
 
     Rates are environment steps (control steps of one world) per second of wall clock. Training is counted as a whole
-    training of ``config.steps`` would go: simulation, labelling, learning, and its checkpoints in proportion.
+    training of ``config.steps`` would go: simulation, labelling, learning, and its checkpoints in proportion. What it
+    is held against is measured twice, and the better rate counts.
 
     Args:
         config: the settings to train with; the task's own without it.
@@ -72,18 +74,21 @@ def measure(
     tell(f"training {population} rewards together")
     trained, commands = training_rate(task, config, population, updates, threads)
     tell("raw physics under the same commands, then under random ones")
-    physics = physics_rate(task, commands, threads)
-    physics_random = physics_rate(task, random_commands(task, commands), threads)
+    physics = _best(lambda: physics_rate(task, commands, threads))
+    aimless = random_commands(task, commands)
+    physics_random = _best(lambda: physics_rate(task, aimless, threads))
     sb3 = with_envpool = math.nan
     if task.gymnasium_id is not None:
         from rewardgen.bench.reference import envpool_rate, sb3_rate  # Stable-Baselines3 takes seconds to import
 
         tell(f"Stable-Baselines3 on {task.gymnasium_id}")
-        sb3 = sb3_rate(task.gymnasium_id)
+        sb3 = _best(partial(sb3_rate, task.gymnasium_id))
         if envpool is not None:
             sizes = sorted({config.worlds, population * config.worlds})
             tell(f"Stable-Baselines3 on EnvPool's {task.gymnasium_id}, {' and '.join(map(str, sizes))} worlds")
-            with_envpool = max(envpool_rate(envpool, task.gymnasium_id, config, size, threads) for size in sizes)
+            with_envpool = max(
+                _best(partial(envpool_rate, envpool, task.gymnasium_id, config, size, threads)) for size in sizes
+            )
     by_members = {}
     for members in scaling:
         tell(f"training {members} together")
@@ -102,6 +107,11 @@ def measure(
         **trained,
         "scaling": by_members,
     }
+
+
+def _best(rate: Callable[[], float]) -> float:
+    """The better of two measurements of what training is held against: what else ran must not speak for us."""
+    return max(rate(), rate())
 
 
 def random_commands(task: Task, like: Sequence[Tensor]) -> list[Tensor]:
