@@ -115,4 +115,4 @@ def test_without_the_package_an_error_says_how_to_install_it(monkeypatch: pytest
     assert set(MATCHED) <= set(task_names())
     with pytest.raises(MissingPackage, match=r"pip install 'rewardgen\[robotics\]'") as caught:
         load_task("fetch/push")
-    assert caught.value.install == "rewardgen[robotics]"
+    assert caught.value.install == "pip install 'rewardgen[robotics]'"

@@ -26,7 +26,6 @@ from tests.ours import MATCHED
 
 FORBID = """
 import sys
-from tests.ours import MATCHED
 
 class Forbid:
     def find_spec(self, name, path=None, target=None):

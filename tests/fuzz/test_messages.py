@@ -120,7 +120,7 @@ def test_what_a_program_prints_is_lines_that_may_be_shown(raw):
 def test_a_worker_that_says_anything_gives_labels_or_fails(ready, said, rewards, components, names, text, printed):
     """A pipe and an area of a real ``Worker``, written to by us in the place of its process, which is gone then."""
     limits = SandboxLimits(call_seconds=5.0)
-    worker = Worker(RewardProgram("pass\n"), LAYOUT, ACTIONS, ROWS, limits, "strict", lambda: 9)
+    worker = Worker(RewardProgram("pass\n"), LAYOUT, ACTIONS, ROWS, limits, "strict", lambda: 9, lambda: "")
     with worker:
         _, area, _, pipe, prints = worker.descriptors
         shape = worker.shape

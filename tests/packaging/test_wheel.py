@@ -68,7 +68,8 @@ def test_the_wheel_holds_tasks_prompts_and_templates(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = {f"rewardgen/_data/envs/{path.relative_to(ROOT / 'envs')}" for path in (ROOT / "envs").rglob("*.py")}
-    wanted |= {f"rewardgen/_data/envs/{path.relative_to(ROOT / 'envs')}" for path in (ROOT / "envs").rglob("*.xml")}
+    for pattern in ("*.xml", "*.yaml"):
+        wanted |= {f"rewardgen/_data/envs/{path.relative_to(ROOT / 'envs')}" for path in (ROOT / "envs").rglob(pattern)}
     wanted |= {f"rewardgen/_data/prompts/{path.name}" for path in (ROOT / "prompts").glob("*.j2")}
     for pattern in ("*.py", "*.j2", "*.yaml", "py.typed"):
         wanted |= {str(path.relative_to(ROOT)) for path in (ROOT / "rewardgen").rglob(pattern)}
@@ -82,7 +83,7 @@ def test_the_command_runs_from_the_wheel_alone(environment: Path, tmp_path: Path
     where = run(python, "-c", "import rewardgen; print(rewardgen.__file__)", cwd=tmp_path).strip()
     assert Path(where).is_relative_to(environment)
     tasks = json.loads(run(command, "tasks", "--json", cwd=tmp_path))["tasks"]
-    ours = {path.stem for path in (ROOT / "envs").glob("[a-z]*.py")}
+    ours = {path.stem for pattern in ("[a-z]*.py", "*.yaml") for path in (ROOT / "envs").glob(pattern)}
     assert {task["name"].split("/")[0] for task in tasks} == ours
     for task in ("cheetah/run", "cartpole/swingup"):  # the second has assets of its own
         assert "compute_reward" in run(command, "prompt", task, cwd=tmp_path)

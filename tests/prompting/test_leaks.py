@@ -19,7 +19,7 @@ from rewardgen.program import shaping_reference
 from rewardgen.prompting import default_prompts_dir, messages, task_view
 from rewardgen.records import Checkpoint, Outcome, Problem, TrainingResult, Turn
 from rewardgen.reflection import reflect
-from rewardgen.tasks import Task, load_task, task_names
+from rewardgen.tasks import Task, load_task
 from tests.envs.source import code_behind
 from tests.ours import TASKS
 
@@ -92,7 +92,7 @@ def told(task: Task, prompts_dir: Path | None = None) -> str:
     return "\n".join(message.content for message in both)
 
 
-@pytest.mark.parametrize("name", task_names([EXAMPLE]))
+@pytest.mark.parametrize("name", [*TASKS, "slider/park"])
 def test_nothing_of_fitness_or_rewards_is_given_away(name: str) -> None:
     task = load_task(name, [EXAMPLE])
     conversation = told(task)
