@@ -27,7 +27,7 @@ from tests.sandbox.test_corpus import CORPUS, load
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
-LIMITS = SandboxLimits(call_seconds=1.5, program_seconds=60.0, memory_gb=1.0)
+LIMITS = SandboxLimits(call_seconds=5.0, program_seconds=120.0, memory_gb=1.0)
 GOOD = "print('said')\nup = next_state.height - state.height\nreturn up - action.square().sum(-1), {'up': up}"
 PLAIN = fresh.PRELUDE
 ONLY_LIMITS = ANOTHER_SYSTEM + WITHOUT_UNIX.replace('"resource", ', "")
