@@ -27,7 +27,6 @@ from rewardgen.tasks import (
     UnitActions,
     WorldRandom,
     euler_angles,
-    package_asset,
     register,
 )
 
@@ -87,8 +86,7 @@ class AdroitTask(UnitActions):
     """The body without joints that is put elsewhere in each episode."""
 
     def make_model(self) -> mujoco.MjModel:
-        path = package_asset("gymnasium_robotics", f"envs/assets/adroit_hand/{self.scene}", "rewardgen[robotics]")
-        spec = mujoco.MjSpec.from_file(str(path))
+        spec = mujoco.MjSpec.from_file(str(self.asset(f"envs/assets/adroit_hand/{self.scene}")))
         self.edit(spec)
         spec.body(self.placed).mocap = True
         model = spec.compile()

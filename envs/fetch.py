@@ -23,7 +23,6 @@ from rewardgen.tasks import (
     Task,
     WorldRandom,
     euler_angles,
-    package_asset,
     register,
 )
 
@@ -85,8 +84,7 @@ class FetchTask(Task):
     # ---- the model
 
     def make_model(self) -> mujoco.MjModel:
-        path = package_asset("gymnasium_robotics", f"envs/assets/fetch/{self.scene}", "rewardgen[robotics]")
-        spec = mujoco.MjSpec.from_file(str(path))
+        spec = mujoco.MjSpec.from_file(str(self.asset(f"envs/assets/fetch/{self.scene}")))
         drawn = spec.site("target0")  # the package moves this site for each picture; here it goes with the goal
         goal = spec.worldbody.add_body(name="goal", mocap=True)
         goal.add_site(name="goal", size=drawn.size, rgba=drawn.rgba)

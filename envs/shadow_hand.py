@@ -27,7 +27,6 @@ from rewardgen.tasks import (
     UnitActions,
     WorldRandom,
     euler_angles,
-    package_asset,
     quaternion_product,
     register,
 )
@@ -98,8 +97,7 @@ class ShadowHandTask(UnitActions):
         return self.make_spec().compile()
 
     def make_spec(self) -> mujoco.MjSpec:
-        path = package_asset("gymnasium_robotics", f"envs/assets/hand/{self.scene}", "rewardgen[robotics]")
-        spec = mujoco.MjSpec.from_file(str(path))
+        spec = mujoco.MjSpec.from_file(str(self.asset(f"envs/assets/hand/{self.scene}")))
         spec.delete(spec.joint("target:joint"))
         spec.body("target").mocap = True
         return spec

@@ -43,6 +43,11 @@ class Field:
     hidden: bool = False
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Name, shape, unit and meaning as plain values: what is stored and told of a field."""
+        return {"name": self.name, "shape": list(self.shape), "unit": self.unit, "meaning": self.meaning}
+
+    @property
     def size(self) -> int:
         """How many float32 columns the field takes."""
         return int(torch.Size(self.shape).numel())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rewardgen.tasks import EnvironmentTask, declared_tasks
 
-TASKS = [task.name for task in declared_tasks() if not issubclass(task, EnvironmentTask)]
-MATCHED = [task.name for task in declared_tasks() if task.name in TASKS and task.gymnasium_id is not None]
+_OURS = [task for task in declared_tasks() if not issubclass(task, EnvironmentTask)]
+TASKS = [task.name for task in _OURS]
+MATCHED = [task.name for task in _OURS if task.gymnasium_id is not None]
 """Those that match an environment of Gymnasium."""

@@ -145,7 +145,7 @@ def training_rate(
         members = []
         for number in range(candidates):
             program = check(_program(task, number), task.layout)
-            rows = max(label_rows(config), config.checkpoint_episodes * task.horizon)
+            rows = label_rows(config)
             worker = sandbox.open(program, task.layout, task.action_size, rows)
             workers.callback(worker.close)
             members.append(Member(f"bench{number}", number, worker))

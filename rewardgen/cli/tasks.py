@@ -49,11 +49,7 @@ def declared(task: Task | type[Task]) -> dict[str, Any]:
         "name": task.name,
         "group": task.group,
         "description": " ".join(task.description.split()),
-        "fields": [
-            {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
-            for field in task.fields
-            if not field.hidden
-        ],
+        "fields": [field.facts for field in task.fields if not field.hidden],
         "horizon": task.horizon,
         "fitness_unit": task.fitness_unit,
         "fitness_meaning": task.fitness_meaning,

@@ -91,7 +91,7 @@ def train(
 def _train(task: Task, reward: str, settings: Config, arrangement: Arrangement, *, quiet: bool) -> list[Any]:
     from rewardgen.program import check
     from rewardgen.sandbox import Sandbox, SandboxLimits
-    from rewardgen.training import Member, Reward, TaskReward, train, train_sb3
+    from rewardgen.training import Member, Reward, TaskReward, label_rows, train, train_sb3
 
     training, first = settings.training, settings.seed
     shared: Reward
@@ -108,7 +108,7 @@ def _train(task: Task, reward: str, settings: Config, arrangement: Arrangement, 
             if limits.level == "basic" and sandbox.notice:
                 note(f"warning: {sandbox.notice}")
             members = 1 if training.trainer == "sb3" else settings.search.seeds
-            capacity = training.worlds * training.rollout * members
+            capacity = label_rows(training, members)
             shared = sandbox.open(program, task.layout, task.action_size, capacity)
             stack.callback(shared.close)
         members_ = [Member(reward, first + number, shared) for number in range(settings.search.seeds)]

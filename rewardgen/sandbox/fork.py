@@ -14,9 +14,8 @@ from rewardgen.errors import SandboxError
 from rewardgen.sandbox.fresh import said, start
 from rewardgen.sandbox.layers import names_of
 from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, Outcome
-from rewardgen.sandbox.worker import SandboxLimits, Worker
+from rewardgen.sandbox.worker import START_SECONDS, SandboxLimits, Worker
 
-_START_SECONDS = 120.0  # torch on a cold disk takes its time
 _ANSWER_SECONDS = 30.0
 
 _BOOTSTRAP = """
@@ -97,7 +96,7 @@ class ForkServer:
         """Wait until torch is loaded and a first worker has been tried."""
         if self._ready:
             return
-        _, threads = self._answer(0, _START_SECONDS)
+        _, threads = self._answer(0, START_SECONDS)
         if threads != 1:
             raise SandboxError(f"the sandbox's server has {threads} threads, and cannot fork safely")
         _, flags = self._answer(0, _ANSWER_SECONDS)

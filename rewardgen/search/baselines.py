@@ -51,7 +51,8 @@ def training_seeds(config: Config) -> list[int]:
 
 def find(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
     """The baselines of ``task`` under these settings that were measured before, by reward."""
-    found = {name: read_baseline(folder, key(task, config, name)) for name in REWARDS}
+    about = origin(task, config)
+    found = {name: read_baseline(folder, key(about, name)) for name in REWARDS}
     return {
         name: baseline
         for name, baseline in found.items()
@@ -66,8 +67,9 @@ def keep(
     if not math.isfinite(evaluation.mean):
         return
     baseline = Baseline(name, tuple(sorted(trainings, key=lambda training: training.seed)), evaluation)
+    about = origin(task, config)
     try:
-        write_baseline(folder, key(task, config, name), baseline, origin(task, config, name))
+        write_baseline(folder, key(about, name), baseline, {**about, "reward": name})
     except StoreError:
         pass
 
@@ -143,16 +145,18 @@ def evaluate_trainings(
     )
 
 
-def key(task: Task, config: Config, name: str) -> str:
-    """The name under which a baseline is kept."""
-    return hashlib.sha256(json.dumps(origin(task, config, name), sort_keys=True).encode()).hexdigest()
+def key(about: Mapping[str, Any], name: str) -> str:
+    """The name under which the baseline of the reward ``name`` is kept, by its ``origin``."""
+    return hashlib.sha256(json.dumps({**about, "reward": name}, sort_keys=True).encode()).hexdigest()
 
 
-def origin(task: Task, config: Config, name: str) -> dict[str, Any]:
-    """All that a baseline follows from, as plain values. ``config`` says where it is measured, "auto" settled."""
+def origin(task: Task, config: Config) -> dict[str, Any]:
+    """All that a task's baselines follow from, as plain values. ``config`` says where, "auto" settled.
+
+    It reads the task's file and writes out its compiled model: ask once for both rewards.
+    """
     return {
         "task": task.name,
-        "reward": name,
         "task_file": _digest([task.file if isinstance(task, EnvironmentTask) else Path(inspect.getfile(type(task)))]),
         "model": hashlib.sha256(_compiled(task.model)).hexdigest(),
         "training": config.training.model_dump(mode="json"),

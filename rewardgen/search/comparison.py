@@ -26,7 +26,7 @@ from rewardgen.search import seeds
 from rewardgen.search.racing import Race, best_points, further_seeds, is_done
 from rewardgen.search.screening import random_transitions, screen_source
 from rewardgen.tasks import Task
-from rewardgen.training import Judge, Member, arrangement_of, train
+from rewardgen.training import Judge, Member, arrangement_of, label_rows, train
 
 INTERVAL = 0.95
 """Confidence of the intervals over rounds."""
@@ -251,11 +251,11 @@ def _train(
     if not programs or not chosen:
         return [], 0.0
     training = config.training
-    each = max(training.worlds * training.rollout, training.checkpoint_episodes * task.horizon)
+    rows = label_rows(training, len(chosen))
     with ExitStack() as workers:
         members = []
         for key, program in programs.items():
-            worker = sandbox.open(program, task.layout, task.action_size, each * len(chosen))
+            worker = sandbox.open(program, task.layout, task.action_size, rows)
             workers.callback(worker.close)
             members += [Member(key, seed, worker) for seed in chosen]
         began = time.perf_counter()

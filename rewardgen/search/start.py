@@ -211,10 +211,7 @@ def describe(task: Task) -> dict[str, Any]:
     return {
         "name": task.name,
         "description": task.description,
-        "fields": [
-            {"name": field.name, "shape": list(field.shape), "unit": field.unit, "meaning": field.meaning}
-            for field in task.layout.shown.fields
-        ],
+        "fields": [field.facts for field in task.layout.shown.fields],
         "action_size": task.action_size,
         "observation_size": task.observation_size,
         "control_step": task.control_step,

@@ -11,7 +11,7 @@ from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
 from rewardgen.search.run import Run
 from rewardgen.search.trajectories import Collector
-from rewardgen.training import Judge, Member, Reward, train, train_sb3
+from rewardgen.training import Judge, Member, Reward, label_rows, train, train_sb3
 
 
 def train_rewards(
@@ -59,12 +59,9 @@ def _members(
     members = []
     for key, reward in rewards.items():
         if isinstance(reward, RewardProgram):
-            # one call labels all seeds' rollouts, or all seeds' episodes of a checkpoint
-            each = max(training.worlds * training.rollout, training.checkpoint_episodes * run.task.horizon)
+            rows = label_rows(training, max(1, len(missing[key])))
             try:
-                reward = run.sandbox.open(
-                    reward, run.task.layout, run.task.action_size, each * max(1, len(missing[key]))
-                )
+                reward = run.sandbox.open(reward, run.task.layout, run.task.action_size, rows)
             except RewardFailed as failure:
                 _keep(run, [(key, _failed(key, seed, str(failure))) for seed in missing[key]], stored)
                 continue

@@ -11,6 +11,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+STATE = (
+    "time",
+    "qpos",
+    "qvel",
+    "act",
+    "history",
+    "qacc_warmstart",
+    "ctrl",
+    "qfrc_applied",
+    "xfrc_applied",
+    "eq_active",
+    "mocap_pos",
+    "mocap_quat",
+    "userdata",
+    "plugin_state",
+    "plastic",
+)
+"""The fields that make up mjSTATE_INTEGRATION: all that the next step of a world depends on, unless it may sleep."""
+
 
 class Simulator(ABC):
     """``num_worlds`` copies of ``model``, stepped together.

@@ -11,29 +11,11 @@ from mujoco import batch
 from torch import Tensor
 
 from rewardgen.errors import SimulationFailed
-from rewardgen.sim.base import Simulator
+from rewardgen.sim.base import STATE, Simulator
 from rewardgen.sim.derived import POST_CONSTRAINT, keeps_current, keeps_post_constraint, not_kept
 from rewardgen.sim.rendering import render_model
 
 _NO_STAGE = int(mujoco.mjtStage.mjSTAGE_NONE)
-_STATE = (
-    "time",
-    "qpos",
-    "qvel",
-    "act",
-    "history",
-    "qacc_warmstart",
-    "ctrl",
-    "qfrc_applied",
-    "xfrc_applied",
-    "eq_active",
-    "mocap_pos",
-    "mocap_quat",
-    "userdata",
-    "plugin_state",
-    "plastic",
-)
-"""The fields that make up mjSTATE_INTEGRATION: all that the next step of a world depends on, unless it may sleep."""
 
 
 class MujocoSim(Simulator):
@@ -122,7 +104,7 @@ class MujocoSim(Simulator):
         kept = MujocoSim(self.model, len(ids), self._threads)
         for name in self._fields:  # a derived field that is first asked for after a step would be a substep ahead
             kept.field(name)
-        for name in _STATE:
+        for name in STATE:
             kept.field(name).copy_(self.field(name)[ids])
         for name, values in self._post_constraint.items():
             kept._post_constraint[name].copy_(values[ids])

@@ -50,7 +50,6 @@ class Environments:
         self.observation_size = flatdim(first.observation_space)
         width = self.observation_size + sum(stop - start for _, start, stop in self.sources) + 3
         self.rows = np.zeros((settings["count"], width), np.float32)
-        self.latest: list[tuple[Any, dict[str, Any]]] = [(None, {})] * settings["count"]
 
     def about(self) -> dict[str, Any]:
         first = self.environments[0]
@@ -64,7 +63,6 @@ class Environments:
             "high": space.high.astype(float).tolist(),
             "horizon": spec.max_episode_steps if spec is not None else None,
             "control_step": float(step) if isinstance(step, (int, float)) else None,
-            "python": sys.version.split()[0],
         }
 
     def reset(self, world: int, seed: int) -> None:
@@ -87,7 +85,7 @@ class Environments:
         row[: self.observation_size] = flatten(self.environments[world].observation_space, observation)
         column = self.observation_size
         for path, start, stop in self.sources:
-            told = values(path, observation, info)
+            told = values(path, stop, observation, info)
             if len(told) < stop:
                 raise ValueError(f"{'.'.join(path)} has {len(told)} numbers; there is no [{start}:{stop}]")
             row[column : column + stop - start] = told[start:stop]
@@ -95,24 +93,25 @@ class Environments:
         row[column:] = reward, terminated, truncated
 
 
-def values(path: list[str], observation: Any, info: dict[str, Any]) -> np.ndarray:
+def values(path: list[str], stop: int, observation: Any, info: dict[str, Any]) -> np.ndarray:
     """The numbers that ``path`` names, flat: ["observation"], ["observation", "desired_goal"], ["info", "success"].
 
-    An ``info`` without the key, as many environments give at a reset, has zeros.
+    An ``info`` without the key, as many environments give at a reset, has zeros up to ``stop``.
     """
     value: Any = observation if path[0] == "observation" else info
     for key in path[1:]:
         if path[0] == "info" and key not in value:
-            return np.zeros(4096, np.float32)
+            return np.zeros(stop, np.float32)
         value = value[key]
     return np.asarray(value, dtype=np.float32).reshape(-1)
 
 
 def serve(settings: dict[str, Any], incoming: BinaryIO, outgoing: BinaryIO) -> None:
     made = Environments(settings)
-    outgoing.write(json.dumps(made.about()).encode() + b"\n")
+    about = made.about()
+    outgoing.write(json.dumps(about).encode() + b"\n")
     outgoing.flush()
-    count, size = len(made.environments), len(made.about()["low"])
+    count, size = len(made.environments), len(about["low"])
     while True:
         command = incoming.read(1)
         if command == b"R":

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rewardgen.errors import SimulationFailed
-from rewardgen.sim.base import Simulator
+from rewardgen.sim.base import STATE, Simulator
 from rewardgen.sim.buffers import buffer_sizes
 from rewardgen.sim.derived import POST_CONSTRAINT, keeps_current, keeps_post_constraint, not_kept
 from rewardgen.sim.rendering import render_model
@@ -34,22 +34,7 @@ except ImportError as error:
 
 _logger = logging.getLogger("rewardgen.sim")
 
-_STATE = (
-    "time",
-    "qpos",
-    "qvel",
-    "act",
-    "history",
-    "qacc_warmstart",
-    "ctrl",
-    "qfrc_applied",
-    "xfrc_applied",
-    "eq_active",
-    "mocap_pos",
-    "mocap_quat",
-    "userdata",
-    "plastic",
-)
+_STATE = tuple(name for name in STATE if name != "plugin_state")  # mujoco_warp has no plugins
 """All that the next step of a world depends on."""
 _OF_POSITION = (
     "xpos",

@@ -136,7 +136,6 @@ def _declared(values: Mapping[str, Any], path: Path) -> tuple[str, type[Task]]:
         {
             "group": declaration.group,
             "description": declaration.description,
-            "shown": shown,
             "fields": shown,
             "frame_skip": 1,
             "horizon": declaration.horizon,
@@ -158,9 +157,8 @@ def _declared(values: Mapping[str, Any], path: Path) -> tuple[str, type[Task]]:
 def _field(quantity: _Quantity, where: str) -> Field:
     shape = quantity.shape
     if shape is None:
-        match = _SOURCE.fullmatch(quantity.source)
-        first, last = (match[3], match[4]) if match else (None, None)
-        size = int(last) - int(first) if first and last else 1
+        _, start, stop = _parsed(quantity.source, where)
+        size = stop - start if stop is not None else 1
         shape = (size,) if size > 1 else ()
     return Field(quantity.name, shape, quantity.unit, quantity.meaning)
 
@@ -171,21 +169,32 @@ def _source(text: str, size: int, where: str) -> Source:
     Raises:
         TaskError: the text is no source, or names another number of values.
     """
+    path, start, stop = _parsed(text, where)
+    stop = start + size if stop is None else stop
+    if stop - start != size:
+        raise TaskError(f"{where}: {text!r} gives {stop - start} numbers, and {size} are declared")
+    return Source(path, start, stop)
+
+
+def _parsed(text: str, where: str) -> tuple[tuple[str, ...], int, int | None]:
+    """The path that a source names and its slice, which has no end where none is written.
+
+    Raises:
+        TaskError: the text is no source.
+    """
     match = _SOURCE.fullmatch(text)
     if not match:
         raise TaskError(f"{where}: {text!r} is no source; a source reads {_FORM}")
-    start = int(match[3] or 0)
-    stop = int(match[4]) if match[4] else start + (1 if match[3] else size)
-    if stop - start != size:
-        raise TaskError(f"{where}: {text!r} gives {stop - start} numbers, and {size} are declared")
-    return Source((match[1], *match[2].split(".")[1:]), start, stop)
+    path = (match[1], *match[2].split(".")[1:])
+    if match[3] is None:
+        return path, 0, None
+    return path, int(match[3]), int(match[4] or int(match[3]) + 1)
 
 
 class EnvironmentTask(Task):
     """A task whose worlds are Gymnasium environments. Each task of a YAML file is a subclass of its own."""
 
     declaration: _Declaration
-    shown: tuple[Field, ...]
     sources: tuple[Source, ...]
     file: Path
 
@@ -210,7 +219,7 @@ class EnvironmentTask(Task):
                 f"{self.file}: {self.model.id} cuts its episodes after {about['horizon']} steps; set horizon to that"
             )
         self.fields = (  # type: ignore[misc]  # the width of an observation is known only once there is one
-            *self.shown,
+            *type(self).fields,
             Field(OBSERVATION, (about["observation_size"],), "1", "the environment's observation", hidden=True),
             Field(SUCCESS, (), "1", "where success comes from", hidden=True),
             Field(MEASURE, (), self.fitness_unit, "where the fitness comes from", hidden=True),
@@ -229,10 +238,6 @@ class EnvironmentTask(Task):
             str(self.file.parent.resolve()),
             self.sources,
         )
-
-    @cached_property
-    def model(self) -> EnvironmentSpec:
-        return self.make_model()
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -263,12 +268,9 @@ class EnvironmentTask(Task):
         assert isinstance(sim, GymnasiumSim)
         sim.begin(ids, generator.uniform(0, _SEEDS, 1)[:, 0].to(torch.int64))
 
-    def advance(self, sim: Simulator, action: Tensor) -> None:
-        sim.step(action, 1)
-
     def state(self, sim: Simulator) -> dict[str, Tensor]:
         quantities, values, column = sim.field("quantities"), {}, 0
-        for field in (*self.shown, *(self.layout.by_name[name] for name in (SUCCESS, MEASURE))):
+        for field in (*type(self).fields, *(self.layout.by_name[name] for name in (SUCCESS, MEASURE))):
             part = quantities[:, column : column + field.size]
             values[field.name] = part.reshape(-1, *field.shape)
             column += field.size

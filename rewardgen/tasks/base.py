@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import mujoco
@@ -15,7 +16,7 @@ from torch import Tensor
 from rewardgen.errors import MissingPackage
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
-from rewardgen.tasks.assets import absent
+from rewardgen.tasks.assets import absent, package_asset
 from rewardgen.tasks.random import WorldRandom
 
 _DRIVES_JOINT = {int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)}
@@ -56,6 +57,16 @@ class Task(ABC):
     """The package that the model comes with, if it is optional: its import name, and what pip installs it by."""
     training: ClassVar[Mapping[str, Any]] = {}
     """Settings of ``TrainingConfig`` that suit this domain better than the defaults."""
+
+    def asset(self, path: str) -> Path:
+        """The file ``path`` inside the task's ``package``.
+
+        Raises:
+            MissingPackage: the package is not installed.
+            TaskError: its release has no such file.
+        """
+        assert self.package is not None  # asked for by tasks that declare one
+        return package_asset(self.package[0], path, self.package[1])
 
     @classmethod
     def missing(cls) -> MissingPackage | None:

@@ -43,10 +43,7 @@ def load_task(name: str, envs_dirs: Sequence[Path | str] = ()) -> Task:
         UnknownName: there is no such task; the message names the nearest.
         TaskError: a task file raises, two tasks have one name, or this one declares something wrongly.
     """
-    found = _find(envs_dirs)
-    if name not in found:
-        raise UnknownName("task", name, found, "(`rewardgen tasks` lists them; --envs DIR adds yours)")
-    entry = found[name]
+    entry = _entry(name, envs_dirs)
     check_declaration(entry)
     task = entry.task()
     validate(task, entry.where)
@@ -80,10 +77,7 @@ def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirem
     Raises:
         UnknownName, TaskError: see ``load_task``.
     """
-    found = _find(envs_dirs)
-    if name not in found:
-        raise UnknownName("task", name, found, "(`rewardgen tasks` lists them; --envs DIR adds yours)")
-    task = found[name].task
+    task = _entry(name, envs_dirs).task
     python = task.declaration.environment.python if issubclass(task, EnvironmentTask) else None
     return python if isinstance(python, Requirements) else None
 
@@ -92,6 +86,18 @@ def own_envs_dir() -> Path:
     """The folder of rewardgen's own tasks: in the repository, or inside the package where a wheel was installed."""
     packaged, beside = _PACKAGE / "_data" / "envs", _PACKAGE.parent / "envs"
     return packaged if packaged.is_dir() else beside
+
+
+def _entry(name: str, envs_dirs: Sequence[Path | str]) -> Entry:
+    """The task ``name``, neither checked nor made.
+
+    Raises:
+        UnknownName: there is no such task; the message names the nearest.
+    """
+    found = _find(envs_dirs)
+    if name not in found:
+        raise UnknownName("task", name, found, "(`rewardgen tasks` lists them; --envs DIR adds yours)")
+    return found[name]
 
 
 def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:

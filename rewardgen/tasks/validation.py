@@ -224,6 +224,7 @@ def _wrong_fields(fields: Any) -> Iterator[str]:
         yield f"fields must be a tuple of at least one Field, not {fields!r}"
         return
     seen: set[str] = set()
+    hidden = False
     for field in fields:
         name = field.name
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
@@ -234,8 +235,9 @@ def _wrong_fields(fields: Any) -> Iterator[str]:
         whole = isinstance(field.shape, tuple) and all(isinstance(size, int) and size > 0 for size in field.shape)
         if not whole:
             yield f"the shape of the field {name!r} must be a tuple such as () or (3,), not {field.shape!r}"
-        if field.hidden is False and any(before.hidden for before in fields[: fields.index(field)]):
+        if hidden and not field.hidden:
             yield f"the field {name!r} stands behind a hidden one: hidden fields come last"
+        hidden = hidden or field.hidden
         for part in ("unit", "meaning"):
             if not isinstance(getattr(field, part), str) or not getattr(field, part).strip():
                 yield f"the {part} of the field {name!r} must be a text" + (' ("1" for none)' if part == "unit" else "")
