@@ -29,7 +29,7 @@ from typing import Any
 
 _PLACES = {
     "Config": "rewardgen.config",
-    "load_config": "rewardgen.config:load",
+    "load_config": "rewardgen.search:configure",
     "RewardgenError": "rewardgen.errors",
     "Field": "rewardgen.records",
     "RunView": "rewardgen.store",

@@ -1,8 +1,8 @@
 """Every setting of a run, with its default, its bounds and its meaning.
 
-A run's configuration comes from four places, each overriding those before it: the defaults below, the task's own
-``training`` settings, a YAML file (``--config FILE``), and flags (``--set training.steps=200000`` or the named ones).
-An unknown key is an error that names its neighbours.
+A run's configuration comes from five places, each overriding those before it: the defaults below, what the search
+method brings (``settings`` in its file), the task's own ``training`` settings, a YAML file (``--config FILE``), and
+flags (``--set training.steps=200000`` or the named ones). An unknown key is an error that names its neighbours.
 """
 
 from __future__ import annotations
@@ -173,19 +173,35 @@ def load(
     path: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
+    method_defaults: Mapping[str, Any] | None = None,
     task_defaults: Mapping[str, Any] | None = None,
+    where: str = "the settings",
 ) -> Config:
-    """Build a run's configuration.
+    """Build a run's configuration from given defaults; ``rewardgen.search.configure`` looks those up.
 
     Args:
         path: a YAML file, or None.
         overrides: dotted key → value, from flags: ``{"training.steps": 200_000}``.
+        method_defaults: what the search method brings, as nested sections.
         task_defaults: the task's own ``training`` settings.
+        where: what errors call the settings that no file holds.
 
     Raises:
         ConfigError: the file is not YAML, or a key or value is wrong; the message says which and what would be right.
     """
-    values: dict[str, Any] = {"training": dict(task_defaults or {})}
+    values: dict[str, Any] = {}
+    for beneath in (method_defaults or {}, {"training": dict(task_defaults or {})}, given(path, overrides)):
+        _merge(values, beneath)
+    return validate(Config, values, str(path) if path else where)
+
+
+def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a person asked for, as nested sections: the file, and over it the flags.
+
+    Raises:
+        ConfigError: the file is not YAML.
+    """
+    values: dict[str, Any] = {}
     if path is not None:
         _merge(values, read_yaml(path))
     for dotted, value in (overrides or {}).items():
@@ -196,7 +212,7 @@ def load(
             inner = inner.setdefault(parent, {})
         inner[last] = value
         _merge(values, nested)
-    return validate(Config, values, str(path) if path else "the settings")
+    return values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -255,8 +271,14 @@ def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Put ``values`` over ``into``, section by section; where a section stands, a bool is its switch."""
     for key, value in values.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
+        beneath = into.get(key)
+        if isinstance(value, Mapping):
+            if not isinstance(beneath, dict):
+                beneath = into[key] = {"enabled": beneath} if isinstance(beneath, bool) else {}
+            _merge(beneath, value)
+        elif isinstance(value, bool) and isinstance(beneath, dict):
+            beneath["enabled"] = value
         else:
-            into[key] = dict(value) if isinstance(value, Mapping) else value
+            into[key] = value

@@ -13,7 +13,6 @@ from rewardgen.cli.settings import Set, parse_assignments, with_flags
 from rewardgen.errors import UsageError
 
 if TYPE_CHECKING:
-    from rewardgen.config import Config
     from rewardgen.search import Listener
     from rewardgen.store import RunView
 
@@ -84,6 +83,7 @@ def run(
     Everything is kept in the run's folder as it comes; Ctrl-C stops, `rewardgen resume` goes on.
     """
     from rewardgen.cli.session import search
+    from rewardgen.search import configure
 
     flags = {
         "task": task,
@@ -110,7 +110,7 @@ def run(
         "budget.hours": budget_hours,
     }
     places = folders(envs)
-    settings = _settings(config, {**parse_assignments(assignments), **with_flags(flags)}, places)
+    settings = configure(config, {**parse_assignments(assignments), **with_flags(flags)}, places)
     run_dir = _run_dir(out, name, settings.task)
 
     def work(listener: Listener) -> RunView:
@@ -119,17 +119,6 @@ def run(
         return start(settings, run_dir, listener=listener, envs=places, prompts_dir=template_folder(prompts))
 
     search(work, run_dir, settings, json=json)
-
-
-def _settings(path: Path | None, overrides: dict[str, object], envs: tuple[Path, ...]) -> Config:
-    """The run's configuration, the task's own training settings beneath it."""
-    from rewardgen.config import load, read_yaml
-    from rewardgen.tasks import load_task
-
-    task = overrides.get("task") or (read_yaml(path).get("task") if path else None)
-    if not isinstance(task, str):
-        raise UsageError("name a task, such as `rewardgen run cartpole/swingup`; `rewardgen tasks` lists them")
-    return load(path, overrides, task_defaults=dict(load_task(task, envs).training))
 
 
 def _run_dir(out: Path, name: str | None, task: str) -> Path:

@@ -8,7 +8,7 @@ tried on stored episodes (``foresight``), race (``racing``), and the best is mea
 from rewardgen.search.baselines import measure as measure_baselines
 from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
-from rewardgen.search.method import Method, load_method, method_names
+from rewardgen.search.method import Method, configure, load_method, method_names
 from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
 from rewardgen.search.start import describe, resume, run
 
@@ -19,6 +19,7 @@ __all__ = [
     "Transitions",
     "Trial",
     "compare_racing",
+    "configure",
     "describe",
     "load_method",
     "measure_baselines",

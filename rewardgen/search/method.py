@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from rewardgen.config import Section, read_yaml, validate
-from rewardgen.errors import UnknownName
+from rewardgen import config
+from rewardgen.config import Config, Section, read_yaml, validate
+from rewardgen.errors import ConfigError, UnknownName
+from rewardgen.tasks import load_task
+
+SETTABLE = ("search", "training", "evaluation")
+"""Sections of a run's settings that a method may bring defaults for: never where a model is asked, nor its key."""
 
 
 class Method(Section):
@@ -17,10 +23,26 @@ class Method(Section):
 
     name: str
     summary: str
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="defaults that the method brings; a task's, a file's and flags go before them"
+    )
+    form: Literal["reward", "progress", "factors"] = Field(
+        "reward", description="what a program returns: a reward, measures of progress, or factors for a learned decoder"
+    )
     parent: Literal["generation", "run"] = Field(
         "generation", description="carry forward the best of the last generation, or the best of the run so far"
     )
     history: int = Field(1, ge=0, le=16, description="former bests that a prompt carries, each with its reflection")
+
+    @field_validator("settings")
+    @classmethod
+    def _usable(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for section in value:
+            if section not in SETTABLE:
+                raise ValueError(f"a method may bring settings of {', '.join(SETTABLE)}, not of {section!r}")
+        if "method" in (value.get("search") or {}):
+            raise ValueError("a method cannot choose the method")
+        return value
 
 
 def method_names() -> list[str]:
@@ -42,4 +64,31 @@ def load_method(name: str) -> Method:
         path = Path(str(files("rewardgen.search") / "methods" / f"{name}.yaml"))
     else:
         raise UnknownName("search method", name, method_names(), hint="(or give the path of a YAML file)")
-    return validate(Method, read_yaml(path), str(path))
+    method = validate(Method, read_yaml(path), str(path))
+    config.load(None, {"task": "any"}, method_defaults=method.settings, where=f"{path}: settings")
+    return method
+
+
+def configure(
+    path: Path | None = None, overrides: Mapping[str, Any] | None = None, envs: Sequence[Path] = ()
+) -> Config:
+    """A run's configuration with all that lies beneath a person's own settings: the method's, then the task's.
+
+    Args:
+        path: a YAML file, or None.
+        overrides: dotted key → value, from flags.
+        envs: further folders of task files.
+
+    Raises:
+        ConfigError: a key or value is wrong, or no task is named.
+        UnknownName: there is no such task or method.
+    """
+    wanted = config.given(path, overrides)
+    task, search = wanted.get("task"), wanted.get("search")
+    if not isinstance(task, str):
+        raise ConfigError("name a task, such as `rewardgen run cartpole/swingup`; `rewardgen tasks` lists them")
+    name = search.get("method") if isinstance(search, Mapping) else None
+    method = load_method(name if isinstance(name, str) else config.SearchConfig().method)
+    return config.load(
+        path, overrides, method_defaults=method.settings, task_defaults=dict(load_task(task, envs).training)
+    )

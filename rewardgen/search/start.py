@@ -17,7 +17,7 @@ from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Listener, silent
 from rewardgen.search.loop import search
-from rewardgen.search.method import load_method
+from rewardgen.search.method import Method, load_method
 from rewardgen.search.run import Run
 from rewardgen.search.versions import versions
 from rewardgen.sim import Arrangement
@@ -56,13 +56,14 @@ def run(
             takes it up where it stopped.
     """
     task = load_task(config.task, envs)
-    load_method(config.search.method)  # what the person got wrong is said before anything is made
+    method = load_method(config.search.method)  # what the person got wrong is said before anything is made
     arrangement = arrangement_of(config, task)
     config = settled(config, arrangement)
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,
             config=config.model_dump(mode="json"),
+            method=method.model_dump(mode="json"),
             envs=[str(folder.resolve()) for folder in envs],
             prompts_dir=str(prompts_dir.resolve()) if prompts_dir else None,
             arrangement={"of": str(arrangement), "why": arrangement.why},
@@ -72,7 +73,7 @@ def run(
             status="running",
             message="",
         )
-        _work(store, config, task, listener, prompts_dir, arrangement, resumed=False)
+        _work(store, config, task, method, listener, prompts_dir, arrangement, resumed=False)
     return read(run_dir)
 
 
@@ -96,7 +97,9 @@ def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, A
         # runs from before there was a choice were on the CPU
         stored = {"sim": "mujoco", "device": "cpu", **stored}
         config = settings.validate(Config, changed(stored, overrides or {}), str(run_dir))
-        folder = store.meta("prompts_dir")
+        folder, known = store.meta("prompts_dir"), store.meta("method")
+        # the method as it was when the run began, whatever has become of its file
+        method = settings.validate(Method, known, str(run_dir)) if known else load_method(config.search.method)
         task = load_task(config.task, [Path(path) for path in store.meta("envs", [])])
         if store.meta("status") == "finished":
             return read(run_dir)
@@ -107,7 +110,7 @@ def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, A
             )
         arrangement = replace(arrangement_of(config, task), why="as it began")
         store.set_meta(config=config.model_dump(mode="json"), status="running", message="")
-        _work(store, config, task, listener, Path(folder) if folder else None, arrangement, resumed=True)
+        _work(store, config, task, method, listener, Path(folder) if folder else None, arrangement, resumed=True)
     return read(run_dir)
 
 
@@ -128,6 +131,7 @@ def _work(
     store: Store,
     config: Config,
     task: Task,
+    method: Method,
     listener: Listener,
     prompts_dir: Path | None,
     arrangement: Arrangement,
@@ -154,7 +158,7 @@ def _work(
             run = Run(
                 config=config,
                 task=task,
-                method=load_method(config.search.method),
+                method=method,
                 author=author,
                 sandbox=sandbox,
                 store=store,
