@@ -63,6 +63,19 @@ class ScreeningConfig(Section):
     )
 
 
+class JudgingConfig(Section):
+    """Who compares a generation's replays, where ``search.judge`` is not the fitness alone."""
+
+    by: Literal["people", "simulated"] = Field("people", description="people, or a simulation that knows the fitness")
+    pairs: int = Field(10, ge=1, le=10_000, description="judgements wanted of each generation, if it has that many")
+    wait_hours: float = Field(
+        24.0, ge=0, le=10_000, description="longest wait for people; then the search goes on with what there is"
+    )
+    starts: int = Field(1, ge=1, le=100, description="start states that replays are shown from, in turn")
+    error_rate: float = Field(0.0, ge=0, le=0.5, description="share of the simulated judge's answers that are wrong")
+    weight: float = Field(0.5, ge=0, le=1, description="of the judgements beside the fitness, where the judge is mixed")
+
+
 class SearchConfig(Section):
     method: str = Field("eureka", description="a search method: a name in rewardgen/search/methods or a YAML file")
     generations: int = Field(3, ge=1, description="how many times the language model is asked")
@@ -74,6 +87,10 @@ class SearchConfig(Section):
         0.8, ge=0, lt=1, description="of the intervals whose lower bounds rank candidates; 0 ranks by the mean alone"
     )
     remeasure: int = Field(1, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
+    judge: Literal["fitness", "people", "mixed"] = Field(
+        "fitness", description="what ranks candidates: the fitness, judgements of replays, or both"
+    )
+    judging: JudgingConfig = JudgingConfig()
     racing: RacingConfig = RacingConfig()
     screening: ScreeningConfig = ScreeningConfig()
 
@@ -128,6 +145,9 @@ class TrainingConfig(Section):
     initial_std: float = Field(1.0, gt=0, description="of the Gaussian policy, in units of half the action range")
     checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
     checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
+    keep: Literal["best", "last"] = Field(
+        "best", description="the policy that a training leaves: of the checkpoint with the best fitness, or the last"
+    )
 
 
 class EvaluationConfig(Section):

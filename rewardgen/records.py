@@ -7,6 +7,7 @@
     Checkpoint, TrainingResult          what one short training did
     Evaluation                          what a policy is truly worth
     Judgement, Order, Remark            what people said of replays
+    Words, Standing, Verdict            what that came to for one generation of a search
 
 Records hold data and answer questions about it; they start no work.
 """
@@ -210,10 +211,15 @@ class Reply:
 
 @dataclass(frozen=True)
 class Turn:
-    """One step of a search's history as the prompt tells it: the code that was best and what became of it."""
+    """One step of a search's history as the prompt tells it: the code that was best and what became of it.
+
+    ``candidate`` is its key, and ``verdict`` what people said of its generation, where they were asked.
+    """
 
     source: str
     reflection: str
+    candidate: str = ""
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -426,6 +432,55 @@ class Remark:
     kind: JudgeKind
     created: str
     undone: bool = False
+
+
+@dataclass(frozen=True)
+class Words:
+    """What somebody wrote: ``about`` one candidate, or about two side by side, of whom ``answer`` was said.
+
+    Of two, the one shown on the left stands first; ``answer`` is None where the words are about one alone, or about a
+    whole generation put in order, the best first. ``text`` is as it was typed: data, never instructions. Whoever puts
+    it into a prompt passes it through ``quoting``.
+    """
+
+    about: tuple[str, ...]
+    text: str
+    judge: str
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A candidate's place by what people said: ``value`` in log-odds around 0, between ``low`` and ``high``.
+
+    ``comparisons`` counts the judgements and orders that it took part in.
+    """
+
+    candidate: str
+    value: float
+    low: float
+    high: float
+    comparisons: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What people had said of a generation when the search went on.
+
+    ``ranking`` holds its candidates that have a policy to show, the best first; ``overall`` everyone of the run that
+    was ever up for judging, on the same scale. ``words`` are about its candidates, in the order in which they came.
+    ``judgements`` counts what had been said in the whole run by then, ``heard`` what of it bears on this generation
+    (an order of n candidates counts n − 1) and ``wanted`` how much the search had asked for.
+    """
+
+    restart: int
+    generation: int
+    ranking: tuple[Standing, ...]
+    overall: tuple[Standing, ...]
+    words: tuple[Words, ...]
+    judgements: int
+    heard: int
+    wanted: int
 
 
 def candidate_of(replay: str) -> str:

@@ -91,6 +91,12 @@ class Lines:
     def _remeasured(self, candidate: str, score: float | None, again: float, **_: Any) -> str:
         return f"  {candidate}: {number(score)} when it was chosen, {number(again)} on fresh seeds"
 
+    def _waiting(self, generation: int, heard: int, wanted: int, until: str, **_: Any) -> str:
+        return f"  {waiting_text(generation, heard, wanted, until)}; {how_to_judge(self._progress)}"
+
+    def _judged(self, generation: int, candidate: str, heard: int, words: int, **_: Any) -> str:
+        return f"  {judged_text(candidate, heard, words)}"
+
     def _selected(self, candidate: str | None, score: float | None, **_: Any) -> str:
         cost = cost_text(self._progress.cost)
         chosen = f"  best of the generation: {candidate} with {number(score)}" if candidate else "  none has a score"
@@ -112,6 +118,22 @@ class Lines:
 def arranged(started: Mapping[str, Any]) -> list[str]:
     """Where a run that has ``started`` takes place, and why there."""
     return [f"{started['arrangement']} ({started['why']})"] if "arrangement" in started else []
+
+
+def waiting_text(generation: int, heard: int, wanted: int, until: str) -> str:
+    """What a search waits for, in a line."""
+    return f"waiting for people: {heard} of {wanted} judgements of generation {generation}, until {until}"
+
+
+def how_to_judge(progress: Progress) -> str:
+    path = str(progress.started.get("path", "RUN"))
+    return f"judge with `rewardgen prefer {path}`"
+
+
+def judged_text(candidate: str, heard: int, words: int) -> str:
+    """What judgements came to, in a line."""
+    said = f"{heard} judgements" + (f", {words} with words" if words else "")
+    return f"liked best of the generation: {candidate} ({said})"
 
 
 def no_model_note(author: str) -> str:

@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from rewardgen.cli.lines import arranged, no_model_note
+from rewardgen.cli.lines import arranged, how_to_judge, judged_text, no_model_note, waiting_text
 from rewardgen.cli.output import safe, table
 from rewardgen.cli.progress import Progress, Row, Training, cost_text, duration, number
 
@@ -55,6 +55,9 @@ class LiveView:
         elif event.kind == "selected":
             self._screen.print(generation_table(progress), soft_wrap=False)
             progress.rows = {}
+        elif event.kind == "judged":
+            told = judged_text(*(event.data[name] for name in ("candidate", "heard", "words")))
+            self._screen.print(Text(safe(told)))
         elif event.kind == "evaluated":
             self._screen.print(final_line(str(event.data["name"]), progress.finals[str(event.data["name"])]))
         elif event.kind == "note":
@@ -83,6 +86,9 @@ class LiveView:
         parts: list[RenderableType] = []
         if progress.rows:
             parts.append(generation_table(progress))
+        if progress.waiting:
+            wanted = waiting_text(*(progress.waiting[name] for name in ("generation", "heard", "wanted", "until")))
+            parts.append(Spinner("dots", Text(safe(f"{wanted}; {how_to_judge(progress)}"))))
         if progress.asking:
             parts.append(Spinner("dots", Text(progress.asking)))
         if progress.training is not None:

@@ -65,6 +65,7 @@ class Progress:
         self.finals: dict[str, dict[str, Any]] = {}
         self.cost: dict[str, Any] = {}
         self.asking: str = ""
+        self.waiting: dict[str, Any] = {}
         self.best: tuple[str, float] | None = None
         self.warnings: list[str] = []
 
@@ -164,6 +165,12 @@ class Progress:
         row.score, row.success_rate, row.status = score, success_rate, "stopped" if stopped else status
         if score is not None and not stopped and (self.best is None or score > self.best[1]):
             self.best = (candidate, score)
+
+    def _waiting(self, **data: Any) -> None:
+        self.waiting, self.training = data, None
+
+    def _judged(self, **_: Any) -> None:
+        self.waiting = {}
 
     def _selected(self, candidate: str | None = None, **_: Any) -> None:
         self.training = None

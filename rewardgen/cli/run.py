@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rewardgen.cli.options import Device, Envs, Json, Physics, Prompts, RunsDir, SandboxLevel, folders, template_folder
-from rewardgen.cli.settings import Set, parse_assignments, with_flags
+from rewardgen.cli.settings import Set, judge_settings, parse_assignments, with_flags
 from rewardgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ def run(
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Training seeds of each.")] = None,
     restarts: Annotated[int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Independent searches.")] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="people|simulated|fitness",
+            rich_help_panel=SIZE,
+            help="Who says which candidates are better. docs/people.md",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Environment steps of each training.")
     ] = None,
@@ -110,7 +118,8 @@ def run(
         "budget.hours": budget_hours,
     }
     places = folders(envs)
-    settings = configure(config, {**parse_assignments(assignments), **with_flags(flags)}, places)
+    overrides = {**judge_settings(judge), **parse_assignments(assignments), **with_flags(flags)}
+    settings = configure(config, overrides, places)
     run_dir = _run_dir(out, name, settings.task)
 
     def work(listener: Listener) -> RunView:

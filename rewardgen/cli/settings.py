@@ -50,6 +50,19 @@ def _number(value: Any) -> Any:
     return value
 
 
+def judge_settings(judge: str | None) -> dict[str, Any]:
+    """What ``--judge`` stands for; ``--set search.judge=mixed`` beside it weighs the same judge with the fitness.
+
+    Raises:
+        UsageError: it names no judge.
+    """
+    if judge is None or judge == "fitness":
+        return {} if judge is None else {"search.judge": "fitness"}
+    if judge not in ("people", "simulated"):
+        raise UsageError(f"--judge {judge}: it is people, simulated or fitness")
+    return {"search.judge": "people", "search.judging.by": judge}
+
+
 def with_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Those flags that were given."""
     return {key: value for key, value in flags.items() if value is not None}

@@ -9,27 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from rewardgen.records import Judgement, Order, candidate_of
+from rewardgen.records import Judgement, Order, Standing, candidate_of
 
 _PRIOR_STD = 2.0
 """Of a strength before anybody said anything, in log-odds: 95 % of all pairs within odds of 250 to 1. It keeps the
 strength of one that never lost finite."""
 _LOG_TIE_MEAN, _LOG_TIE_STD = -1.0, 1.5
 """Of the logarithm of Davidson's ν: about one answer in six between equals is a tie."""
-
-
-@dataclass(frozen=True)
-class Strength:
-    """A candidate's strength in log-odds, around 0 over all candidates, with an interval.
-
-    ``comparisons`` counts the judgements and orders that it took part in.
-    """
-
-    candidate: str
-    value: float
-    low: float
-    high: float
-    comparisons: int
 
 
 @dataclass(frozen=True)
@@ -42,15 +28,15 @@ class Strengths:
     comparisons: tuple[int, ...]
     confidence: float
 
-    def ranking(self) -> list[Strength]:
+    def ranking(self) -> list[Standing]:
         """The strongest first; of equals, the one named first."""
         width = float(stats.norm.ppf(0.5 + self.confidence / 2.0))
         errors = width * np.sqrt(np.diag(self.covariance))
         made = [
-            Strength(key, float(value), float(value - error), float(value + error), count)
+            Standing(key, float(value), float(value - error), float(value + error), count)
             for key, value, error, count in zip(self.candidates, self.values, errors, self.comparisons, strict=True)
         ]
-        return sorted(made, key=lambda strength: -strength.value)
+        return sorted(made, key=lambda standing: -standing.value)
 
     def gap(self, first: str, second: str) -> tuple[float, float]:
         """The difference of two strengths, and its variance."""
@@ -148,7 +134,7 @@ def _fit(
     return centre @ found.x[:count], centre @ covariance @ centre
 
 
-def agreement(ranking: Sequence[Strength], fitness: Mapping[str, float]) -> float:
+def agreement(ranking: Sequence[Standing], fitness: Mapping[str, float]) -> float:
     """Kendall's τ_b between people's strengths and the true fitness of the same candidates, in [-1, 1].
 
     NaN where fewer than two candidates have both, or where either is the same for all.

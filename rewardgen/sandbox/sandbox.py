@@ -125,6 +125,10 @@ class Sandbox:
     def close(self) -> None:
         """End the server and every worker. Harmless when called twice."""
         self._closed = True
+        self.rest()
+
+    def rest(self) -> None:
+        """End the server and every worker for now: opening the next worker starts a server again."""
         for worker in list(self._workers):
             worker.close()
         if self._server is not None:

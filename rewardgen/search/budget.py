@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rewardgen.config import BudgetConfig
 from rewardgen.errors import BudgetExceeded
@@ -29,6 +30,15 @@ class WorkBudget:
     def seconds(self) -> float:
         """Wall-clock seconds of the whole run, earlier processes included."""
         return self._before + time.monotonic() - self._began
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        """Time within counts for nothing: people take as long as they take."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began += time.monotonic() - began
 
     def measured(self, steps_per_second: float) -> None:
         """Learn how fast this machine trains, so that hours can be foreseen."""

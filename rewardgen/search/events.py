@@ -24,6 +24,8 @@ class Event:
     stopped           candidate, seed, steps, message (where and why a race ended this training)
     scored            candidate, score (float or None), success_rate, status, stopped (bool)
     remeasured        candidate, score, again (the mean on fresh seeds)
+    waiting           restart, generation, candidates, against, wanted, starts, since, until, heard (said so far)
+    judged            restart, generation, candidate (the best liked), heard, wanted, words (how many)
     selected          restart, generation, candidate (key or None), score
     baseline_found    name (expert, sparse), of a baseline that was measured before on this machine
     evaluated         name (winner, expert, sparse), mean, low, high, success_rate

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from rewardgen import prompting, reflection
 from rewardgen.errors import BudgetExceeded
-from rewardgen.records import Outcome, TrainingResult, Turn
-from rewardgen.search import finals, seeds
+from rewardgen.records import Outcome, TrainingResult, Turn, Verdict
+from rewardgen.search import finals, judging, seeds
 from rewardgen.search.method import Method
 from rewardgen.search.run import Run
 from rewardgen.search.screening import Screened, screen
@@ -27,14 +27,16 @@ class History:
     turns: tuple[Turn, ...] = ()
     failures: tuple[Outcome, ...] = ()
 
-    def after(self, best: Scored | None, outcomes: Sequence[Outcome], method: Method) -> History:
+    def after(
+        self, best: Scored | None, outcomes: Sequence[Outcome], method: Method, verdict: Verdict | None = None
+    ) -> History:
         """The history once a generation is over: with its best, or, when all failed, with the reasons."""
         if best is None:
             return replace(self, failures=tuple(outcomes))
         keep = method.parent == "run" and self.parent is not None and self.parent.rank >= best.rank
         if keep:
             return replace(self, failures=())
-        turns = (*self.turns, Turn(best.source or "", best.reflection))
+        turns = (*self.turns, Turn(best.source or "", best.reflection, best.key, verdict))
         return History(best, turns[max(0, len(turns) - method.history) :], ())
 
 
@@ -59,7 +61,7 @@ def search(run: Run) -> None:
 
 
 def generation(run: Run, restart: int, number: int, history: History, everyone: dict[str, Scored]) -> History:
-    """One generation: ask, screen, train, score, reflect, select. Adds its candidates to ``everyone``."""
+    """One generation: ask, screen, train, score, reflect, judge, select. Adds its candidates to ``everyone``."""
     place = f"r{restart}g{number}"
     count = run.config.search.candidates
     keys = [f"{place}c{i}" for i in range(count)]
@@ -82,7 +84,9 @@ def generation(run: Run, restart: int, number: int, history: History, everyone: 
     scored = elect(run, restart, number, scored, results)
     keep_scores(run, screened, scored)
     everyone.update((item.key, item) for item in scored)
-    best = winner_of(scored)
+    verdict, judged = judging.judge(run, restart, number, scored, everyone)
+    everyone.update(judged)
+    best = winner_of(everyone[key] for key in keys)
     run.store.finish_generation(restart, number, best.key if best else None)
     run.tick()
     run.say(
@@ -92,7 +96,9 @@ def generation(run: Run, restart: int, number: int, history: History, everyone: 
         candidate=best.key if best else None,
         score=best.score if best else None,
     )
-    return history.after(best, outcomes, run.method)
+    if history.parent is not None:
+        history = replace(history, parent=everyone[history.parent.key])
+    return history.after(best, outcomes, run.method, verdict)
 
 
 def outcome(key: str, screened: Screened, results: Sequence[TrainingResult]) -> Outcome:

@@ -82,6 +82,12 @@ class Run:
         """The candidate that has this very program already."""
         return next((key for key, other in self.accepted.items() if other.digest == program.digest), None)
 
+    def rest(self) -> None:
+        """Give back what costs memory and processes while nothing is to be done; all of it comes again when asked."""
+        self.sandbox.rest()
+        self.__dict__.pop("transitions", None)
+        self.__dict__.pop("episodes", None)
+
     # ---- asking
 
     def ask(self, key: str, purpose: str, messages: Sequence[Message], n: int, seed: int) -> list[Reply]:

@@ -31,7 +31,7 @@ class Scored:
 
     ``low`` and ``high`` bound its fitness; the lower one is what it is ranked by. ``stopped`` candidates have their
     best score so far, and stand behind all that trained to the end. ``again`` is the mean on fresh seeds: None if it
-    was not measured again, NaN if that failed.
+    was not measured again, NaN if that failed. ``standing`` is what it is ranked by instead once it has been judged.
     """
 
     key: str
@@ -43,12 +43,18 @@ class Scored:
     high: float | None = None
     stopped: bool = False
     again: float | None = None
+    standing: float | None = None
+
+    @property
+    def measured(self) -> float:
+        """The fitness that counts: the lower bound, where there is one; NaN without a score."""
+        value = self.low if self.low is not None else self.score
+        return math.nan if value is None or self.score is None else value
 
     @property
     def rank(self) -> tuple[bool, float]:
         """Higher is better; what has no finite score has a rank of NaN."""
-        value = self.low if self.low is not None else self.score
-        return not self.stopped, math.nan if value is None or self.score is None else value
+        return not self.stopped, self.measured if self.standing is None else self.standing
 
 
 def best_of(candidates: Iterable[Scored]) -> Scored | None:
@@ -58,8 +64,10 @@ def best_of(candidates: Iterable[Scored]) -> Scored | None:
 
 
 def winner_of(candidates: Iterable[Scored]) -> Scored | None:
-    """The best of those that fresh seeds have confirmed, or, where nothing was measured again, of all."""
+    """The best of those that were judged; else of those that fresh seeds have confirmed; else of all."""
     everyone = list(candidates)
+    if any(item.standing is not None for item in everyone):
+        return best_of(item for item in everyone if item.standing is not None)
     return best_of(item for item in everyone if item.again is not None) or best_of(everyone)
 
 

@@ -16,6 +16,7 @@ from rewardgen.llm import Budget, make_author
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Listener, silent
+from rewardgen.search.judging import blinded
 from rewardgen.search.loop import search
 from rewardgen.search.method import Method, load_method
 from rewardgen.search.run import Run
@@ -58,7 +59,7 @@ def run(
     task = load_task(config.task, envs)
     method = load_method(config.search.method)  # what the person got wrong is said before anything is made
     arrangement = arrangement_of(config, task)
-    config = settled(config, arrangement)
+    config = blinded(settled(config, arrangement))
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,

@@ -28,6 +28,7 @@ from rewardgen.store.view import (
     FinalView,
     GenerationView,
     RunView,
+    Waiting,
 )
 from rewardgen.store.writer import Store
 
@@ -50,6 +51,7 @@ __all__ = [
     "RunView",
     "ScreeningRecord",
     "Store",
+    "Waiting",
     "curse_records",
     "find_run",
     "race_record",

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from rewardgen.errors import DiskFull, StoreError, StoreVersion
 
 FILE_NAME = "run.sqlite"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # Columns named `started`, `time`, `seconds` and `cached` hold what differs between two otherwise identical runs.
 SCHEMA = """
@@ -47,6 +47,8 @@ CREATE TABLE evaluations (name TEXT PRIMARY KEY, evaluation TEXT NOT NULL);
 CREATE TABLE events (id INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
 CREATE TABLE forecasts (candidate TEXT PRIMARY KEY, forecast TEXT NOT NULL);
 CREATE TABLE episodes (place TEXT PRIMARY KEY, artifact TEXT NOT NULL);
+CREATE TABLE verdicts (
+    restart INTEGER NOT NULL, number INTEGER NOT NULL, verdict TEXT NOT NULL, PRIMARY KEY (restart, number));
 """
 
 # What each version added to the one before: a store is brought up to date when it is next written to.
@@ -56,7 +58,11 @@ ADDED = {
         "ALTER TABLE candidates ADD COLUMN high REAL",
         "CREATE TABLE forecasts (candidate TEXT PRIMARY KEY, forecast TEXT NOT NULL)",
         "CREATE TABLE episodes (place TEXT PRIMARY KEY, artifact TEXT NOT NULL)",
-    )
+    ),
+    3: (
+        "CREATE TABLE verdicts (restart INTEGER NOT NULL, number INTEGER NOT NULL, verdict TEXT NOT NULL, "
+        "PRIMARY KEY (restart, number))",
+    ),
 }
 
 Record = TypeVar("Record")

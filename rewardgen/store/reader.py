@@ -10,8 +10,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rewardgen.errors import UnknownName
-from rewardgen.records import Evaluation, Forecast, Message, Problem, Reply, TrainingResult
-from rewardgen.store.database import FILE_NAME, connect, from_json, translated
+from rewardgen.records import Evaluation, Forecast, Message, Problem, Reply, TrainingResult, Verdict
+from rewardgen.store.database import FILE_NAME, connect, from_json, to_json, translated
 from rewardgen.store.judgements import Judgements
 from rewardgen.store.rows import reply_of, training_of
 from rewardgen.store.view import (
@@ -23,6 +23,7 @@ from rewardgen.store.view import (
     FinalView,
     GenerationView,
     RunView,
+    Waiting,
 )
 from rewardgen.store.writer import LOCK_NAME
 
@@ -104,7 +105,12 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         judgements=said.judgements(),
         orders=said.orders(),
         remarks=said.remarks(),
+        waiting=_waiting(meta.get("waiting")) if status == "running" else None,
     )
+
+
+def _waiting(value: object) -> Waiting | None:
+    return None if value is None else from_json(to_json(value), Waiting)
 
 
 def _list(value: object) -> list[str]:
@@ -185,6 +191,7 @@ def _generations(
                 forecast=forecasts.get(row["key"]),
             ),
         )
+    verdicts = _verdicts(connection)
     return tuple(
         GenerationView(
             restart=row["restart"],
@@ -192,6 +199,7 @@ def _generations(
             messages=tuple(from_json(row["messages"], list[Message])),
             candidates=candidates[row["restart"], row["number"]],
             finished=bool(row["finished"]),
+            verdict=verdicts.get((row["restart"], row["number"])),
         )
         for row in connection.execute("SELECT * FROM generations ORDER BY restart, number")
     )
@@ -203,6 +211,14 @@ def _forecasts(connection: sqlite3.Connection) -> dict[str, Forecast]:
         return {}
     rows = connection.execute("SELECT * FROM forecasts")
     return {row["candidate"]: from_json(row["forecast"], Forecast) for row in rows}
+
+
+def _verdicts(connection: sqlite3.Connection) -> dict[tuple[int, int], Verdict]:
+    """(restart, generation) → its verdict; a store from before there were judges has none."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'verdicts'").fetchone():
+        return {}
+    rows = connection.execute("SELECT * FROM verdicts")
+    return {(row["restart"], row["number"]): from_json(row["verdict"], Verdict) for row in rows}
 
 
 def _cost(calls: tuple[CallView, ...], trainings: dict[str, tuple[TrainingResult, ...]], seconds: float) -> CostView:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rewardgen.records import Evaluation, Forecast, Judgement, Message, Order, Problem, Remark, Reply, TrainingResult
+from rewardgen.records import (
+    Evaluation,
+    Forecast,
+    Judgement,
+    Message,
+    Order,
+    Problem,
+    Remark,
+    Reply,
+    TrainingResult,
+    Verdict,
+)
 
 
 @dataclass(frozen=True)
@@ -85,11 +96,36 @@ class CandidateView:
 
 @dataclass(frozen=True)
 class GenerationView:
+    """``verdict`` is what people had said of it when the search went on; None where they were not asked."""
+
     restart: int
     index: int
     messages: tuple[Message, ...]
     candidates: tuple[CandidateView, ...]
     finished: bool
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a search waits for: judgements of a generation's ``candidates``, among them and ``against`` the best before.
+
+    It goes on once ``wanted`` were heard (``preference.heard`` counts them) or when the time is ``until``, in any case
+    (UTC, ISO 8601, like ``since``). ``starts`` is how many start states replays are to be shown from.
+    """
+
+    restart: int
+    generation: int
+    candidates: tuple[str, ...]
+    against: tuple[str, ...]
+    wanted: int
+    starts: int
+    since: str
+    until: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -157,6 +193,8 @@ class RunView:
     """What people said of two replays, but for what they took back; so with the next two."""
     orders: tuple[Order, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    waiting: Waiting | None = None
+    """What a live search waits for at present."""
 
     @property
     def candidates(self) -> dict[str, CandidateView]:

@@ -13,10 +13,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rewardgen.errors import RunLocked
-from rewardgen.records import Checkpoint, Evaluation, Forecast, Message, Problem, Reply, TrainingResult
+from rewardgen.records import Checkpoint, Evaluation, Forecast, Message, Problem, Reply, TrainingResult, Verdict
 from rewardgen.store.artifacts import read_artifact, write_artifact
 from rewardgen.store.database import connect, create, from_json, now, to_json, translated
 from rewardgen.store.rows import reply_of, training_of
+from rewardgen.store.view import Waiting
 
 LOCK_NAME = "run.lock"
 EPISODES = ".episodes.safetensors"
@@ -212,6 +213,21 @@ class Store:
                 (selected or "", restart, number),
             )
             cursor.execute("UPDATE generations SET finished = 1 WHERE restart = ? AND number = ?", (restart, number))
+
+    # ---- what people said of a generation
+
+    def add_verdict(self, verdict: Verdict) -> None:
+        with self._transaction() as cursor:
+            values = (verdict.restart, verdict.generation, to_json(verdict, Verdict))
+            cursor.execute("INSERT INTO verdicts VALUES (?, ?, ?)", values)
+
+    def verdict(self, restart: int, number: int) -> Verdict | None:
+        row = self._one("SELECT verdict FROM verdicts WHERE restart = ? AND number = ?", (restart, number))
+        return None if row is None else from_json(row["verdict"], Verdict)
+
+    def set_waiting(self, waiting: Waiting | None) -> None:
+        """Say what the search waits for, where whoever can help reads it."""
+        self.set_meta(waiting=None if waiting is None else waiting.facts)
 
     # ---- trainings and evaluations
 

@@ -41,7 +41,7 @@ def train_sb3(
     from rewardgen.training.sb3_model import Reference, own_global_randomness
 
     began = time.perf_counter()
-    record = Record(member)
+    record = Record(member, keep=config.keep)
     with own_global_randomness(), torch_threads(1):
         reference = Reference(task, record, config, threads or available_threads(), on_progress, on_checkpoint)
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -74,11 +75,12 @@ class Record:
     curve: list[Checkpoint] = field(default_factory=list)
     weights: bytes | None = None
     steps: int = 0
+    keep: Literal["best", "last"] = "best"
 
     def add(self, point: Checkpoint, weights: Callable[[], bytes]) -> None:
-        """Append a point of the curve; ``weights()`` are kept when it is the best so far."""
+        """Append a point of the curve; ``weights()`` are kept when it is the best so far, or always: then the last."""
         self.curve.append(point)
-        if self.result(0.0).best is point:
+        if self.keep == "last" or self.result(0.0).best is point:
             self.weights = weights()
 
     def result(self, seconds: float) -> TrainingResult:
@@ -254,7 +256,7 @@ class _Training:
         self._setting = setting
         task, config, device = setting.task, setting.config, setting.arrangement.device
         self._config, self._timings, self._device = config, setting.timings, device
-        self._batch = [Record(member) for member in members]
+        self._batch = [Record(member, keep=config.keep) for member in members]
         self._records = tuple(self._batch)
         seeds = [member.seed for member in members]
         count = len(members)

@@ -10,8 +10,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from rewardgen.preference import SimulatedJudge, Strength, agreement, next_pair, strengths
-from rewardgen.records import Answer, Judgement, Order
+from rewardgen.preference import SimulatedJudge, agreement, next_pair, strengths
+from rewardgen.records import Answer, Judgement, Order, Standing
 
 KEYS = ("r0g0c0", "r0g0c1", "r0g0c2", "r0g0c3")
 NUMBERS = itertools.count()
@@ -86,7 +86,7 @@ def test_an_order_counts_as_its_pairs_and_as_much_as_its_neighbours() -> None:
 
 
 def test_agreement_is_kendalls_tau() -> None:
-    ranking = [Strength(key, float(-place), 0.0, 0.0, 1) for place, key in enumerate(KEYS)]
+    ranking = [Standing(key, float(-place), 0.0, 0.0, 1) for place, key in enumerate(KEYS)]
     fitness = {KEYS[0]: 4.0, KEYS[1]: 2.0, KEYS[2]: 3.0, KEYS[3]: 1.0}  # one of six pairs the other way
     assert agreement(ranking, fitness) == pytest.approx((5 - 1) / 6)
     assert math.isnan(agreement(ranking, {KEYS[0]: 1.0}))

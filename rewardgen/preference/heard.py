@@ -1,0 +1,30 @@
+"""What of all that was said bears on a few candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from rewardgen.records import Judgement, Order, Remark, Words, candidate_of
+
+
+def heard(
+    candidates: Collection[str], judgements: Sequence[Judgement], orders: Sequence[Order], remarks: Sequence[Remark]
+) -> int:
+    """How much was said of any of ``candidates``: judgements and remarks count 1, an order of n candidates n − 1."""
+    told = sum(any(candidate_of(side) in candidates for side in (each.left, each.right)) for each in judgements)
+    told += sum(candidate_of(each.replay) in candidates for each in remarks)
+    return told + sum(len(each.candidates) - 1 for each in orders if any(key in candidates for key in each.candidates))
+
+
+def words_about(
+    candidates: Collection[str], judgements: Sequence[Judgement], orders: Sequence[Order], remarks: Sequence[Remark]
+) -> tuple[Words, ...]:
+    """What was written about any of ``candidates``, in the order in which it came."""
+    found: list[tuple[str, Words]] = []
+    for judgement in judgements:
+        about = (candidate_of(judgement.left), candidate_of(judgement.right))
+        found.append((judgement.created, Words(about, judgement.words, judgement.judge, judgement.answer)))
+    found += [(order.created, Words(order.candidates, order.words, order.judge)) for order in orders]
+    found += [(remark.created, Words((candidate_of(remark.replay),), remark.words, remark.judge)) for remark in remarks]
+    found.sort(key=lambda item: item[0])
+    return tuple(words for _, words in found if words.text.strip() and any(key in candidates for key in words.about))
