@@ -171,14 +171,14 @@ def _wait(
     run.rest()
     try:
         with run.budget.idle():
-            while True:
-                told = said.of_candidates(shown)
-                run.say("waiting", **{**waiting.facts, "heard": told})
-                while (present := kept.mark()) == mark and datetime.now(UTC) < until and told < wanted:
+            while (told := said.of_candidates(shown)) < wanted:
+                run.say("waiting", **waiting.facts, heard=told)
+                while (present := kept.mark()) == mark:
+                    if datetime.now(UTC) >= until:
+                        return said
                     time.sleep(POLL_SECONDS)
-                if present == mark:
-                    return said
                 mark, said = present, Said.of(kept)
+        return said
     finally:
         run.store.set_waiting(None)
 

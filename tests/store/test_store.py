@@ -12,9 +12,28 @@ from pathlib import Path
 import pytest
 
 from rewardgen.errors import DiskFull, StoreError, StoreVersion, UnknownName
-from rewardgen.records import Checkpoint, Evaluation, Forecast, Message, Problem, Reply, TrainingResult
+from rewardgen.records import (
+    Checkpoint,
+    Evaluation,
+    Forecast,
+    Message,
+    Problem,
+    Reply,
+    Standing,
+    TrainingResult,
+    Verdict,
+    Words,
+)
 from rewardgen.store import Store, find_run, read, read_weights
 from rewardgen.store.database import FILE_NAME, SCHEMA_VERSION
+
+VERDICT = Verdict(
+    0, 0,
+    (Standing("r0g0c0", 0.5, -1.0, 2.0, 3),),
+    (Standing("r0g0c0", 0.5, -1.0, 2.0, 3),),
+    (Words(("r0g0c0", "r0g0c1"), "drags \"its\" foot", "ada", "left"),),
+    3, 3, 10,
+)  # fmt: skip
 
 
 def checkpoint(steps: int, fitness: float) -> Checkpoint:
@@ -194,6 +213,7 @@ def test_a_store_of_the_first_version_is_read_and_brought_up_to_date(tmp_path: P
         "ALTER TABLE candidates DROP COLUMN high",
         "DROP TABLE forecasts",
         "DROP TABLE episodes",
+        "DROP TABLE verdicts",
         "PRAGMA user_version = 1",
     ):
         connection.execute(statement)
@@ -206,6 +226,10 @@ def test_a_store_of_the_first_version_is_read_and_brought_up_to_date(tmp_path: P
         store.begin_candidates(0, 0, ["r0g0c2"], None)
         store.add_attempt("r0g0c2", 0, "r0g0", 0, "code", [], "", Forecast(4, 6, 0.5, "r0g0c0", 0.25))
         store.add_score("r0g0c2", "trained", 2.0, "", 1.5, 2.5)
+        assert store.verdict(0, 0) is None
+        store.add_verdict(VERDICT)
+        assert store.verdict(0, 0) == VERDICT
+    assert read(tmp_path).generations[0].verdict == VERDICT
     after = read(tmp_path).candidates["r0g0c2"]
     assert (after.low, after.high) == (1.5, 2.5)
     assert after.forecast == Forecast(4, 6, 0.5, "r0g0c0", 0.25)
