@@ -181,12 +181,21 @@ class Config(Section):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="where policies act and learn, and warp simulates: auto, cpu, cuda or cuda:N",
     )
+    tracking: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        ("tensorboard",), description="where curves go besides the run itself; false is nowhere"
+    )
     search: SearchConfig = SearchConfig()
     llm: LLMConfig = LLMConfig()
     budget: BudgetConfig = BudgetConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     sandbox: SandboxConfig = SandboxConfig()
+
+    @field_validator("tracking", mode="before")
+    @classmethod
+    def _trackers(cls, value: Any) -> Any:
+        """``tracking: false`` is short for none, ``tracking: wandb`` for that one alone."""
+        return () if value is False or value is None else (value,) if isinstance(value, str) else value
 
 
 def load(

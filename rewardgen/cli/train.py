@@ -38,6 +38,7 @@ def train(
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
     assignments: Set = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep the best policy there.")] = None,
+    log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="Keep TensorBoard files there.")] = None,
     envs: Envs = None,
     json: Json = False,
 ) -> None:
@@ -62,6 +63,8 @@ def train(
     if not json:
         note(f"{arrangement} ({arrangement.why})")
     results = _train(loaded, reward, settings, arrangement, quiet=json)
+    if log is not None:
+        _log(log, reward, results)
 
     best = max((r for r in results if r.score == r.score), key=lambda r: r.score, default=None)
     if save is not None and best is not None and best.weights is not None:

@@ -66,6 +66,9 @@ def _take(run: Run, names: list[str]) -> dict[str, Baseline]:
     found = baselines.find(run.baselines, run.task, run.config) if names else {}
     known = {name: found[name] for name in names if name in found}
     for name, baseline in known.items():
+        for training in baseline.trainings:
+            run.tracking.whole(_owner(name), training)
+        run.tracking.settle()
         run.store.add_trainings([(_owner(name), training) for training in baseline.trainings])
         run.say("baseline_found", name=name)
     return known

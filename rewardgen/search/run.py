@@ -22,6 +22,7 @@ from rewardgen.sim import Arrangement
 from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.store import BASELINES, Store
 from rewardgen.tasks import Task
+from rewardgen.tracking import Tracking
 
 if TYPE_CHECKING:
     from rewardgen.search.screening import Transitions
@@ -51,12 +52,13 @@ class Run:
     store: Store
     budget: WorkBudget
     listener: Listener
+    tracking: Tracking
     prompts_dir: Path | None = None
     arrangement: Arrangement = ON_CPU
     accepted: dict[str, RewardProgram] = field(default_factory=dict)
     """The key of every candidate whose program this restart has accepted → that program, in order."""
     pending_warnings: list[str] = field(default_factory=list)
-    """What the author wants said; it may want so from any thread, so the loop says it."""
+    """What the author or a tracker wants said; they may want so from any thread, so the loop says it."""
 
     @property
     def baselines(self) -> Path:
@@ -114,8 +116,7 @@ class Run:
                     except LLMError as error:
                         self.store.add_call(call.key, purpose, call.seed, call.messages, [], str(error))
                         raise
-                    while self.pending_warnings:  # before the call is kept: after it, a resumed run would not ask again
-                        self.warn(self.pending_warnings.pop(0))
+                    self.warn_pending()  # before the call is kept: after it, a resumed run would not ask again
                     self.store.add_call(call.key, purpose, call.seed, call.messages, replies)
                     answers[call.key] = replies
                     self._tell_replies(purpose, replies)
@@ -148,8 +149,13 @@ class Run:
     def warn(self, message: str) -> None:
         self.say("warning", message=message)
 
+    def warn_pending(self) -> None:
+        while self.pending_warnings:
+            self.warn(self.pending_warnings.pop(0))
+
     def tick(self) -> None:
         """Keep the time taken so far and say what the run has cost."""
+        self.warn_pending()
         self.store.set_meta(seconds=round(self.budget.seconds, 3))
         spent = self.store.spent()
         self.say("cost", **spent, seconds=self.budget.seconds)

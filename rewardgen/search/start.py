@@ -25,6 +25,7 @@ from rewardgen.sim import Arrangement
 from rewardgen.store import RunView, Store, read
 from rewardgen.store.database import now
 from rewardgen.tasks import Task, load_task
+from rewardgen.tracking import Subject, Tracking
 from rewardgen.training import arrangement_of, settled
 
 REPLIES = ".replies"
@@ -153,7 +154,12 @@ def _work(
             run=str(store.meta("id")),
         )
         store.set_meta(author=author.name)
-        with Sandbox(limits, config.sandbox.level) as sandbox:
+        method = load_method(config.search.method)
+        subject = _subject(store, config, method.name, author.name)
+        with (
+            Sandbox(limits, config.sandbox.level) as sandbox,
+            Tracking(config.tracking, subject, warnings.append) as tracking,
+        ):
             if notice := sandbox.notice:  # a machine that cannot be strict is refused here, before anything is spent
                 warnings.append(notice)
             run = Run(
@@ -165,6 +171,7 @@ def _work(
                 store=store,
                 budget=budget,
                 listener=listener,
+                tracking=tracking,
                 prompts_dir=prompts_dir,
                 arrangement=arrangement,
                 pending_warnings=warnings,
@@ -184,11 +191,19 @@ def _work(
                 why=arrangement.why,
             )
             search(run)
-            store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))
-            run.say("finished", winner=store.meta("winner"))
+        run.warn_pending()  # what a tracker said when it was closed
+        store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))
+        run.say("finished", winner=store.meta("winner"))
     except BaseException as error:
         _note_end(store, error, lambda: budget.seconds)
         raise
+
+
+def _subject(store: Store, config: Config, method: str, author: str) -> Subject:
+    """What trackers, which may be other people's servers, are told of a run: nothing of keys, endpoints or places."""
+    settings = {"task": config.task, "seed": config.seed, "method": method, "author": author}
+    settings |= {f"training.{name}": value for name, value in config.training.model_dump(mode="json").items()}
+    return Subject(store.run_dir.name, str(store.meta("id")), store.run_dir, settings)
 
 
 def _spending(config: Config, spent: dict[str, float]) -> Budget:

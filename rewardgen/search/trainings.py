@@ -84,6 +84,7 @@ def _train_members(
     total = len(members) * config.steps
     run.budget.check_steps(total)
     watched = _Watched(judge, config.steps) if judge is not None else None
+    run.tracking.begin((member.key, member.seed) for member in members)
     run.say("training_started", members=len(members), steps=total, what=what)
     began = time.monotonic()
 
@@ -96,6 +97,7 @@ def _train_members(
         run.say("training_progress", steps=steps, total=left, steps_per_second=rate, what=what)
 
     def on_checkpoint(key: str, seed: int, point: Checkpoint) -> None:
+        run.tracking.point(key, seed, point)
         run.say(
             "checkpoint",
             candidate=key,
@@ -152,6 +154,9 @@ def _keep(
     stored: dict[str, dict[int, TrainingResult]],
     collector: Collector | None = None,
 ) -> None:
+    for key, result in results:
+        run.tracking.end(key, result)
+    run.tracking.settle()
     run.store.add_trainings(results, (collector.place, collector.content()) if collector is not None else None)
     run.tick()
     for key, result in results:

@@ -1,0 +1,25 @@
+"""A checkpoint as named numbers, grouped as those who know Stable-Baselines3's logs expect them."""
+
+from __future__ import annotations
+
+import math
+
+from rewardgen.records import Checkpoint
+
+MEASURES = ("fitness", "fitness_std", "success_rate", "own_return", "episode_length")
+"""Of the deterministic policy on whole episodes."""
+
+
+def scalars(point: Checkpoint) -> dict[str, float]:
+    """The numbers of a checkpoint by their tags; what is not finite has none.
+
+    ``eval/fitness``, ``eval/own_return`` and the like are those of the policy's episodes; ``components/NAME`` is the
+    mean of a reward component over their steps, ``correlations/NAME`` its correlation with the fitness, ``causes/NAME``
+    the share of episodes that ended so, and ``rollout/goal_reached`` the share of exploration that the sparse reward
+    pays for.
+    """
+    values = {f"eval/{name}": getattr(point, name) for name in MEASURES}
+    values["rollout/goal_reached"] = point.goal_reached
+    for group in ("components", "correlations", "causes"):
+        values.update({f"{group}/{name}": value for name, value in getattr(point, group).items()})
+    return {tag: float(value) for tag, value in values.items() if math.isfinite(value)}

@@ -1,0 +1,81 @@
+"""Weights & Biases: one of its runs for each training, in one group for each of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from rewardgen.tracking.tracking import Subject
+
+INIT_SECONDS = 30.0
+FINISH_SECONDS = 60.0
+
+
+class WeightsAndBiases:
+    """Project, entity, mode and key are W&B's own: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE, `wandb login`.
+
+    It is told the scalars and the settings that ``Subject`` has. What it would otherwise gather of the machine, the
+    command line, the code and the terminal is switched off.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._runs: dict[tuple[str, int], Any] = {}
+        # silent: not a word on a terminal that is not its own, and no prompt for a key
+        self._wandb = wandb.setup(wandb.Settings(silent=True, console="off"))
+
+    def begin(self, key: str, seed: int) -> int:
+        training = f"{self._subject.id}/{key}/{seed}"
+        name = hashlib.sha256(training.encode()).hexdigest()[:16]
+        folder = self._subject.folder
+        # offline, what a killed process left would be sent as a first part of the same curve
+        for left in (folder / "wandb").glob(f"offline-run-*-{name}"):
+            shutil.rmtree(left)
+        self._runs[key, seed] = wandb.init(
+            project=None if self._wandb.settings.project else "rewardgen",
+            group=self._subject.name,
+            name=f"{key} seed {seed}",
+            id=name,
+            resume="allow",
+            dir=_made(folder),
+            config={**self._subject.settings, "candidate": key, "training_seed": seed},
+            reinit="create_new",
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                disable_git=True,
+                disable_code=True,
+                save_code=False,
+                x_disable_meta=True,
+                x_disable_stats=True,
+                x_disable_machine_info=True,
+                x_save_requirements=False,
+                init_timeout=INIT_SECONDS,
+                finish_timeout=FINISH_SECONDS,
+            ),
+        )
+        return int(self._runs[key, seed].starting_step) - 1
+
+    def point(self, key: str, seed: int, step: int, values: Mapping[str, float], when: float) -> None:
+        self._runs[key, seed].log(dict(values), step=step, commit=True)
+
+    def end(self, key: str, seed: int, status: str) -> None:
+        run = self._runs.pop((key, seed), None)
+        if run is not None:
+            run.summary["status"] = status
+            run.finish(exit_code=int(status == "failed"))
+
+    def close(self) -> None:
+        for run in self._runs.values():  # trainings that were cut off: they go on when ours is resumed
+            run.finish(exit_code=1)
+        self._runs.clear()
+
+
+def _made(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
