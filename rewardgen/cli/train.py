@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rewardgen.records import Checkpoint
     from rewardgen.sim import Arrangement
     from rewardgen.tasks import Task
+    from rewardgen.tracking import Tracking
 
 
 def train(
@@ -62,9 +64,8 @@ def train(
     arrangement = arrangement_of(settings, loaded)
     if not json:
         note(f"{arrangement} ({arrangement.why})")
-    results = _train(loaded, reward, settings, arrangement, quiet=json)
-    if log is not None:
-        _log(log, reward, results)
+    with _tracking(log, reward, settings) as tracking:
+        results = _train(loaded, reward, settings, arrangement, tracking, quiet=json)
 
     best = max((r for r in results if r.score == r.score), key=lambda r: r.score, default=None)
     if save is not None and best is not None and best.weights is not None:
@@ -91,7 +92,18 @@ def train(
         write(f"the best policy is in {save}")
 
 
-def _train(task: Task, reward: str, settings: Config, arrangement: Arrangement, *, quiet: bool) -> list[Any]:
+def _tracking(folder: Path | None, reward: str, settings: Config) -> Tracking:
+    """The trackers that the settings name, if there is a folder for their files."""
+    from rewardgen.tracking import Subject, Tracking
+
+    facts = {"task": settings.task, "reward": Path(reward).stem, **settings.training.model_dump(mode="json")}
+    subject = Subject(f"{settings.task} {Path(reward).stem}", uuid.uuid4().hex, folder or Path(), facts)
+    return Tracking(settings.tracking if folder is not None else (), subject, note)
+
+
+def _train(
+    task: Task, reward: str, settings: Config, arrangement: Arrangement, tracking: Tracking, *, quiet: bool
+) -> list[Any]:
     from rewardgen.program import check
     from rewardgen.sandbox import Sandbox, SandboxLimits
     from rewardgen.training import Member, Reward, TaskReward, label_rows, train, train_sb3
@@ -116,9 +128,17 @@ def _train(task: Task, reward: str, settings: Config, arrangement: Arrangement, 
             stack.callback(shared.close)
         members_ = [Member(reward, first + number, shared) for number in range(settings.search.seeds)]
         report = None if quiet else _Progress(task, training.steps * len(members_))
-        callbacks: dict[str, Any] = {}
+        name = Path(reward).stem
+        tracking.begin((name, member.seed) for member in members_)
+
+        def on_checkpoint(key: str, seed: int, point: Checkpoint) -> None:
+            tracking.point(name, seed, point)
+            if report is not None:
+                report.checkpoint(key, seed, point)
+
+        callbacks: dict[str, Any] = {"on_checkpoint": on_checkpoint}
         if report is not None:
-            callbacks = {"on_progress": report.progress, "on_checkpoint": report.checkpoint}
+            callbacks["on_progress"] = report.progress
         if training.trainer == "sb3":
             return [train_sb3(task, member, training, threads=settings.threads, **callbacks) for member in members_]
         if report is not None:

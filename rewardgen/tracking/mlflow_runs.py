@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
-
 from rewardgen.tracking.tracking import Subject
 
 TRAINING = "rewardgen.training"
@@ -19,6 +15,8 @@ class MLflow:
     """Server and credentials are MLflow's own: MLFLOW_TRACKING_URI, MLFLOW_TRACKING_TOKEN and the like."""
 
     def __init__(self, subject: Subject) -> None:
+        from mlflow import MlflowClient  # an extra
+
         self._subject = subject
         self._client = MlflowClient()
         name = f"rewardgen/{subject.settings['task']}"
@@ -27,6 +25,8 @@ class MLflow:
         self._runs: dict[tuple[str, int], str] = {}
 
     def _made(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
         try:
             return str(self._client.create_experiment(name))
         except MlflowException:  # another search has made it just now
@@ -45,18 +45,20 @@ class MLflow:
         tags = {TRAINING: training, "rewardgen.run": self._subject.name, "rewardgen.candidate": key}
         made = self._client.create_run(self._experiment, run_name=f"{self._subject.name} {key} seed {seed}", tags=tags)
         run = self._runs[key, seed] = made.info.run_id
-        settings = {**self._subject.settings, "candidate": key, "training_seed": seed}
-        self._client.log_batch(run, params=[Param(name, str(value)) for name, value in settings.items()])
+        for name, value in {**self._subject.settings, "candidate": key, "training_seed": seed}.items():
+            self._client.log_param(run, name, value)
         return -1
 
     def point(self, key: str, seed: int, step: int, values: Mapping[str, float], when: float) -> None:
+        from mlflow.entities import Metric
+
         metrics = [Metric(tag, value, int(when * 1000), step) for tag, value in values.items()]
         self._client.log_batch(self._runs[key, seed], metrics=metrics)
 
     def end(self, key: str, seed: int, status: str) -> None:
         run = self._runs.pop((key, seed), None)
         if run is not None:
-            self._client.log_batch(run, tags=[RunTag("rewardgen.status", status)])
+            self._client.set_tag(run, "rewardgen.status", status)
             self._client.set_terminated(run, _STATUS[status])
 
     def close(self) -> None:

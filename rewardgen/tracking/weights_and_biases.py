@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import wandb
-
 from rewardgen.tracking.tracking import Subject
 
 INIT_SECONDS = 30.0
@@ -24,10 +22,13 @@ class WeightsAndBiases:
     """
 
     def __init__(self, subject: Subject) -> None:
+        import wandb  # an extra
+
         self._subject = subject
+        self._wandb = wandb
         self._runs: dict[tuple[str, int], Any] = {}
         # silent: not a word on a terminal that is not its own, and no prompt for a key
-        self._wandb = wandb.setup(wandb.Settings(silent=True, console="off"))
+        self._project = wandb.setup(wandb.Settings(silent=True, console="off")).settings.project
 
     def begin(self, key: str, seed: int) -> int:
         training = f"{self._subject.id}/{key}/{seed}"
@@ -36,8 +37,8 @@ class WeightsAndBiases:
         # offline, what a killed process left would be sent as a first part of the same curve
         for left in (folder / "wandb").glob(f"offline-run-*-{name}"):
             shutil.rmtree(left)
-        self._runs[key, seed] = wandb.init(
-            project=None if self._wandb.settings.project else "rewardgen",
+        self._runs[key, seed] = self._wandb.init(
+            project=self._project or "rewardgen",
             group=self._subject.name,
             name=f"{key} seed {seed}",
             id=name,
@@ -45,7 +46,7 @@ class WeightsAndBiases:
             dir=_made(folder),
             config={**self._subject.settings, "candidate": key, "training_seed": seed},
             reinit="create_new",
-            settings=wandb.Settings(
+            settings=self._wandb.Settings(
                 silent=True,
                 console="off",
                 disable_git=True,

@@ -21,6 +21,7 @@ from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.search import Event
 from rewardgen.tracking import Subject, Tracking, scalars
 from rewardgen.tracking.tracking import masked
+from tests.cli.commands import rewardgen
 from tests.search.test_search import SMALL
 
 needs_mlflow = pytest.mark.skipif(
@@ -179,9 +180,12 @@ def test_mlflow_reads_every_point_once(places: dict[bool, Path], killed: bool) -
 @pytest.mark.filterwarnings("ignore")  # of W&B's own
 @pytest.mark.parametrize("killed", [False, True])
 def test_weights_and_biases_reads_every_point_once(places: dict[bool, Path], killed: bool) -> None:
+    import wandb
+
     folder = places[killed]
     assert len(list(folder.glob("wandb/offline-run-*"))) == killed
     assert track(["wandb"], folder) == []
+    wandb.teardown()  # as when this process ends: its service, which writes the files, is through
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     history, settings = read_wandb(file)
     assert [row["_step"] for row in history] == [100, 200, 300]
@@ -291,3 +295,22 @@ def test_a_search_writes_what_its_store_holds_and_runs_all_the_same_where_it_can
     assert [c.score for c in second.candidates.values()] == [c.score for c in view.candidates.values()]
     said = [e.data["message"] for e in events if e.kind == "warning" and "tensorboard" in e.data["message"]]
     assert len(said) == 1 and "the search goes on" in said[0]
+
+
+def test_a_training_without_a_search_is_tracked_where_one_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def compute_reward(state, action, next_state):\n"
+        '    """Upright."""\n'
+        "    upright = torch.cos(next_state.pole_angle)\n"
+        '    return upright, {"upright": upright}\n'
+    )
+    small = [f"--set={key}={value}" for key, value in SMALL.items() if key.startswith("training.")]
+    ran = rewardgen(
+        "train", "cartpole/swingup", "--reward", tmp_path / "mine.py", "--log", tmp_path / "curves", "--json", *small
+    )
+    assert ran.code == 0, ran.err
+    (training,) = ran.json["trainings"]
+    found = read_back(tmp_path / "curves" / "tensorboard" / "mine" / "seed-0")
+    assert found["components/upright"] == [
+        (point["steps"], pytest.approx(point["components"]["upright"])) for point in training["curve"]
+    ]
