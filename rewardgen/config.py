@@ -11,7 +11,7 @@ import difflib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -268,8 +268,13 @@ def validate(model: type[Model], values: Mapping[str, Any], where: str) -> Model
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(model, detail) for detail in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(lines)) from error
+        problems = explained(model, error)
+        raise ConfigError(f"{where}: " + "; ".join(text for _, text in problems), problems) from error
+
+
+def explained(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
+    """Each thing that ``error`` found wrong: its dotted key, and what to say of it."""
+    return [(".".join(map(str, detail["loc"])), _explain(model, detail)) for detail in error.errors()]
 
 
 def _explain(model: type[BaseModel], detail: Any) -> str:
@@ -278,15 +283,22 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
     if detail["type"] != "extra_forbidden":
         given = f" (it is {detail['input']!r})" if detail["type"] != "missing" else ""
         return f"{key}: {detail['msg'].lower()}{given}"
-    known = _keys(model)
-    siblings = [name for name in known if name.rpartition(".")[0] == ".".join(parents)]
-    near = [
-        ".".join([*parents, name]) for name in difflib.get_close_matches(last, [s.split(".")[-1] for s in siblings], 3)
-    ]
-    near = near or difflib.get_close_matches(key, known, 3)
+    siblings = [".".join([*parents, name]) for name in _names_at(model, parents)]
+    near = [".".join([*parents, name]) for name in difflib.get_close_matches(last, _names_at(model, parents), 3)]
+    near = near or difflib.get_close_matches(key, _keys(model), 3)
     return f"unknown key {key!r}; " + (
         f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}"
     )
+
+
+def _names_at(model: type[BaseModel], parents: list[str]) -> list[str]:
+    """The keys that there are in the section at ``parents``, which may lie in a mapping of names to sections."""
+    section: Any = model
+    for part in parents:
+        fields = getattr(section, "model_fields", {})
+        arguments = get_args(section)
+        section = fields[part].annotation if part in fields else arguments[-1] if arguments else None
+    return list(getattr(section, "model_fields", {}))
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -45,7 +45,11 @@ class UsageError(RewardgenError):
 
 
 class ConfigError(UsageError):
-    pass
+    """``problems`` are the dotted keys that are wrong, each with what is wrong with it, where that is known."""
+
+    def __init__(self, message: str, problems: Sequence[tuple[str, str]] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__(message)
 
 
 class UnknownName(UsageError):

@@ -22,6 +22,7 @@ from rewardgen.cli import (
     resume,
     run,
     show,
+    sweep,
     tasks,
     train,
 )
@@ -42,6 +43,7 @@ SEARCH, LOOK, SINGLE, MACHINE = "Search", "Look at runs", "Single steps", "This 
 
 app.command("run", rich_help_panel=SEARCH)(run.run)
 app.command("resume", rich_help_panel=SEARCH)(resume.resume)
+app.command("sweep", rich_help_panel=SEARCH)(sweep.sweep)
 app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("report", rich_help_panel=LOOK)(report.report)
 app.command("export", rich_help_panel=LOOK)(export.export)

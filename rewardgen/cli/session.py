@@ -35,7 +35,7 @@ def search(
     """
     go_on = f"rewardgen resume {shlex.quote(str(run_dir))}"
     try:
-        with _terminable(), _watched(Progress(config), json=json) as listener:
+        with terminable(), _watched(Progress(config), json=json) as listener:
             view = work(listener)
     except KeyboardInterrupt as stop:
         if not (run_dir / "run.sqlite").exists():
@@ -98,7 +98,7 @@ def _watched(progress: Progress, *, json: bool) -> Iterator[Listener]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """SIGTERM, as a scheduler sends it, stops as Ctrl-C does."""
 
     def stop(number: int, frame: Any) -> None:

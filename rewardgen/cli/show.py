@@ -20,10 +20,16 @@ def show(
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Show a run: its generations, its scores, its best reward and what it cost. Also while it is running."""
-    from rewardgen.cli.summary import show_candidate, show_run
-    from rewardgen.store import find_run, read
+    """Show a run: its generations, its scores, its best reward and what it cost. Also while it is running.
 
+    Of a sweep, show how far its searches are.
+    """
+    from rewardgen.cli.summary import show_candidate, show_run
+    from rewardgen.store import find_run, find_sweep, read
+
+    if (sweep := find_sweep(run, out)) is not None:
+        _show_sweep(sweep, json=json)
+        return
     view = read(find_run(run, out))
     if candidate is None:
         print_json(view) if json else show_run(view)
@@ -32,3 +38,11 @@ def show(
         raise UnknownName("candidate", candidate, view.candidates, hint=f"(in {view.path})")
     found = view.candidates[candidate]
     print_json(found) if json else show_candidate(view, found)
+
+
+def _show_sweep(folder: Path, *, json: bool) -> None:
+    from rewardgen.cli.sweep_summary import described, show_sweep
+    from rewardgen.sweep import sweep_standing
+
+    kept, standings = sweep_standing(folder)
+    print_json(described(kept, standings)) if json else show_sweep(kept, standings)

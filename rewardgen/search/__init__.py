@@ -11,6 +11,7 @@ from rewardgen.search.events import Event, Listener, silent
 from rewardgen.search.method import Method, configure, load_method, method_names
 from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
 from rewardgen.search.start import describe, resume, run
+from rewardgen.search.versions import machine, versions
 
 __all__ = [
     "Event",
@@ -22,6 +23,7 @@ __all__ = [
     "configure",
     "describe",
     "load_method",
+    "machine",
     "measure_baselines",
     "method_names",
     "random_transitions",
@@ -29,4 +31,5 @@ __all__ = [
     "run",
     "screen_source",
     "silent",
+    "versions",
 ]

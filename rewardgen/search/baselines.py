@@ -10,14 +10,15 @@ import hashlib
 import inspect
 import json
 import math
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
+from filelock import FileLock
 
 import rewardgen
 from rewardgen.config import Config
@@ -25,7 +26,7 @@ from rewardgen.errors import StoreError
 from rewardgen.evaluation import evaluate
 from rewardgen.records import Evaluation, TrainingResult
 from rewardgen.search import seeds
-from rewardgen.search.versions import versions
+from rewardgen.search.versions import processor, versions
 from rewardgen.sim import EnvironmentSpec
 from rewardgen.store import Baseline, read_baseline, write_baseline
 from rewardgen.tasks import EnvironmentTask, Task
@@ -58,6 +59,21 @@ def find(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
         for name, baseline in found.items()
         if baseline is not None and [training.seed for training in baseline.trainings] == sorted(training_seeds(config))
     }
+
+
+@contextmanager
+def alone(folder: Path, task: Task, config: Config) -> Iterator[None]:
+    """Held by the one process that measures these baselines; others wait here, and find them afterwards."""
+    lock = FileLock(folder / f".{key(origin(task, config), 'lock')[:16]}.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()  # the system lets go of it when the process dies
+    except OSError:  # where nothing can be kept, nothing can be shared either
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def keep(
@@ -95,26 +111,27 @@ def measure(
     """
     arrangement = arrangement_of(config, task)
     config = settled(config, arrangement)
-    found = {} if anew else find(folder, task, config)
-    missing = {name: reward for name, reward in task_rewards(task).items() if name not in found}
-    members = [Member(name, seed, reward) for name, reward in missing.items() for seed in training_seeds(config)]
-    results: list[TrainingResult] = []
-    if members and config.training.trainer == "sb3":
-        results = [train_sb3(task, member, config.training, threads=config.threads) for member in members]
-    elif members:
-        results = train(
-            task,
-            members,
-            config.training,
-            threads=config.threads,
-            arrangement=arrangement,
-            on_progress=on_progress,
-        )
-    for name in missing:
-        mine = sorted((result for result in results if result.key == name), key=lambda result: result.seed)
-        evaluation = evaluate_trainings(task, config, mine, seeds.baseline_episode_seed())
-        found[name] = Baseline(name, tuple(mine), evaluation)
-        keep(folder, task, config, name, mine, evaluation)
+    with alone(folder, task, config):
+        found = {} if anew else find(folder, task, config)
+        missing = {name: reward for name, reward in task_rewards(task).items() if name not in found}
+        members = [Member(name, seed, reward) for name, reward in missing.items() for seed in training_seeds(config)]
+        results: list[TrainingResult] = []
+        if members and config.training.trainer == "sb3":
+            results = [train_sb3(task, member, config.training, threads=config.threads) for member in members]
+        elif members:
+            results = train(
+                task,
+                members,
+                config.training,
+                threads=config.threads,
+                arrangement=arrangement,
+                on_progress=on_progress,
+            )
+        for name in missing:
+            mine = sorted((result for result in results if result.key == name), key=lambda result: result.seed)
+            evaluation = evaluate_trainings(task, config, mine, seeds.baseline_episode_seed())
+            found[name] = Baseline(name, tuple(mine), evaluation)
+            keep(folder, task, config, name, mine, evaluation)
     return {name: found[name] for name in REWARDS}
 
 
@@ -165,22 +182,8 @@ def origin(task: Task, config: Config) -> dict[str, Any]:
         "device": config.device,
         "versions": dict(versions()),
         "code": _code(),
-        "machine": machine(),
+        "machine": processor(),
     }
-
-
-@cache
-def machine() -> Mapping[str, str]:
-    """What of this machine can make the same training come out otherwise: other processors round otherwise."""
-    return {"system": platform.system(), "machine": platform.machine(), "processor": _processor()}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 @cache

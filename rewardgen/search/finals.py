@@ -63,7 +63,10 @@ def _owner(name: str) -> str:
 
 def _take(run: Run, names: list[str]) -> dict[str, Baseline]:
     """Copy the trainings of the baselines ``names`` that were measured before into the run's store."""
-    found = baselines.find(run.baselines, run.task, run.config) if names else {}
+    found: dict[str, Baseline] = {}
+    if names:
+        with baselines.alone(run.baselines, run.task, run.config):  # not while another process is measuring them
+            found = baselines.find(run.baselines, run.task, run.config)
     known = {name: found[name] for name in names if name in found}
     for name, baseline in known.items():
         for training in baseline.trainings:

@@ -20,7 +20,7 @@ from rewardgen.search.events import Event, Listener
 from rewardgen.search.method import Method
 from rewardgen.sim import Arrangement
 from rewardgen.sim.arrangement import ON_CPU
-from rewardgen.store import BASELINES, Store
+from rewardgen.store import Store
 from rewardgen.tasks import Task
 from rewardgen.tracking import Tracking
 
@@ -53,17 +53,14 @@ class Run:
     budget: WorkBudget
     listener: Listener
     tracking: Tracking
+    baselines: Path
+    """Where this machine's baselines are kept."""
     prompts_dir: Path | None = None
     arrangement: Arrangement = ON_CPU
     accepted: dict[str, RewardProgram] = field(default_factory=dict)
     """The key of every candidate whose program this restart has accepted → that program, in order."""
     pending_warnings: list[str] = field(default_factory=list)
     """What the author or a tracker wants said; they may want so from any thread, so the loop says it."""
-
-    @property
-    def baselines(self) -> Path:
-        """Where this machine's baselines are kept: beside the run."""
-        return self.store.run_dir.parent / BASELINES
 
     @cached_property
     def transitions(self) -> Transitions:

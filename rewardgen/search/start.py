@@ -20,9 +20,9 @@ from rewardgen.search.judging import blinded
 from rewardgen.search.loop import search
 from rewardgen.search.method import Method, load_method
 from rewardgen.search.run import Run
-from rewardgen.search.versions import versions
+from rewardgen.search.versions import machine, versions
 from rewardgen.sim import Arrangement
-from rewardgen.store import RunView, Store, read
+from rewardgen.store import BASELINES, RunView, Store, read
 from rewardgen.store.database import now
 from rewardgen.tasks import Task, load_task
 from rewardgen.tracking import Subject, Tracking
@@ -39,6 +39,7 @@ def run(
     listener: Listener = silent,
     envs: Sequence[Path] = (),
     prompts_dir: Path | None = None,
+    baselines: Path | None = None,
 ) -> RunView:
     """Search for a reward from the beginning.
 
@@ -48,6 +49,7 @@ def run(
         listener: told every event as it happens.
         envs: further folders of task files.
         prompts_dir: a folder of prompts instead of ours.
+        baselines: where baselines are kept that were measured on this machine; by default beside the run.
 
     Returns:
         The finished run as the store holds it.
@@ -69,7 +71,9 @@ def run(
             envs=[str(folder.resolve()) for folder in envs],
             prompts_dir=str(prompts_dir.resolve()) if prompts_dir else None,
             arrangement={"of": str(arrangement), "why": arrangement.why},
+            baselines=os.path.relpath(baselines or run_dir.parent / BASELINES, run_dir),
             task=describe(task),
+            machine=machine(),
             versions=versions(),
             created=now(),
             status="running",
@@ -83,8 +87,8 @@ def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, A
     """Take a run up where it stopped; a finished one is only read.
 
     Args:
-        overrides: dotted settings to change, of the ``budget`` and ``llm`` sections alone: all else would make the
-            rest of the run another experiment than its beginning.
+        overrides: dotted settings to change, of the ``budget`` and ``llm`` sections and ``threads`` alone: all else
+            would make the rest of the run another experiment than its beginning.
 
     Raises:
         StoreError: there is no run, a live process holds it, or a newer rewardgen wrote it.
@@ -121,9 +125,13 @@ def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")
+        if dotted == "threads":  # how many there are changes no result
+            values[dotted] = value
+            continue
         if section not in ("budget", "llm") or not key:
             raise ConfigError(
-                f"a resumed run cannot change {dotted!r}: only budget.* and llm.* may differ; start a new run for it"
+                f"a resumed run cannot change {dotted!r}: only budget.*, llm.* and threads may differ; "
+                "start a new run for it"
             )
         values[section][key] = value
     return values
@@ -172,6 +180,7 @@ def _work(
                 budget=budget,
                 listener=listener,
                 tracking=tracking,
+                baselines=store.run_dir / store.meta("baselines", str(Path("..") / BASELINES)),
                 prompts_dir=prompts_dir,
                 arrangement=arrangement,
                 pending_warnings=warnings,

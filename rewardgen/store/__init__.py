@@ -18,7 +18,7 @@ from rewardgen.store.hindsight import (
     screening_record,
 )
 from rewardgen.store.judgements import JUDGEMENTS_FILE, MAX_WORDS, Judgements
-from rewardgen.store.reader import AGAIN, find_run, read
+from rewardgen.store.reader import AGAIN, SWEEP_FILE, find_run, find_sweep, read
 from rewardgen.store.view import (
     AttemptView,
     CallView,
@@ -37,6 +37,7 @@ __all__ = [
     "BASELINES",
     "JUDGEMENTS_FILE",
     "MAX_WORDS",
+    "SWEEP_FILE",
     "AttemptView",
     "Baseline",
     "CallView",
@@ -54,6 +55,7 @@ __all__ = [
     "Waiting",
     "curse_records",
     "find_run",
+    "find_sweep",
     "race_record",
     "read",
     "read_baseline",

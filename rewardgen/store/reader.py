@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rewardgen.errors import UnknownName
+from rewardgen.errors import UnknownName, UsageError
 from rewardgen.records import Evaluation, Forecast, Message, Problem, Reply, TrainingResult, Verdict
 from rewardgen.store.database import FILE_NAME, connect, from_json, to_json, translated
 from rewardgen.store.judgements import Judgements
@@ -29,6 +29,8 @@ from rewardgen.store.writer import LOCK_NAME
 
 FINALS = ("winner", "expert", "sparse")
 """The rewards whose scores are reported."""
+SWEEP_FILE = "sweep.json"
+"""What makes a folder a sweep: it says what its searches are."""
 AGAIN = "/again"
 """What a candidate's trainings on fresh seeds are kept under: its key and this."""
 
@@ -38,14 +40,22 @@ def find_run(name: str, runs_dir: Path = Path("runs")) -> Path:
 
     Raises:
         UnknownName: there is none; the message names the nearest.
+        UsageError: it is a sweep, not a run.
     """
     for path in (Path(name), runs_dir / name):
         if (path / FILE_NAME).is_file():
             return path
+    if (sweep := find_sweep(name, runs_dir)) is not None:
+        raise UsageError(f"{sweep} is a sweep; name one of its runs: `rewardgen show {sweep}` lists them")
     runs = sorted(runs_dir.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
     if name == "latest" and runs:
         return runs[-1].parent
     raise UnknownName("run", name, [file.parent.name for file in runs], hint=f"(looked in {runs_dir})")
+
+
+def find_sweep(name: str, runs_dir: Path = Path("runs")) -> Path | None:
+    """The folder of a sweep, given by its path or by its name under ``runs_dir``; None if that is none."""
+    return next((path for path in (Path(name), runs_dir / name) if (path / SWEEP_FILE).is_file()), None)
 
 
 def read(run_dir: Path) -> RunView:

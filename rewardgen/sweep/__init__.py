@@ -1,0 +1,49 @@
+"""Many searches by one YAML file: compare methods, models, prompts and settings over tasks and seeds.
+
+    plan = make_plan(Path("runs/first-look.yaml"), Path("runs"))    every arm, task and seed, checked, with line numbers
+    run_sweep(plan, LocalExecutor(plan.spec.share), …)              does what is not done
+
+``spec`` is what the file may say, ``expand`` makes arms of it and ``plan`` searches; ``rates`` and ``estimate`` say
+what it will take, ``ledger`` which searches the budgets allow. An ``Executor`` carries searches out, each in a process
+of its own: ``local`` on this machine. ``standing`` reads how far a sweep is.
+"""
+
+from rewardgen.sweep.estimate import Amounts, of_baselines, of_search, total, wall_hours
+from rewardgen.sweep.executor import Executor, Finished, Job
+from rewardgen.sweep.local import LocalExecutor
+from rewardgen.sweep.plan import Kept, Plan, Planned, is_sweep, make_plan, read_plan
+from rewardgen.sweep.rates import Rates, measured_rates
+from rewardgen.sweep.run import Ended, Watch, rates_of, run_sweep
+from rewardgen.sweep.spec import Share, SweepSpec, read_spec
+from rewardgen.sweep.standing import Standing, sweep_standing
+from rewardgen.sweep.work import carry_out
+
+__all__ = [
+    "Amounts",
+    "Ended",
+    "Executor",
+    "Finished",
+    "Job",
+    "Kept",
+    "LocalExecutor",
+    "Plan",
+    "Planned",
+    "Rates",
+    "Share",
+    "Standing",
+    "SweepSpec",
+    "Watch",
+    "carry_out",
+    "is_sweep",
+    "make_plan",
+    "measured_rates",
+    "of_baselines",
+    "of_search",
+    "rates_of",
+    "read_plan",
+    "read_spec",
+    "run_sweep",
+    "sweep_standing",
+    "total",
+    "wall_hours",
+]

@@ -1,0 +1,128 @@
+"""What a sweep will take, before it starts: trainings, environment steps, calls, tokens, dollars and hours."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import reduce
+
+from rewardgen.config import BudgetConfig, Config
+from rewardgen.llm import Prices
+from rewardgen.search.baselines import REWARDS
+from rewardgen.search.selection import planned_steps
+from rewardgen.sweep.plan import Planned
+from rewardgen.sweep.rates import Rates
+
+REPAIRED = 0.15
+"""Share of the replies that go back to their author, as a guess; what the checks refuse differs between models."""
+MARGIN = 2.0
+"""What is set aside for a search, over what it is expected to take, of that which cannot be known before."""
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What some work takes. ``steps`` is the most it can take, ``hours`` those of its processes added up.
+
+    ``dollars`` is None where a model has no known price.
+    """
+
+    trainings: int = 0
+    steps: int = 0
+    calls: int = 0
+    tokens: int = 0
+    dollars: float | None = 0.0
+    hours: float = 0.0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        dollars = None if self.dollars is None or other.dollars is None else self.dollars + other.dollars
+        return Amounts(
+            self.trainings + other.trainings,
+            self.steps + other.steps,
+            self.calls + other.calls,
+            self.tokens + other.tokens,
+            dollars,
+            self.hours + other.hours,
+        )
+
+
+LIMITED = tuple(BudgetConfig.model_fields)
+"""What budgets can limit: fields of ``Amounts`` too."""
+assert set(LIMITED) <= {field.name for field in fields(Amounts)}
+
+
+def total(parts: Iterable[Amounts]) -> Amounts:
+    return reduce(Amounts.__add__, parts, Amounts())
+
+
+def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
+    """One search, its task's baselines left out of the trainings and the hours: they are shared."""
+    search, final = config.search, config.evaluation.report_seeds
+    generations = search.generations * search.restarts
+    trainings = generations * (search.candidates * search.seeds + search.remeasure) + final
+    most = generations * planned_steps(config) + (1 + len(REWARDS)) * final * config.training.steps
+    own = trainings * config.training.steps
+    model = model_of(config)
+    if model is None:
+        return Amounts(trainings, most, 0, 0, 0.0, own / (rates.of_task(config) * threads) / 3600)
+    replies = rates.of_model(model)
+    repairs = round(generations * search.candidates * REPAIRED) if search.repairs else 0
+    calls = generations + repairs
+    prompt = calls * replies.prompt_tokens
+    completion = (generations * search.candidates + repairs) * replies.reply_tokens
+    price = Prices.load(config.llm.prices).of(model)
+    waiting = (generations + min(repairs, generations)) * replies.seconds
+    return Amounts(
+        trainings,
+        most,
+        calls,
+        round(prompt + completion),
+        None if price is None else price.dollars(round(prompt), round(completion)),
+        (own / (rates.of_task(config) * threads) + waiting) / 3600,
+    )
+
+
+def of_baselines(config: Config, rates: Rates, threads: int) -> Amounts:
+    """The expert's and the sparse reward's trainings of one task."""
+    trainings = len(REWARDS) * config.evaluation.report_seeds
+    seconds = trainings * config.training.steps / (rates.of_task(config) * threads)
+    return Amounts(trainings=trainings, hours=seconds / 3600)
+
+
+def model_of(config: Config) -> str | None:
+    """The language model that a run would ask; None where none is."""
+    model = config.llm.model
+    if model == "offline" or model.startswith(("replay:", "replay-strict:")):
+        return None
+    if model == "auto":  # with a key it is an error, which is said elsewhere
+        return None
+    return model
+
+
+def bound(config: Config, amounts: Amounts) -> dict[str, float]:
+    """The most of each limited quantity that a search is let take, by its own budget or what is expected of it."""
+    own = config.budget.model_dump()
+    margins = {"steps": 1.0}
+    found = {}
+    for name in LIMITED:
+        expected = getattr(amounts, name)
+        most = math.inf if expected is None else expected * margins.get(name, MARGIN)
+        found[name] = min(most, own[name]) if own[name] is not None else most
+    return found
+
+
+def baselines_of(searches: Sequence[Planned]) -> dict[str, Planned]:
+    """One search for each set of baselines that the searches need; what is the same among them is the same here."""
+    found: dict[str, Planned] = {}
+    for planned in searches:
+        config = planned.config
+        sections = [config.training.model_dump(mode="json"), config.evaluation.model_dump(mode="json")]
+        found.setdefault(json.dumps([planned.task, *sections, config.sim, config.device], sort_keys=True), planned)
+    return found
+
+
+def wall_hours(amounts: Sequence[Amounts], slots: int) -> float:
+    """Hours from start to end with ``slots`` searches at once: never less than the longest takes."""
+    hours = [each.hours for each in amounts]
+    return max([sum(hours) / max(1, slots), *hours], default=0.0)

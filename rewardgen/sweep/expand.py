@@ -1,0 +1,166 @@
+"""Arms: what a sweep compares. Every named arm, with every combination of the grid, with each of the points."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rewardgen.search import method_names
+from rewardgen.sweep.source import Place, Problem, Source
+from rewardgen.sweep.spec import SweepSpec
+
+ALONE = "default"
+"""The name of the only arm of a sweep that varies nothing."""
+METHOD, PROMPTS = "search.method", "prompts"
+_ELSEWHERE = {"task": "tasks", "seed": "seeds", "threads": "share.threads"}
+"""Settings of a run that a sweep gives elsewhere."""
+_FILES = re.compile(r"(?:replay(?:-strict)?:)?(?P<path>.+)")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it was written; None is on the command line."""
+
+    value: Any
+    place: Place | None
+
+
+Settings = Mapping[str, Setting]
+"""Dotted name → its value; later ones go before earlier ones."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the things compared. ``folder`` is its name as a folder; ``settings`` are those that are not shared."""
+
+    name: str
+    folder: str
+    settings: Settings
+    place: Place
+
+
+def expand(spec: SweepSpec, source: Source) -> tuple[Settings, list[Arm]]:
+    """The shared settings, and the arms in the order in which they were written.
+
+    Raises:
+        ConfigError: a grid is no mapping to lists, two arms have one name, or a setting belongs elsewhere.
+    """
+    problems: list[Problem] = []
+    folder = source.path.parent
+    shared = dict(_flat(spec.settings, ("settings",), folder))
+    named = {name: dict(_flat(own, ("arms", name), folder)) for name, own in spec.arms.items()} or {"": {}}
+    axes = [list(axis) for axis in _axes(spec.grid, source, problems)]
+    points = [dict(_flat(point, ("points", number), folder)) for number, point in enumerate(spec.points)] or [{}]
+    arms = []
+    for (name, own), combination, point in itertools.product(named.items(), itertools.product(*axes), points):
+        varied = merged(dict(combination), point)
+        label = ", ".join(filter(None, [name, *(_label(key, each.value) for key, each in varied.items())])) or ALONE
+        written = next((each.place for each in varied.values() if each.place is not None), ())
+        arms.append(Arm(label, _folder(label), merged(own, varied), ("arms", name) if name else written))
+    for settings in (shared, *(arm.settings for arm in arms)):
+        for key, setting in settings.items():
+            if key in _ELSEWHERE:
+                line = source.line(setting.place or ())
+                problems.append(Problem(line, f"{key}: a sweep says this as `{_ELSEWHERE[key]}`, outside of settings"))
+    problems += _clashes(arms, source)
+    if problems:
+        raise source.error(problems)
+    return shared, arms
+
+
+def merged(*layers: Settings) -> dict[str, Setting]:
+    """``layers``, each over those before it; what is set again stands last, as it would on a command line."""
+    found: dict[str, Setting] = {}
+    for layer in layers:
+        for key, setting in layer.items():
+            found.pop(key, None)
+            found[key] = setting
+    return found
+
+
+def _flat(values: Mapping[str, Any], place: Place, folder: Path, prefix: str = "") -> Iterator[tuple[str, Setting]]:
+    """Nested or dotted settings as dotted ones."""
+    for key, value in values.items():
+        here, dotted = (*place, str(key)), f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, here, folder, f"{dotted}.")
+        else:
+            yield dotted, Setting(_seen_from(folder, dotted, value), here)
+
+
+def _seen_from(folder: Path, key: str, value: Any) -> Any:
+    """Files that settings name lie beside the sweep's file, wherever the command is given."""
+    names_a_file = key in (PROMPTS, "llm.prices") or (
+        isinstance(value, str)
+        and (
+            (key == METHOD and value.endswith((".yaml", ".yml"))) or (key == "llm.model" and value.startswith("replay"))
+        )
+    )
+    if not names_a_file or not isinstance(value, str):
+        return value
+    match = _FILES.fullmatch(value)
+    assert match is not None
+    path = Path(match["path"]).expanduser()
+    return value[: match.start("path")] + str(path if path.is_absolute() else (folder / path).resolve())
+
+
+def _axes(grid: Mapping[str, Any], source: Source, problems: list[Problem]) -> Iterator[list[tuple[str, Setting]]]:
+    """The values of each setting of the grid. A pattern stands for all search methods that it matches."""
+    folder = source.path.parent
+    for key, values, place in _leaves(grid, ("grid",)):
+        if key == METHOD and isinstance(values, str):
+            values = [values]
+        if not isinstance(values, list) or not values:
+            problems.append(Problem(source.line(place), f"grid.{key}: give a list of values, not {values!r}"))
+            continue
+        axis = []
+        for number, value in enumerate(values):
+            names = [value]
+            if key == METHOD and isinstance(value, str) and set(value) & set("*?["):
+                names = fnmatch.filter(method_names(), value)
+                if not names:
+                    known = ", ".join(method_names())
+                    problems.append(
+                        Problem(source.line((*place, number)), f"{value!r} is no method's name; there are: {known}")
+                    )
+            axis += [(key, Setting(_seen_from(folder, key, name), (*place, number))) for name in names]
+        yield axis
+
+
+def _leaves(values: Mapping[str, Any], place: Place, prefix: str = "") -> Iterator[tuple[str, Any, Place]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*place, str(key)), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value, (*place, str(key))
+
+
+def _label(key: str, value: Any) -> str:
+    """What tells this value from others in an arm's name: text speaks for itself, a number needs its setting's name."""
+    if isinstance(value, str):
+        return Path(value).stem if key in (METHOD, PROMPTS) else value
+    name = key.rpartition(".")[2]
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+
+
+def _folder(name: str) -> str:
+    return re.sub(r"[^a-z0-9_.=]+", "-", name.lower()).strip("-.") or "arm"
+
+
+def _clashes(arms: list[Arm], source: Source) -> Iterator[Problem]:
+    first: dict[str, Arm] = {}
+    for arm in arms:
+        other = first.setdefault(arm.folder, arm)
+        if other is not arm:
+            why = "the same name" if other.name == arm.name else f"the same folder, {arm.folder},"
+            yield Problem(
+                source.line(arm.place),
+                f"the arms {other.name!r} and {arm.name!r} have {why}: name them apart under `arms`",
+            )

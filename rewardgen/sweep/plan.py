@@ -1,0 +1,287 @@
+"""A sweep as searches: every arm on every task with every seed, each with a run's whole configuration.
+
+A sweep lies in a folder of its own, each search in it is an ordinary run::
+
+    runs/NAME/sweep.json                        what was planned, by which versions
+    runs/NAME/ARM/TASK with - for //seed0/      run.sqlite and all that a run has
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rewardgen import config as settings
+from rewardgen.config import Config
+from rewardgen.errors import ConfigError, RewardgenError, StoreError, UnknownName
+from rewardgen.search import load_method, versions
+from rewardgen.store import SWEEP_FILE
+from rewardgen.sweep.expand import METHOD, PROMPTS, Arm, Setting, Settings, expand, merged
+from rewardgen.sweep.source import Problem, Source
+from rewardgen.sweep.spec import SweepSpec, read_spec
+from rewardgen.tasks import declared_tasks
+
+FORM = 1
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One search of a sweep, kept in ``run_dir``; ``prompts_dir`` and ``envs`` are as for ``search.run``."""
+
+    arm: str
+    task: str
+    seed: int
+    config: Config
+    run_dir: Path
+    prompts_dir: Path | None = None
+    envs: tuple[Path, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Its name in the sweep: "ARM/TASK/seed0"."""
+        return f"{self.arm}/{self.task}/seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a sweep will do, in its order: seed by seed, so that one that is stopped early is balanced."""
+
+    name: str
+    folder: Path
+    spec: SweepSpec
+    source: Source
+    arms: tuple[Arm, ...]
+    searches: tuple[Planned, ...]
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Settings from the command line, which go before the file's."""
+
+
+def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[str, Any] | None = None) -> Plan:
+    """Read the spec at ``path`` and check all that can be checked before anything starts.
+
+    Args:
+        out: the folder that holds runs.
+        name: the sweep's name, where it is not the spec's.
+        given: dotted settings that go before those of the spec.
+
+    Raises:
+        ConfigError: keys, values, tasks or methods are wrong; the message names the line of every one of them.
+        TaskError: a task file cannot be loaded.
+    """
+    spec, source = read_spec(path)
+    shared, arms = expand(spec, source)
+    flags = {key: Setting(value, None) for key, value in (given or {}).items()}
+    envs = tuple((path.parent / folder).resolve() for folder in spec.envs)
+    problems: list[Problem] = []
+    tasks = _tasks(spec, source, envs, problems)
+    title = name or spec.name or path.stem
+    folder = out / title
+    searches: dict[tuple[str, str], Planned] = {}
+    for arm in arms:
+        combined = merged(shared, arm.settings, flags)
+        for task, training in tasks.items():
+            found = _combined(task, training, combined, arm, source, problems)
+            if found is not None:
+                run_dir = folder / arm.folder / task.replace("/", "-")
+                searches[arm.name, task] = Planned(arm.name, task, 0, found[0], run_dir, found[1], envs)
+    for pattern, place in ((p, ("budgets", "arms", p)) for p in spec.budgets.arms):
+        if not fnmatch.filter([arm.name for arm in arms], pattern):
+            unknown = UnknownName("arm", pattern, [arm.name for arm in arms])
+            problems.append(Problem(source.line(place), f"budgets.arms: {unknown}"))
+    if problems:
+        raise source.error(problems)
+    ordered = tuple(_seeded(searches[arm.name, task], seed) for seed in spec.seeds for task in tasks for arm in arms)
+    return Plan(title, folder, spec, source, tuple(arms), ordered, dict(given or {}))
+
+
+def _seeded(planned: Planned, seed: int) -> Planned:
+    return Planned(
+        planned.arm,
+        planned.task,
+        seed,
+        planned.config.model_copy(update={"seed": seed}),
+        planned.run_dir / f"seed{seed}",
+        planned.prompts_dir,
+        planned.envs,
+    )
+
+
+def _tasks(
+    spec: SweepSpec, source: Source, envs: Sequence[Path], problems: list[Problem]
+) -> dict[str, Mapping[str, Any]]:
+    """The tasks that the spec names, each with the training settings that it brings, in the spec's order."""
+    for number, folder in enumerate(envs):
+        if not folder.is_dir():
+            raise source.error([Problem(source.line(("envs", number)), f"envs: there is no folder {folder}")])
+    declared = {task.name: task for task in declared_tasks(envs)}
+    chosen: dict[str, Mapping[str, Any]] = {}
+    for number, pattern in enumerate(spec.tasks):
+        line = source.line(("tasks", number))
+        hits = fnmatch.filter(declared, pattern)
+        if not hits:
+            problems.append(
+                Problem(line, f"tasks: {UnknownName('task', pattern, declared, '(`rewardgen tasks` lists them)')}")
+            )
+        for name in hits:
+            missing = declared[name].missing()
+            if missing is not None and name == pattern:
+                problems.append(Problem(line, f"tasks: {missing}"))
+            elif missing is None:  # of a pattern's tasks, those that cannot run here are left out
+                chosen[name] = declared[name].training
+    return chosen
+
+
+def _combined(
+    task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Source, problems: list[Problem]
+) -> tuple[Config, Path | None] | None:
+    """A run's configuration and folder of prompts; None, and what is wrong among ``problems``, if there is none."""
+
+    def wrong(key: str, text: str) -> None:
+        problems.append(_problem(key, text, combined, arm, source))
+
+    prompts = combined.get(PROMPTS)
+    if prompts is not None and not Path(str(prompts.value)).is_dir():
+        wrong(PROMPTS, f"prompts: there is no folder {prompts.value}")
+    values = {key: setting.value for key, setting in combined.items() if key != PROMPTS}
+    try:
+        config = settings.load(None, {**values, "task": task}, task_defaults=training)
+    except ConfigError as error:
+        for key, text in error.problems or [("", str(error))]:
+            wrong(key, text)
+        return None
+    try:
+        load_method(config.search.method)
+    except RewardgenError as error:
+        wrong(METHOD, f"{METHOD}: {error}")
+        return None
+    return config, Path(str(prompts.value)) if prompts is not None else None
+
+
+def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Source) -> Problem:
+    """``text`` at the line that is to blame for the setting ``key``."""
+    names = [
+        key,
+        *(name for name in reversed(list(combined)) if name.startswith(f"{key}.") or key.startswith(f"{name}.")),
+    ]
+    blamed = next((combined[name] for name in names if name in combined), None)
+    if blamed is None:
+        return Problem(source.line(arm.place), f"arm {arm.name!r}: {text}")
+    if blamed.place is None:
+        return Problem(0, f"--set {text}")
+    return Problem(source.line(blamed.place), text)
+
+
+# ---- sweep.json
+
+
+def write_plan(plan: Plan, rates: Mapping[str, Any], machine: Mapping[str, str]) -> None:
+    """Keep what is planned in the sweep's folder, whole or not at all.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    document = {
+        "form": FORM,
+        "name": plan.name,
+        "spec": {"file": str(plan.source.path.resolve()), "text": plan.source.text, "given": dict(plan.given)},
+        "versions": dict(versions()),
+        "machine": dict(machine),
+        "rates": dict(rates),
+        "tasks": list(dict.fromkeys(planned.task for planned in plan.searches)),
+        "seeds": list(plan.spec.seeds),
+        "arms": [
+            {"name": arm.name, "folder": arm.folder, "settings": {k: s.value for k, s in arm.settings.items()}}
+            for arm in plan.arms
+        ],
+        "searches": [
+            {
+                "arm": planned.arm,
+                "task": planned.task,
+                "seed": planned.seed,
+                "folder": planned.run_dir.relative_to(plan.folder).as_posix(),
+                "config": planned.config.model_dump(mode="json"),
+                "prompts_dir": str(planned.prompts_dir) if planned.prompts_dir else None,
+                "envs": [str(folder) for folder in planned.envs],
+            }
+            for planned in plan.searches
+        ],
+    }
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{SWEEP_FILE}.", dir=plan.folder)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(partial).replace(plan.folder / SWEEP_FILE)
+    except OSError as error:
+        raise StoreError(f"cannot write {plan.folder / SWEEP_FILE}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What ``sweep.json`` says of a sweep."""
+
+    name: str
+    folder: Path
+    arms: tuple[str, ...]
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    searches: tuple[Planned, ...]
+    spec_file: str
+    rates: Mapping[str, Any]
+
+
+def is_sweep(folder: Path) -> bool:
+    return (folder / SWEEP_FILE).is_file()
+
+
+def read_plan(folder: Path) -> Kept:
+    """The sweep that was planned in ``folder``.
+
+    Raises:
+        StoreError: there is none, or its file is damaged.
+    """
+    path = folder / SWEEP_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["form"] > FORM:
+            raise StoreError(f"{path} was written by a newer rewardgen; upgrade rewardgen to read it")
+        return Kept(
+            name=str(content["name"]),
+            folder=folder,
+            arms=tuple(str(arm["name"]) for arm in content["arms"]),
+            tasks=tuple(map(str, content["tasks"])),
+            seeds=tuple(map(int, content["seeds"])),
+            searches=tuple(_searches(folder, content["searches"])),
+            spec_file=str(content["spec"]["file"]),
+            rates=dict(content["rates"]),
+        )
+    except OSError as error:
+        raise StoreError(f"{folder} holds no sweep: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path} is damaged ({error!r}); `rewardgen sweep` with the same spec writes it anew"
+        ) from error
+
+
+def _searches(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Planned]:
+    for entry in entries:
+        run_dir = (folder / entry["folder"]).resolve()
+        if not run_dir.is_relative_to(folder.resolve()):
+            raise StoreError(f"{folder / SWEEP_FILE} names a folder outside of the sweep: {entry['folder']}")
+        yield Planned(
+            arm=str(entry["arm"]),
+            task=str(entry["task"]),
+            seed=int(entry["seed"]),
+            config=settings.validate(Config, entry["config"], str(folder / SWEEP_FILE)),
+            run_dir=folder / entry["folder"],
+            prompts_dir=Path(entry["prompts_dir"]) if entry["prompts_dir"] else None,
+            envs=tuple(Path(each) for each in entry["envs"]),
+        )
