@@ -149,16 +149,17 @@ def _combined(
     if prompts is not None and not Path(str(prompts.value)).is_dir():
         wrong(PROMPTS, f"prompts: there is no folder {prompts.value}")
     values = {key: setting.value for key, setting in combined.items() if key != PROMPTS}
+    named = combined.get(METHOD)
     try:
-        config = settings.load(None, {**values, "task": task}, task_defaults=training)
+        method = load_method(str(named.value) if named is not None else settings.SearchConfig().method)
+    except RewardgenError as error:
+        wrong(METHOD, f"{METHOD}: {error}")
+        return None
+    try:
+        config = settings.load(None, {**values, "task": task}, method_defaults=method.settings, task_defaults=training)
     except ConfigError as error:
         for key, text in error.problems or [("", str(error))]:
             wrong(key, text)
-        return None
-    try:
-        load_method(config.search.method)
-    except RewardgenError as error:
-        wrong(METHOD, f"{METHOD}: {error}")
         return None
     return config, Path(str(prompts.value)) if prompts is not None else None
 
