@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rewardgen.cli.options import Json, RunsDir
-from rewardgen.cli.output import console, note, print_json
+from rewardgen.cli.output import console, print_json
 from rewardgen.cli.settings import Set, parse_assignments
 from rewardgen.errors import RewardgenError, Stopped, UsageError
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Ended, LocalExecutor, Plan, Rates
+    from rewardgen.sweep import LocalExecutor, Plan, Rates
 
 
 def sweep(
@@ -76,15 +76,9 @@ def _start(plan: Plan, rates: Rates, executor: LocalExecutor, out: Path, *, json
         print_json(described(kept, standings, ended))
     else:
         show_sweep(kept, standings)
-    _judge(ended)
-
-
-def _judge(ended: list[Ended]) -> None:
-    """Raises RewardgenError if searches failed; says which were left out."""
     failed = [each for each in ended if each.status == "failed"]
-    left_out = [each for each in ended if each.status == "left out"]
-    if left_out:
-        note(f"{len(left_out)} of {len(ended)} searches were left out: {left_out[0].message}")
+    if failed and json:  # the document says it all
+        raise typer.Exit(RewardgenError.exit_code)
     if failed:
         raise RewardgenError(
             f"{len(failed)} of {len(ended)} searches failed, the first of them {failed[0].planned.key}: "

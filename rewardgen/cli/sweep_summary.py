@@ -211,11 +211,11 @@ def show_sweep(kept: Kept, standings: Sequence[Standing]) -> None:
     show(listing)
     write()
     for stand in standings:
-        if stand.status == "failed":
-            write(f"failed: {stand.planned.run_dir}: {stand.message}", style="red")
+        if stand.status in ("failed", "left out"):
+            write(f"{stand.status}: {stand.planned.key}: {stand.message}", style="yellow")
 
 
-_ORDER = ("finished", "running", "interrupted", "failed", "waiting")
+_ORDER = ("finished", "running", "interrupted", "failed", "left out", "waiting")
 
 
 def _row(task: str, arm: str, mine: Sequence[Standing]) -> tuple[str, ...]:

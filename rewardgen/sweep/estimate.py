@@ -17,6 +17,8 @@ from rewardgen.sweep.rates import Rates
 
 REPAIRED = 0.15
 """Share of the replies that go back to their author, as a guess; what the checks refuse differs between models."""
+STARTING = 5.0
+"""Seconds until a search's process is at work, and that it needs for all but trainings and replies."""
 MARGIN = 2.0
 """What is set aside for a search, over what it is expected to take, of that which cannot be known before."""
 
@@ -65,7 +67,7 @@ def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
     own = trainings * config.training.steps
     model = model_of(config)
     if model is None:
-        return Amounts(trainings, most, 0, 0, 0.0, own / (rates.of_task(config) * threads) / 3600)
+        return Amounts(trainings, most, 0, 0, 0.0, (own / (rates.of_task(config) * threads) + STARTING) / 3600)
     replies = rates.of_model(model)
     repairs = round(generations * search.candidates * REPAIRED) if search.repairs else 0
     calls = generations + repairs
@@ -79,14 +81,14 @@ def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
         calls,
         round(prompt + completion),
         None if price is None else price.dollars(round(prompt), round(completion)),
-        (own / (rates.of_task(config) * threads) + waiting) / 3600,
+        (own / (rates.of_task(config) * threads) + waiting + STARTING) / 3600,
     )
 
 
 def of_baselines(config: Config, rates: Rates, threads: int) -> Amounts:
     """The expert's and the sparse reward's trainings of one task."""
     trainings = len(REWARDS) * config.evaluation.report_seeds
-    seconds = trainings * config.training.steps / (rates.of_task(config) * threads)
+    seconds = trainings * config.training.steps / (rates.of_task(config) * threads) + STARTING
     return Amounts(trainings=trainings, hours=seconds / 3600)
 
 

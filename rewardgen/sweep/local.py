@@ -83,7 +83,7 @@ class LocalExecutor:
                     if held is None or not self._has_room(held):
                         break
                     child, held = self._start(held), None
-                    on_event(child.job, Event("started", {"log": str(child.log), "threads": self._threads}))
+                    on_event(child.job, Event("started", {"pid": child.process.pid, "log": str(child.log)}))
                 if not self._children:
                     return
                 try:

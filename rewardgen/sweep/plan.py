@@ -22,6 +22,7 @@ from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError, UnknownName
 from rewardgen.search import load_method, versions
 from rewardgen.store import SWEEP_FILE
+from rewardgen.store.database import translated
 from rewardgen.sweep.expand import METHOD, PROMPTS, Arm, Setting, Settings, expand, merged
 from rewardgen.sweep.source import Problem, Source
 from rewardgen.sweep.spec import SweepSpec, read_spec
@@ -213,16 +214,23 @@ def write_plan(plan: Plan, rates: Mapping[str, Any], machine: Mapping[str, str])
             for planned in plan.searches
         ],
     }
-    try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{SWEEP_FILE}.", dir=plan.folder)
+    write_whole(plan.folder / SWEEP_FILE, document)
+
+
+def write_whole(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with translated(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(document, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        Path(partial).replace(plan.folder / SWEEP_FILE)
-    except OSError as error:
-        raise StoreError(f"cannot write {plan.folder / SWEEP_FILE}: {error}") from error
+        Path(partial).replace(path)
 
 
 @dataclass(frozen=True)

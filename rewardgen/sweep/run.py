@@ -17,7 +17,7 @@ from rewardgen.sweep.executor import Executor, Finished, Job
 from rewardgen.sweep.ledger import Ledger, budgeted, limits
 from rewardgen.sweep.plan import Plan, Planned, is_sweep, read_plan, write_plan
 from rewardgen.sweep.rates import Rates, measured_rates
-from rewardgen.sweep.standing import Standing, check_same, standing
+from rewardgen.sweep.standing import Standing, check_same, standing, write_ends
 
 LOCK_NAME = "sweep.lock"
 
@@ -36,7 +36,7 @@ Watch = Callable[[Job | None, Event], None]
 """Told of each job's events (``search.Event``), and of the sweep's own:
 
     sweep_started   searches, finished (of them, before), reused (their keys), baselines (jobs), where   (no job)
-    started         log, threads
+    started         pid, log (of its process, where it has them)
     steps           steps (of a task's baselines, so far)
     retried         error, message, attempt
     ended           status, error, message
@@ -129,8 +129,12 @@ class _Driver:
                 },
             ),
         )
-        for finished in executor.run(self._take, self._watch):
-            self._note(finished)
+        try:
+            for finished in executor.run(self._take, self._watch):
+                self._note(finished)
+                self._keep()
+        finally:
+            self._keep()
         return [
             self._ended.get(index) or Ended(planned, "left out", self._ledger.left_out.get(index, ""))
             for index, planned in enumerate(self._plan.searches)
@@ -183,6 +187,15 @@ class _Driver:
         else:
             self._end(index, Ended(planned, "failed", f"{error}: {message}"), found)
         self._watch(job, Event("ended", {"status": self._ended[index].status, "error": error, "message": message}))
+
+    def _keep(self) -> None:
+        """Keep what no search's own store may know."""
+        ends = {
+            each.planned.key: (each.status, each.message) for each in self._ended.values() if each.status == "failed"
+        }
+        left_out = self._ledger.left_out.items()
+        ends |= {self._plan.searches[index].key: ("left out", why) for index, why in left_out}
+        write_ends(self._plan.folder, ends)
 
     def _end(self, index: int, ended: Ended, found: Standing) -> None:
         self._ended[index] = ended

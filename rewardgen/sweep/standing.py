@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +14,11 @@ from rewardgen.records import Evaluation
 from rewardgen.store import CostView, RunView, read
 from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep.estimate import Amounts
-from rewardgen.sweep.plan import Kept, Planned, read_plan
+from rewardgen.sweep.plan import Kept, Planned, read_plan, write_whole
 
-Status = Literal["waiting", "running", "interrupted", "failed", "finished"]
+Status = Literal["waiting", "running", "interrupted", "failed", "left out", "finished"]
+ENDS = "ends.json"
+"""In a sweep's folder: how searches ended whose own stores may not know, such as one whose process crashed."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,43 @@ def sweep_standing(folder: Path) -> tuple[Kept, list[Standing]]:
     Raises:
         StoreError: there is no sweep.
     """
-    kept = read_plan(folder)
+    kept, ends = read_plan(folder), _read_ends(folder)
     found = []
     for planned in kept.searches:
         try:
-            found.append(standing(planned))
+            stands = standing(planned)
         except StoreError as error:
-            found.append(Standing(planned, "failed", str(error)))
+            stands = Standing(planned, "failed", str(error))
+        if planned.key in ends and stands.status not in ("running", "finished"):
+            status, message = ends[planned.key]
+            stands = replace(stands, status=status, message=message)
+        found.append(stands)
     return kept, found
+
+
+def write_ends(folder: Path, ends: Mapping[str, tuple[str, str]]) -> None:
+    """Keep how searches ended: key → ("failed" or "left out", why).
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    write_whole(folder / ENDS, ends)
+
+
+def _read_ends(folder: Path) -> dict[str, tuple[Status, str]]:
+    try:
+        content = json.loads((folder / ENDS).read_text(encoding="utf-8"))
+        return {
+            str(key): ("left out" if status == "left out" else "failed", str(message))
+            for key, (status, message) in content.items()
+        }
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ):  # it says nothing that the next run of the sweep would need
+        return {}
 
 
 def check_same(planned: Planned) -> None:
