@@ -190,11 +190,12 @@ class _Driver:
 
     def _keep(self) -> None:
         """Keep what no search's own store may know."""
-        ends = {
-            each.planned.key: (each.status, each.message) for each in self._ended.values() if each.status == "failed"
-        }
-        left_out = self._ledger.left_out.items()
-        ends |= {self._plan.searches[index].key: ("left out", why) for index, why in left_out}
+        ends: dict[str, tuple[str, str]] = {}
+        for each in self._ended.values():
+            if each.status == "failed":
+                ends[each.planned.key] = (each.status, each.message)
+        for index, why in self._ledger.left_out.items():
+            ends[self._plan.searches[index].key] = ("left out", why)
         write_ends(self._plan.folder, ends)
 
     def _end(self, index: int, ended: Ended, found: Standing) -> None:
