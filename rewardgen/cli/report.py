@@ -1,4 +1,4 @@
-"""``rewardgen report``: a run as one HTML file."""
+"""``rewardgen report``: a run or a sweep as one HTML file."""
 
 from __future__ import annotations
 
@@ -7,23 +7,70 @@ from typing import Annotated
 
 import typer
 
-from rewardgen.cli.options import Json, RunName, RunsDir
+from rewardgen.cli.options import Json, RunsDir
 from rewardgen.cli.output import print_json, write
 
 
 def report(
-    run: RunName = "latest",
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run's or a sweep's folder, its name in the folder of runs, or 'latest' for a run."
+        ),
+    ] = "latest",
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there instead.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM", help="Of a sweep: the arm that the others are compared with. By default the first."
+        ),
+    ] = None,
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Write a run's report: one HTML file that needs nothing else."""
+    """Write a run's report: one HTML file that needs nothing else.
+
+    A sweep's comes with its tables as CSV and LaTeX and its figures as SVG beside it.
+    """
+    from rewardgen.errors import UsageError
     from rewardgen.report import write_report
     from rewardgen.store import find_run, read
+    from rewardgen.sweep.plan import is_sweep
 
+    sweep = next((path for path in (Path(run), out / run) if is_sweep(path)), None)
+    if sweep is not None:
+        _sweep(sweep, to, against, json=json)
+        return
+    if against is not None:
+        raise UsageError(f"--against {against}: {run} is no sweep, so there are no arms to compare")
     path = find_run(run, out)
     written = write_report(read(path), to or path / "report.html")
     if json:
         print_json({"run": path, "report": written})
     else:
         write(str(written))
+
+
+def _sweep(folder: Path, to: Path | None, against: str | None, *, json: bool) -> None:
+    from rewardgen.sweep.analysis import analyse
+    from rewardgen.sweep.page import write_sweep_report
+    from rewardgen.sweep.results import load
+    from rewardgen.sweep.words import caveats, verdicts
+
+    analysis = analyse(load(folder), baseline=against)
+    written = write_sweep_report(analysis, to)
+    if json:
+        print_json(
+            {
+                "sweep": folder,
+                "report": written.report,
+                "files": written.files,
+                "verdicts": verdicts(analysis),
+                "caveats": caveats(analysis),
+                "analysis": analysis,
+            }
+        )
+        return
+    for sentence in (*verdicts(analysis), *caveats(analysis)):
+        write(sentence)
+    write(str(written.report))

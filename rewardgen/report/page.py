@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,14 +12,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from rewardgen.errors import DiskFull, StoreError
 from rewardgen.records import Message, Problem, Reply
 from rewardgen.reflection import number, percent
 from rewardgen.report import code, facts, figures
 from rewardgen.report.choices import choices
 from rewardgen.report.code import Diff
+from rewardgen.report.files import write_whole
 from rewardgen.report.svg import Picture
 from rewardgen.store.view import CallView, CandidateView, GenerationView, RunView
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 COMPONENT_FIGURES = 80
 """Candidates whose component curves are drawn: those with the highest scores."""
@@ -84,65 +83,61 @@ def write_report(view: RunView, out: Path) -> Path:
         DiskFull: no room to write.
         StoreError: the file cannot be written.
     """
-    text = render(view)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, out)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                f"no room to write the report {out}; free some space, then run `rewardgen report`"
-            ) from error
-        raise StoreError(f"cannot write the report {out}: {error}; name another place") from error
-    return out
+    return write_whole(render(view), out)
 
 
-def render(view: RunView) -> str:
-    """The whole page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+def environment(*folders: Path) -> jinja2.Environment:
+    """What templates are rendered with: those in ``folders`` and the report's own, whose parts others may use."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, cut=lambda text: code.cut(text, TEXT_LIMIT))
+    made.filters.update(number=number, percent=percent, cut=lambda text: code.cut(text, TEXT_LIMIT))
+    return made
+
+
+def styles() -> Markup:
+    """The style sheet of all pages."""
+    return Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+
+
+def render(view: RunView) -> str:
+    """The whole page as text."""
     generations = _generations(view)
     cards = {card.view.key: card for generation in generations for card in generation.cards}
     winner = cards.get(view.winner or "")
     titles = {(card.view.restart, card.view.index): card.title for card in generations}
-    return environment.get_template("report.html.j2").render(
-        view=view,
-        created=_readable(view.created),
-        unit=facts.unit_of(view),
-        headline=facts.headline(view),
-        offline=view.author.partition(" ")[0] == "offline",
-        winner=winner,
-        scores=figures.scores(view),
-        final_curves=figures.final_curves(view),
-        candidate_curves=figures.candidate_curves(view),
-        lineage=figures.lineage(view),
-        ancestry=[cards[member.key] for member in facts.ancestry(view, view.winner)],
-        generations=generations,
-        choices=choices(view, titles),
-        calls=_calls(view),
-        cost=facts.cost_rows(view),
-        settings=facts.settings(_without_logins(view.config)),
-        threshold=facts.threshold(view),
-        warnings=[str(e.data["message"]) for e in view.events if e.kind == "warning" and e.data.get("message")],
-        events=view.events[-EVENTS:],
-        events_left_out=max(0, len(view.events) - EVENTS),
-        statement=_statement,
-        styles=Markup((Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")),
-        code_styles=code.styles(),
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            view=view,
+            created=_readable(view.created),
+            unit=facts.unit_of(view),
+            headline=facts.headline(view),
+            offline=view.author.partition(" ")[0] == "offline",
+            winner=winner,
+            scores=figures.scores(view),
+            final_curves=figures.final_curves(view),
+            candidate_curves=figures.candidate_curves(view),
+            lineage=figures.lineage(view),
+            ancestry=[cards[member.key] for member in facts.ancestry(view, view.winner)],
+            generations=generations,
+            choices=choices(view, titles),
+            calls=_calls(view),
+            cost=facts.cost_rows(view),
+            settings=facts.settings(_without_logins(view.config)),
+            threshold=facts.threshold(view),
+            warnings=[str(e.data["message"]) for e in view.events if e.kind == "warning" and e.data.get("message")],
+            events=view.events[-EVENTS:],
+            events_left_out=max(0, len(view.events) - EVENTS),
+            statement=_statement,
+            styles=styles(),
+            code_styles=code.styles(),
+        )
     )
 
 

@@ -1,0 +1,40 @@
+"""Writing a report's files: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from rewardgen.errors import DiskFull, StoreError
+
+
+def write_whole(text: str, out: Path) -> Path:
+    """``text`` as the file ``out``, whose folder is made. An older file is replaced at once or not at all.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        DiskFull: no room to write.
+        StoreError: the file cannot be written.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+            os.replace(name, out)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"no room to write the report {out}; free some space, then run `rewardgen report`"
+            ) from error
+        raise StoreError(f"cannot write the report {out}: {error}; name another place") from error
+    return out

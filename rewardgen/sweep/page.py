@@ -1,0 +1,74 @@
+"""Writes a sweep's report: one HTML file, and its tables and figures as files of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rewardgen.report.files import write_whole
+from rewardgen.report.page import environment, styles
+from rewardgen.report.svg import Picture
+from rewardgen.sweep.analysis import Analysis
+from rewardgen.sweep.figures import figures, standing_alone
+from rewardgen.sweep.tables import Table, tables
+from rewardgen.sweep.words import caveats, verdicts
+
+
+@dataclass(frozen=True)
+class Written:
+    """The page, and the files with the same content for programs and papers."""
+
+    report: Path
+    files: tuple[Path, ...]
+
+
+def write_sweep_report(analysis: Analysis, out: Path | None = None) -> Written:
+    """Write the report of a sweep, whatever it has come to so far.
+
+    Args:
+        out: the HTML file, by default ``report.html`` in the sweep's folder. Tables (CSV and LaTeX) and figures (SVG)
+            go to the folder ``NAME.files`` beside it.
+
+    Raises:
+        DiskFull: no room to write.
+        StoreError: a file cannot be written.
+    """
+    out = out or analysis.sweep.folder / "report.html"
+    drawn, made = figures(analysis), tables(analysis)
+    folder = out.with_suffix(".files")
+    contents = {f"{table.name}.csv": table.csv() for table in made}
+    contents.update((f"{table.name}.tex", table.latex()) for table in made)
+    contents.update((f"{name}.svg", standing_alone(picture)) for name, picture in drawn.items())
+    files = [write_whole(text, folder / name) for name, text in contents.items()]
+    return Written(write_whole(render(analysis, drawn, made, out), out), tuple(files))
+
+
+def render(analysis: Analysis, drawn: Mapping[str, Picture], made: list[Table], out: Path) -> str:
+    """The whole page as text, to be put at ``out``: its links lead from there."""
+    named = {table.name: table for table in made}
+    sweep = analysis.sweep
+    return (
+        environment(Path(__file__).parent / "templates")
+        .get_template("sweep.html.j2")
+        .render(
+            analysis=analysis,
+            sweep=sweep,
+            drawn=drawn,
+            tables=named,
+            verdicts=verdicts(analysis),
+            caveats=caveats(analysis),
+            scored=sum(result.scored for result in sweep.results),
+            level=f"{100 * analysis.bootstrap.confidence:g} %",
+            files=out.with_suffix(".files").name,
+            links=[_link(result.path, out) for result in sweep.results],
+            styles=styles(),
+        )
+    )
+
+
+def _link(run_dir: Path, out: Path) -> str | None:
+    """From the page to a search's own report, if it has one."""
+    report = run_dir / "report.html"
+    return Path(os.path.relpath(report, out.parent)).as_posix() if report.is_file() else None

@@ -1,0 +1,134 @@
+"""What a sweep shows, in sentences: for its page and for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from rewardgen.reflection import number
+from rewardgen.report.facts import signed
+from rewardgen.sweep.analysis import Analysis, Comparison, Standing
+from rewardgen.sweep.statistics import Estimate
+
+SCORE = "human-normalised score"
+
+
+def interval(found: Estimate, shown: Callable[[float], str] = number) -> str:
+    """ "0.52 (0.31 to 0.74)"; the value alone where there are no bounds, "" where there is nothing."""
+    if not math.isfinite(found.value):
+        return ""
+    value = shown(found.value)
+    return f"{value} ({shown(found.low)} to {shown(found.high)})" if found.bounded else value
+
+
+def verdict(comparison: Comparison) -> str:
+    """What the paired data say of two arms: better, worse, or not told apart."""
+    arm, against, difference = comparison.arm, comparison.against, comparison.difference
+    where = f" on {comparison.task}" if comparison.task else ""
+    if not comparison.pairs:
+        return f"{arm} and {against} have no task and seed in common{where} yet: there is nothing to compare."
+    unit = f" {comparison.unit}" if comparison.task and comparison.unit not in ("", "1") else ""
+    what = "" if comparison.task else f" in {SCORE}"
+    behind = _count(comparison.pairs, "pair") + " of one task and seed"
+    if comparison.tasks > 1:
+        behind += f" on {comparison.tasks} tasks"
+    if not difference.bounded:
+        return (
+            f"Whether {arm} is better than {against}{where} is not shown: the difference of "
+            f"{signed(difference.value)}{unit}{what} rests on {behind}, with a single seed of a task, which says "
+            "nothing of how other seeds would turn out. Add seeds."
+        )
+    span = f"{signed(difference.low)} to {signed(difference.high)}"
+    if comparison.supported:
+        better = "better" if difference.value > 0 else "worse"
+        return (
+            f"{arm} is {better} than {against}{where}: {signed(difference.value)}{unit}{what} ({span}), over {behind}."
+        )
+    return (
+        f"Whether {arm} is better than {against}{where} is not shown: the difference of "
+        f"{signed(difference.value)}{unit}{what} ({span}) is not supported by {behind}."
+    )
+
+
+def verdicts(analysis: Analysis) -> list[str]:
+    """One sentence for each arm that is compared, and how sure they are."""
+    if len(analysis.sweep.arms) < 2:
+        return ["There is one arm, so there is nothing to compare it with."]
+    if not any(scale.known for scale in analysis.scales):
+        told = [verdict(each) for each in analysis.by_task]
+    else:
+        told = [verdict(each) for each in analysis.comparisons]
+    level = f"{100 * analysis.bootstrap.confidence:g} %"
+    compared = len(analysis.comparisons)
+    if compared > 1:
+        told.append(f"The intervals of the {compared} comparisons hold at {level} for all of them together.")
+    else:
+        told.append(f"The interval is at {level}.")
+    return told
+
+
+def caveats(analysis: Analysis) -> list[str]:
+    """What a reader must know before believing the numbers."""
+    told = [*map(standing, (s for s in analysis.standings if s.scored < s.planned))]
+    failed = [s.arm for s in analysis.standings if s.failed or s.unscored]
+    if failed:
+        told.append(
+            f"Searches without a score are left out, which may flatter {_listed(failed)}: those that fail are "
+            "perhaps those that would have done badly."
+        )
+    unknown = [scale.task for scale in analysis.scales if not scale.known]
+    if unknown and any(result.scored for result in analysis.sweep.results):
+        told.append(
+            f"{_listed(unknown)} {'has' if len(unknown) == 1 else 'have'} no scale: the expert's or the sparse reward "
+            "was not measured, or both reached the same. Shown by fitness alone."
+        )
+    scored = {cell.task for cell in analysis.cells if cell.scores}
+    left_out = [s.task for s in analysis.scales if s.known and s.task in scored and s.task not in analysis.common]
+    if left_out:
+        told.append(f"Not every arm has a score on {_listed(left_out)} yet: left out of what is over all tasks.")
+    noisy = [scale.task for scale in analysis.scales if scale.known and not scale.apart]
+    if noisy:
+        told.append(
+            f"On {_listed(noisy)} the expert's reward is not told apart from the sparse one, so the scale of the "
+            f"{SCORE} is itself mostly noise there; the interquartile mean suffers least from it."
+        )
+    varied = [scale for scale in analysis.scales if scale.varies]
+    if varied:
+        told.append(
+            f"The expert's and the sparse reward were measured differently by different searches of "
+            f"{_listed([scale.task for scale in varied])}, because they train differently; the scale is that of "
+            f"{_listed(sorted({scale.source for scale in varied}))}."
+        )
+    counts = {len(cell.scores) for cell in analysis.cells if cell.task in analysis.common and cell.scores}
+    if len(counts) > 1:
+        told.append(
+            "Seeds are not equally many everywhere; a task with more of them weighs more in interquartile means."
+        )
+    if counts and min(counts) < 2:
+        told.append("Some task has a single seed: there are no intervals over all tasks for its arm.")
+    elif counts and min(counts) < 5:
+        told.append(
+            "With fewer than five seeds of a task, intervals of interquartile means and profiles come out too narrow; "
+            "those of differences and of single tasks are widened for it."
+        )
+    return told
+
+
+def standing(of: Standing) -> str:
+    """ "eureka: 7 of 9 searches have a score; 1 failed, 1 has not begun"."""
+    parts = [
+        (of.unscored, "finished without a reward that could be measured"),
+        (of.failed, "failed"),
+        (of.unfinished, "is not finished" if of.unfinished == 1 else "are not finished"),
+        (of.missing, "has not begun" if of.missing == 1 else "have not begun"),
+    ]
+    told = ", ".join(f"{count} {what}" for count, what in parts if count)
+    return f"{of.arm}: {of.scored} of {of.planned} searches have a score; {told}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
