@@ -49,12 +49,13 @@ class LocalExecutor:
 
     def __init__(self, share: Share, jobs: int | None = None, wanted: int = 1) -> None:
         processors, memory = available_threads(), available_memory()
-        most = max(1, processors // max(1, share.threads))
+        asked = min(share.threads, processors)
+        most = max(1, processors // max(1, asked))
         if memory is not None:
             most = min(most, max(1, int(memory / (share.memory_gb * 1e9))))
         self._slots = jobs if jobs is not None else max(1, min(most, wanted))
         self._share = share
-        self._threads = share.threads or max(1, processors // self._slots)
+        self._threads = asked or max(1, processors // self._slots)
         self._cards = cards()
         self._children: list[_Child] = []
         self._heard: queue.SimpleQueue[tuple[_Child, dict[str, Any] | None]] = queue.SimpleQueue()

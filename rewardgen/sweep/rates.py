@@ -21,9 +21,9 @@ NEWEST = 200
 ENOUGH = 20_000
 """Environment steps from which on a run's speed says something."""
 
-STEPS_PER_THREAD = 15_000.0
-"""Environment steps a second on one processor where nothing was measured: HalfCheetah on a common server has more,
-bodies with many contacts less. docs/performance.md has what was measured."""
+STEPS_PER_THREAD = 20_000.0
+"""Environment steps a second on one processor where nothing was measured: what HalfCheetah has (docs/performance.md).
+Bodies with many contacts have less."""
 PROMPT_TOKENS, REPLY_TOKENS, REPLY_SECONDS = 3_500.0, 700.0, 30.0
 """Of a call's prompt, of one reply, and how long one call takes, where no model was asked before."""
 
