@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rewardgen.cli.options import Json, RunsDir
-from rewardgen.cli.output import console, print_json
+from rewardgen.cli.output import console, note, print_json
 from rewardgen.cli.settings import Set, parse_assignments
 from rewardgen.errors import RewardgenError, Stopped, UsageError
 
@@ -63,6 +63,8 @@ def _start(plan: Plan, rates: Rates, executor: LocalExecutor, out: Path, *, json
     from rewardgen.sweep.ready import check_authors
 
     check_authors(plan)
+    for task, why in plan.missing.items():
+        note(f"without {task}: {why}")
     progress = SweepProgress(plan, rates, executor.threads, executor.slots)
     try:
         with terminable(), watched(progress, console(stderr=json)) as watch:

@@ -75,6 +75,7 @@ def forecast(plan: Plan, rates: Rates, executor: LocalExecutor) -> dict[str, Any
             "tasks": speeds,
             "models": {m: rates.of_model(m) for m in models & set(rates.replies)},
         },
+        "missing_tasks": plan.missing,
         "not_ready": authors_missing(plan),
     }
 
@@ -116,6 +117,8 @@ def show_forecast(told: dict[str, Any]) -> None:
         write(f"left out: {each['arm']}/{each['task']}/seed{each['seed']}: {each['message']}", style="yellow")
     if len(left_out) > 3:
         write(f"left out: … and {len(left_out) - 3} more", style="yellow")
+    for task, why in told["missing_tasks"].items():
+        write(f"without {task}: {why}", style="yellow")
     for arm, why in told["not_ready"].items():
         write(f"not ready: arm {arm!r}: {why}", style="yellow")
 

@@ -61,6 +61,8 @@ class Plan:
     searches: tuple[Planned, ...]
     given: Mapping[str, Any] = field(default_factory=dict)
     """Settings from the command line, which go before the file's."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Tasks that a pattern means and that cannot run here → why."""
 
 
 def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[str, Any] | None = None) -> Plan:
@@ -80,7 +82,7 @@ def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[
     flags = {key: Setting(value, None) for key, value in (given or {}).items()}
     envs = tuple((path.parent / folder).resolve() for folder in spec.envs)
     problems: list[Problem] = []
-    tasks = _tasks(spec, source, envs, problems)
+    tasks, missing = _tasks(spec, source, envs, problems)
     title = name or spec.name or path.stem
     folder = out / title
     searches: dict[tuple[str, str], Planned] = {}
@@ -98,7 +100,7 @@ def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[
     if problems:
         raise source.error(problems)
     ordered = tuple(_seeded(searches[arm.name, task], seed) for seed in spec.seeds for task in tasks for arm in arms)
-    return Plan(title, folder, spec, source, tuple(arms), ordered, dict(given or {}))
+    return Plan(title, folder, spec, source, tuple(arms), ordered, dict(given or {}), missing)
 
 
 def _seeded(planned: Planned, seed: int) -> Planned:
@@ -115,13 +117,17 @@ def _seeded(planned: Planned, seed: int) -> Planned:
 
 def _tasks(
     spec: SweepSpec, source: Source, envs: Sequence[Path], problems: list[Problem]
-) -> dict[str, Mapping[str, Any]]:
-    """The tasks that the spec names, each with the training settings that it brings, in the spec's order."""
+) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
+    """The tasks that the spec names, each with the training settings that it brings, in the spec's order.
+
+    Beside them those that only a pattern means, and that cannot run here, with the reason.
+    """
     for number, folder in enumerate(envs):
         if not folder.is_dir():
             raise source.error([Problem(source.line(("envs", number)), f"envs: there is no folder {folder}")])
     declared = {task.name: task for task in declared_tasks(envs)}
     chosen: dict[str, Mapping[str, Any]] = {}
+    without: dict[str, str] = {}
     for number, pattern in enumerate(spec.tasks):
         line = source.line(("tasks", number))
         hits = fnmatch.filter(declared, pattern)
@@ -133,9 +139,13 @@ def _tasks(
             missing = declared[name].missing()
             if missing is not None and name == pattern:
                 problems.append(Problem(line, f"tasks: {missing}"))
-            elif missing is None:  # of a pattern's tasks, those that cannot run here are left out
+            elif missing is not None:
+                without[name] = str(missing)
+            else:
                 chosen[name] = declared[name].training
-    return chosen
+        if hits and not chosen and without:
+            problems.append(Problem(line, f"tasks: none of {pattern!r} can run here: {next(iter(without.values()))}"))
+    return chosen, without
 
 
 def _combined(

@@ -49,11 +49,11 @@ def unwatched(job: Job | None, event: Event) -> None:
 
 
 def rates_of(plan: Plan, out: Path) -> Rates:
-    """The rates that a sweep is planned by: those that it began with, or what is measured by now.
+    """The rates that a sweep is planned by: what is measured by now, or, where it has budgets, those that it began with.
 
     Keeping them makes a sweep that is continued deal out its budgets as it did before.
     """
-    if is_sweep(plan.folder):
+    if limits(plan.spec.budgets, [arm.name for arm in plan.arms]) and is_sweep(plan.folder):
         try:
             return Rates.of(read_plan(plan.folder).rates)
         except (StoreError, KeyError, TypeError, ValueError):
