@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from rewardgen.sweep.executor import Executor, Finished, Job
 from rewardgen.sweep.ledger import Ledger, budgeted, limits
 from rewardgen.sweep.plan import Plan, Planned, is_sweep, read_plan, write_plan
 from rewardgen.sweep.rates import Rates, measured_rates
-from rewardgen.sweep.standing import Standing, check_same, standing, write_ends
+from rewardgen.sweep.standing import Standing, checked, standing, write_ends
 
 LOCK_NAME = "sweep.lock"
 
@@ -49,9 +49,9 @@ def unwatched(job: Job | None, event: Event) -> None:
 
 
 def rates_of(plan: Plan, out: Path) -> Rates:
-    """The rates that a sweep is planned by: what is measured by now, or, where it has budgets, those that it began with.
+    """The rates that a sweep is planned by: what is measured by now.
 
-    Keeping them makes a sweep that is continued deal out its budgets as it did before.
+    Where it has budgets, they are those that it began with, so that it deals those out as it did before.
     """
     if limits(plan.spec.budgets, [arm.name for arm in plan.arms]) and is_sweep(plan.folder):
         try:
@@ -90,17 +90,18 @@ def run_sweep(
                 f"a live process is working on the sweep in {plan.folder}; wait for it, or stop it"
             ) from error
     try:
-        for planned in plan.searches:
-            check_same(planned)
+        stands = [checked(planned) for planned in plan.searches]
         plan, most = budgeted(plan, rates, threads)
         write_plan(plan, rates.document(), machine())
-        return _Driver(plan, most, baselines, watch).run(executor)
+        return _Driver(plan, most, stands, baselines, watch).run(executor)
     finally:
         lock.release()
 
 
 class _Driver:
-    def __init__(self, plan: Plan, most: list[dict[str, float]], baselines: Path, watch: Watch) -> None:
+    def __init__(
+        self, plan: Plan, most: list[dict[str, float]], stands: Sequence[Standing], baselines: Path, watch: Watch
+    ) -> None:
         self._plan, self._baselines, self._watch = plan, baselines, watch
         arms = [planned.arm for planned in plan.searches]
         self._ledger = Ledger(limits(plan.spec.budgets, list(dict.fromkeys(arms))), arms, most)
@@ -108,8 +109,7 @@ class _Driver:
         self._running: dict[str, int] = {}
         self._attempts = [0] * len(plan.searches)
         self._told: set[int] = set()
-        for index, planned in enumerate(plan.searches):
-            found = _look(planned)
+        for index, (planned, found) in enumerate(zip(plan.searches, stands, strict=True)):
             if found.status == "finished":
                 self._end(index, Ended(planned, "finished", reused=True), found)
         missing = [planned for index, planned in enumerate(plan.searches) if index not in self._ended]
@@ -209,7 +209,7 @@ class _Driver:
 
 
 def _look(planned: Planned) -> Standing:
-    """Where a search stands; one whose store cannot be read has not begun as far as we can tell."""
+    """Where a search stands; one whose store cannot be read has failed."""
     try:
         return standing(planned)
     except StoreError as error:

@@ -108,16 +108,18 @@ def _read_ends(folder: Path) -> dict[str, tuple[Status, str]]:
         return {}
 
 
-def check_same(planned: Planned) -> None:
-    """Whether what lies in the search's folder is this very search.
+def checked(planned: Planned) -> Standing:
+    """Where one search stands, if what lies in its folder is this very search.
 
     Raises:
         ConfigError: it was begun with other settings; the message names them.
-        StoreError: its store cannot be read.
     """
-    view = _view(planned.run_dir)
+    try:
+        view = _view(planned.run_dir)
+    except StoreError as error:  # whoever takes it up says what is wrong with it, and no other search minds
+        return Standing(planned, "failed", str(error))
     if view is None or not view.config:
-        return
+        return Standing(planned, "waiting")
     began = _plain(Config.model_validate({"sim": "mujoco", "device": "cpu", **view.config}).model_dump(mode="json"))
     wanted = _plain(planned.config.model_dump(mode="json"))
     differences = [
@@ -130,6 +132,7 @@ def check_same(planned: Planned) -> None:
             f"{planned.run_dir} holds a search with other settings: {'; '.join(differences)}. Give the sweep another "
             "name (--name), or move that folder away"
         )
+    return of_view(planned, view)
 
 
 _LLM_MATTERS = ("llm.model", "llm.temperature", "llm.max_tokens")
