@@ -11,6 +11,7 @@
     ├── SandboxError                the sandbox itself could not be set up
     ├── SimulationFailed            MuJoCo reported an error
     ├── OutOfMemory                 a device's memory does not hold the smallest piece of the work
+    ├── ClusterError                other machines cannot be reached, or sent what was not asked for
     ├── LLMError                    the endpoint could not be used
     │   ├── LLMAuthError            it refused the key
     │   └── LLMUnavailable          it stayed down after all retries
@@ -105,6 +106,10 @@ class SimulationFailed(RewardgenError):
 
 
 class OutOfMemory(RewardgenError):
+    pass
+
+
+class ClusterError(RewardgenError):
     pass
 
 

@@ -15,7 +15,7 @@ from rewardgen.cli.settings import Set, parse_assignments
 from rewardgen.errors import RewardgenError, Stopped, UsageError
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import LocalExecutor, Plan, Rates
+    from rewardgen.sweep import Executor, Plan, Rates
 
 
 def sweep(
@@ -29,6 +29,18 @@ def sweep(
         int | None,
         typer.Option(min=1, help="Searches at once; by default as many as there are processors and memory for."),
     ] = None,
+    where: Annotated[
+        str, typer.Option("--executor", metavar="local|ray", help="This machine, or a Ray cluster: docs/cluster.md.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the Ray cluster; by default this machine's ('auto').")
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="On Ray: parts into which each generation is cut; by default as many as keep it busy."
+        ),
+    ] = None,
     assignments: Set = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="The sweep's name, instead of the file's.")] = None,
     out: RunsDir = Path("runs"),
@@ -40,13 +52,13 @@ def sweep(
     goes on.
     """
     from rewardgen.cli.sweep_summary import forecast, show_forecast
-    from rewardgen.sweep import LocalExecutor, make_plan, rates_of
+    from rewardgen.sweep import make_plan, rates_of
 
     if name is not None and (name in ("", ".", "..", "latest") or Path(name).name != name):
         raise UsageError(f"--name {name!r}: use a plain name without slashes, and --out for the folder")
     plan = make_plan(spec, out, name=name, given=parse_assignments(assignments))
     rates = rates_of(plan, out)
-    executor = LocalExecutor(plan.spec.share, jobs, wanted=len(plan.searches))
+    executor = _executor(plan, where, jobs, address, shards)
     if dry_run:
         told = forecast(plan, rates, executor)
         print_json(told) if json else show_forecast(told)
@@ -54,7 +66,21 @@ def sweep(
     _start(plan, rates, executor, out, json=json)
 
 
-def _start(plan: Plan, rates: Rates, executor: LocalExecutor, out: Path, *, json: bool) -> None:
+def _executor(plan: Plan, where: str, jobs: int | None, address: str | None, shards: int | None) -> Executor:
+    if where == "ray":
+        from rewardgen.sweep.ray import RayExecutor
+
+        return RayExecutor(plan.spec.share, address or "auto", jobs, shards, wanted=len(plan.searches))
+    if where != "local":
+        raise UsageError(f"--executor {where}: there are local and ray")
+    if address is not None or shards is not None:
+        raise UsageError("--address and --shards are for --executor ray")
+    from rewardgen.sweep import LocalExecutor
+
+    return LocalExecutor(plan.spec.share, jobs, wanted=len(plan.searches))
+
+
+def _start(plan: Plan, rates: Rates, executor: Executor, out: Path, *, json: bool) -> None:
     from rewardgen.cli.session import terminable
     from rewardgen.cli.sweep_progress import SweepProgress, watched
     from rewardgen.cli.sweep_summary import described, show_sweep

@@ -9,10 +9,10 @@ from rewardgen.cli.output import safe, show, table, write
 from rewardgen.cli.progress import duration, number
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Amounts, Ended, Kept, LocalExecutor, Plan, Rates, Standing
+    from rewardgen.sweep import Amounts, Ended, Executor, Kept, Plan, Rates, Standing
 
 
-def forecast(plan: Plan, rates: Rates, executor: LocalExecutor) -> dict[str, Any]:
+def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
     """What is left to do of ``plan`` and what it will take, as plain values."""
     from rewardgen.sweep import of_baselines, of_search, total, wall_hours
     from rewardgen.sweep.estimate import baselines_of

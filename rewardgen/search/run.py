@@ -26,6 +26,7 @@ from rewardgen.tracking import Tracking
 
 if TYPE_CHECKING:
     from rewardgen.search.screening import Transitions
+    from rewardgen.search.shards import Workers
     from rewardgen.search.trajectories import Archive
 
 LASTING = frozenset({"note", "warning"})
@@ -55,6 +56,9 @@ class Run:
     tracking: Tracking
     baselines: Path
     """Where this machine's baselines are kept."""
+    envs: tuple[Path, ...] = ()
+    workers: Workers | None = None
+    """Other machines, where trainings take place; None is this one."""
     prompts_dir: Path | None = None
     arrangement: Arrangement = ON_CPU
     accepted: dict[str, RewardProgram] = field(default_factory=dict)

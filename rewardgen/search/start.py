@@ -20,6 +20,7 @@ from rewardgen.search.judging import blinded
 from rewardgen.search.loop import search
 from rewardgen.search.method import Method, load_method
 from rewardgen.search.run import Run
+from rewardgen.search.shards import Workers
 from rewardgen.search.versions import machine, versions
 from rewardgen.sim import Arrangement
 from rewardgen.store import BASELINES, RunView, Store, read
@@ -40,6 +41,7 @@ def run(
     envs: Sequence[Path] = (),
     prompts_dir: Path | None = None,
     baselines: Path | None = None,
+    workers: Workers | None = None,
 ) -> RunView:
     """Search for a reward from the beginning.
 
@@ -50,6 +52,7 @@ def run(
         envs: further folders of task files.
         prompts_dir: a folder of prompts instead of ours.
         baselines: where baselines are kept that were measured on this machine; by default beside the run.
+        workers: other machines, where trainings take place.
 
     Returns:
         The finished run as the store holds it.
@@ -79,16 +82,23 @@ def run(
             status="running",
             message="",
         )
-        _work(store, config, task, method, listener, prompts_dir, arrangement, resumed=False)
+        _work(store, config, task, method, listener, prompts_dir, arrangement, workers, resumed=False)
     return read(run_dir)
 
 
-def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, Any] | None = None) -> RunView:
+def resume(
+    run_dir: Path,
+    *,
+    listener: Listener = silent,
+    overrides: dict[str, Any] | None = None,
+    workers: Workers | None = None,
+) -> RunView:
     """Take a run up where it stopped; a finished one is only read.
 
     Args:
         overrides: dotted settings to change, of the ``budget`` and ``llm`` sections and ``threads`` alone: all else
             would make the rest of the run another experiment than its beginning.
+        workers: other machines, where trainings take place, wherever they began.
 
     Raises:
         StoreError: there is no run, a live process holds it, or a newer rewardgen wrote it.
@@ -116,7 +126,8 @@ def resume(run_dir: Path, *, listener: Listener = silent, overrides: dict[str, A
             )
         arrangement = replace(arrangement_of(config, task), why="as it began")
         store.set_meta(config=config.model_dump(mode="json"), status="running", message="")
-        _work(store, config, task, method, listener, Path(folder) if folder else None, arrangement, resumed=True)
+        prompts_dir = Path(folder) if folder else None
+        _work(store, config, task, method, listener, prompts_dir, arrangement, workers, resumed=True)
     return read(run_dir)
 
 
@@ -145,6 +156,7 @@ def _work(
     listener: Listener,
     prompts_dir: Path | None,
     arrangement: Arrangement,
+    workers: Workers | None,
     *,
     resumed: bool,
 ) -> None:
@@ -182,6 +194,8 @@ def _work(
                 tracking=tracking,
                 baselines=store.run_dir / store.meta("baselines", str(Path("..") / BASELINES)),
                 prompts_dir=prompts_dir,
+                envs=tuple(Path(folder) for folder in store.meta("envs", [])),
+                workers=workers,
                 arrangement=arrangement,
                 pending_warnings=warnings,
             )

@@ -6,10 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import zip_longest
+from typing import cast
 
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
 from rewardgen.search.run import Run
+from rewardgen.search.shards import Workers, order_for
 from rewardgen.search.trajectories import Collector
 from rewardgen.training import Judge, Member, Reward, label_rows, train, train_sb3
 
@@ -58,7 +61,7 @@ def _members(
     training = run.config.training
     members = []
     for key, reward in rewards.items():
-        if isinstance(reward, RewardProgram):
+        if isinstance(reward, RewardProgram) and _elsewhere(run) is None:
             rows = label_rows(training, max(1, len(missing[key])))
             try:
                 reward = run.sandbox.open(reward, run.task.layout, run.task.action_size, rows)
@@ -66,8 +69,14 @@ def _members(
                 _keep(run, [(key, _failed(key, seed, str(failure))) for seed in missing[key]], stored)
                 continue
             workers.callback(reward.close)
-        members += [Member(key, seed, reward) for seed in missing[key]]
+        # what trains elsewhere is opened there
+        members += [Member(key, seed, cast(Reward, reward)) for seed in missing[key]]
     return members
+
+
+def _elsewhere(run: Run) -> Workers | None:
+    """The machines that train instead of this one; the reference trainer stays here."""
+    return run.workers if run.config.training.trainer == "population" else None
 
 
 def _train_members(
@@ -118,6 +127,23 @@ def _train_members(
                 on_checkpoint=on_checkpoint,
             )
             _keep(run, [(member.key, result)], stored)
+    elif (workers := _elsewhere(run)) is not None:
+        order = order_for(
+            run.config, [(m.key, m.seed, m.reward) for m in members], run.envs, episodes=collector is not None
+        )
+        came = workers.train(
+            order,
+            run.task,
+            judge=watched,
+            on_progress=on_progress,
+            on_checkpoint=on_checkpoint,
+            on_note=lambda message: run.say("note", message=message),
+        )
+        if collector is not None:
+            for point in zip_longest(*came.episodes):  # checkpoint by checkpoint, as they would have come here
+                for episode in (each for each in point if each is not None):
+                    collector.keep(episode)
+        _keep(run, [(result.key, result) for result in came.results], stored, collector)
     else:
         results = train(
             run.task,

@@ -7,6 +7,7 @@ the first generation has none before it, and makes do with random play.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,13 +47,19 @@ class Collector:
 
     def __init__(self, place: str, most: int) -> None:
         self.place = place
-        self._most, self._seen = most, 0
+        self._most = most
+        self._taken: dict[tuple[str, int], int] = {}
         self._kept: list[Trajectory] = []
 
     def take(self, key: str, seed: int, played: Episodes, fitness: Tensor) -> None:
         """Keep one episode, another each time."""
-        self._kept.append(trajectory(played, fitness, self._seen % len(played)))
-        self._seen += 1
+        number = self._taken.get((key, seed), 0)
+        self._taken[key, seed] = number + 1
+        self.keep(trajectory(played, fitness, chosen(key, seed, number, len(played))))
+
+    def keep(self, episode: Trajectory) -> None:
+        """Keep one that was chosen already; what is kept in the end follows from their order."""
+        self._kept.append(episode)
         if len(self._kept) >= 4 * self._most:  # or memory would grow with the size of the generation
             self._kept = spread(self._kept, 2 * self._most)
 
@@ -88,6 +95,11 @@ class Archive:
 
 def _place(restart: int, generation: int) -> str:
     return f"r{restart}g{generation}"
+
+
+def chosen(key: str, seed: int, number: int, count: int) -> int:
+    """Which of ``count`` episodes of a member's checkpoint ``number`` is kept, whatever else trains beside it."""
+    return (zlib.crc32(f"{key}/{seed}".encode()) + number) % count
 
 
 def trajectory(played: Episodes, fitness: Tensor, number: int) -> Trajectory:

@@ -7,12 +7,25 @@ process of its own, anywhere, and says how it ended. ``local`` does so on this m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rewardgen.config import Config
 from rewardgen.search import Event
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that a search's trainings run on, and what it takes of it.
+
+    ``shards``: parts into which a generation is cut; each takes ``threads`` processors and ``gpus`` of a card.
+    """
+
+    address: str
+    shards: int
+    threads: int
+    gpus: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,7 @@ class Job:
         run_dir: of a search: where its store is. Of baselines: nothing is written there.
         baselines: the folder of baselines that the sweep's searches share.
         prompts_dir, envs: as for ``search.run``.
+        cluster: where its trainings run, if that is not this machine.
     """
 
     key: str
@@ -34,6 +48,7 @@ class Job:
     baselines: Path
     prompts_dir: Path | None = None
     envs: tuple[Path, ...] = ()
+    cluster: Cluster | None = None
 
     def document(self) -> dict[str, Any]:
         """As plain JSON values, for another process. It holds no secret: keys are in the environment alone."""
@@ -45,6 +60,7 @@ class Job:
             "baselines": str(self.baselines),
             "prompts_dir": str(self.prompts_dir) if self.prompts_dir else None,
             "envs": [str(folder) for folder in self.envs],
+            "cluster": asdict(self.cluster) if self.cluster else None,
         }
 
     @classmethod
@@ -58,6 +74,7 @@ class Job:
             baselines=Path(document["baselines"]),
             prompts_dir=Path(document["prompts_dir"]) if document["prompts_dir"] else None,
             envs=tuple(Path(folder) for folder in document["envs"]),
+            cluster=Cluster(**document["cluster"]) if document["cluster"] else None,
         )
 
 
@@ -88,6 +105,10 @@ class Executor(Protocol):
     @property
     def slots(self) -> int:
         """How many jobs run at once, about: for estimates."""
+
+    @property
+    def threads(self) -> int:
+        """Processors of each job."""
 
     def describe(self) -> str:
         """Where and with what, in a line for people."""

@@ -13,12 +13,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from rewardgen.errors import BudgetExceeded, LLMAuthError, RewardgenError, RunLocked, UsageError
 from rewardgen.search import Event, Listener, measure_baselines, resume, run
+from rewardgen.search.shards import Workers
 from rewardgen.store import Store
 from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep.executor import Finished, Job
@@ -42,19 +44,33 @@ def carry_out(job: Job, listener: Listener) -> None:
             job.baselines, task, job.config, on_progress=lambda steps: listener(Event("steps", {"steps": steps}))
         )
         return
-    if has_begun(job.run_dir):
-        resume(job.run_dir, listener=listener, overrides=_changeable(job))
+    with _workers(job) as workers:
+        if has_begun(job.run_dir):
+            resume(job.run_dir, listener=listener, overrides=_changeable(job), workers=workers)
+            return
+        for file in job.run_dir.glob(f"{FILE_NAME}*"):  # a store without settings: killed in its very first moment
+            file.unlink()
+        run(
+            job.config,
+            job.run_dir,
+            listener=listener,
+            envs=job.envs,
+            prompts_dir=job.prompts_dir,
+            baselines=job.baselines,
+            workers=workers,
+        )
+
+
+@contextmanager
+def _workers(job: Job) -> Iterator[Workers | None]:
+    """The machines that a job's trainings run on, None for this one."""
+    if job.cluster is None:
+        yield None
         return
-    for file in job.run_dir.glob(f"{FILE_NAME}*"):  # a store without settings: killed in its very first moment
-        file.unlink()
-    run(
-        job.config,
-        job.run_dir,
-        listener=listener,
-        envs=job.envs,
-        prompts_dir=job.prompts_dir,
-        baselines=job.baselines,
-    )
+    from rewardgen.sweep.ray import RayWorkers, connected
+
+    with connected(job.cluster.address):
+        yield RayWorkers(job.cluster)
 
 
 def has_begun(run_dir: Path) -> bool:
