@@ -1,0 +1,152 @@
+"""Trainings in shards, without a cluster: the same to the last bit, checked on their way back, and without secrets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rewardgen.config import Config, load
+from rewardgen.errors import ClusterError
+from rewardgen.records import Episodes, RewardProgram, TrainingResult
+from rewardgen.search.baselines import task_rewards
+from rewardgen.search.shards import Came, Order, Wanted, carry_out, order_for, received, sent
+from rewardgen.search.trajectories import Collector, trajectory
+from rewardgen.tasks import load_task
+
+UPRIGHT = """def compute_reward(state, action, next_state):
+    up = torch.cos(next_state.pole_angle)
+    return up, {"up": up}
+"""
+CRASHES = """def compute_reward(state, action, next_state):
+    up = torch.cos(next_state.pole_angle)
+    return up[:1], {"up": up}
+"""
+SECRET = "a-password"
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load(
+        None,
+        {
+            "task": "cartpole/swingup",
+            "threads": 1,
+            "sim": "mujoco",
+            "device": "cpu",
+            "llm.base_url": f"https://me:{SECRET}@example.org/v1",
+            "llm.key_variable": "A_KEY_OF_MINE",
+            "training.steps": 1024,
+            "training.worlds": 8,
+            "training.rollout": 32,
+            "training.epochs": 1,
+            "training.minibatches": 2,
+            "training.checkpoints": 2,
+            "training.checkpoint_episodes": 2,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def order(config: Config) -> Order:
+    task = load_task(config.task)
+    rewards = {"a": RewardProgram(UPRIGHT), "b": RewardProgram(CRASHES), "final/expert": task_rewards(task)["expert"]}
+    members = [(key, seed, reward) for key, reward in rewards.items() for seed in (1, 2)]
+    return order_for(config, members, (), episodes=True)
+
+
+@pytest.fixture(scope="module")
+def whole(order: Order) -> Came:
+    return carry_out(order)
+
+
+def timeless(results: tuple[TrainingResult, ...]) -> list[TrainingResult]:
+    return [replace(result, seconds=0.0) for result in results]
+
+
+def test_shards_come_to_what_the_whole_comes_to(order: Order, whole: Came) -> None:
+    parts = [carry_out(part) for part in order.split(2)]
+    assert repr(timeless(sum((part.results for part in parts), ()))) == repr(timeless(whole.results))  # NaN is not NaN
+    assert [result.weights for part in parts for result in part.results] == [r.weights for r in whole.results]
+    assert [r.status for r in whole.results] == ["done", "done", "failed", "failed", "done", "done"]
+    mine, theirs = [e for part in parts for e in part.episodes], whole.episodes
+    assert [len(each) for each in mine] == [len(each) for each in theirs] == [2, 2, 0, 0, 2, 2]
+    for one, other in zip(mine[0] + mine[4], theirs[0] + theirs[4], strict=True):
+        assert torch.equal(one.states, other.states) and one.fitness == other.fitness
+
+
+def test_members_of_one_reward_stay_together(order: Order) -> None:
+    for shards, sizes in ((1, [6]), (2, [4, 2]), (3, [2, 2, 2]), (9, [2, 2, 2])):
+        parts = order.split(shards)
+        assert [len(part.members) for part in parts] == sizes
+        assert sum((part.members for part in parts), ()) == order.members
+
+
+def test_an_order_holds_no_secret(order: Order) -> None:
+    text = repr(order)
+    assert SECRET not in text and "A_KEY_OF_MINE" not in text and "llm" not in order.config
+    json.dumps(order.config)  # plain values
+    assert order.members[-1] == Wanted("final/expert", 2, "expert")
+
+
+def test_what_comes_back_is_what_was_sent(order: Order, whole: Came, config: Config) -> None:
+    came = received(order, sent(whole), load_task(config.task), config)
+    assert repr(came.results) == repr(whole.results)
+    assert [len(each) for each in came.episodes] == [len(each) for each in whole.episodes]
+
+
+@pytest.mark.parametrize("damage", ["members", "weights", "text", "status", "count", "episodes", "nothing"])
+def test_what_was_not_ordered_is_refused(order: Order, whole: Came, config: Config, damage: str) -> None:
+    document = sent(whole)
+    if damage == "members":
+        document["results"][0] = document["results"][1]
+    elif damage == "weights":
+        document["weights"][0] = document["weights"][0][:-8]
+    elif damage == "text":
+        document["results"][0] = "not JSON"
+    elif damage == "status":
+        document["results"][0] = document["results"][0].replace('"done"', '"splendid"')
+    elif damage == "count":
+        document["results"] = document["results"][:-1]
+    elif damage == "episodes":
+        document["episodes"][0] = b"\x80\x04N."  # a pickle
+    else:
+        document = {}
+    with pytest.raises(ClusterError, match="not what was ordered"):
+        received(order, document, load_task(config.task), config)
+
+
+def test_other_versions_are_refused(order: Order) -> None:
+    with pytest.raises(ClusterError, match="torch .* here, 0.1 there"):
+        carry_out(replace(order, versions={**order.versions, "torch": "0.1"}))
+
+
+def test_task_files_travel_and_stay_in_their_folder(tmp_path: Path, config: Config) -> None:
+    own = Path(__file__).parents[1] / "tasks" / "example"
+    settings = config.model_copy(update={"task": "slider/park"})
+    packed = order_for(settings, [("expert", 1, task_rewards(load_task("slider/park", [own]))["expert"])], [own], False)
+    assert "my_tasks.py" in packed.envs[0]
+    assert carry_out(packed).results[0].status == "done"
+    with pytest.raises(ClusterError, match="outside of its folder"):
+        carry_out(replace(packed, envs=({"../evil.py": b""},)))
+
+
+def test_which_episode_is_kept_does_not_depend_on_who_trains_beside() -> None:
+    played = Episodes(
+        states=torch.arange(6.0).view(3, 2, 1),
+        actions=torch.zeros(2, 2, 1),
+        length=torch.tensor([2, 2]),
+        causes=("time limit", "time limit"),
+    )
+    fitness = torch.tensor([1.0, 2.0])
+    alone, beside = Collector("alone", 8), Collector("beside", 8)
+    for _ in range(3):
+        alone.take("a", 1, played, fitness)
+        beside.take("b", 1, played, fitness)
+        beside.take("a", 1, played, fitness)
+    kept = [item.fitness for item in alone._kept]
+    assert kept == [item.fitness for item in beside._kept][1::2]
+    assert set(kept) == {trajectory(played, fitness, n).fitness for n in (0, 1)}  # another each time

@@ -1,0 +1,154 @@
+"""Trainings on a real Ray cluster of several nodes on this machine, one of which is killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rewardgen.config import Config, load
+from rewardgen.errors import ClusterError
+from rewardgen.search import Event, run
+from rewardgen.store.database import FILE_NAME
+from rewardgen.sweep.executor import Cluster as Place
+from rewardgen.sweep.executor import Finished, Job
+from rewardgen.sweep.spec import Share
+
+ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'rewardgen[ray]')", exc_type=ImportError)
+
+pytestmark = [
+    pytest.mark.slow,
+    # Ray's own: sockets and processes of its daemons that it leaves to the end of the process, and what it plans
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+KEY = "A_KEY_THAT_STAYS"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head that trains nothing, and two nodes with one processor each."""
+    from ray.cluster_utils import Cluster
+
+    quickly = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": quickly}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def settings(seed: int = 0) -> Config:
+    return load(
+        None,
+        {
+            "task": "cartpole/swingup",
+            "seed": seed,
+            "threads": 1,
+            "sim": "mujoco",
+            "device": "cpu",
+            "llm.model": "offline",
+            "search.generations": 2,
+            "search.candidates": 3,
+            "search.racing.share": 0.5,
+            "training.steps": 1024,
+            "training.worlds": 8,
+            "training.rollout": 32,
+            "training.epochs": 1,
+            "training.minibatches": 2,
+            "training.checkpoints": 4,
+            "training.checkpoint_episodes": 2,
+            "evaluation.report_seeds": 1,
+            "evaluation.report_episodes": 2,
+            "evaluation.resamples": 100,
+        },
+    )
+
+
+def content(run_dir: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table of a store without what tells the time and places."""
+    volatile = {"started", "time", "seconds", "id"}
+    connection = sqlite3.connect(run_dir / FILE_NAME)
+    found = {}
+    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in volatile]
+        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
+        if table == "meta":
+            rows = [row for row in rows if row[0] not in ("id", "seconds", "created", "baselines")]
+        found[table] = sorted(rows, key=repr)
+    connection.close()
+    return found
+
+
+def test_a_search_that_loses_a_node_ends_as_one_that_was_never_disturbed(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rewardgen.sweep.ray import RayWorkers, connected
+
+    monkeypatch.setenv(KEY, "secret")
+    run(settings(), tmp_path / "here", baselines=tmp_path / "baselines-here")
+    lost, said = [], []
+
+    def listener(event: Event) -> None:
+        said.append((event.kind, event.data.get("candidate"), event.data.get("seed"), event.data.get("steps")))
+        if event.kind == "checkpoint" and not lost:  # both shards are under way: one waits for the other
+            lost.append(cluster.list_all_nodes()[-1])
+            cluster.remove_node(lost[0], allow_graceful=False)
+            cluster.add_node(num_cpus=1)
+
+    with connected(cluster.address):
+        workers = RayWorkers(Place(cluster.address, shards=2, threads=1))
+        run(settings(), tmp_path / "there", listener=listener, baselines=tmp_path / "b-there", workers=workers)
+        # the key of who runs the search is in no process of any node
+        looked = ray.remote(lambda: os.environ.get(KEY)).options(num_cpus=1, scheduling_strategy="SPREAD")
+        assert ray.get([looked.remote() for _ in range(4)]) == [None] * 4
+    assert lost
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+    points = [each for each in said if each[0] == "checkpoint"]
+    assert len(points) == len(set(points))  # what a lost node had told is not told again
+
+
+def test_searches_as_jobs_of_the_executor(cluster: Any, tmp_path: Path) -> None:
+    from rewardgen.sweep.ray import RayExecutor
+
+    executor = RayExecutor(Share(threads=1), cluster.address, wanted=2)
+    assert executor.slots == 2 and executor.threads == 1 and "2 searches at once" in executor.describe()
+    waiting = [
+        Job(f"arm/cartpole/seed{seed}", "search", settings(seed), tmp_path / f"seed{seed}", tmp_path / "baselines")
+        for seed in (0, 1)
+    ]
+    ended: list[Finished] = []
+    ended.extend(executor.run(lambda: waiting.pop(0) if waiting else None, lambda job, event: None))
+    assert [(each.error, each.message) for each in ended] == [("", ""), ("", "")]
+    run(settings(1), tmp_path / "here", baselines=tmp_path / "baselines-here")
+    assert content(tmp_path / "seed1") == content(tmp_path / "here")
+
+
+def test_what_fails_on_a_node_is_said_here(cluster: Any) -> None:
+    from dataclasses import replace
+
+    from rewardgen.records import RewardProgram
+    from rewardgen.search.shards import order_for
+    from rewardgen.sweep.ray import RayWorkers, connected
+    from rewardgen.tasks import load_task
+
+    order = order_for(settings(), [("a", 1, RewardProgram("def compute_reward(): pass"))], (), episodes=False)
+    with connected(cluster.address):
+        workers = RayWorkers(Place(cluster.address, shards=1, threads=1))
+        failed = workers.train(order, load_task("cartpole/swingup")).results[0]
+        assert failed.status == "failed" and failed.message
+        with pytest.raises(ClusterError, match="on a worker node: this node has other versions"):
+            workers.train(replace(order, versions={"torch": "0.1"}), load_task("cartpole/swingup"))
+
+
+def test_no_cluster_is_an_error_that_says_so() -> None:
+    from rewardgen.sweep.ray import RayExecutor
+
+    with pytest.raises(ClusterError, match=r"ray start"):
+        RayExecutor(Share(), "127.0.0.1:1")
