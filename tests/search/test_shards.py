@@ -135,11 +135,15 @@ def test_task_files_travel_and_stay_in_their_folder(tmp_path: Path, config: Conf
 
 
 def test_which_episode_is_kept_does_not_depend_on_who_trains_beside() -> None:
+    task = load_task("cartpole/swingup")
+    width = task.layout.width
     played = Episodes(
-        states=torch.arange(6.0).view(3, 2, 1),
+        layout=task.layout,
+        states=torch.zeros(3, 2, width),
         actions=torch.zeros(2, 2, 1),
         length=torch.tensor([2, 2]),
-        causes=("time limit", "time limit"),
+        terminated=torch.zeros(2, dtype=torch.bool),
+        control_step=task.control_step,
     )
     fitness = torch.tensor([1.0, 2.0])
     alone, beside = Collector("alone", 8), Collector("beside", 8)
