@@ -12,6 +12,10 @@ the mailbox gives the answers that were given before. Its results are stored onc
 from __future__ import annotations
 
 import asyncio
+import math
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,7 +46,7 @@ RETRIES = 10
 MOST_THREADS = 8
 """Processors of a shard where nobody says: with more, small models gain little."""
 PATIENCE = 1.0
-"""Seconds between two looks at whether somebody pressed Ctrl-C."""
+"""Seconds between two looks at whether somebody pressed Ctrl-C, and between two words on how far a shard is."""
 
 
 class RayExecutor:
@@ -123,13 +127,16 @@ def connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False, include_dashboard=None)
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"there is no Ray cluster at {address} ({error}); start one with `ray start --head`, or give its --address"
         ) from error
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray takes it over, and exits at once
         yield
     finally:
         ray.shutdown()
@@ -306,6 +313,15 @@ def _train_shard(order: Order, number: int, judged: bool, mailbox: Any) -> dict[
     def tell(kind: str, **document: Any) -> None:
         mailbox.tell.remote({"kind": kind, "shard": number, **document})
 
+    told = -math.inf
+
+    def progress(steps: int) -> None:
+        """Not after every update: a thousand shards would keep the head busy with nothing else."""
+        nonlocal told
+        if (now := time.monotonic()) - told >= PATIENCE:
+            told = now
+            tell("progress", steps=steps)
+
     def judge(steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
         plain = to_json([replace(result, weights=None) for result in results], list[TrainingResult])
         # while a task waits here, Ray gives its processors to others
@@ -315,7 +331,7 @@ def _train_shard(order: Order, number: int, judged: bool, mailbox: Any) -> dict[
         came = carry_out(
             order,
             judge=judge if judged else None,
-            on_progress=lambda steps: tell("progress", steps=steps),
+            on_progress=progress,
             on_checkpoint=lambda key, seed, point: tell(
                 "checkpoint", key=key, seed=seed, point=to_json(point, Checkpoint)
             ),
