@@ -31,6 +31,9 @@ def baseline(
     sim: Physics = None,
     device: Device = None,
     anew: Annotated[bool, typer.Option("--anew", help="Measure even what was measured before.")] = False,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Train nothing: what was not measured before is left without numbers.")
+    ] = False,
     page: Annotated[
         Path | None,
         typer.Option("--page", metavar="FILE", help="Also write a Markdown page on these tasks, with pictures."),
@@ -46,12 +49,15 @@ def baseline(
     What was measured before under the same settings, by the same code on this machine, is not measured again.
     """
     from rewardgen.config import load
-    from rewardgen.errors import TaskError
+    from rewardgen.errors import TaskError, UsageError
     from rewardgen.report.task_page import Measured, write_task_page
-    from rewardgen.search import measure_baselines
+    from rewardgen.search import kept_baselines, measure_baselines
+    from rewardgen.search.versions import versions
     from rewardgen.store import BASELINES
     from rewardgen.tasks import load_task
 
+    if anew and kept:
+        raise UsageError("--anew trains and --kept does not: give one of them")
     places = folders(envs)
     flags = {
         "training.steps": steps,
@@ -72,11 +78,15 @@ def baseline(
         overrides = {**parse_assignments(assignments), **with_flags(flags), "task": name}
         settings = load(config, overrides, task_defaults=dict(task.training))
         told = None if json else _Told(task, settings)
-        found = measure_baselines(runs_dir / BASELINES, task, settings, anew=anew, on_progress=told)
-        measured.append(Measured(task, settings, found["expert"], found["sparse"]))
+        folder = runs_dir / BASELINES
+        if kept:
+            found = kept_baselines(folder, task, settings)
+        else:
+            found = measure_baselines(folder, task, settings, anew=anew, on_progress=told)
+        measured.append(Measured(task, settings, found.get("expert"), found.get("sparse")))
         if not json:
             _print(measured[-1], heading=len(measured) == 1)
-    written = write_task_page(measured, page) if page is not None else None
+    written = write_task_page(measured, page, versions()) if page is not None else None
     if json:
         print_json({"baselines": [_facts(each) for each in measured], "page": written})
     elif written is not None:
@@ -126,10 +136,10 @@ def _print(measured: Measured, *, heading: bool) -> None:
     widths = (28, 8, 18, 22, 8, 6, 12)
     for column, width in zip(listing.columns, widths, strict=True):
         column.min_width = width
-    for baseline_ in (measured.expert, measured.sparse):
+    for baseline_ in measured.baselines:
         score = baseline_.evaluation
         listing.add_row(
-            safe(measured.task.name if baseline_ is measured.expert else ""),
+            safe(measured.task.name if baseline_ is measured.baselines[0] else ""),
             baseline_.name,
             safe(f"{number(score.mean)} {measured.task.fitness_unit}"),
             f"{number(score.low)} to {number(score.high)}",
@@ -137,6 +147,8 @@ def _print(measured: Measured, *, heading: bool) -> None:
             str(score.seeds),
             f"{measured.config.training.steps:,}",
         )
+    if not measured.baselines:
+        listing.add_row(safe(measured.task.name), "not measured", "", "", "", "", "")
     show(listing)
 
 

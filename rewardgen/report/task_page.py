@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from PIL import Image
 
 from rewardgen.config import Config
 from rewardgen.errors import SimulationFailed
-from rewardgen.records import Evaluation
 from rewardgen.reflection import number, percent
 from rewardgen.sim import make_simulator
 from rewardgen.store import Baseline
@@ -25,53 +24,85 @@ _STREAM = 0  # the start state that is drawn
 
 @dataclass(frozen=True)
 class Measured:
-    """A task with the baselines of both of its rewards, measured with ``config``."""
+    """A task with the baselines of both of its rewards, measured with ``config``; None where there is none."""
 
     task: Task
     config: Config
-    expert: Baseline
-    sparse: Baseline
+    expert: Baseline | None
+    sparse: Baseline | None
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Those that there are."""
+        return tuple(baseline for baseline in (self.expert, self.sparse) if baseline is not None)
 
 
-def write_task_page(measured: Sequence[Measured], path: Path) -> Path:
+def write_task_page(measured: Sequence[Measured], path: Path, versions: Mapping[str, str]) -> Path:
     """Write the page to ``path`` and the tasks' pictures to the folder of its name beside it.
 
     Where this machine cannot draw, the page has no pictures.
+
+    Args:
+        versions: package → the version that the numbers come out of.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = path.parent / path.stem
-    parts = [_head(), _table(measured), *(_section(each, pictures) for each in measured)]
+    parts = [_head(measured, versions), _table(measured), *(_section(each, pictures) for each in measured)]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
 
-def _head() -> str:
-    return (
-        "# Tasks\n\n"
+def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
+    parts = [
+        "# Tasks",
         "What the expert's and the sparse reward of each task reach when they are trained exactly as a candidate is, "
         "with the task's own settings. Scores are the task's true fitness: the mean over fresh episodes of "
-        "deterministic policies, with a bootstrap interval over training seeds and episodes. Trainings are short and "
-        "seeds few, so intervals are wide where trainings of one reward differ. Made by `rewardgen baseline --page`."
+        "deterministic policies, with a bootstrap interval over training seeds and episodes. Made by "
+        "`rewardgen baseline --page`.",
+    ]
+    trained = [each for each in measured if each.baselines]
+    if trained:
+        budgets = sorted({_budget(each) for each in trained})
+        told = ", ".join(f"{name} {version}" for name, version in versions.items())
+        parts.append(
+            f"**These are short trainings.** {'; '.join(budgets)}. That tells how far each reward comes in so many "
+            "steps, not what it is worth in the end; where trainings of one reward differ, the intervals of few seeds "
+            f"are wide. More: `rewardgen baseline TASK --steps 1000000`. Measured with {told}."
+        )
+    missing = len(measured) - len(trained)
+    if missing:
+        parts.append(f"Of {len(measured)} tasks, {missing} have not been trained for this page: – stands for that.")
+    return "\n\n".join(parts)
+
+
+def _budget(measured: Measured) -> str:
+    training, evaluation = measured.config.training, measured.config.evaluation
+    return (
+        f"{training.steps:,} environment steps for each of {evaluation.report_seeds} seeds, the best of "
+        f"{training.checkpoints} checkpoints, {evaluation.report_episodes} fresh episodes for each policy, "
+        f"{evaluation.confidence:.0%} intervals"
     )
 
 
 def _table(measured: Sequence[Measured]) -> str:
     lines = [
-        "| task | group | expert's reward | success | sparse reward | success | seeds × steps |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| task | group | unit | success from | expert's reward | success | sparse reward | success |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for each in measured:
-        task, expert, sparse = each.task, each.expert.evaluation, each.sparse.evaluation
-        lines.append(
-            f"| [{task.name}](#{_anchor(task.name)}) | {task.group} | {_score(expert)} {task.fitness_unit} "
-            f"| {percent(expert.success_rate)} | {_score(sparse)} | {percent(sparse.success_rate)} "
-            f"| {expert.seeds} × {each.config.training.steps:,} |"
-        )
+        task = each.task
+        scores = [cell for baseline in (each.expert, each.sparse) for cell in _cells(baseline)]
+        cells = [f"[{task.name}](#{_anchor(task.name)})", task.group, task.fitness_unit]
+        lines.append("| " + " | ".join([*cells, f"{task.success_threshold:g}", *scores]) + " |")
     return "\n".join(lines)
 
 
-def _score(evaluation: Evaluation) -> str:
-    return f"{number(evaluation.mean)} [{number(evaluation.low)}, {number(evaluation.high)}]"
+def _cells(baseline: Baseline | None) -> tuple[str, str]:
+    """Score with its interval, and the share of successes."""
+    if baseline is None:
+        return "–", "–"
+    score = baseline.evaluation
+    return f"{number(score.mean)} [{number(score.low)}, {number(score.high)}]", percent(score.success_rate)
 
 
 def _section(measured: Measured, pictures: Path) -> str:

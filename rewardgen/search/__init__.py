@@ -2,9 +2,10 @@
 
 ``run`` begins a search and ``resume`` takes one up; ``loop.py`` is the method on a page. A generation's programs are
 tried on stored episodes (``foresight``), race (``racing``), and the best is measured again (``selection``).
-``measure_baselines`` says what a task's own rewards reach.
+``measure_baselines`` says what a task's own rewards reach, ``kept_baselines`` what is known of that.
 """
 
+from rewardgen.search.baselines import kept as kept_baselines
 from rewardgen.search.baselines import measure as measure_baselines
 from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
@@ -22,6 +23,7 @@ __all__ = [
     "compare_racing",
     "configure",
     "describe",
+    "kept_baselines",
     "load_method",
     "machine",
     "measure_baselines",

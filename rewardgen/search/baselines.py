@@ -76,6 +76,11 @@ def alone(folder: Path, task: Task, config: Config) -> Iterator[None]:
         lock.release()
 
 
+def kept(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
+    """What ``measure`` would not have to train: those baselines of ``task`` that were measured before, by reward."""
+    return find(folder, task, settled(config, arrangement_of(config, task)))
+
+
 def keep(
     folder: Path, task: Task, config: Config, name: str, trainings: Sequence[TrainingResult], evaluation: Evaluation
 ) -> None:

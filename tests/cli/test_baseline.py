@@ -90,10 +90,42 @@ def test_the_page_holds_what_the_measurement_says(tmp_path: Path, capsys: pytest
     arguments = ["hopper/run", *SMALL, "--out", str(tmp_path), "--page", str(page), "--json"]
     told = json.loads(called(capsys, *arguments))["baselines"][0]
     text = page.read_text()
-    row = next(line for line in text.splitlines() if line.startswith("| [hopper/run]"))
-    link = re.search(r"\]\(#([^)]*)\)", row)
+    link = re.search(r"\]\(#([^)]*)\)", row_of(text, "hopper/run"))
     assert link is not None and link[1] == "hopperrun" and "## hopper/run" in text
-    numbers = [float(found) for found in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", row.split("|")[3])]
-    assert numbers[0] == pytest.approx(told["expert"]["evaluation"]["mean"], rel=0.01)
+    for reward, column in (("expert", 5), ("sparse", 7)):
+        cell = row_of(text, "hopper/run").split("|")[column]
+        numbers = [float(found) for found in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", cell)]
+        evaluation = told[reward]["evaluation"]
+        assert numbers == pytest.approx([evaluation[name] for name in ("mean", "low", "high")], rel=0.01)
+    assert "1,024 environment steps for each of 2 seeds" in text
     for picture in re.findall(r"!\[[^]]*\]\(([^)]*)\)", text):  # none where this machine cannot draw
         assert (page.parent / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def row_of(page: str, task: str) -> str:
+    return next(line for line in page.splitlines() if line.startswith(f"| [{task}]"))
+
+
+def test_a_page_of_what_is_kept_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One call over measured and unmeasured tasks: the first with their numbers, the others without."""
+    out = [*SMALL, "--out", str(tmp_path), "--json"]
+    measured = json.loads(called(capsys, "hopper/run", *out))["baselines"][0]
+    files = sorted((tmp_path / BASELINES).rglob("*"))
+    page = tmp_path / "tasks.md"
+    told = json.loads(called(capsys, "hopper/*", "--kept", "--page", str(page), *out))["baselines"]
+    assert sorted((tmp_path / BASELINES).rglob("*")) == files
+    by_name = {each["task"]: each for each in told}
+    assert by_name["hopper/run"] == measured and len(by_name) > 1
+    assert all(each["expert"] is None and each["sparse"] is None for each in told if each["task"] != "hopper/run")
+    text = page.read_text()
+    assert f"Of {len(told)} tasks, {len(told) - 1} have not been trained" in text
+    assert [cell.strip() for cell in row_of(text, "hopper/forward").split("|")[5:9]] == ["–"] * 4
+    assert "–" not in row_of(text, "hopper/run")
+    assert "## hopper/forward" in text and "| `torso_pitch` |" in text
+
+
+def test_what_is_kept_cannot_be_measured_anew_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["baseline", "hopper/run", "--kept", "--anew"])
+    assert end.value.code == 2
+    assert "--anew" in capsys.readouterr().err

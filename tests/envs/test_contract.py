@@ -173,6 +173,14 @@ def test_what_comes_out_is_what_it_declares(task: Task) -> None:
         assert changes or field.name in rare(task), f"{field.name} is constant"
 
 
+def test_what_may_stay_constant_does(task: Task) -> None:
+    """``RARE`` names nothing without need: a column of each of its fields is constant here."""
+    for name in rare(task):
+        values = task.layout.read(shared(task.name)["states"], name)
+        values = values.reshape(*values.shape[:2], -1)
+        assert (values == values[0, 0]).all(0).all(0).any(), f"{name} changes in all of its columns"
+
+
 def test_observations_are_finite_and_not_constant(task: Task) -> None:
     state = State(task.layout, shared(task.name)["states"].flatten(0, 1).clone())
     observation = task.observation(state)
