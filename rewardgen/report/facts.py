@@ -114,10 +114,15 @@ def _on_the_common_scale(view: RunView, winner: Evaluation) -> list[str]:
     others = [final.evaluation for name in ("expert", "sparse") if (final := view.final(name)) and final.evaluation]
     if len(others) < 2:
         return []
-    value = normalised(winner.mean, others[0].mean, others[1].mean)
+    expert, sparse = others
+    value = normalised(winner.mean, expert.mean, sparse.mean)
     if not math.isfinite(value):
         return []
-    return [f"Human-normalised score {number(value)}, where 0 is the sparse reward's and 1 the expert's."]
+    end = "1" if expert.mean > sparse.mean else "−1"
+    told = f"Human-normalised score {number(value)}, where 0 is the sparse reward's and {end} the expert's."
+    if expert.low <= sparse.high and sparse.low <= expert.high:
+        told += " The intervals of those two overlap: the length of this scale is not sure, and the score says little."
+    return [told]
 
 
 def _row(view: RunView, name: str, unit: str) -> ScoreRow:

@@ -132,6 +132,21 @@ def test_intervals_apart_are_called_better_or_worse(good_run: RunView, expert: t
     assert says in Page(render(replace(good_run, finals=finals))).text
 
 
+@pytest.mark.parametrize(
+    ("expert", "value", "unsure"), [(1.62, "1.26", False), (0.8, "11.6", True), (0.6, "11.6", True)]
+)  # (1.86 - 0.7) / |expert - 0.7|, where the sparse reward has 0.7 [0.56, 0.84]
+def test_the_common_scale_is_doubted_where_its_ends_are_not_told_apart(
+    good_run: RunView, expert: float, value: str, unsure: bool
+) -> None:
+    winner, former, sparse = good_run.finals
+    assert former.evaluation is not None
+    measured = replace(former.evaluation, mean=expert, low=expert - 0.3, high=expert + 0.3)
+    text = Page(render(replace(good_run, finals=(winner, replace(former, evaluation=measured), sparse)))).text
+    end = "1" if expert > 0.7 else "−1"
+    assert f"Human-normalised score {value}, where 0 is the sparse reward's and {end} the expert's" in text
+    assert ("the score says little" in text) is unsure
+
+
 def test_one_training_seed_is_not_taken_for_evidence(good_run: RunView) -> None:
     one = Evaluation(((1.0, 1.1),), 1.05, 1.0, 1.1, 0.0)
     text = Page(render(replace(good_run, finals=(FinalView("winner", (), one),)))).text
