@@ -96,7 +96,7 @@ def test_the_page_holds_what_the_measurement_says(tmp_path: Path, capsys: pytest
         cell = row_of(text, "hopper/run").split("|")[column]
         numbers = [float(found) for found in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", cell)]
         evaluation = told[reward]["evaluation"]
-        assert numbers == pytest.approx([evaluation[name] for name in ("mean", "low", "high")], rel=0.01)
+        assert numbers == pytest.approx([evaluation[name] for name in ("mean", "low", "high")], rel=0.05)
     assert "1,024 environment steps for each of 2 seeds" in text
     for picture in re.findall(r"!\[[^]]*\]\(([^)]*)\)", text):  # none where this machine cannot draw
         assert (page.parent / picture).read_bytes().startswith(b"\x89PNG")
