@@ -75,7 +75,8 @@ SPARSE_EXPERTS = {
     "dmc_reacher/easy",
     "dmc_reacher/hard",
 }
-"""Tasks whose expert reward, as the suite has it, pays at the goal alone, where random actions may never come."""
+"""Tasks whose expert reward, as the suite has it, pays at the goal alone, where random actions may never come. Their
+fitness is that reward's sum: a policy that succeeds, where there is one, shows that it pays."""
 
 Rollout = dict[str, Tensor]
 
