@@ -34,6 +34,8 @@ FROM_FOLDED = (-0.498, 0.005, -0.431)  # m: that place, from the gripper's in th
 CLEARANCE = 0.1  # m: an object starts at least this far from the gripper, in the plane
 CANDIDATES = 64  # places drawn for an object, of which the first with that clearance is taken
 HIGHEST = 0.45  # m above the table: goals in the air lie below this
+EYE = (2.5, -0.55, 1.05)  # m: where pictures are taken from, as far and from the side that the package's are
+EYE_AXES = (0.743, 0.669, 0.0, -0.162, 0.18, 0.97)  # right and up of these pictures
 
 FINGERS = ("robot0:r_gripper_finger_joint", "robot0:l_gripper_finger_joint")
 
@@ -89,6 +91,9 @@ class FetchTask(Task):
         goal = spec.worldbody.add_body(name="goal", mocap=True)
         goal.add_site(name="goal", size=drawn.size, rgba=drawn.rgba)
         spec.delete(drawn)
+        # The robot's own camera, otherwise the first, is in its head and sees little but that.
+        camera = spec.worldbody.add_camera(name="beside", pos=EYE)
+        camera.alt.type, camera.alt.xyaxes = mujoco.mjtOrientation.mjORIENTATION_XYAXES, EYE_AXES
         model = spec.compile()
         # The gripper is welded to where the mocap body is, not to where both happen to be in the model's own pose.
         welds = model.eq_type == int(mujoco.mjtEq.mjEQ_WELD)

@@ -40,6 +40,8 @@ START_SPREAD = 0.005  # m: standard deviation of where the thing is dropped
 GOAL_OFFSET = ((-0.04, 0.04), (-0.06, 0.02), (0.0, 0.06))  # m: from the thing's start to its goal, along x, y and z
 ROTATION_REACHED = 0.1  # rad: the thing counts as turned as wanted within this angle
 POSITION_WEIGHT = 10.0  # rad/m: of the expert reward
+EYE = (0.69, 0.5, 0.4)  # m: where pictures are taken from, near the hand and from the side that the package's are
+EYE_AXES = (0.819, -0.574, 0.0, 0.243, 0.346, 0.906)  # right and up of these pictures
 
 PEN_REACHED = 0.2  # rad: a spinning pen has reached its goal within this angle, whatever its turn about itself
 PEN_DROPPED = 0.24  # m: its episode ends when it is this far from where it lay
@@ -100,6 +102,8 @@ class ShadowHandTask(UnitActions):
         spec = mujoco.MjSpec.from_file(str(self.asset(f"envs/assets/hand/{self.scene}")))
         spec.delete(spec.joint("target:joint"))
         spec.body("target").mocap = True
+        camera = spec.worldbody.add_camera(name="beside", pos=EYE)
+        camera.alt.type, camera.alt.xyaxes = mujoco.mjtOrientation.mjORIENTATION_XYAXES, EYE_AXES
         return spec
 
     @cached_property
