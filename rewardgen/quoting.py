@@ -45,6 +45,16 @@ def long_text(text: str, limit: int) -> str:
     return "".join(c for c in text if c in "\n\t" or not unicodedata.category(c).startswith(("Cc", "Cs")))
 
 
+def quoted(text: str, lines: int = 40, limit: int = 400) -> str:
+    """What somebody wrote as a quotation, each line after ``> ``: at most ``lines`` of ``limit`` characters each.
+
+    Empty lines go; a last line says how many did not fit. "" for a text without anything to show.
+    """
+    shown = [line for each in text[: lines * limit * _READ].splitlines() if (line := one_line(each, limit))]
+    kept = [f"> {line}" for line in shown[:lines]]
+    return "\n".join([*kept, f"> [… {len(shown) - lines} more lines …]"] if len(shown) > lines else kept)
+
+
 def grouped_errors(outcomes: Iterable[Outcome], *, groups: int = 4, limit: int = 160) -> list[str]:
     """What went wrong in ``outcomes``, the commonest first: "2 × check: line 3: …".
 

@@ -7,16 +7,25 @@ never shows the fitness code, the success threshold, the expert's reward or the 
 """
 
 from rewardgen.prompting.conversation import messages, render_prompt, repair
+from rewardgen.prompting.manner import Ask, Form, Manner
+from rewardgen.prompting.roles import analysis, objections, review, revise
 from rewardgen.prompting.templates import ENVIRONMENT_VARIABLE, default_prompts_dir
 from rewardgen.prompting.view import TaskView, task_view, typed_view
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
+    "Ask",
+    "Form",
+    "Manner",
     "TaskView",
+    "analysis",
     "default_prompts_dir",
     "messages",
+    "objections",
     "render_prompt",
     "repair",
+    "review",
+    "revise",
     "task_view",
     "typed_view",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from rewardgen.program import shaping_reference
+from rewardgen.prompting.manner import Manner
 from rewardgen.prompting.templates import render
-from rewardgen.prompting.view import task_view
-from rewardgen.quoting import grouped_errors, long_text, one_line
-from rewardgen.records import Message, Outcome, Problem, Turn
+from rewardgen.prompting.view import TaskView, task_view
+from rewardgen.quoting import grouped_errors, long_text, one_line, quoted
+from rewardgen.records import Message, Outcome, Problem, Turn, Words
 from rewardgen.tasks import Task
 
 REPLY_LIMIT = 24_000
@@ -19,10 +22,18 @@ PROBLEM_LIMIT = 400
 """Characters of one problem's message."""
 PROBLEMS = 12
 """Problems named in one repair message."""
+SAID = 20
+"""Remarks of people told of one candidate, the latest."""
+CHANGED = 40
+"""Lines told of one change of code."""
 
 
 def messages(
-    task: Task, turns: Sequence[Turn], failures: Sequence[Outcome] = (), prompts_dir: Path | None = None
+    task: Task,
+    turns: Sequence[Turn],
+    failures: Sequence[Outcome] = (),
+    prompts_dir: Path | None = None,
+    manner: Manner | None = None,
 ) -> list[Message]:
     """The conversation that asks for the next reward.
 
@@ -34,24 +45,93 @@ def messages(
         turns: the best candidates of the generations so far, oldest first.
         failures: the outcomes of the last generation when all of it failed; told at the end.
         prompts_dir: templates of the user's own (see ``render``).
+        manner: what the prompt carries and asks for; None is as Eureka does it.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
+    manner = manner or Manner()
     view = task_view(task)
-    conversation = [
-        Message("system", render("system.j2", prompts_dir, task=view, shaping=shaping_reference().strip())),
-        Message("user", render("task.j2", prompts_dir, task=view)),
-    ]
-    for number, turn in enumerate(turns, start=1):
-        last = number == len(turns)
-        told = render("feedback.j2", prompts_dir, task=view, reflection=turn.reflection.strip(), last=last)
-        conversation += [Message("assistant", f"```python\n{turn.source.strip()}\n```"), Message("user", told)]
+    conversation = opening(view, manner, prompts_dir)
+    changes = _changes(turns) if manner.changes else []
+    shown = turns[max(0, len(turns) - manner.history) :]
+    for number, turn in enumerate(shown, start=1):
+        last = number == len(shown)
+        if turn.worst is not None:
+            conversation += _told(view, manner, turn.worst, "worst", prompts_dir)
+        standing = "best" if turn.worst is not None or manner.ask == "prefer" else ""
+        conversation += _told(view, manner, turn, standing, prompts_dir, changes if last else (), last=last)
     if failures:
         errors = grouped_errors(failures, groups=6, limit=240)
         told = render("all_failed.j2", prompts_dir, task=view, count=len(failures), errors=errors)
         conversation[-1] = replace(conversation[-1], content=f"{conversation[-1].content}\n\n{told}")
     return conversation
+
+
+def opening(view: TaskView, manner: Manner, prompts_dir: Path | None) -> list[Message]:
+    """What every conversation with an author begins with: the rules and the task."""
+    shaping = shaping_reference().strip()
+    return [
+        Message("system", render("system.j2", prompts_dir, task=view, shaping=shaping, form=manner.form)),
+        Message("user", render("task.j2", prompts_dir, task=view, form=manner.form)),
+    ]
+
+
+def _told(
+    view: TaskView,
+    manner: Manner,
+    turn: Turn,
+    standing: str,
+    prompts_dir: Path | None,
+    changes: Sequence[str] = (),
+    *,
+    last: bool = False,
+) -> list[Message]:
+    """A program as its author's message, and what became of it as the user's."""
+    told = render(
+        "feedback.j2",
+        prompts_dir,
+        task=view,
+        reflection=turn.reflection.strip(),
+        last=last,
+        ask=f"ask_{manner.ask}.j2",
+        standing=standing,
+        watched=turn.watched.strip(),
+        analysis=quoted(turn.analysis),
+        words=_said(turn) if manner.words else None,
+        changes=changes,
+    )
+    return [Message("assistant", f"```python\n{turn.source.strip()}\n```"), Message("user", told)]
+
+
+def _said(turn: Turn) -> list[str]:
+    """What people wrote about a candidate, each as a quotation after what it was said on."""
+    heard = [words for words in turn.verdict.words if turn.candidate in words.about] if turn.verdict else []
+    return [f"{_occasion(words, turn.candidate)}:\n{text}" for words in heard[-SAID:] if (text := quoted(words.text))]
+
+
+def _occasion(words: Words, candidate: str) -> str:
+    if len(words.about) == 1:
+        return "about this behaviour"
+    if words.answer is None:
+        place = words.about.index(candidate) + 1
+        return f"about all {len(words.about)} behaviours in order, of which this one stood at place {place}"
+    first = words.about[0] == candidate
+    names = "this behaviour (A) beside another (B)" if first else "another behaviour (A) beside this one (B)"
+    liked = {"left": "A was preferred", "right": "B was preferred", "equal": "they count as equally good"}
+    liked |= {"unsure": "nobody could tell which is better", "both_bad": "both count as bad"}
+    return f"about {names}; {liked[words.answer]}"
+
+
+def _changes(turns: Sequence[Turn]) -> list[str]:
+    """How the code changed from each turn to the next, as unified diffs of ``CHANGED`` lines at most."""
+    told = []
+    for former, later in pairwise(turns):
+        lines = difflib.unified_diff(former.source.splitlines(), later.source.splitlines(), lineterm="", n=1)
+        changed = [line.replace("`", "'") for line in lines if not line.startswith(("---", "+++"))]
+        more = [f"… and {len(changed) - CHANGED} more lines"] if len(changed) > CHANGED else []
+        told.append("\n".join([*changed[:CHANGED], *more]) or "(nothing)")
+    return told
 
 
 def repair(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from rewardgen.quoting import grouped_errors, one_line
 from rewardgen.records import Checkpoint, Outcome, TrainingResult
@@ -25,9 +25,16 @@ COMPONENTS = 10
 """Components that are told one by one, the largest first."""
 OTHERS = 10
 """Scores of other candidates that are told."""
+PARTS = ("fitness", "components", "return", "endings", "exploration", "others")
+"""What a reflection may tell of. Without "fitness" nothing is told from which the true score could be read."""
 
 
-def reflect(task: Task, trainings: Sequence[TrainingResult], others: Sequence[Outcome] = ()) -> str:
+def reflect(
+    task: Task,
+    trainings: Sequence[TrainingResult],
+    others: Sequence[Outcome] = (),
+    parts: Collection[str] = PARTS,
+) -> str:
     """What became of one candidate, for the prompt that asks for a better one.
 
     Lines have fixed forms, of which these two are also read by the offline author::
@@ -42,21 +49,26 @@ def reflect(task: Task, trainings: Sequence[TrainingResult], others: Sequence[Ou
         task: names the unit and the horizon; nothing else of it is shown.
         trainings: the candidate's own, one for each seed.
         others: how the other candidates of its generation ended.
+        parts: what is told, of ``PARTS``. "exploration" (which the sparse reward tells) and "others" (which are scores)
+            are left out without "fitness", and so is what correlates with it.
     """
+    open_ = "fitness" in parts
     done = [training for training in trainings if training.status != "failed"]
     lines = [*_failures(trainings), *_stopped(trainings)]
     columns = by_checkpoint(done)
     if columns:
-        lines += [
-            *_fitness(task, done, columns),
-            *_components(component_curves(done)),
-            *_own_return(columns),
-            *_endings(task, columns),
-            *_exploration(columns),
-        ]
+        told: dict[str, Callable[[], Iterable[str]]] = {
+            "fitness": lambda: _fitness(task, done, columns),
+            "components": lambda: _components(component_curves(done), with_fitness=open_),
+            "return": lambda: _own_return(columns, with_fitness=open_),
+            "endings": lambda: _endings(task, columns),
+            "exploration": lambda: _exploration(columns) if open_ else (),
+        }
+        lines += [line for part, tell in told.items() if part in parts for line in tell()]
     elif done:
         lines.append("fitness: n/a: training ended before its first checkpoint")
-    lines += _others(done, others)
+    if open_ and "others" in parts:
+        lines += _others(done, others)
     return "\n".join(lines)
 
 
@@ -101,16 +113,14 @@ def _fitness(task: Task, done: Sequence[TrainingResult], columns: Sequence[Seque
         yield f"at {unusable} of {len(fitness)} checkpoints no fitness was finite"
 
 
-def _components(curves: Sequence[ComponentCurve]) -> Iterator[str]:
+def _components(curves: Sequence[ComponentCurve], *, with_fitness: bool) -> Iterator[str]:
     if not curves:
         yield "the components of the reward were not recorded"
     for curve in curves[:COMPONENTS]:
         means = [curve.means[index] for index in pick(len(curve.means), POINTS // 2)]
         correlation = f"{curve.correlation:+.2f}" if math.isfinite(curve.correlation) else "n/a"
-        yield (
-            f"component {one_line(curve.name, 40)}: mean {arrows(means)} per step; share {percent(curve.share)}; "
-            f"correlation with fitness {correlation}"
-        )
+        told = f"component {one_line(curve.name, 40)}: mean {arrows(means)} per step; share {percent(curve.share)}"
+        yield f"{told}; correlation with fitness {correlation}" if with_fitness else told
     if len(curves) > COMPONENTS:
         rest = math.fsum(curve.share for curve in curves[COMPONENTS:] if math.isfinite(curve.share))
         yield f"{len(curves) - COMPONENTS} more components make up {percent(rest)}"
@@ -131,11 +141,11 @@ def _component_notes(curves: Sequence[ComponentCurve]) -> Iterator[str]:
         yield f"note: too small to matter: {', '.join(tiny)}"
 
 
-def _own_return(columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
+def _own_return(columns: Sequence[Sequence[Checkpoint]], *, with_fitness: bool) -> Iterator[str]:
     own = mean_over_seeds(columns, lambda point: point.own_return)
     yield f"this reward's return: {arrows([own[i] for i in pick(len(own), POINTS // 2)])} per episode"
     agreement = rank_correlation(own, mean_over_seeds(columns, lambda point: point.fitness))
-    if agreement < -0.3:
+    if with_fitness and agreement < -0.3:
         yield (
             f"note: return and fitness moved in opposite directions (rank correlation {agreement:+.2f}): "
             "this reward pays for something other than the task"

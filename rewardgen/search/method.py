@@ -12,10 +12,48 @@ from pydantic import Field, field_validator
 from rewardgen import config
 from rewardgen.config import Config, Section, read_yaml, validate
 from rewardgen.errors import ConfigError, UnknownName
+from rewardgen.prompting import Form, Manner
 from rewardgen.tasks import load_task
 
 SETTABLE = ("search", "training", "evaluation")
 """Sections of a run's settings that a method may bring defaults for: never where a model is asked, nor its key."""
+
+
+Part = Literal[
+    "fitness", "components", "return", "endings", "exploration", "others", "behaviour", "episodes", "words", "changes"
+]
+REFLECTED: tuple[Part, ...] = ("fitness", "components", "return", "endings", "exploration", "others")
+
+
+class Critic(Section):
+    """A language model that reviews programs before anything is trained with them."""
+
+    rounds: int = Field(1, ge=1, le=8, description="times its objections to a program go back to the author at most")
+
+
+class Analyser(Section):
+    """A language model that reads the episodes of a generation's best policy, for the next prompt."""
+
+    episodes: int = Field(4, ge=2, le=16, description="episodes that it is shown: the best and the worst of so many")
+
+
+class Roles(Section):
+    """Who works on a reward besides its author."""
+
+    critic: Critic | None = None
+    analyser: Analyser | None = None
+
+
+class Islands(Section):
+    """Several populations that evolve beside each other, each program by mutation or crossover of its island's."""
+
+    count: int = Field(ge=1, le=64, description="islands, filled in turn by the first generation")
+    size: int = Field(ge=1, le=256, description="programs on an island at most; the worst goes first")
+    crossover: float = Field(0.5, ge=0, le=1, description="share of programs made from two parents where there are two")
+    migration: float = Field(
+        0.0, ge=0, le=1, description="chance after a generation that the weaker half of the islands starts again"
+    )
+    temperature: float = Field(1.0, gt=0, description="of the softmax over scores that islands and parents are drawn by")
 
 
 class Method(Section):
@@ -26,13 +64,36 @@ class Method(Section):
     settings: dict[str, Any] = Field(
         default_factory=dict, description="defaults that the method brings; a task's, a file's and flags go before them"
     )
-    form: Literal["reward", "progress", "factors"] = Field(
+    form: Form = Field(
         "reward", description="what a program returns: a reward, measures of progress, or factors for a learned decoder"
     )
     parent: Literal["generation", "run"] = Field(
         "generation", description="carry forward the best of the last generation, or the best of the run so far"
     )
-    history: int = Field(1, ge=0, le=16, description="former bests that a prompt carries, each with its reflection")
+    history: int = Field(1, ge=0, le=16, description="former bests that a prompt carries, each with its feedback")
+    show: Literal["best", "best and worst"] = Field(
+        "best", description="which candidates of a generation the next prompt shows"
+    )
+    feedback: tuple[Part, ...] = Field(REFLECTED, description="what a prompt tells of a candidate that it shows")
+    ask: Literal["improve", "refine", "prefer"] = Field(
+        "improve", description="what a prompt with history asks for: the template prompts/ask_NAME.j2"
+    )
+    fill: int = Field(
+        0, ge=0, le=16, description="fresh programs asked for in place of one that its repairs could not save"
+    )
+    roles: Roles = Roles()
+    islands: Islands | None = Field(None, description="none: each generation follows from one parent")
+
+    @property
+    def manner(self) -> Manner:
+        """How its prompts are made."""
+        return Manner(
+            ask=self.ask,
+            history=self.history,
+            words="words" in self.feedback,
+            changes="changes" in self.feedback,
+            form=self.form,
+        )
 
     @field_validator("settings")
     @classmethod
