@@ -58,6 +58,9 @@ class ScreeningConfig(Section):
         0.005, ge=0, le=1, description="a reward this near to one tried before is a copy, up to scale and shaping"
     )
     audit: float = Field(0.1, ge=0, le=1, description="share of the copies that are trained all the same, as a check")
+    agreement: float = Field(
+        0.0, ge=0, lt=1, description="a program that orders fewer of the pairs of episodes goes back to its author"
+    )
     keep: float = Field(
         1.0, gt=0, le=1, description="share of a generation's programs to train, those that order episodes best"
     )

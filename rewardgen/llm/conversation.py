@@ -10,9 +10,12 @@ from typing import Literal
 
 from rewardgen.records import Message
 
-Purpose = Literal["generation", "repair"]
+Purpose = Literal["generation", "repair", "revision", "review", "analysis"]
 
-_REFLECTION = re.compile(r"^\s*fitness\s*:", re.MULTILINE | re.IGNORECASE)
+_REFLECTION = re.compile(r"^\s*(?:fitness\s*:|A policy was trained on this reward)", re.MULTILINE | re.IGNORECASE)
+_REVIEW = re.compile(r"`verdict: (?:accept|revise)`")
+_ANALYSIS = re.compile(r"`finding:`")
+_REVISION = re.compile(r"^Somebody who reviewed this reward", re.MULTILINE)
 
 
 def messages_hash(messages: Sequence[Message]) -> str:
@@ -26,15 +29,21 @@ def text_hash(text: str) -> str:
 
 
 def purpose_of(messages: Sequence[Message]) -> Purpose:
-    """ "repair" if the last message asks to mend the program before it, else "generation".
+    """What the last message asks for: a "generation", a "repair" of the program before it or a "revision" as a critic
+    wants it, a "review" of a program by such a critic, or an "analysis" of episodes.
 
-    A generation is asked for by the first user message, or by one that carries a reflection (with its ``fitness:``
-    line); any other answer to an assistant's message lists that program's problems.
+    The last two name the form of their answers. A generation is asked for by the first user message, or by one that
+    carries a reflection; any other answer to an assistant's message lists that program's problems.
     """
+    last = messages[-1].content if messages else ""
+    if _REVIEW.search(last):
+        return "review"
+    if _ANALYSIS.search(last):
+        return "analysis"
     before = [message.role for message in messages[:-1]]
-    if "assistant" not in before or _REFLECTION.search(messages[-1].content):
+    if "assistant" not in before or _REFLECTION.search(last):
         return "generation"
-    return "repair"
+    return "revision" if _REVISION.search(last) else "repair"
 
 
 def estimated_tokens(text: str) -> int:

@@ -21,6 +21,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from rewardgen.errors import LLMError
 from rewardgen.llm.conversation import Purpose, messages_hash, purpose_of, text_hash
@@ -59,7 +60,7 @@ class ReplayAuthor:
                 by_order = any(reply.finish_reason == BY_ORDER for reply in call.replies)
                 self._given[call.hash, call.seed] = call.source, by_order
         answered = {(call.hash, call.seed): call.purpose for call in earlier if call.source is not None}
-        self._asked: dict[Purpose, int] = {"generation": 0, "repair": 0}
+        self._asked: dict[Purpose, int] = dict.fromkeys(get_args(Purpose), 0)
         for purpose in answered.values():
             self._asked[purpose] += 1
 
@@ -105,8 +106,8 @@ class ReplayAuthor:
         purpose = purpose_of(messages)
         taken = {index for index, _ in self._given.values()}
         found = self._by_messages(key[0], taken)
-        if found is None and purpose == "repair":
-            found = self._by_faulty_reply(messages, taken)
+        if found is None and purpose in ("repair", "revision"):
+            found = self._by_faulty_reply(messages, taken, purpose)
         by_order = found is None
         if found is None:
             found = self._by_order(messages, purpose)
@@ -120,12 +121,12 @@ class ReplayAuthor:
         # all are given: another seed than the recorded ones asks again, and the last answer serves
         return next(iter(fresh or same[-1:]), None)
 
-    def _by_faulty_reply(self, messages: Sequence[Message], taken: set[int]) -> int | None:
+    def _by_faulty_reply(self, messages: Sequence[Message], taken: set[int], purpose: Purpose) -> int | None:
         wanted = text_hash(_faulty_reply(messages))
         same = [
             index
             for index, call in enumerate(self._calls)
-            if call.purpose == "repair" and text_hash(_faulty_reply(call.messages)) == wanted
+            if call.purpose == purpose and text_hash(_faulty_reply(call.messages)) == wanted
         ]
         fresh = [index for index in same if index not in taken]
         return next(iter(fresh or same[-1:]), None)

@@ -19,22 +19,27 @@ from rewardgen.search.run import Call, Run
 
 @dataclass(frozen=True)
 class Order:
-    """One conversation that asks for programs: for which candidates, made from which."""
+    """One conversation that asks for programs: for which candidates, made from which, and which island each is for."""
 
     call: str
     keys: tuple[str, ...]
     messages: tuple[Message, ...]
     parents: tuple[str, ...] = ()
+    homes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A reply that is to become a candidate: the ``number``-th of the call ``call``, which answered ``messages``."""
+    """A reply that is to become a candidate: the ``number``-th of the call ``call``, which answered ``messages``.
+
+    ``asked`` is the conversation that the candidate began with, before anybody objected to anything.
+    """
 
     call: str
     number: int
     messages: tuple[Message, ...]
     reply: Reply
+    asked: tuple[Message, ...]
 
 
 def write(run: Run, restart: int, generation: int, orders: Sequence[Order]) -> dict[str, Draft]:
@@ -54,7 +59,7 @@ def write(run: Run, restart: int, generation: int, orders: Sequence[Order]) -> d
     ]
     answers = run.ask_all("generation", calls)
     drafts = {
-        key: Draft(order.call, number, order.messages, reply)
+        key: Draft(order.call, number, order.messages, reply, order.messages)
         for order, replies in zip(orders, answers, strict=True)
         for number, (key, reply) in enumerate(zip(order.keys, replies, strict=True))
     }
@@ -101,7 +106,7 @@ def reviewed(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft
             ],
         )
         for (key, messages), (reply,) in zip(conversations.items(), answers, strict=True):
-            current[key] = Draft(f"{key}w{round_}", 0, messages, reply)
+            current[key] = Draft(f"{key}w{round_}", 0, messages, reply, drafts[key].asked)
         open_ = list(objected)
     return current
 

@@ -7,37 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rewardgen import prompting, reflection
+from rewardgen import reflection
 from rewardgen.errors import BudgetExceeded
-from rewardgen.records import Outcome, TrainingResult, Turn, Verdict
-from rewardgen.search import finals, judging, seeds
-from rewardgen.search.method import Method
+from rewardgen.records import Outcome, TrainingResult
+from rewardgen.search import authoring, finals, judging
+from rewardgen.search.history import History
 from rewardgen.search.run import Run
 from rewardgen.search.screening import Screened, screen
 from rewardgen.search.selection import Scored, best_of, compete, elect, intervals, planned_steps, winner_of
-
-
-@dataclass(frozen=True)
-class History:
-    """What a search carries from one generation to the next."""
-
-    parent: Scored | None = None
-    turns: tuple[Turn, ...] = ()
-    failures: tuple[Outcome, ...] = ()
-
-    def after(
-        self, best: Scored | None, outcomes: Sequence[Outcome], method: Method, verdict: Verdict | None = None
-    ) -> History:
-        """The history once a generation is over: with its best, or, when all failed, with the reasons."""
-        if best is None:
-            return replace(self, failures=tuple(outcomes))
-        keep = method.parent == "run" and self.parent is not None and self.parent.rank >= best.rank
-        if keep:
-            return replace(self, failures=())
-        turns = (*self.turns, Turn(best.source or "", best.reflection, best.key, verdict))
-        return History(best, turns[max(0, len(turns) - method.history) :], ())
 
 
 def search(run: Run) -> None:
@@ -61,20 +40,19 @@ def search(run: Run) -> None:
 
 
 def generation(run: Run, restart: int, number: int, history: History, everyone: dict[str, Scored]) -> History:
-    """One generation: ask, screen, train, score, reflect, judge, select. Adds its candidates to ``everyone``."""
-    place = f"r{restart}g{number}"
-    count = run.config.search.candidates
-    keys = [f"{place}c{i}" for i in range(count)]
-    messages = prompting.messages(run.task, history.turns, history.failures, run.prompts_dir)
-    run.store.begin_generation(restart, number, messages)
-    run.store.begin_candidates(restart, number, keys, history.parent.key if history.parent else None)
-    run.say(
-        "generation_started", restart=restart, generation=number, parent=history.parent.key if history.parent else None
+    """One generation: write, screen, train, score, judge, select, tell. Adds its candidates to ``everyone``."""
+    keys = [f"r{restart}g{number}c{i}" for i in range(run.config.search.candidates)]
+    orders = history.orders(run, restart, number, keys, everyone)
+    parent = orders[0].parents[0] if orders[0].parents else None
+    run.store.begin_generation(restart, number, orders[0].messages)
+    run.store.begin_candidates(
+        restart, number, {key: next(iter(order.parents), None) for order in orders for key in order.keys}
     )
+    run.say("generation_started", restart=restart, generation=number, parent=parent)
 
     run.budget.check_steps(planned_steps(run.config), reserve=finals.planned_steps(run.config))
-    replies = run.ask(place, "generation", messages, count, seeds.derive(run.config.seed, "replies", restart, number))
-    screened = screen(run, restart, number, keys, messages, replies)
+    drafts = authoring.write(run, restart, number, orders)
+    screened = screen(run, restart, number, drafts)
     programs = {key: candidate.program for key, candidate in screened.items() if candidate.program is not None}
     results = compete(run, restart, number, programs)
     outcomes = [outcome(key, screened[key], results.get(key, ())) for key in keys]
@@ -96,9 +74,9 @@ def generation(run: Run, restart: int, number: int, history: History, everyone: 
         candidate=best.key if best else None,
         score=best.score if best else None,
     )
-    if history.parent is not None:
-        history = replace(history, parent=everyone[history.parent.key])
-    return history.after(best, outcomes, run.method, verdict)
+    if number + 1 == run.config.search.generations:
+        return history  # nobody will be told
+    return history.after(run, restart, number, orders, best, outcomes, everyone, verdict)
 
 
 def outcome(key: str, screened: Screened, results: Sequence[TrainingResult]) -> Outcome:
@@ -124,7 +102,7 @@ def score(
     for item in outcomes:
         mine, program = results.get(item.key, ()), screened[item.key].program
         others = [other for other in outcomes if other.key != item.key]
-        text = reflection.reflect(run.task, mine, others) if item.score is not None else ""
+        text = reflection.reflect(run.task, mine, others, run.method.feedback) if item.score is not None else ""
         bests = [result.best for result in mine if result.best is not None]
         success = sum(point.success_rate for point in bests) / len(bests) if bests else 0.0
         source = program.source if program is not None else None

@@ -53,7 +53,9 @@ class Islands(Section):
     migration: float = Field(
         0.0, ge=0, le=1, description="chance after a generation that the weaker half of the islands starts again"
     )
-    temperature: float = Field(1.0, gt=0, description="of the softmax over scores that islands and parents are drawn by")
+    temperature: float = Field(
+        1.0, gt=0, description="of the softmax over scores that islands and parents are drawn by"
+    )
 
 
 class Method(Section):

@@ -6,7 +6,7 @@ What passes is tried on stored episodes too (``foresight``): a copy of what was 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,10 +16,11 @@ from torch import Tensor
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected, RewardFailed
 from rewardgen.program import check, extract
-from rewardgen.records import Forecast, Message, Problem, Reply, RewardProgram, TrainingResult
+from rewardgen.records import Forecast, Problem, RewardProgram, TrainingResult
 from rewardgen.reflection import percent
 from rewardgen.sandbox import Sandbox, smoke_test
 from rewardgen.search import seeds
+from rewardgen.search.authoring import Draft
 from rewardgen.search.foresight import Foresight
 from rewardgen.search.run import Call, Run
 from rewardgen.sim import make_simulator
@@ -122,37 +123,52 @@ def screen_source(
     return Trial(source, None if problems else program, tuple(problems), output)
 
 
-def screen(
-    run: Run, restart: int, generation: int, keys: Sequence[str], messages: Sequence[Message], replies: Sequence[Reply]
-) -> dict[str, Screened]:
-    """Screen a generation. What fails goes back to its author, ``search.repairs`` times at most."""
-    screener = Screener(run, restart, generation)
-    pending = {
-        key: (f"r{restart}g{generation}", number, reply)
-        for number, (key, reply) in enumerate(zip(keys, replies, strict=True))
-    }
+def screen(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft]) -> dict[str, Screened]:
+    """Screen a generation. What fails goes back to its author, ``search.repairs`` times at most.
+
+    A method that wants all its programs to run then asks for a fresh one in its place, ``fill`` times at most.
+    """
+    screener, keys = Screener(run, restart, generation), list(drafts)
+    pending = dict(drafts)
     done: dict[str, Screened] = {}
-    for attempt in range(run.config.search.repairs + 1):
-        failed: dict[str, tuple[Reply, tuple[Problem, ...]]] = {}
-        for key, (call, number, reply) in pending.items():
-            result = screener.attempt(key, keys.index(key), attempt, call, number, reply)
+    tries = (run.config.search.repairs + 1) * (run.method.fill + 1)
+    for attempt in range(tries):
+        failed: dict[str, tuple[Draft, tuple[Problem, ...]]] = {}
+        for key, draft in pending.items():
+            result = screener.attempt(key, keys.index(key), attempt, draft)
             if result.program is not None:
                 done[key] = result
             else:
-                failed[key] = (reply, result.problems)
-        if not failed or attempt == run.config.search.repairs:
+                failed[key] = (draft, result.problems)
+        if not failed or attempt == tries - 1:
             break
+        afresh = (attempt + 1) % (run.config.search.repairs + 1) == 0
+        conversations = {
+            key: drafts[key].asked
+            if afresh
+            else tuple(prompting.repair(draft.messages, draft.reply.text, problems, run.prompts_dir))
+            for key, (draft, problems) in failed.items()
+        }
         calls = [
             Call(
                 key=f"{key}a{attempt + 1}",
-                messages=tuple(prompting.repair(messages, reply.text, problems, run.prompts_dir)),
+                messages=messages,
                 n=1,
                 seed=seeds.derive(run.config.seed, "repair", restart, generation, keys.index(key), attempt),
             )
-            for key, (reply, problems) in failed.items()
+            for key, messages in conversations.items()
         ]
-        repaired = run.ask_all("repair", calls)
-        pending = {key: (call.key, 0, answer[0]) for key, call, answer in zip(failed, calls, repaired, strict=True)}
+        answers = run.ask_all("generation" if afresh else "repair", calls)
+        pending = {
+            key: replace(
+                drafts[key],
+                call=call.key,
+                number=0,
+                messages=drafts[key].asked if afresh else failed[key][0].messages,
+                reply=answer[0],
+            )
+            for key, call, answer in zip(failed, calls, answers, strict=True)
+        }
     for key, (_, problems) in failed.items():
         run.store.reject(key)
         done[key] = Screened(None, problems)
@@ -167,7 +183,7 @@ class Screener:
         self._run, self._place = run, (restart, generation)
         self._settings = run.config.search.screening
 
-    def attempt(self, key: str, place: int, attempt: int, call: str, number: int, reply: Reply) -> Screened:
+    def attempt(self, key: str, place: int, attempt: int, draft: Draft) -> Screened:
         """The verdict on one reply for the candidate at ``place``, from the store if it stands there."""
         run = self._run
         stored = run.store.attempts(key)
@@ -176,7 +192,7 @@ class Screener:
             program = RewardProgram(source) if source is not None and not problems else None
         else:
             trial = screen_source(
-                run.sandbox, run.task, run.transitions, reply.text, call_seconds=run.config.sandbox.smoke_seconds
+                run.sandbox, run.task, run.transitions, draft.reply.text, call_seconds=run.config.sandbox.smoke_seconds
             )
             program, problems, forecast = trial.program, trial.problems, None
             if program is not None and (twin := run.twin(program)) is not None:
@@ -185,7 +201,7 @@ class Screener:
             elif program is not None and self._settings.enabled:
                 forecast, problems = self._foresee(program, place, attempt)
             source = program.source if program else trial.source
-            run.store.add_attempt(key, attempt, call, number, source, problems, trial.output, forecast)
+            run.store.add_attempt(key, attempt, draft.call, draft.number, source, problems, trial.output, forecast)
             program = None if problems else program
             run.say(
                 "verdict",
@@ -237,6 +253,17 @@ class Screener:
             forecast = self._foresight.forecast(program, run.accepted)
         except RewardFailed as failure:
             return None, (Problem("screen", f"on whole episodes: {failure}", failure.line),)
+        if (
+            (share := forecast.agreement) is not None
+            and share < settings.agreement
+            and attempt < run.config.search.repairs
+        ):
+            told = (
+                f"on {forecast.pairs} pairs of stored episodes its return is higher for the better episode in "
+                f"{percent(share)} of cases, and {percent(settings.agreement)} are asked for: what does it pay for in "
+                "the worse ones?"
+            )
+            return forecast, (Problem("preference", told),)
         if forecast.distance is None or forecast.distance > settings.copy_distance:
             return forecast, ()
         lot = seeds.derive(run.config.seed, "audit", *self._place, place, attempt) / seeds.RANGE

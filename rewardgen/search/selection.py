@@ -127,7 +127,8 @@ def elect(
         mean = math.fsum(again) / len(again)
         told = f"measured again with {len(again)} fresh seeds: {reflection.number(mean)}"
         told += f" {run.task.fitness_unit}" if run.task.fitness_unit not in ("", "1") else ""
-        standing[leader.key] = replace(leader, again=mean, reflection=f"{leader.reflection}\n{told}")
+        known = f"{leader.reflection}\n{told}" if "fitness" in run.method.feedback else leader.reflection
+        standing[leader.key] = replace(leader, again=mean, reflection=known)
         # what fresh seeds tell of the spread between seeds, they tell of everyone
         measured = intervals(run, trainings)
         standing = {

@@ -66,7 +66,8 @@ def _label(run: Run, source: str, played: Episodes) -> Labels | None:
     """What the reward gives for all transitions, each episode's together; also beyond an episode's end."""
     states = played.states.transpose(0, 1)
     rows = [states[:, :-1].flatten(0, 1), played.actions.transpose(0, 1).flatten(0, 1), states[:, 1:].flatten(0, 1)]
-    rewards, components, names = [], [], ()
+    rewards, components = [], []
+    names: tuple[str, ...] = ()
     try:
         worker = run.sandbox.open(RewardProgram(source), run.task.layout, run.task.action_size, ROWS)
     except RewardFailed:

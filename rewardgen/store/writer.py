@@ -130,9 +130,10 @@ class Store:
                 (restart, number, to_json(list(messages), list[Message])),
             )
 
-    def begin_candidates(self, restart: int, generation: int, keys: Sequence[str], parent: str | None) -> None:
+    def begin_candidates(self, restart: int, generation: int, parents: Mapping[str, str | None]) -> None:
+        """A generation's candidates in order: key → the candidate whose code its prompt showed, if any."""
         with self._transaction() as cursor:
-            for number, key in enumerate(keys):
+            for number, (key, parent) in enumerate(parents.items()):
                 cursor.execute(
                     "INSERT OR IGNORE INTO candidates VALUES (?, ?, ?, ?, ?, 'writing', NULL, NULL, '', 0, NULL, NULL)",
                     (key, restart, generation, number, parent),

@@ -253,7 +253,7 @@ def candidate_in(store: Store, key: str, fitness: float, forecast: Forecast, low
 def test_screening_is_measured_against_training(tmp_path: Path) -> None:
     with Store(tmp_path, new=True) as store:
         store.begin_generation(0, 0, [])
-        store.begin_candidates(0, 0, [f"r0g0c{k}" for k in range(5)], None)
+        store.begin_candidates(0, 0, {f"r0g0c{k}": None for k in range(5)})
         candidate_in(store, "r0g0c0", 1.0, Forecast(9, 36, 0.9, None, None), 0.9, 1.1)
         candidate_in(store, "r0g0c1", 2.0, Forecast(9, 36, 0.6, "r0g0c0", 0.4), 1.9, 2.1)
         candidate_in(store, "r0g0c2", 0.5, Forecast(9, 36, 0.5, "r0g0c0", 0.4), 0.4, 0.6)

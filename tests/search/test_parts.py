@@ -9,11 +9,14 @@ import pytest
 
 from rewardgen.config import BudgetConfig
 from rewardgen.errors import BudgetExceeded, ConfigError, UnknownName
-from rewardgen.records import Outcome, Problem
+from rewardgen.prompting import Manner, messages
+from rewardgen.records import Outcome, Problem, Turn
 from rewardgen.search import load_method, method_names
 from rewardgen.search.budget import WorkBudget
-from rewardgen.search.loop import History, Scored, best_of
+from rewardgen.search.history import History, keeps_parent
+from rewardgen.search.loop import Scored, best_of
 from rewardgen.search.seeds import report_episode_seed, report_seeds, selection_seeds
+from rewardgen.tasks import load_task
 
 
 def scored(key: str, score: float | None) -> Scored:
@@ -36,26 +39,23 @@ def test_nan_and_missing_never_win() -> None:
     assert best_of([scored("a", 1.0), scored("b", 1.0)]) == scored("a", 1.0)
 
 
-def test_history_carries_the_best_and_says_why_all_failed() -> None:
-    eureka = load_method("eureka")
-    why = (Outcome("r0g1c0", None, (Problem("smoke", "constant"),)),)
-    first = History().after(scored("r0g0c2", 1.0), (), eureka)
-    assert [turn.source for turn in first.turns] == ["code of r0g0c2"] and not first.failures
-    failed = first.after(None, why, eureka)
-    assert failed.parent == first.parent and failed.turns == first.turns and failed.failures == why
-    # Eureka's code shows the last generation's best, though a former one was better
-    later = failed.after(scored("r0g2c1", 0.5), (), eureka)
-    assert later.parent is not None and later.parent.key == "r0g2c1" and len(later.turns) == 1 and not later.failures
+def test_history_shows_so_many_former_bests() -> None:
+    history = History(failures=(Outcome("r0g1c0", None, (Problem("smoke", "constant"),)),))
+    for number in range(20):
+        history = history.with_turn(scored(f"c{number}", 1.0), Turn(f"code {number}", "", f"c{number}"))
+    assert not history.failures and history.parent is not None and history.parent.key == "c19"
+    assert [turn.candidate for turn in history.turns] == [f"c{number}" for number in range(4, 20)]
+    talk = messages(load_task("cartpole/swingup"), history.turns, (), None, Manner(history=2))
+    assert [m.content for m in talk if m.role == "assistant"] == ["```python\ncode 18\n```", "```python\ncode 19\n```"]
 
 
-def test_other_methods_keep_the_best_of_the_run_and_more_history(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text("name: mine\nsummary: keep the best\nparent: run\nhistory: 2\n")
-    method = load_method(str(path))
-    history = History().after(scored("a", 1.0), (), method).after(scored("b", 0.5), (), method)
-    assert history.parent == scored("a", 1.0)
-    history = history.after(scored("c", 2.0), (), method).after(scored("d", 3.0), (), method)
-    assert [turn.source for turn in history.turns] == ["code of c", "code of d"]
+def test_a_parent_stays_where_the_method_carries_on_the_best_of_the_run() -> None:
+    former, better = scored("a", 1.0), scored("b", 2.0)
+    eureka = load_method("eureka")  # its code shows the last generation's best, though a former one was better
+    assert not keeps_parent(eureka, better, former)
+    keeping = eureka.model_copy(update={"parent": "run"})
+    assert keeps_parent(keeping, better, former) and not keeps_parent(keeping, former, better)
+    assert not keeps_parent(keeping, None, former)
 
 
 def test_unknown_and_wrong_methods(tmp_path: Path) -> None:

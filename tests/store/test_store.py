@@ -51,7 +51,7 @@ def fill(store: Store) -> None:
     messages = [Message("system", "write"), Message("user", "a <reward>")]
     store.set_meta(config={"seed": 3}, task={"name": "cart/pole"}, author="offline", created="now", status="running")
     store.begin_generation(0, 0, messages)
-    store.begin_candidates(0, 0, ["r0g0c0", "r0g0c1"], None)
+    store.begin_candidates(0, 0, {"r0g0c0": None, "r0g0c1": None})
     store.add_call(
         "r0g0",
         "generation",
@@ -223,7 +223,7 @@ def test_a_store_of_the_first_version_is_read_and_brought_up_to_date(tmp_path: P
     assert before.candidates["r0g0c0"].score == 1.5 and before.candidates["r0g0c0"].low is None
     with Store(tmp_path) as store:
         assert read(tmp_path).candidates == before.candidates
-        store.begin_candidates(0, 0, ["r0g0c2"], None)
+        store.begin_candidates(0, 0, {"r0g0c2": None})
         store.add_attempt("r0g0c2", 0, "r0g0", 0, "code", [], "", Forecast(4, 6, 0.5, "r0g0c0", 0.25))
         store.add_score("r0g0c2", "trained", 2.0, "", 1.5, 2.5)
         assert store.verdict(0, 0) is None

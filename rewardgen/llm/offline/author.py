@@ -7,10 +7,11 @@ import random
 import re
 from collections.abc import Sequence
 
-from rewardgen.llm.conversation import messages_hash, purpose_of
+from rewardgen.llm.conversation import Purpose, messages_hash, purpose_of
 from rewardgen.llm.offline.brief import Attempt, Brief, read_brief
-from rewardgen.llm.offline.designs import Design, Task, designs, understand
-from rewardgen.llm.offline.improving import fresh, shaken, variants
+from rewardgen.llm.offline.designs import Design, Task, designs, extras, understand
+from rewardgen.llm.offline.improving import crossed, fresh, heeded, shaken, variants
+from rewardgen.llm.offline.roles import analyse, criticise
 from rewardgen.llm.offline.terms import Program, read, write
 from rewardgen.records import Message, Reply
 
@@ -18,6 +19,10 @@ NAME = "offline (no language model)"
 _TRIES = 20
 _TRIED = "tried already"
 _LINE = re.compile(r"\bline (\d+)")
+_QUOTED = re.compile(r"^> (.*)$", re.MULTILINE)
+_CROSS, _MUTATE = "Cross the two rewards", "Mutate this reward"
+_MUTATIONS = (1, 2, 3, 5, 6)
+"""Of the variants of a reward, those that change one thing."""
 
 
 class OfflineAuthor:
@@ -34,18 +39,21 @@ class OfflineAuthor:
 
     def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
         """``n`` different rewards (as far as there are so many), free of cost."""
+        purpose = purpose_of(messages)
+        if purpose in ("review", "analysis"):
+            answer = (criticise if purpose == "review" else analyse)(messages[-1].content)
+            return [Reply(text=answer, model=NAME) for _ in range(n)]
         brief = read_brief(messages)
         task = understand(brief)
         digest = hashlib.sha256(f"{messages_hash(messages)}/{seed}".encode()).digest()
         random_ = random.Random(digest)
-        repair = purpose_of(messages) == "repair"
         # what was tried before is not tried again
         tried = (_read(attempt, brief) for attempt in brief.attempts)
         seen = {_body(write(program, "")) for program in tried if program is not None}
         replies = []
         for number in range(n):
             for attempt in range(_TRIES):
-                idea, program = _design(task, messages, number, random_, repair=repair, again=attempt > 0)
+                idea, program = _design(task, messages, number, random_, purpose, again=attempt > 0)
                 source = write(program, idea)
                 if _body(source) not in seen:
                     break
@@ -55,14 +63,24 @@ class OfflineAuthor:
 
 
 def _design(
-    task: Task, messages: Sequence[Message], number: int, random_: random.Random, *, repair: bool, again: bool
+    task: Task, messages: Sequence[Message], number: int, random_: random.Random, purpose: Purpose, *, again: bool
 ) -> Design:
-    brief = task.brief
-    if repair:
-        return _mended(task, messages[-1].content, number, random_, again=again)
+    brief, last = task.brief, messages[-1].content
+    if purpose == "repair":
+        return _mended(task, last, number, random_, again=again)
+    if purpose == "revision":
+        return _mended(task, " ".join(_QUOTED.findall(last)), number, random_, again=again)
     known = [(attempt, program) for attempt in brief.attempts if (program := _read(attempt, brief)) is not None]
+    known = [item for item in known if not item[0].disliked] or known
     if known:
         (attempt, parent), others = known[-1], [program for _, program in known[:-1]]
+        if others and _CROSS in last:
+            return "A cross of the two rewards", crossed(parent, others[-1], random_)
+        if _MUTATE in last:
+            return variants(task, attempt, parent, (), random_.choice(_MUTATIONS), random_)
+        heeding = heeded(parent, extras(task), brief.said) if brief.said and number == 0 and not again else None
+        if heeding is not None:
+            return "The parent, with what people spoke of", heeding
         idea, program = variants(task, attempt, parent, others, number, random_)
         return (idea, shaken(program, random_)) if again else (idea, program)
     first = designs(task)

@@ -29,11 +29,16 @@ _FITNESS = re.compile(rf"^\s*fitness:\s*({_NUMBER}(?:\s*→\s*{_NUMBER})*)", re.
 _BEST = re.compile(rf"^\s*fitness:.*?best ({_NUMBER})", re.MULTILINE)
 _SUCCESS = re.compile(r"^\s*fitness:.*?success rate <?([\d.]+) %", re.MULTILINE)
 _COMPONENT = re.compile(
-    rf"^\s*component (.+?): mean ({_NUMBER}(?:\s*→\s*{_NUMBER})*) per step; share <?([\d.]+|n/a)(?: %)?; "
-    rf"correlation with fitness ({_NUMBER})",
+    rf"^\s*component (.+?): mean ({_NUMBER}(?:\s*→\s*{_NUMBER})*) per step; share <?([\d.]+|n/a)(?: %)?"
+    rf"(?:; correlation with fitness ({_NUMBER}))?",
     re.MULTILINE,
 )
 _OTHERS = re.compile(rf"^\s*other rewards tried at the same time reached ({_NUMBER}(?:, {_NUMBER})*)", re.MULTILINE)
+
+
+_LIKED_LEAST = re.compile(r"^A policy was trained on this reward[^\n]*liked least", re.MULTILINE)
+_SAID = re.compile(r"^What people who watched it said[^\n]*\n((?:(?!^(?:How|Write|Nobody)\b).*\n?)*)", re.MULTILINE)
+_QUOTED = re.compile(r"^> (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -59,22 +64,26 @@ class Reflection:
         if self.success is not None and self.success > 0:
             return False
         if len(self.fitness) < 2:
-            return not self.fitness
+            return not self.fitness and not self.components
         size = max(abs(value) for value in self.fitness)
         return max(self.fitness) - self.fitness[0] <= 0.05 * size
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A program in the conversation and what was said about it."""
+    """A program in the conversation and what was said about it; ``disliked`` where people liked another one better."""
 
     source: str
     reflection: Reflection
+    disliked: bool = False
 
 
 @dataclass(frozen=True)
 class Brief:
-    """The task as the messages tell it. ``helpers`` are the names of the shaping library."""
+    """The task as the messages tell it. ``helpers`` are the names of the shaping library.
+
+    ``said`` is what people wrote about the last program's behaviour.
+    """
 
     description: str
     fields: tuple[Field, ...]
@@ -85,6 +94,7 @@ class Brief:
     causes: tuple[str, ...]
     helpers: frozenset[str]
     attempts: tuple[Attempt, ...]
+    said: str = ""
 
 
 def read_brief(messages: Sequence[Message]) -> Brief:
@@ -108,6 +118,7 @@ def read_brief(messages: Sequence[Message]) -> Brief:
         causes=tuple(part.strip() for part in causes.group(1).split(";")) if causes else (),
         helpers=frozenset(_CALL.findall(shaping.group(1))) if shaping else frozenset(),
         attempts=tuple(_attempts(messages)),
+        said=_said(messages[-1].content) if messages else "",
     )
 
 
@@ -134,8 +145,14 @@ def _attempts(messages: Sequence[Message]) -> list[Attempt]:
     for place, message in enumerate(messages):
         if message.role == "assistant":
             after = messages[place + 1].content if place + 1 < len(messages) else ""
-            found.append(Attempt(code_of(message.content), _reflection(after)))
+            disliked = _LIKED_LEAST.search(after) is not None
+            found.append(Attempt(code_of(message.content), _reflection(after), disliked))
     return found
+
+
+def _said(text: str) -> str:
+    found = _SAID.search(text)
+    return " ".join(_QUOTED.findall(found.group(1))) if found else ""
 
 
 def _reflection(text: str) -> Reflection:

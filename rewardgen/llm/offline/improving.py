@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rewardgen.llm.offline.brief import Attempt, Reflection
 from rewardgen.llm.offline.designs import Design, Task, designs, extras, replace_weight
 from rewardgen.llm.offline.terms import MOST_TERMS, Program, Term, rescaled
+from rewardgen.llm.offline.words import shared, stems
 
 # guidance: what counts as a clear correlation, a drowned and a drowning component
 CLEAR = 0.3
@@ -63,6 +64,20 @@ def extended(program: Program, pool: Sequence[Term], random_: random.Random) -> 
     if not fresh or len(program) >= MOST_TERMS:
         return shaken(program, random_)
     return (*program, random_.choice(fresh))
+
+
+def heeded(program: Program, pool: Sequence[Term], said: str) -> Program | None:
+    """One more term, the one that speaks most of what people said; a present one is strengthened. None if none does."""
+    wanted = stems(said)
+    told = [(shared(wanted, stems(f"{term.name} {term.code}")), -place) for place, term in enumerate(pool)]
+    if not told or max(told)[0] == 0:
+        return None
+    chosen = pool[-max(told)[1]]
+    for place, term in enumerate(program):
+        if term.name == chosen.name or term.code == chosen.code:
+            stronger = replace_weight(term, term.weight * STRONGER)
+            return (*program[:place], stronger, *program[place + 1 :])
+    return (*program[: MOST_TERMS - 1], chosen)
 
 
 def reduced(program: Program, reflection: Reflection, random_: random.Random) -> Program:
