@@ -148,8 +148,10 @@ class TrainingConfig(Section):
     initial_std: float = Field(1.0, gt=0, description="of the Gaussian policy, in units of half the action range")
     checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
     checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
-    keep: Literal["best", "last"] = Field(
-        "best", description="the policy that a training leaves: of the checkpoint with the best fitness, or the last"
+    keep: Literal["best", "own", "last"] = Field(
+        "best",
+        description="the checkpoint whose policy is kept: the fittest, the last, or that at the peak of its own "
+        "reward, whose fitness is then the training's score",
     )
 
 

@@ -313,7 +313,8 @@ class Checkpoint:
     over an episode. ``components`` are per-step means of each reward component and ``correlations`` Pearson's r of
     each component's episode sum with the fitness (NaN where either does not vary). ``episode_length`` is in control
     steps, ``causes`` the share of episodes that ended by each cause ("time limit" among them). ``goal_reached`` is the
-    share of exploration's transitions since the last checkpoint that the task's sparse reward paid for.
+    share of exploration's transitions since the last checkpoint that the task's sparse reward paid for. ``chosen``
+    marks the one checkpoint that its training stands for, where that is not the fittest.
     """
 
     steps: int
@@ -327,6 +328,7 @@ class Checkpoint:
     causes: Mapping[str, float]
     goal_reached: float
     episodes: int
+    chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -335,7 +337,7 @@ class TrainingResult:
 
     ``status`` is "done", "failed" with ``message`` saying why (its reward crashed, hung or was not finite), or
     "stopped" before all steps were taken, because others did better; ``message`` says where and why.
-    ``weights`` are the safetensors bytes of the policy at its best checkpoint (by true fitness), or None.
+    ``weights`` are the safetensors bytes of the policy at its best checkpoint, or as ``training.keep`` says, or None.
     """
 
     key: str
@@ -349,10 +351,13 @@ class TrainingResult:
 
     @property
     def best(self) -> Checkpoint | None:
-        """The checkpoint with the highest finite fitness, the earliest of equals; None when there is none."""
+        """What the training stands for: the chosen checkpoint, else the one with the highest fitness, the earliest of
+        equals. None where that has no finite fitness."""
         finite = [
             point for point in self.curve if point.fitness == point.fitness and abs(point.fitness) != float("inf")
         ]
+        if any(point.chosen for point in self.curve):
+            return next((point for point in finite if point.chosen), None)
         return max(finite, key=lambda point: point.fitness, default=None)
 
     @property

@@ -16,6 +16,7 @@ from rewardgen.cli import (
     check,
     doctor,
     export,
+    methods,
     prepare,
     prompt,
     report,
@@ -48,6 +49,7 @@ app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("report", rich_help_panel=LOOK)(report.report)
 app.command("export", rich_help_panel=LOOK)(export.export)
 app.command("tasks", rich_help_panel=SINGLE)(tasks.tasks)
+app.command("methods", rich_help_panel=SINGLE)(methods.methods)
 app.command("prompt", rich_help_panel=SINGLE)(prompt.prompt)
 app.command("check", rich_help_panel=SINGLE)(check.check)
 app.command("train", rich_help_panel=SINGLE)(train.train)

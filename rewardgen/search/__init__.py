@@ -9,7 +9,7 @@ from rewardgen.search.baselines import kept as kept_baselines
 from rewardgen.search.baselines import measure as measure_baselines
 from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
-from rewardgen.search.method import Method, configure, load_method, method_names
+from rewardgen.search.method import Method, configure, load_method, method_file, method_names
 from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
 from rewardgen.search.start import describe, resume, run
 from rewardgen.search.versions import machine, versions
@@ -27,6 +27,7 @@ __all__ = [
     "load_method",
     "machine",
     "measure_baselines",
+    "method_file",
     "method_names",
     "random_transitions",
     "resume",

@@ -212,7 +212,7 @@ def blinded(config: Config) -> Config:
     if config.search.judge != "people":
         return config
     racing = config.search.racing.model_copy(update={"enabled": False})
-    screening = config.search.screening.model_copy(update={"keep": 1.0})
+    screening = config.search.screening.model_copy(update={"keep": 1.0, "agreement": 0.0})
     search = config.search.model_copy(update={"racing": racing, "screening": screening, "remeasure": 0})
     training = config.training.model_copy(update={"keep": "last"})
     return config.model_copy(update={"search": search, "training": training})

@@ -114,6 +114,19 @@ def method_names() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+def method_file(name: str) -> Path:
+    """The file of the method called ``name``, or ``name`` itself where that is the path of a YAML file.
+
+    Raises:
+        UnknownName: neither; the message names the nearest.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    if name in method_names():
+        return Path(str(files("rewardgen.search") / "methods" / f"{name}.yaml"))
+    raise UnknownName("search method", name, method_names(), hint="(or give the path of a YAML file)")
+
+
 def load_method(name: str) -> Method:
     """The method called ``name``, or the one in the YAML file at that path.
 
@@ -121,12 +134,7 @@ def load_method(name: str) -> Method:
         UnknownName: neither; the message names the nearest.
         ConfigError: the file is no method.
     """
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-    elif name in method_names():
-        path = Path(str(files("rewardgen.search") / "methods" / f"{name}.yaml"))
-    else:
-        raise UnknownName("search method", name, method_names(), hint="(or give the path of a YAML file)")
+    path = method_file(name)
     method = validate(Method, read_yaml(path), str(path))
     config.load(None, {"task": "any"}, method_defaults=method.settings, where=f"{path}: settings")
     return method

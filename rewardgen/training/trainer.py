@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -75,10 +76,15 @@ class Record:
     curve: list[Checkpoint] = field(default_factory=list)
     weights: bytes | None = None
     steps: int = 0
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "own", "last"] = "best"
 
     def add(self, point: Checkpoint, weights: Callable[[], bytes]) -> None:
-        """Append a point of the curve; ``weights()`` are kept when it is the best so far, or always: then the last."""
+        """Append a point of the curve; ``weights()`` are kept if it is what the training stands for so far."""
+        if self.keep == "own":
+            former = max((each.own_return for each in self.curve if each.chosen), default=-math.inf)
+            if point.own_return > former:  # never so for NaN
+                self.curve = [replace(each, chosen=False) for each in self.curve]
+                point = replace(point, chosen=True)
         self.curve.append(point)
         if self.keep == "last" or self.result(0.0).best is point:
             self.weights = weights()

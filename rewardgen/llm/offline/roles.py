@@ -34,7 +34,7 @@ def criticise(asked: str) -> str:
 
 
 def analyse(asked: str) -> str:
-    """Findings on the episodes that ``asked`` tells of: which component is most of the reward, and which never moves."""
+    """Findings on the episodes that ``asked`` tells of: which component is most of the reward, which never moves."""
     series = {name: [_number(part) for part in told.split("→")] for name, told in _COMPONENT.findall(asked)}
     lines = []
     if ended := _ENDED.search(asked):
