@@ -10,15 +10,17 @@ there as a quantity with a unit and in no other way, and of the names in the sec
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from rewardgen.program import shaping_reference
-from rewardgen.prompting import default_prompts_dir, messages, task_view
-from rewardgen.records import Checkpoint, Outcome, Problem, TrainingResult, Turn
+from rewardgen.prompting import Manner, analysis, default_prompts_dir, messages, review, revise, task_view
+from rewardgen.records import Checkpoint, Message, Outcome, Problem, TrainingResult, Turn, Verdict, Words
 from rewardgen.reflection import reflect
+from rewardgen.search import load_method, method_names
 from rewardgen.tasks import Task, load_task
 from tests.envs.source import code_behind
 from tests.ours import TASKS
@@ -89,7 +91,24 @@ def told(task: Task, prompts_dir: Path | None = None) -> str:
     turns = [Turn("def compute_reward(state, action, next_state):\n    ...", "reflection")]
     failed = [Outcome("r0g0c1", None, (Problem("check", "problem"),))]
     both = [*messages(task, turns, failed, prompts_dir), *messages(task, (), failed, prompts_dir)]
-    return "\n".join(message.content for message in both)
+    return "\n".join(message.content for message in [*both, *to_others(task, turns, prompts_dir)])
+
+
+def to_others(task: Task, turns: list[Turn], prompts_dir: Path | None) -> list[Message]:
+    """What else the methods say: to authors whom they ask for something else, and to critics and analysers."""
+    words = Verdict(0, 0, (), (), (Words(("r0g0c0",), "said", "somebody"),), 1, 1, 1)
+    judged = [replace(turn, candidate="r0g0c0", verdict=words, worst=turn, analysis="finding") for turn in turns]
+    source = turns[0].source
+    said = [message for name in method_names() for message in messages(task, judged, (), prompts_dir, manner(name))]
+    for ask in ("mutate", "cross"):
+        said += messages(task, [*judged, *judged], (), prompts_dir, Manner(ask=ask))
+    said += review(task, source, "reward", prompts_dir)
+    said += revise(said[:2], source, "objection", prompts_dir)
+    return [*said, *analysis(task, source, "watched", prompts_dir)]
+
+
+def manner(method: str) -> Manner:
+    return load_method(method).manner
 
 
 @pytest.mark.parametrize("name", [*TASKS, "slider/park"])
@@ -98,6 +117,22 @@ def test_nothing_of_fitness_or_rewards_is_given_away(name: str) -> None:
     conversation = told(task)
     assert task.description.split(".")[0].split(",")[0] in conversation.replace("\n", " ")
     assert leaks(task, conversation) == []
+
+
+def test_methods_without_a_score_tell_nothing_of_it() -> None:
+    point = Checkpoint(
+        steps=777, fitness=7.654, fitness_std=7.7, success_rate=0.321, own_return=5.0, components={"term": 1.5},
+        correlations={"term": 0.987}, episode_length=77.0, causes={"time limit": 1.0}, goal_reached=0.4, episodes=7,
+    )  # fmt: skip
+    result = TrainingResult("r0g0c0", 0, "done", "", (point, replace(point, fitness=8.0)), None, 777, 7.7)
+    blind = [name for name in method_names() if "fitness" not in load_method(name).feedback]
+    assert blind == ["icpl", "text2reward"]
+    for name in blind:
+        feedback = load_method(name).feedback
+        text = reflect(load_task("cheetah/run"), [result], [Outcome("other", 6.543)], feedback)
+        assert "fitness" not in text and "goal" not in text
+        assert not any(told in text for told in ("7.65", "8.00", "6.54", "0.99", "32 %"))
+        assert ("component term: mean 1.50 → 1.50 per step; share 100 %" in text) == ("components" in feedback)
 
 
 def test_the_system_message_is_the_same_for_every_task() -> None:
