@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rewardgen.llm.conversation import Purpose, messages_hash, purpose_of
 from rewardgen.llm.offline.brief import Attempt, Brief, read_brief
 from rewardgen.llm.offline.designs import Design, Task, designs, extras, understand
+from rewardgen.llm.offline.forms import in_form
 from rewardgen.llm.offline.improving import crossed, fresh, heeded, shaken, variants
 from rewardgen.llm.offline.roles import analyse, criticise
 from rewardgen.llm.offline.terms import Program, read, write
@@ -54,6 +55,7 @@ class OfflineAuthor:
         for number in range(n):
             for attempt in range(_TRIES):
                 idea, program = _design(task, messages, number, random_, purpose, again=attempt > 0)
+                program = in_form(program, messages[0].content)
                 source = write(program, idea)
                 if _body(source) not in seen:
                     break
