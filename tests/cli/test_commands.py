@@ -50,6 +50,8 @@ WRONG = {
     "run: unknown key": (["run", "cartpole/swingup", "--set", "training.step=5"], 2, "training.steps"),
     "run: no assignment": (["run", "cartpole/swingup", "--set", "training.steps"], 2, "KEY=VALUE"),
     "run: no such method": (["run", "cartpole/swingup", "--method", "eurika"], 2, "eureka"),
+    "methods": (["methods", "eurika"], 2, "eureka"),
+    "methods: one and two": (["methods", "eureka", "--diff", "icpl", "card"], 2, "--diff"),
     "run: no such settings": (["run", "cartpole/swingup", "--config", "no.yaml"], 2, "no.yaml"),
     "run: a name that is a path": (["run", "cartpole/swingup", "--name", "../up"], 2, "--out"),
     "run: out of range": (["run", "cartpole/swingup", "--generations", "0"], 2, "generations"),
