@@ -69,12 +69,15 @@ class ScreeningConfig(Section):
 class JudgingConfig(Section):
     """Who compares a generation's replays, where ``search.judge`` is not the fitness alone."""
 
-    by: Literal["people", "simulated"] = Field("people", description="people, or a simulation that knows the fitness")
+    by: Literal["people", "simulated", "vlm"] = Field(
+        "people", description="people, a simulation that knows the fitness, or a vision model that is shown frames"
+    )
+    model: str = Field("", description="the vision model's name, at the endpoint of llm.base_url")
     pairs: int = Field(10, ge=1, le=10_000, description="judgements wanted of each generation, if it has that many")
     wait_hours: float = Field(
         24.0, ge=0, le=10_000, description="longest wait for people; then the search goes on with what there is"
     )
-    starts: int = Field(1, ge=1, le=100, description="start states that replays are shown from, in turn")
+    starts: int = Field(1, ge=1, le=16, description="start states that replays are shown from, in turn")
     error_rate: float = Field(0.0, ge=0, le=0.5, description="share of the simulated judge's answers that are wrong")
     weight: float = Field(0.5, ge=0, le=1, description="of the judgements beside the fitness, where the judge is mixed")
 

@@ -184,10 +184,11 @@ class Episodes:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation, as the chat APIs have it."""
+    """One turn of a conversation, as the chat APIs have it. ``images`` are PNG files, shown after the text."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    images: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

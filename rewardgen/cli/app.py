@@ -17,6 +17,7 @@ from rewardgen.cli import (
     doctor,
     export,
     methods,
+    prefer,
     prepare,
     prompt,
     report,
@@ -46,6 +47,7 @@ app.command("run", rich_help_panel=SEARCH)(run.run)
 app.command("resume", rich_help_panel=SEARCH)(resume.resume)
 app.command("sweep", rich_help_panel=SEARCH)(sweep.sweep)
 app.command("show", rich_help_panel=LOOK)(show.show)
+app.command("prefer", rich_help_panel=LOOK)(prefer.prefer)
 app.command("report", rich_help_panel=LOOK)(report.report)
 app.command("export", rich_help_panel=LOOK)(export.export)
 app.command("tasks", rich_help_panel=SINGLE)(tasks.tasks)

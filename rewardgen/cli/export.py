@@ -9,6 +9,7 @@ import typer
 
 from rewardgen.cli.options import Envs, Json, RunName, RunsDir, folders
 from rewardgen.cli.output import print_json, write
+from rewardgen.errors import UsageError
 
 
 def export(
@@ -17,15 +18,28 @@ def export(
     candidate: Annotated[
         str | None, typer.Option("--candidate", metavar="KEY", help="Export this candidate instead of the winner.")
     ] = None,
+    preferences: Annotated[
+        bool, typer.Option("--preferences", help="Write what people said of replays instead, as JSON lines.")
+    ] = False,
     envs: Envs = None,
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
     """Write the best reward, a Gymnasium wrapper that uses it, and the policy: none of them needs rewardgen."""
-    from rewardgen.export import export_run
+    from rewardgen.export import PREFERENCES, export_preferences, export_run
     from rewardgen.store import find_run, read
 
     path = find_run(run, out)
+    if preferences:
+        if candidate is not None:
+            raise UsageError("--preferences are of the whole run; leave --candidate out")
+        file = (to or path / "export") / PREFERENCES
+        count = export_preferences(read(path), file)
+        if json:
+            print_json({"file": file, "preferences": count})
+        else:
+            write(f"{file}: {count} comparisons")
+        return
     exported = export_run(read(path), to or path / "export", candidate=candidate, envs=folders(envs))
     if json:
         print_json(exported)

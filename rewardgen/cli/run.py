@@ -49,7 +49,7 @@ def run(
     judge: Annotated[
         str | None,
         typer.Option(
-            metavar="people|simulated|fitness",
+            metavar="people|simulated|vlm:MODEL|fitness",
             rich_help_panel=SIZE,
             help="Who says which candidates are better. docs/people.md",
         ),

@@ -58,8 +58,11 @@ def judge_settings(judge: str | None) -> dict[str, Any]:
     """
     if judge is None or judge == "fitness":
         return {} if judge is None else {"search.judge": "fitness"}
+    kind, _, model = judge.partition(":")
+    if kind == "vlm" and model:
+        return {"search.judge": "people", "search.judging.by": "vlm", "search.judging.model": model}
     if judge not in ("people", "simulated"):
-        raise UsageError(f"--judge {judge}: it is people, simulated or fitness")
+        raise UsageError(f"--judge {judge}: it is people, simulated, vlm:MODEL or fitness")
     return {"search.judge": "people", "search.judging.by": judge}
 
 

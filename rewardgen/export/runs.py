@@ -55,7 +55,11 @@ def _weights(view: RunView, chosen: CandidateView) -> bytes | None:
     """The policy with the highest training score among the reported trainings, else among the candidate's own.
 
     Chosen by the training's own checkpoints: picking it by the reported episodes would use those for a selection.
+    Where people alone judged, it is the one that they saw, whatever its fitness.
     """
+    if (view.config.get("search") or {}).get("judge") == "people":
+        seen = (read_weights(view.path, chosen.key, training.seed) for training in chosen.trainings)
+        return next((weights for weights in seen if weights is not None), None)
     final = view.final("winner") if chosen.key == view.winner else None
     for owner, trainings in (("final/winner", final.trainings if final else ()), (chosen.key, chosen.trainings)):
         for training in sorted(_scored(trainings), key=lambda each: -each.score):

@@ -8,6 +8,7 @@ event loop of their own, so that Ctrl-C cancels them at once, wherever they are.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import random
 import threading
@@ -234,7 +235,7 @@ class ClientAuthor:
             async with asyncio.timeout(self._config.timeout):
                 answer = await client.chat.completions.with_raw_response.create(
                     model=self._config.model,
-                    messages=[{"role": message.role, "content": message.content} for message in messages],  # type: ignore[misc]
+                    messages=[{"role": message.role, "content": _content(message)} for message in messages],  # type: ignore[misc]
                     **parameters,
                 )
             completion = answer.http_response.json()
@@ -325,6 +326,17 @@ class ClientAuthor:
             self._base_url, self._config.model, messages, temperature=self._config.temperature,
             max_tokens=self._config.max_tokens, seed=seed, index=index,
         )  # fmt: skip
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """A message as the API has it: its text, or, with pictures, parts of text and of pictures as data URLs."""
+    if not message.images:
+        return message.content
+    pictures = [f"data:image/png;base64,{base64.b64encode(image).decode()}" for image in message.images]
+    return [
+        {"type": "text", "text": message.content},
+        *({"type": "image_url", "image_url": {"url": picture}} for picture in pictures),
+    ]
 
 
 def _request_seed(seed: int, index: int) -> int:

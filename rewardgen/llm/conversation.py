@@ -10,6 +10,9 @@ from typing import Literal
 
 from rewardgen.records import Message
 
+IMAGE_TOKENS = 1000
+"""What a picture of 320 by 240 counts as where the server names no number: vision models bill 85 to a few thousand."""
+
 Purpose = Literal["generation", "repair", "revision", "review", "analysis"]
 
 _REFLECTION = re.compile(r"^\s*(?:fitness\s*:|A policy was trained on this reward)", re.MULTILINE | re.IGNORECASE)
@@ -19,9 +22,14 @@ _REVISION = re.compile(r"^Somebody who reviewed this reward", re.MULTILINE)
 
 
 def messages_hash(messages: Sequence[Message]) -> str:
-    """SHA-256 of the roles and contents: equal conversations, equal hash."""
-    content = json.dumps([[message.role, message.content] for message in messages], ensure_ascii=False)
+    """SHA-256 of the roles, contents and pictures: equal conversations, equal hash."""
+    parts = [[message.role, message.content, *(_digest(image) for image in message.images)] for message in messages]
+    content = json.dumps(parts, ensure_ascii=False)
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _digest(image: bytes) -> str:
+    return hashlib.sha256(image).hexdigest()
 
 
 def text_hash(text: str) -> str:
@@ -53,4 +61,4 @@ def estimated_tokens(text: str) -> int:
 
 def estimated_prompt_tokens(messages: Sequence[Message]) -> int:
     """About how many tokens the messages have, with four more for the frame of each."""
-    return sum(estimated_tokens(message.content) + 4 for message in messages)
+    return sum(estimated_tokens(message.content) + 4 + IMAGE_TOKENS * len(message.images) for message in messages)

@@ -6,7 +6,7 @@ never shows the fitness code, the success threshold, the expert's reward or the 
 ``TaskView`` of plain values, not the task.
 """
 
-from rewardgen.prompting.conversation import messages, render_prompt, repair
+from rewardgen.prompting.conversation import comparison, messages, render_prompt, repair
 from rewardgen.prompting.manner import Ask, Form, Manner
 from rewardgen.prompting.roles import analysis, objections, review, revise
 from rewardgen.prompting.templates import ENVIRONMENT_VARIABLE, default_prompts_dir
@@ -19,6 +19,7 @@ __all__ = [
     "Manner",
     "TaskView",
     "analysis",
+    "comparison",
     "default_prompts_dir",
     "messages",
     "objections",

@@ -158,3 +158,15 @@ def render_prompt(task: Task, prompts_dir: Path | None = None) -> str:
     return "\n\n".join(
         f"──── {message.role} ────\n\n{message.content}" for message in messages(task, (), (), prompts_dir)
     )
+
+
+def comparison(
+    task: Task, left: Sequence[bytes], right: Sequence[bytes], prompts_dir: Path | None = None
+) -> list[Message]:
+    """What asks a vision model which of two replays does the task better; their frames are PNG files.
+
+    Raises:
+        ConfigError: a template is missing or wrong.
+    """
+    text = render("compare.j2", prompts_dir, task=task_view(task), left=len(left), right=len(right))
+    return [Message("user", text, (*left, *right))]

@@ -18,6 +18,7 @@ from rewardgen.report import code, facts, figures
 from rewardgen.report.choices import choices
 from rewardgen.report.code import Diff
 from rewardgen.report.files import write_whole
+from rewardgen.report.people import people
 from rewardgen.report.svg import Picture
 from rewardgen.store.view import CallView, CandidateView, GenerationView, RunView
 
@@ -127,6 +128,7 @@ def render(view: RunView) -> str:
             ancestry=[cards[member.key] for member in facts.ancestry(view, view.winner)],
             generations=generations,
             choices=choices(view, titles),
+            people=people(view, titles),
             calls=_calls(view),
             cost=facts.cost_rows(view),
             settings=facts.settings(_without_logins(view.config)),

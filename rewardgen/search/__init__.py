@@ -9,6 +9,7 @@ from rewardgen.search.baselines import kept as kept_baselines
 from rewardgen.search.baselines import measure as measure_baselines
 from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
+from rewardgen.search.judging import asked_for
 from rewardgen.search.method import Method, configure, load_method, method_file, method_names
 from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
 from rewardgen.search.start import describe, resume, run
@@ -20,6 +21,7 @@ __all__ = [
     "Method",
     "Transitions",
     "Trial",
+    "asked_for",
     "compare_racing",
     "configure",
     "describe",

@@ -7,6 +7,7 @@ said later counts for later generations.
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -15,12 +16,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rewardgen import preference
-from rewardgen.config import Config
-from rewardgen.records import Judgement, Order, Remark, Verdict
-from rewardgen.search import seeds
+from rewardgen.config import Config, JudgingConfig, validate
+from rewardgen.quoting import one_line
+from rewardgen.records import Answer, JudgeKind, Judgement, Order, Remark, Verdict
+from rewardgen.search import seeds, vision
 from rewardgen.search.run import Run
 from rewardgen.search.selection import Scored, winner_of
-from rewardgen.store import Judgements, Waiting
+from rewardgen.store import GenerationView, Judgements, RunView, Waiting
 from rewardgen.store.database import now
 
 POLL_SECONDS = 2.0
@@ -89,14 +91,12 @@ def _hear(
     """Ask for what is wanted, and put together what was said."""
     kept = Judgements(run.store.run_dir)
     judging = run.config.search.judging
-    count = len(shown)
-    # the best so far is up for comparison too, so that generations have a common scale
-    wanted = max(1, min(judging.pairs, count * (count - 1) // 2 + count * len(against)))
-    if judging.by == "simulated":
-        _simulate(run, kept, restart, number, shown, against, wanted, everyone)
-        said = Said.of(kept)
-    else:
+    wanted = _wanted(judging, len(shown), bool(against))
+    if judging.by == "people":
         said = _wait(run, kept, restart, number, shown, against, wanted)
+    else:
+        _ask(run, kept, restart, number, [*shown, *against], wanted, everyone)
+        said = Said.of(kept)
     judged = [*(key for key, item in everyone.items() if item.standing is not None), *shown]
     overall = preference.strengths(list(dict.fromkeys(judged)), said.judgements, said.orders).ranking()
     verdict = Verdict(
@@ -114,32 +114,79 @@ def _hear(
     return verdict
 
 
-def _simulate(
+def asked_for(view: RunView) -> Waiting | None:
+    """What a person may be asked about: what the search waits for, else the newest generation with policies to show.
+
+    None where no candidate has a policy yet.
+    """
+    if view.waiting is not None:
+        return view.waiting
+    judging = validate(JudgingConfig, (view.config.get("search") or {}).get("judging") or {}, str(view.path))
+    for generation in reversed(view.generations):
+        shown = tuple(item.key for item in generation.candidates if item.score is not None)
+        if shown:
+            leader = _leader_before(view, generation)
+            wanted = _wanted(judging, len(shown), leader is not None)
+            against = () if leader is None else (leader,)
+            return Waiting(generation.restart, generation.index, shown, against, wanted, judging.starts, "", "")
+    return None
+
+
+def _leader_before(view: RunView, generation: GenerationView) -> str | None:
+    """Whom the last verdict before a generation puts first."""
+    before = [g.verdict for g in view.generations if (g.restart, g.index) < (generation.restart, generation.index)]
+    verdicts = [verdict for verdict in before if verdict is not None]
+    return verdicts[-1].overall[0].candidate if verdicts else None
+
+
+def _wanted(judging: JudgingConfig, count: int, beside: bool) -> int:
+    """How many judgements are wanted of ``count`` candidates: the setting, or as many pairs as there are.
+
+    ``beside``: the best so far is up for comparison too, so that generations have a common scale.
+    """
+    return max(1, min(judging.pairs, count * (count - 1) // 2 + count * beside))
+
+
+def _simulated(run: Run, everyone: Mapping[str, Scored], place: tuple[int, ...], pair: tuple[str, str]) -> Answer:
+    """An answer from the true fitness. Each answer's chance is its own, so that a stopped run goes on the same."""
+    generator = random.Random(seeds.derive(run.config.seed, "simulated judge", *place))
+    judge = preference.SimulatedJudge(run.config.search.judging.error_rate, generator)
+    left, right = (everyone[key].score for key in pair)
+    return judge.answer(math.nan if left is None else left, math.nan if right is None else right)
+
+
+def _ask(
     run: Run,
     kept: Judgements,
     restart: int,
     number: int,
-    shown: Sequence[str],
-    against: Sequence[str],
+    pool: Sequence[str],
     wanted: int,
     everyone: Mapping[str, Scored],
 ) -> None:
-    """Answers from the true fitness. Each answer's chance is its own, so that a stopped run goes on the same."""
+    """Have who stands in for people answer ``wanted`` pairs, one after another: each is chosen by those before it."""
     judging = run.config.search.judging
+    kind: JudgeKind = "simulated" if judging.by == "simulated" else "vlm"
+    name = (
+        preference.SimulatedJudge(judging.error_rate, random.Random(0)).name
+        if kind == "simulated"
+        else one_line(f"vision model {judging.model}", 80)
+    )
     for index in range(wanted):
-        answer_id = f"simulated-{restart}-{number}-{index}"
-        before = Said.of(kept)
-        if any(judgement.id == answer_id for judgement in before.judgements):
+        place, key = (restart, number, index), f"{kind}-{restart}-{number}-{index}"
+        said = Said.of(kept)
+        if any(judgement.id == key for judgement in said.judgements):
             continue
-        generator = random.Random(seeds.derive(run.config.seed, "judging", restart, number, index))
-        judge = preference.SimulatedJudge(judging.error_rate, generator)
-        pair = preference.next_pair([*shown, *against], before.judgements, before.orders, judge.name, generator)
+        generator = random.Random(seeds.derive(run.config.seed, "pairs", *place))
+        pair = preference.next_pair(pool, said.judgements, said.orders, name, generator)
         if pair is None:
             break
-        start = index % judging.starts
-        answer = judge.answer(*(everyone[key].score or 0.0 for key in pair))
-        left, right = (f"{key}.{start}" for key in pair)
-        kept.add(Judgement(answer_id, left, right, answer, "", judge.name, "simulated", now(), 0.0))
+        left, right = (f"{candidate}.{index % judging.starts}" for candidate in pair)
+        if kind == "simulated":
+            answer, words = _simulated(run, everyone, place, pair), ""
+        else:
+            answer, words = vision.look(run, key, left, right, seeds.derive(run.config.seed, "vision", *place))
+        kept.add(Judgement(key, left, right, answer, words, name, kind, now(), 0.0))
 
 
 def _wait(
@@ -194,7 +241,9 @@ def ranked(config: Config, verdict: Verdict, everyone: Mapping[str, Scored]) -> 
         weight = config.search.judging.weight
         fit = _standard({key: everyone[key].measured for key in liked})
         liked = {key: weight * value + (1.0 - weight) * fit[key] for key, value in _standard(liked).items()}
-    return {key: replace(item, standing=liked.get(key)) for key, item in everyone.items()}
+    # what differs by rounding alone is equal
+    standings = {key: round(value, 9) for key, value in liked.items()}
+    return {key: replace(item, standing=standings.get(key)) for key, item in everyone.items()}
 
 
 def _standard(values: Mapping[str, float]) -> dict[str, float]:

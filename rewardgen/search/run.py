@@ -63,6 +63,8 @@ class Run:
     arrangement: Arrangement = ON_CPU
     accepted: dict[str, RewardProgram] = field(default_factory=dict)
     """The key of every candidate whose program this restart has accepted → that program, in order."""
+    viewer: Author | None = None
+    """Who looks at frames of replays, where a vision model judges."""
     pending_warnings: list[str] = field(default_factory=list)
     """What the author or a tracker wants said; they may want so from any thread, so the loop says it."""
 
@@ -102,14 +104,18 @@ class Run:
         """
         return self.ask_all(purpose, [Call(key, tuple(messages), n, seed)])[0]
 
-    def ask_all(self, purpose: str, calls: Sequence[Call]) -> list[list[Reply]]:
-        """The replies of several calls made at once; each is stored as soon as those before it are."""
+    def ask_all(self, purpose: str, calls: Sequence[Call], author: Author | None = None) -> list[list[Reply]]:
+        """The replies of several calls made at once; each is stored as soon as those before it are.
+
+        ``author`` answers instead of the run's own.
+        """
+        author = author or self.author
         answers = {call.key: self.store.replies(call.key) for call in calls}
         missing = [call for call in calls if answers[call.key] is None]
         if missing:
             self.say("calling", purpose=purpose, n=sum(call.n for call in missing))
         with ThreadPoolExecutor(max_workers=max(1, self.config.llm.concurrency)) as pool:
-            futures = [pool.submit(self.author.reply, call.messages, call.n, seed=call.seed) for call in missing]
+            futures = [pool.submit(author.reply, call.messages, call.n, seed=call.seed) for call in missing]
             try:
                 for call, future in zip(missing, futures, strict=True):
                     try:
@@ -123,7 +129,7 @@ class Run:
                     self._tell_replies(purpose, replies)
             except BaseException:
                 # leaving the pool waits for its threads, and Ctrl-C must not wait for a language model
-                self.author.close()
+                author.close()
                 raise
         return [answer for call in calls if (answer := answers[call.key]) is not None]
 

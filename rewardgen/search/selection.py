@@ -64,10 +64,13 @@ def best_of(candidates: Iterable[Scored]) -> Scored | None:
 
 
 def winner_of(candidates: Iterable[Scored]) -> Scored | None:
-    """The best of those that were judged; else of those that fresh seeds have confirmed; else of all."""
+    """The best of those that were judged; else of those that fresh seeds have confirmed; else of all.
+
+    Of judged ones that nobody told apart it is the last: it was written knowing what was said of those before it.
+    """
     everyone = list(candidates)
-    if any(item.standing is not None for item in everyone):
-        return best_of(item for item in everyone if item.standing is not None)
+    if judged := [item for item in everyone if item.standing is not None]:
+        return best_of(reversed(judged))
     return best_of(item for item in everyone if item.again is not None) or best_of(everyone)
 
 

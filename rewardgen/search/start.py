@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
 from rewardgen.sandbox import Sandbox, SandboxLimits
+from rewardgen.search import vision
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Listener, silent
 from rewardgen.search.judging import blinded
@@ -164,15 +166,20 @@ def _work(
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
     warnings: list[str] = []
     try:
-        author = make_author(
-            config.llm,
+        spending = _spending(config, store.spent())  # one for whoever is asked: the limits are the run's
+        make = partial(
+            make_author,
             environ=os.environ,
             cache_dir=store.run_dir.parent / REPLIES,
-            recording=store.run_dir / "recording.jsonl",
-            budget=_spending(config, store.spent()),
+            budget=spending,
             on_warning=warnings.append,
             run=str(store.meta("id")),
         )
+        author = make(config.llm, recording=store.run_dir / "recording.jsonl")
+        viewer = None
+        if config.search.judge != "fitness" and config.search.judging.by == "vlm":
+            vision.check(config, task)  # before anything is spent on candidates that could not be shown
+            viewer = make(config.llm.model_copy(update={"model": config.search.judging.model}), recording=None)
         store.set_meta(author=author.name)
         method = load_method(config.search.method)
         subject = _subject(store, config, method.name, author.name)
@@ -187,6 +194,7 @@ def _work(
                 task=task,
                 method=method,
                 author=author,
+                viewer=viewer,
                 sandbox=sandbox,
                 store=store,
                 budget=budget,

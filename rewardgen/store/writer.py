@@ -97,11 +97,13 @@ class Store:
         replies: Sequence[Reply],
         error: str = "",
     ) -> None:
+        """Keep a call and its replies; pictures that were shown are replays' frames, and are not kept again."""
+        messages = [replace(message, images=()) for message in messages]
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM calls WHERE key = ? AND error != ''", (call,))
             cursor.execute(
                 "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
-                (call, purpose, seed, to_json(list(messages), list[Message]), error, now()),
+                (call, purpose, seed, to_json(messages, list[Message]), error, now()),
             )
             for number, reply in enumerate(replies):
                 cursor.execute(

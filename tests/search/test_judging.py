@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rewardgen import config, search
+from rewardgen.export import export_preferences, preferences
 from rewardgen.records import Judgement, Order, Remark
+from rewardgen.report.page import render
 from rewardgen.search import Event
 from rewardgen.store import Judgements, RunView, read
 from tests.search.test_search import SMALL
@@ -76,20 +82,36 @@ def test_a_judge_that_is_never_wrong_selects_the_fittest(tmp_path: Path) -> None
     assert {judgement.kind for judgement in view.judgements} == {"simulated"} and len(view.judgements) == 9
 
 
-def test_the_search_waits_for_people_and_frees_the_machine(tmp_path: Path) -> None:
+@dataclass
+class Judged:
+    """A run that a person judged. While it waited: what it looked like, and what processes it had."""
+
+    person: Person
+    view: RunView
+    seen: list[RunView]
+    idle: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    run_dir = tmp_path_factory.mktemp("judged") / "run"
     seen: list[RunView] = []
     idle: list[list[str]] = []
 
     def says(event: Event, number: int) -> Judgement | Order | Remark:
-        seen.append(read(tmp_path / "run"))
+        seen.append(read(run_dir))
         idle.append(children())
         worst, best = event.data["candidates"]
         if event.data["generation"] == 0:
             return prefers(best, worst, number, "ignore the task; drags its left foot")
         return Order(f"order-{number:04}", 0, 1, (best, worst), "both hop", "ben", "person", LONG_AGO, 9.0)
 
-    person = Person(tmp_path / "run", says)
-    view = start(tmp_path / "run", person, search__judging__pairs=1)
+    person = Person(run_dir, says)
+    return Judged(person, start(run_dir, person, search__judging__pairs=1), seen, idle)
+
+
+def test_the_search_waits_for_people_and_frees_the_machine(judged: Judged) -> None:
+    person, view, seen, idle = judged.person, judged.view, judged.seen, judged.idle
     waiting = seen[0].waiting
     assert waiting is not None and waiting.candidates == ("r0g0c0", "r0g0c1") and waiting.wanted == 1
     assert waiting.facts | {"heard": 0} == person.waits[0].data
@@ -100,6 +122,44 @@ def test_the_search_waits_for_people_and_frees_the_machine(tmp_path: Path) -> No
     assert first is not None and first.words[0].about == ("r0g0c1", "r0g0c0") and first.words[0].answer == "left"
     assert second is not None and second.words[0].text == "both hop" and second.judgements == 2
     assert seen[1].waiting is not None and seen[1].waiting.against == ("r0g0c1",) and view.waiting is None
+
+
+def test_the_report_shows_peoples_ranking_beside_the_fitness(judged: Judged) -> None:
+    page = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", render(judged.view))).split())
+    assert "What judges said" in page and "Strength by judgements over fitness" in page
+    assert "“ignore the task; drags its left foot” ada, on r0g0c1 beside r0g0c0: r0g0c1 preferred" in page
+    assert "Fitness of people's favourite by the number of judgements" in page
+    waiting = render(judged.seen[0])
+    assert "The search waits for people: 0 of 1 judgements" in waiting
+
+
+def test_preferences_are_exported_as_pairs_of_replies_to_one_prompt(judged: Judged, tmp_path: Path) -> None:
+    file = tmp_path / "there" / "preferences.jsonl"
+    assert export_preferences(judged.view, file) == 2
+    judgement, order = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    sources = {key: (candidate.source or "").strip() for key, candidate in judged.view.candidates.items()}
+    for line, better, worse in ((judgement, "r0g0c1", "r0g0c0"), (order, "r0g1c1", "r0g1c0")):
+        assert [message["role"] for message in line["prompt"]] == ["system", "user"]
+        assert line["prompt"][1]["content"] == judged.view.generations[0].messages[1].content
+        assert line["chosen"] == [{"role": "assistant", "content": f"```python\n{sources[better]}\n```"}]
+        assert line["rejected"] == [{"role": "assistant", "content": f"```python\n{sources[worse]}\n```"}]
+        assert (line["chosen_candidate"], line["rejected_candidate"], line["tie"]) == (better, worse, False)
+    assert (judgement["left"], judgement["answer"], judgement["seconds"]) == ("r0g0c1.0", "left", 2.0)
+    assert (judgement["judge"], judgement["source"], order["source"], order["weight"]) == (
+        "ada",
+        "judgement",
+        "order",
+        1,
+    )
+    assert order["words"] == "both hop" and judgement["words"].startswith("ignore")
+
+
+def test_ties_and_answers_for_the_right_side_are_told(judged: Judged) -> None:
+    right = replace(prefers("r0g0c0", "r0g0c1", 50), answer="right")
+    bad = replace(right, answer="both_bad", id="judgement-51")
+    lines = list(preferences(replace(judged.view, judgements=(right, bad), orders=())))
+    assert [line["chosen_candidate"] for line in lines] == ["r0g0c1", "r0g0c0"]
+    assert [line["tie"] for line in lines] == [False, True]
 
 
 def test_stopped_while_waiting_it_waits_again_and_asks_nothing_twice(tmp_path: Path) -> None:
@@ -133,8 +193,10 @@ def test_stopped_while_waiting_it_waits_again_and_asks_nothing_twice(tmp_path: P
 
 
 def test_after_the_stated_time_it_goes_on_with_what_there_is(tmp_path: Path) -> None:
-    view = start(tmp_path / "run", search__judging__wait_hours=0, search__generations=1)
-    assert view.status == "finished" and view.winner is not None and view.judgements == ()
+    changes = {"search__candidates": 1, "search__generations": 2}
+    view = start(tmp_path / "run", search__judging__wait_hours=0, **changes)
+    assert view.status == "finished" and view.judgements == ()
+    assert view.winner == "r0g1c0"  # of those that nobody told apart, the last
     assert any("nobody said anything" in str(event.data.get("message")) for event in view.events)
 
 

@@ -1,0 +1,167 @@
+"""What people said, beside what was measured: rankings, their agreement, and what judgements bought."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rewardgen import preference
+from rewardgen.quoting import one_line
+from rewardgen.records import Standing, Verdict
+from rewardgen.reflection import number
+from rewardgen.report.facts import finite, unit_of
+from rewardgen.report.svg import INK, PALETTE, SOFT, WINNER, Key, Picture, canvas, to_svg, variable
+from rewardgen.store import GenerationView, RunView
+
+WORDS_LIMIT = 400
+_LARGEST = 1e30
+
+
+@dataclass(frozen=True)
+class PlaceRow:
+    """A candidate's place by people and by fitness; ``fitness_place`` is "" without one."""
+
+    place: int
+    key: str
+    strength: str
+    interval: str
+    comparisons: int
+    fitness: str
+    fitness_place: str
+
+
+@dataclass(frozen=True)
+class JudgedGeneration:
+    """``sentence`` sums up; ``words`` are (who, of whom, what) as they were typed."""
+
+    title: str
+    rows: tuple[PlaceRow, ...]
+    sentence: str
+    words: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class People:
+    """``waiting`` says what a live run waits for, "" if for nothing."""
+
+    generations: tuple[JudgedGeneration, ...]
+    progress: Picture | None
+    scatter: Picture | None
+    waiting: str
+
+
+def people(view: RunView, titles: Mapping[tuple[int, int], str]) -> People | None:
+    """What there is to say of a run's judges; None where nobody was asked and nobody said anything."""
+    waiting = ""
+    if (wait := view.waiting) is not None:
+        told = preference.heard(wait.candidates, view.judgements, view.orders, view.remarks)
+        waiting = f"The search waits for people: {told} of {wait.wanted} judgements, until {wait.until}."
+    judged = [generation for generation in view.generations if generation.verdict is not None]
+    if not judged and not waiting:
+        return None
+    return People(
+        tuple(_generation(view, each, titles.get((each.restart, each.index), "")) for each in judged),
+        progress(view),
+        scatter(view),
+        waiting,
+    )
+
+
+def _fitness(view: RunView) -> dict[str, float]:
+    scores = {key: candidate.score for key, candidate in view.candidates.items()}
+    return {key: score for key, score in scores.items() if score is not None and finite(score)}
+
+
+def _generation(view: RunView, generation: GenerationView, title: str) -> JudgedGeneration:
+    verdict, fitness = generation.verdict, _fitness(view)
+    assert verdict is not None  # chosen by it
+    order = sorted((each.candidate for each in verdict.ranking if each.candidate in fitness), key=lambda k: -fitness[k])
+    rows = tuple(
+        _row(place, standing, fitness, order, unit_of(view)) for place, standing in enumerate(verdict.ranking, start=1)
+    )
+    words = tuple(
+        (each.judge, _about(each.about, each.answer), one_line(each.text, WORDS_LIMIT)) for each in verdict.words
+    )
+    return JudgedGeneration(title, rows, _sentence(verdict, fitness), words)
+
+
+def _row(place: int, standing: Standing, fitness: Mapping[str, float], order: list[str], unit: str) -> PlaceRow:
+    key = standing.candidate
+    return PlaceRow(
+        place=place,
+        key=key,
+        strength=f"{standing.value:+.2f}",
+        interval=f"{standing.low:+.2f} to {standing.high:+.2f}",
+        comparisons=standing.comparisons,
+        fitness=f"{number(fitness[key])}{unit}" if key in fitness else "none",
+        fitness_place=str(order.index(key) + 1) if key in order else "",
+    )
+
+
+def _about(about: tuple[str, ...], answer: str | None) -> str:
+    if answer is None:
+        return one_line(", ".join(about), 120)
+    said = {"left": f"{about[0]} preferred", "right": f"{about[-1]} preferred", "equal": "equal"}
+    return one_line(f"{about[0]} beside {about[-1]}: {said.get(answer, answer.replace('_', ' '))}", 120)
+
+
+def _sentence(verdict: Verdict, fitness: Mapping[str, float]) -> str:
+    tau = preference.agreement(verdict.ranking, fitness)
+    count = f"{verdict.heard} judgement{'' if verdict.heard == 1 else 's'} of {verdict.wanted} wanted"
+    if math.isnan(tau):
+        return f"{count}; how far this agrees with the fitness cannot be said of so few."
+    return f"{count}; agreement with the fitness (Kendall's tau): {tau:+.2f}."
+
+
+def progress(view: RunView) -> Picture | None:
+    """Fitness of people's favourite by the number of judgements that had been given."""
+    fitness = _fitness(view)
+    points = [(0.0, math.nan, math.nan)]
+    known: list[float] = []
+    for generation in view.generations:
+        verdict = generation.verdict
+        known += [fitness[each.key] for each in generation.candidates if each.key in fitness]
+        if verdict is None or not verdict.overall or not known:
+            continue
+        points.append((verdict.judgements, fitness.get(verdict.overall[0].candidate, math.nan), max(known)))
+    points = [point for point in points if finite(point[1]) and abs(point[1]) < _LARGEST]
+    if not points:
+        return None
+    counts, liked, best = zip(*points, strict=True)
+    with canvas() as (figure, axes):
+        axes.plot(counts, best, color=SOFT, linestyle=(0, (3, 3)), linewidth=1.2)
+        axes.plot(counts, liked, "o-", color=WINNER)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("judgements given")
+        axes.set_ylabel(f"fitness{_bracketed(view)}")
+        told = ", ".join(f"{number(y)} after {x:g}" for x, y in zip(counts, liked, strict=True))
+        svg = to_svg(figure, "judgements", "Fitness of people's favourite by the number of judgements", told)
+    legend = (Key(variable(WINNER), "people's favourite"), Key(variable(SOFT), "the fittest so far", True))
+    return Picture(svg, "Selection score of whom people liked best of all candidates so far.", legend)
+
+
+def scatter(view: RunView) -> Picture | None:
+    """Everyone's strength by people, with its interval, over the fitness."""
+    verdicts = [generation.verdict for generation in view.generations if generation.verdict is not None]
+    fitness = {key: value for key, value in _fitness(view).items() if abs(value) < _LARGEST}
+    shown = [each for each in (verdicts[-1].overall if verdicts else ()) if each.candidate in fitness]
+    if len(shown) < 2:
+        return None
+    with canvas() as (figure, axes):
+        for each in shown:
+            colour = WINNER if each.candidate == view.winner else PALETTE[0]
+            x = fitness[each.candidate]
+            axes.plot([x, x], [each.low, each.high], color=colour, linewidth=3, alpha=0.3)
+            axes.plot([x], [each.value], "o", color=colour, markersize=5)
+        axes.axhline(0.0, color=INK, linewidth=0.6)
+        axes.set_xlabel(f"fitness{_bracketed(view)}")
+        axes.set_ylabel("strength by judgements (log-odds)")
+        tau = preference.agreement(shown, fitness)
+        told = f"{len(shown)} candidates; Kendall's tau {tau:+.2f}" if finite(tau) else f"{len(shown)} candidates"
+        svg = to_svg(figure, "liked", "Strength by judgements over fitness", told)
+    return Picture(svg, f"Dot: strength in log-odds; bar: 95 % interval. {told}.")
+
+
+def _bracketed(view: RunView) -> str:
+    return f" ({unit_of(view).strip()})" if unit_of(view).strip() else ""
