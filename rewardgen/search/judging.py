@@ -263,5 +263,6 @@ def blinded(config: Config) -> Config:
     racing = config.search.racing.model_copy(update={"enabled": False})
     screening = config.search.screening.model_copy(update={"keep": 1.0, "agreement": 0.0})
     search = config.search.model_copy(update={"racing": racing, "screening": screening, "remeasure": 0})
-    training = config.training.model_copy(update={"keep": "last"})
+    keep = "last" if config.training.keep == "best" else config.training.keep
+    training = config.training.model_copy(update={"keep": keep})
     return config.model_copy(update={"search": search, "training": training})
