@@ -158,6 +158,18 @@ class TrainingConfig(Section):
     )
 
 
+class CreditConfig(Section):
+    """How measures of progress, or factors, become rewards: for methods whose programs return these."""
+
+    bins: int = Field(20, ge=2, le=1000, description="parts that the range of each measure of progress is cut into")
+    count_weight: float = Field(1.0, ge=0, description="of the bonus 1/√N for the Nth visit to a bin")
+    sparse_weight: float = Field(1.0, ge=0, description="of the task's own sparse reward, paid beside the bonus")
+    decoder_hidden: int = Field(16, ge=1, le=1024, description="units of the decoder of factors")
+    decoder_rate: float = Field(3e-3, gt=0, description="its learning rate")
+    decoder_steps: int = Field(2, ge=1, le=1000, description="its gradient steps after each rollout")
+    decoder_episodes: int = Field(128, ge=2, description="finished episodes that it learns from, the latest")
+
+
 class EvaluationConfig(Section):
     report_seeds: int = Field(
         3, ge=1, description="fresh training seeds for the winner, the expert and the sparse reward"
@@ -196,6 +208,7 @@ class Config(Section):
     llm: LLMConfig = LLMConfig()
     budget: BudgetConfig = BudgetConfig()
     training: TrainingConfig = TrainingConfig()
+    credit: CreditConfig = CreditConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     sandbox: SandboxConfig = SandboxConfig()
 

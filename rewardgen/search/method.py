@@ -15,7 +15,7 @@ from rewardgen.errors import ConfigError, UnknownName
 from rewardgen.prompting import Form, Manner
 from rewardgen.tasks import load_task
 
-SETTABLE = ("search", "training", "evaluation")
+SETTABLE = ("search", "training", "credit", "evaluation")
 """Sections of a run's settings that a method may bring defaults for: never where a model is asked, nor its key."""
 
 

@@ -27,9 +27,9 @@ from rewardgen.search.trajectories import Trajectory, chosen, dump, parse, traje
 from rewardgen.search.versions import versions
 from rewardgen.store.database import from_json, to_json
 from rewardgen.tasks import Task, load_task
-from rewardgen.training import Judge, Member, Population, Reward, arrangement_of, label_rows, train
+from rewardgen.training import Form, Judge, Member, Population, Reward, arrangement_of, credit_of, label_rows, train
 
-SENT = ("task", "seed", "threads", "sim", "device", "training", "sandbox")
+SENT = ("task", "seed", "threads", "sim", "device", "training", "credit", "sandbox")
 """The settings that travel. Those of the language model do not: an address may hold a password."""
 ENVS_LIMIT = 64 << 20
 """Bytes of task files that travel with an order at most."""
@@ -49,7 +49,8 @@ class Wanted:
 class Order:
     """Members to train, with all that another machine needs for it: plain values and bytes, and no secret.
 
-    ``envs`` are the further folders of task files: path → content. ``episodes`` says whether some are to be kept.
+    ``envs`` are the further folders of task files: path → content. ``episodes`` says whether some are to be kept;
+    ``form`` is what the programs return.
     """
 
     config: Mapping[str, Any]
@@ -57,6 +58,7 @@ class Order:
     versions: Mapping[str, str]
     envs: tuple[Mapping[str, bytes], ...] = ()
     episodes: bool = False
+    form: Form = "reward"
 
     def split(self, shards: int) -> list[Order]:
         """The same in at most ``shards`` parts of about equal size, in order; members of one reward stay together."""
@@ -97,7 +99,11 @@ class Workers(Protocol):
 
 
 def order_for(
-    config: Config, members: Sequence[tuple[str, int, RewardProgram | Reward]], envs: Sequence[Path], episodes: bool
+    config: Config,
+    members: Sequence[tuple[str, int, RewardProgram | Reward]],
+    envs: Sequence[Path],
+    episodes: bool,
+    form: Form = "reward",
 ) -> Order:
     """An order for members given by key, seed and reward; the owner of a task's own reward is named after it.
 
@@ -111,7 +117,7 @@ def order_for(
         for key, seed, reward in members
     ]
     settings = config.model_dump(mode="json", include=set(SENT))
-    return Order(settings, tuple(wanted), versions(), tuple(map(_packed, envs)), episodes)
+    return Order(settings, tuple(wanted), versions(), tuple(map(_packed, envs)), episodes, form)
 
 
 def carry_out(
@@ -135,7 +141,12 @@ def carry_out(
         limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
         sandbox = held.enter_context(Sandbox(limits, config.sandbox.level))
         rewards, failed = _rewards(order, config, task, sandbox, held)
-        members = [Member(each.key, each.seed, rewards[each.key]) for each in order.members if each.key in rewards]
+        credit = credit_of(order.form, config.credit)
+        members = [
+            Member(each.key, each.seed, rewards[each.key], credit if each.reward == "program" else None)
+            for each in order.members
+            if each.key in rewards
+        ]
         kept: dict[tuple[str, int], list[Trajectory]] = {}
 
         def on_episodes(key: str, seed: int, played: Episodes, fitness: Tensor) -> None:

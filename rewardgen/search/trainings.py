@@ -14,7 +14,7 @@ from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
 from rewardgen.search.run import Run
 from rewardgen.search.shards import Workers, order_for
 from rewardgen.search.trajectories import Collector
-from rewardgen.training import Judge, Member, Reward, label_rows, train, train_sb3
+from rewardgen.training import Judge, Member, Reward, credit_of, label_rows, train, train_sb3
 
 
 def train_rewards(
@@ -61,6 +61,7 @@ def _members(
     training = run.config.training
     members = []
     for key, reward in rewards.items():
+        credit = credit_of(run.method.form, run.config.credit) if isinstance(reward, RewardProgram) else None
         if isinstance(reward, RewardProgram) and _elsewhere(run) is None:
             rows = label_rows(training, max(1, len(missing[key])))
             try:
@@ -70,7 +71,7 @@ def _members(
                 continue
             workers.callback(reward.close)
         # what trains elsewhere is opened there
-        members += [Member(key, seed, cast(Reward, reward)) for seed in missing[key]]
+        members += [Member(key, seed, cast(Reward, reward), credit) for seed in missing[key]]
     return members
 
 
@@ -129,7 +130,11 @@ def _train_members(
             _keep(run, [(member.key, result)], stored)
     elif (workers := _elsewhere(run)) is not None:
         order = order_for(
-            run.config, [(m.key, m.seed, m.reward) for m in members], run.envs, episodes=collector is not None
+            run.config,
+            [(m.key, m.seed, m.reward) for m in members],
+            run.envs,
+            episodes=collector is not None,
+            form=run.method.form,
         )
         came = workers.train(
             order,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from rewardgen.records import Checkpoint, Episodes, Labels
 from rewardgen.sim import Arrangement
 from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task, play_episodes
+from rewardgen.training.credit import Credit
 from rewardgen.training.labelling import Labelling, Member
 from rewardgen.training.seeds import streams
 
@@ -33,8 +35,10 @@ class Examiner:
         config: TrainingConfig,
         threads: int,
         arrangement: Arrangement = ON_CPU,
+        credits: Sequence[Credit | None] = (),
     ) -> None:
         self._task, self._members, self._labelling = task, members, labelling
+        self._credits = credits or [None] * len(members)
         self._episodes = config.checkpoint_episodes
         self._sim = arrangement.simulator(task.model, len(members) * self._episodes, threads)
         self._streams = torch.cat([streams(self._episodes, "checkpoint", member.seed) for member in members])
@@ -73,9 +77,11 @@ class Examiner:
 
     def _point(self, k: int, played: Episodes, fitness: Tensor, steps: int, goal_reached: float) -> Checkpoint:
         mask = played.mask
-        labels = self._labelling.label(
-            self._members[k].reward, played.states[:-1][mask], played.actions[mask], played.states[1:][mask]
-        )
+        transitions = played.states[:-1][mask], played.actions[mask], played.states[1:][mask]
+        labels = self._labelling.label(self._members[k].reward, *transitions)
+        credit = self._credits[k]
+        if credit is not None:
+            labels = replace(labels, reward=credit.value(labels, *transitions))
         totals, components = _episode_sums(labels, mask)
         taken = int(mask.sum())
         return Checkpoint(

@@ -12,6 +12,7 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Labels, Layout, State
+from rewardgen.training.credit import MakeCredit
 from rewardgen.training.devices import HostCopies
 
 
@@ -60,11 +61,15 @@ class TaskReward:
 
 @dataclass(frozen=True)
 class Member:
-    """One training: the ``key`` of its reward, its ``seed``, and the ``reward``, which several members may share."""
+    """One training: the ``key`` of its reward, its ``seed``, and the ``reward``, which several members may share.
+
+    Where the reward's total is not what is paid, ``credit`` makes what turns its components into that.
+    """
 
     key: str
     seed: int
     reward: Reward
+    credit: MakeCredit | None = None
 
 
 def label_rows(config: TrainingConfig, sharing: int = 1) -> int:
@@ -98,6 +103,8 @@ class Labelling:
                 self._groups.append((member.reward, [k]))
         self._pending: list[tuple[Reward, list[int], int]] = []
         self._failures: dict[int, str] = {}
+        self.components: dict[int, tuple[Tensor, tuple[str, ...]]] = {}
+        """Member → its components ``(N, C)`` of the last rollout, valid until the next, and their names."""
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor, alive: Sequence[bool]) -> None:
         """Start labelling a rollout: ``(K, N, width)``, ``(K, N, A)`` and ``(K, N, width)``.
@@ -132,6 +139,7 @@ class Labelling:
             member → why it failed, for those that did.
         """
         rewards.zero_()
+        self.components = {}
         if self._waiting:
             states, actions, next_states = self._copies.finish()
             for reward, indices in self._waiting:
@@ -144,10 +152,12 @@ class Labelling:
                 self._failures.update(dict.fromkeys(indices, str(error)))
                 continue
             theirs = labels.reward.view(len(indices), count)
+            parts = labels.components.view(len(indices), count, len(labels.names))
             finite = torch.isfinite(theirs).all(1).tolist()
-            for k, mine, sound in zip(indices, theirs, finite, strict=True):
+            for k, mine, part, sound in zip(indices, theirs, parts, finite, strict=True):
                 if sound:
                     rewards[k] = mine
+                    self.components[k] = part, labels.names
                 else:
                     self._failures[k] = "the reward is NaN or infinite for some transitions"
         self._pending = []

@@ -7,7 +7,7 @@ import time
 import torch
 
 from rewardgen.config import TrainingConfig
-from rewardgen.errors import RewardFailed
+from rewardgen.errors import RewardFailed, UsageError
 from rewardgen.records import TrainingResult
 from rewardgen.sim import available_threads, torch_threads
 from rewardgen.tasks import Task
@@ -36,10 +36,16 @@ def train_sb3(
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
+        UsageError: the member's reward needs a credit beside it.
     """
     # Stable-Baselines3 takes seconds to import, and only this reference needs it
     from rewardgen.training.sb3_model import Reference, own_global_randomness
 
+    if member.credit is not None:
+        raise UsageError(
+            "the reference trainer pays rewards as programs return them; a method whose programs return measures of "
+            "progress or factors needs training.trainer=population"
+        )
     began = time.perf_counter()
     record = Record(member, keep=config.keep)
     with own_global_randomness(), torch_threads(1):

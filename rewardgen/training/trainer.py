@@ -21,6 +21,7 @@ from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task, Worlds
 from rewardgen.training import devices
 from rewardgen.training.checkpoints import Examiner
+from rewardgen.training.credit import Credit, Rows
 from rewardgen.training.labelling import Labelling, Member
 from rewardgen.training.memory import Plan, halves, plan
 from rewardgen.training.normalise import RewardScale
@@ -71,6 +72,7 @@ class Record:
     """What one member has come to so far."""
 
     member: Member
+    credit: Credit | None = None
     failure: str = ""
     stopped: str = ""
     curve: list[Checkpoint] = field(default_factory=list)
@@ -283,7 +285,13 @@ class _Training:
         self._rollout = Rollout(self._population, self._worlds, self._config, self._noise)
         self._labelling = Labelling(members, self._config.worlds * self._config.rollout, self._worlds.sim.device)
         self._examiner = Examiner(
-            setting.task, members, self._labelling, self._config, setting.threads, setting.arrangement
+            setting.task,
+            members,
+            self._labelling,
+            self._config,
+            setting.threads,
+            setting.arrangement,
+            [record.credit for record in self._batch],
         )
 
     def run(self, callbacks: Callbacks) -> Sequence[Record]:
@@ -328,9 +336,27 @@ class _Training:
         rewards = torch.empty(rollout.ended.shape, device=self._device)
         with self._timings.measure("labels"):
             failures = self._labelling.collect(rewards.view(len(self._batch), -1))
+            failures = {**failures, **self._pay(rewards)}
         for k, message in failures.items():
             self._fail(k, message)
         return rewards, values, following
+
+    def _pay(self, rewards: Tensor) -> dict[int, str]:
+        """Replace the rewards ``(K, T, W)`` of members with a credit by what it pays; who failed at that, and why."""
+        rollout, failures = self._rollout, {}
+        for k, (components, names) in self._labelling.components.items():
+            credit = self._batch[k].credit
+            if credit is None:
+                continue
+            parts = (rollout.states, rollout.commands, rollout.next_states, rollout.terminated, rollout.ended)
+            shape = rewards.shape[1:]
+            try:
+                rows = Rows(components.view(*shape, -1), names, *(part[k].cpu() for part in parts))
+                rewards[k] = credit.pay(rows)
+            except RewardFailed as error:
+                rewards[k] = 0.0
+                failures[k] = str(error)
+        return failures
 
     def _learn(self, rewards: Tensor, values: Tensor, following: Tensor, remaining: float) -> None:
         with self._timings.measure("learning"):
@@ -391,6 +417,10 @@ class _Training:
     def _forget(self, k: int) -> None:
         self._learner.forget(k)
         self._reward_scale.forget(k)
+
+
+def _credit(member: Member, task: Task, config: TrainingConfig) -> Credit | None:
+    return None if member.credit is None else member.credit(task, member.seed, config.worlds)
 
 
 def rollout_lengths(config: TrainingConfig) -> list[int]:

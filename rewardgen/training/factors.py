@@ -1,0 +1,177 @@
+"""A learned decoder from a program's factors to rewards whose sums over an episode are the episode's fitness.
+
+Qu et al., "Latent Reward: LLM-Empowered Credit Assignment in Episodic Reinforcement Learning" (LaRe), AAAI 2025, arXiv
+2412.11120: a program evaluates a step by several factors, and a network decodes them into a reward, trained so that the
+rewards of an episode sum up to its return, which is known at its end alone. With that, training is told the fitness of
+the episodes that it plays: other methods keep it from training altogether.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from rewardgen.config import CreditConfig
+from rewardgen.records import Episodes, Labels
+from rewardgen.tasks import Task
+from rewardgen.training.credit import Rows, checked
+from rewardgen.training.normalise import RunningMoments
+from rewardgen.training.seeds import generator
+
+_FRESH = 8  # episodes of one rollout that are measured at most: of tasks whose episodes are short there are hundreds
+_BATCH = 16  # episodes of one gradient step
+_SAMPLED = 64  # steps of each of them
+
+
+class Decoder:
+    """``r(z) = w·z + v·tanh(A z + b) + c`` on standardised factors, fitted to episodes' returns per step.
+
+    As in LaRe's code, an episode's return divided by its length is regressed on the mean of its decoded rewards, over
+    all steps of episodes of up to 64 and over a sample of 64 of longer ones (randomised return decomposition, Ren et
+    al., ICLR 2022; the sample's variance shrinks the rewards a little, which their scaling undoes). The published
+    network is larger; one that is linear but for a few units learns from the tens of episodes that there are.
+    """
+
+    def __init__(self, factors: int, config: CreditConfig, source: Generator) -> None:
+        hidden = config.decoder_hidden
+        self._source = source
+        self._inner = torch.randn(factors, hidden, generator=source) / factors**0.5
+        self._offset = torch.randn(hidden, generator=source)
+        self._outer, self._linear, self._constant = torch.zeros(hidden), torch.zeros(factors), torch.zeros(())
+        self._parameters = [self._inner, self._offset, self._outer, self._linear, self._constant]
+        for parameter in self._parameters:
+            parameter.requires_grad_(True)
+        self._optimizer = torch.optim.Adam(self._parameters, lr=config.decoder_rate)
+        self._moments = RunningMoments(1, factors)
+        self._episodes = torch.zeros(0, 0, factors)
+        self._lengths = torch.zeros(0, dtype=torch.int64)
+        self._returns = torch.zeros(0)  # per step
+        self._keep = config.decoder_episodes
+        self._mean, self._deviation = 0.0, 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are episodes to have learned from."""
+        return len(self._lengths) >= 2
+
+    def add(self, factors: Tensor, lengths: Tensor, returns: Tensor) -> None:
+        """Take in ``n`` episodes: ``(n, T, C)``, padded, ``(n,)`` and ``(n,)``; the oldest make room."""
+        for mine, length in zip(factors, lengths.tolist(), strict=True):
+            self._moments.update(mine[None, :length])
+        grown = max(factors.shape[1], self._episodes.shape[1])
+        both = [torch.nn.functional.pad(part, (0, 0, 0, grown - part.shape[1])) for part in (self._episodes, factors)]
+        self._episodes = torch.cat(both)[-self._keep :]
+        self._lengths = torch.cat([self._lengths, lengths])[-self._keep :]
+        self._returns = torch.cat([self._returns, (returns / lengths).float()])[-self._keep :]
+        self._mean = float(self._returns.mean())
+        self._deviation = float(self._returns.std(correction=0))
+
+    def fit(self, steps: int) -> None:
+        """Take gradient steps on random episodes."""
+        wanted = (self._returns - self._mean) / max(self._deviation, 1e-8)
+        for _ in range(steps):
+            chosen = torch.randint(len(self._lengths), (_BATCH,), generator=self._source)
+            lengths = self._lengths[chosen]
+            longest = int(lengths.max())
+            if longest <= _SAMPLED:
+                at = torch.arange(longest).expand(_BATCH, -1)
+                weight = (at < lengths[:, None]) / lengths[:, None]
+            else:
+                at = (torch.rand(_BATCH, _SAMPLED, generator=self._source) * lengths[:, None]).long()
+                weight = torch.full(at.shape, 1.0 / _SAMPLED)
+            rows = self._episodes[chosen[:, None], at]
+            with torch.enable_grad():
+                loss = ((self._decode(rows) * weight).sum(1) - wanted[chosen]).square().mean()
+                self._optimizer.zero_grad()
+                loss.backward()
+            self._optimizer.step()
+
+    def __call__(self, factors: Tensor) -> Tensor:
+        """Rewards ``(...)`` of factors ``(..., C)``, in the unit of the returns; 0 until there is one to learn from."""
+        if not self.ready:
+            return torch.zeros(factors.shape[:-1])
+        with torch.no_grad():
+            return self._mean + self._deviation * self._decode(factors)
+
+    def _decode(self, factors: Tensor) -> Tensor:
+        mean, variance = self._moments.mean[0].float(), self._moments.variance[0].float()
+        seen = ((factors - mean) * torch.rsqrt(variance + 1e-8)).clamp(-10.0, 10.0)
+        return seen @ self._linear + torch.tanh(seen @ self._inner + self._offset) @ self._outer + self._constant
+
+
+class Factors:
+    """The decoder of one training and the episodes under way in its worlds.
+
+    A training whose episodes are long pays nothing until the first of them are over.
+    """
+
+    def __init__(self, config: CreditConfig, task: Task, seed: int, worlds: int) -> None:
+        self._config, self._task = config, task
+        self._source = generator("decoder", seed)
+        self._names: tuple[str, ...] = ()
+        self._decoder: Decoder | None = None
+        self._age = torch.zeros(worlds, dtype=torch.int64)
+        self._states = torch.zeros(task.horizon + 1, worlds, task.layout.width)
+        self._actions = torch.zeros(task.horizon, worlds, task.action_size)
+        self._factors = torch.zeros(0)
+
+    def pay(self, rows: Rows) -> Tensor:
+        checked(rows.components, rows.names, self._names)
+        if self._decoder is None:
+            self._names = rows.names
+            self._decoder = Decoder(len(rows.names), self._config, self._source)
+            self._factors = torch.zeros(self._task.horizon, len(self._age), len(rows.names))
+        self._follow(rows, self._decoder)
+        if self._decoder.ready:
+            self._decoder.fit(self._config.decoder_steps)
+        return self._decoder(rows.components)
+
+    def value(self, labels: Labels, states: Tensor, actions: Tensor, next_states: Tensor) -> Tensor:
+        checked(labels.components, labels.names, self._names)
+        return torch.zeros(len(labels.reward)) if self._decoder is None else self._decoder(labels.components)
+
+    def _follow(self, rows: Rows, decoder: Decoder) -> None:
+        """Add a rollout to the episodes under way, and those that end in it to what the decoder learns from."""
+        length = rows.ended.shape[0]
+        ends = rows.ended.any(1).nonzero().squeeze(1).tolist()
+        allowed = self._chosen(rows.ended)
+        begin = 0
+        for last in [*ends, length - 1] if not ends or ends[-1] != length - 1 else ends:
+            window = slice(begin, last + 1)
+            at = self._age + torch.arange(last + 1 - begin)[:, None]
+            world = torch.arange(len(self._age)).expand_as(at)
+            self._states[at, world] = rows.states[window]
+            self._states[at + 1, world] = rows.next_states[window]
+            self._actions[at, world] = rows.actions[window]
+            self._factors[at, world] = rows.components[window]
+            self._age += last + 1 - begin
+            ended = rows.ended[last]
+            picked = (ended & allowed[last]).nonzero().squeeze(1)
+            if len(picked):
+                self._learn(picked, rows.terminated[last, picked], decoder)
+            self._age[ended] = 0
+            begin = last + 1
+
+    def _chosen(self, ended: Tensor) -> Tensor:
+        """Which of the rollout's ends ``(T, W)`` are taken: all of them, or, of too many, some at random."""
+        places = ended.nonzero()
+        if len(places) <= _FRESH:
+            return ended
+        taken = places[torch.randperm(len(places), generator=self._source)[:_FRESH]]
+        chosen = torch.zeros_like(ended)
+        chosen[taken[:, 0], taken[:, 1]] = True
+        return chosen
+
+    def _learn(self, worlds: Tensor, terminated: Tensor, decoder: Decoder) -> None:
+        lengths = self._age[worlds]
+        states, actions = self._states[:, worlds], self._actions[:, worlds]
+        for k, length in enumerate(lengths.tolist()):  # what an earlier episode left behind it
+            states[length + 1 :, k] = states[length, k]
+            actions[length:, k] = 0.0
+        played = Episodes(self._task.layout, states, actions, lengths, terminated, self._task.control_step)
+        fitness = self._task.fitness(played)
+        sound = torch.isfinite(fitness)
+        if sound.any():
+            longest = int(lengths[sound].max())
+            factors = self._factors[:longest, worlds[sound]].transpose(0, 1)
+            decoder.add(factors, lengths[sound], fitness[sound])
