@@ -245,6 +245,10 @@ class Outcome:
 # the program's side
 
 
+Form = Literal["reward", "progress", "factors"]
+"""What a program returns: a reward, measures of progress, or factors for a learned decoder."""
+
+
 @dataclass(frozen=True)
 class RewardProgram:
     """Reward code that has passed the static check. Nothing but the sandbox may run it."""

@@ -7,7 +7,7 @@ never shows the fitness code, the success threshold, the expert's reward or the 
 """
 
 from rewardgen.prompting.conversation import comparison, messages, render_prompt, repair
-from rewardgen.prompting.manner import Ask, Form, Manner
+from rewardgen.prompting.manner import Ask, Manner
 from rewardgen.prompting.roles import analysis, objections, review, revise
 from rewardgen.prompting.templates import ENVIRONMENT_VARIABLE, default_prompts_dir
 from rewardgen.prompting.view import TaskView, task_view, typed_view
@@ -15,7 +15,6 @@ from rewardgen.prompting.view import TaskView, task_view, typed_view
 __all__ = [
     "ENVIRONMENT_VARIABLE",
     "Ask",
-    "Form",
     "Manner",
     "TaskView",
     "analysis",

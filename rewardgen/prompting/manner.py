@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rewardgen.records import Form
+
 Ask = Literal["improve", "refine", "prefer", "mutate", "cross"]
-Form = Literal["reward", "progress", "factors"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator
 from rewardgen import config
 from rewardgen.config import Config, Section, read_yaml, validate
 from rewardgen.errors import ConfigError, UnknownName
-from rewardgen.prompting import Form, Manner
+from rewardgen.prompting import Manner
+from rewardgen.records import Form
 from rewardgen.tasks import load_task
 
 SETTABLE = ("search", "training", "credit", "evaluation")

@@ -20,14 +20,14 @@ from torch import Tensor
 
 from rewardgen.config import Config
 from rewardgen.errors import ClusterError, RewardFailed, UsageError
-from rewardgen.records import Checkpoint, Episodes, RewardProgram, TrainingResult
+from rewardgen.records import Checkpoint, Episodes, Form, RewardProgram, TrainingResult
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search.baselines import task_rewards
 from rewardgen.search.trajectories import Trajectory, chosen, dump, parse, trajectory
 from rewardgen.search.versions import versions
 from rewardgen.store.database import from_json, to_json
 from rewardgen.tasks import Task, load_task
-from rewardgen.training import Form, Judge, Member, Population, Reward, arrangement_of, credit_of, label_rows, train
+from rewardgen.training import Judge, Member, Population, Reward, arrangement_of, credit_of, label_rows, train
 
 SENT = ("task", "seed", "threads", "sim", "device", "training", "credit", "sandbox")
 """The settings that travel. Those of the language model do not: an address may hold a password."""

@@ -9,14 +9,13 @@ with Stable-Baselines3 on the same simulator and the same rewards, as the refere
 """
 
 from rewardgen.training.arrangement import arrangement_of, settled
-from rewardgen.training.credit import Form, credit_of
+from rewardgen.training.credit import credit_of
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
 from rewardgen.training.population import Population
 from rewardgen.training.sb3 import train_sb3
 from rewardgen.training.trainer import Judge, Timings, checkpoint_steps, train
 
 __all__ = [
-    "Form",
     "Judge",
     "Member",
     "Population",

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rewardgen.config import CreditConfig
 from rewardgen.errors import RewardFailed
-from rewardgen.records import Labels, State
+from rewardgen.records import Form, Labels, State
 from rewardgen.tasks import Task
-
-Form = Literal["reward", "progress", "factors"]
-"""What a program returns: a reward, measures of progress, or factors for a learned decoder."""
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,7 @@ class _Training:
         self._setting = setting
         task, config, device = setting.task, setting.config, setting.arrangement.device
         self._config, self._timings, self._device = config, setting.timings, device
-        self._batch = [Record(member, keep=config.keep) for member in members]
+        self._batch = [Record(member, _credit(member, task, config), keep=config.keep) for member in members]
         self._records = tuple(self._batch)
         seeds = [member.seed for member in members]
         count = len(members)

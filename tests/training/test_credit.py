@@ -87,7 +87,7 @@ def test_components_that_cannot_be_used_fail_the_reward(form: str) -> None:
 
 
 def synthetic(count: int = 96, longest: int = 24) -> tuple[Tensor, Tensor, Tensor]:
-    """Episodes of unequal length whose true reward is ``2 z₀ − 0.5 z₁ + 0.3``; z₂ is idle. Factors, lengths, returns."""
+    """Factors, lengths and returns of episodes whose true reward is ``2 z₀ − 0.5 z₁ + 0.3``; z₂ is idle."""
     source = generator("a test's episodes")
     factors = torch.randn(count, longest, 3, generator=source) * torch.tensor([0.5, 4.0, 1.0])
     factors += torch.randn(count, 1, 3, generator=source)
@@ -131,7 +131,7 @@ def test_long_episodes_are_sampled_and_old_ones_make_room() -> None:
 
 
 def test_episodes_are_followed_over_rollouts_and_measured_by_the_task() -> None:
-    """Two worlds: one ends after 3 and 5 steps, the other after 6; the rollouts are cut at other places."""
+    """Of two worlds one ends after 3 steps and 5 more, the other after 6; the rollouts are cut at other places."""
     task, source = Point(), generator("a test's rollouts")
     total = 9
     states = torch.randn(total + 1, 2, 2, generator=source)
