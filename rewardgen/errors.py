@@ -10,6 +10,7 @@
     ├── RewardFailed                a program crashed, hung or gave something that is no reward
     ├── SandboxError                the sandbox itself could not be set up
     ├── SimulationFailed            MuJoCo reported an error
+    ├── ReplayError                 there is nothing to play, or a replay cannot be kept
     ├── OutOfMemory                 a device's memory does not hold the smallest piece of the work
     ├── ClusterError                other machines cannot be reached, or sent what was not asked for
     ├── LLMError                    the endpoint could not be used
@@ -102,6 +103,10 @@ class SandboxError(RewardgenError):
 
 
 class SimulationFailed(RewardgenError):
+    pass
+
+
+class ReplayError(RewardgenError):
     pass
 
 

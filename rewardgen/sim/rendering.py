@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import mujoco
@@ -10,64 +14,126 @@ import numpy as np
 
 from rewardgen.errors import SimulationFailed
 
-_BACKENDS = ("mujoco.egl", "mujoco.osmesa", "mujoco.glfw")
+_BACKENDS = {"egl": "EGL", "osmesa": "OSMesa", "glfw": "a hidden window"}
+"""MuJoCo's names of the ways to draw, the best first, and people's."""
 _MAX_GEOMS = 2000
-_contexts: dict[tuple[int, int], Any] = {}
+_FIRST_SIZE = (640, 480)  # of a context's own buffer, in which nothing is drawn
 
 
-def render_model(model: mujoco.MjModel, data: mujoco.MjData, width: int, height: int) -> np.ndarray:
-    """``data`` as its first camera sees it (a free one that shows the whole model, if it has none).
-
-    Returns:
-        ``(height, width, 3)`` uint8.
+class Canvas:
+    """Draws one model again and again, ``height`` by ``width`` pixels. Any thread may call; one of its own draws.
 
     Raises:
         SimulationFailed: no way to draw works on this machine; the message says what each said.
     """
-    context = _context(width, height)
-    context.make_current()
-    scene = mujoco.MjvScene(model, maxgeom=_MAX_GEOMS)
+
+    def __init__(self, model: mujoco.MjModel, width: int = 480, height: int = 360) -> None:
+        self._model, self._width, self._height = model, width, height
+        self._drawing, self._scene = _drawing_thread().submit(self._open).result()
+
+    def draw(self, data: mujoco.MjData, camera: mujoco.MjvCamera | None = None) -> np.ndarray:
+        """``data`` through ``camera``: by default the model's first, or a free one that shows the whole model.
+
+        Returns:
+            ``(height, width, 3)`` uint8.
+        """
+        return _drawing_thread().submit(self._draw, data, camera or _first_camera(self._model)).result()
+
+    def close(self) -> None:
+        """Give back what the picture takes of the graphics memory."""
+        _drawing_thread().submit(self._drawing.free).result()
+
+    def _open(self) -> tuple[mujoco.MjrContext, mujoco.MjvScene]:
+        _context()[0].make_current()
+        size = self._model.vis.global_
+        kept = size.offwidth, size.offheight
+        size.offwidth, size.offheight = self._width, self._height
+        try:
+            drawing = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        finally:
+            size.offwidth, size.offheight = kept
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, drawing)
+        return drawing, mujoco.MjvScene(self._model, maxgeom=_MAX_GEOMS)
+
+    def _draw(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> np.ndarray:
+        options, perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
+        mujoco.mjv_updateScene(
+            self._model, data, options, perturb, camera, int(mujoco.mjtCatBit.mjCAT_ALL), self._scene
+        )
+        area = mujoco.MjrRect(0, 0, self._width, self._height)
+        picture = np.empty((self._height, self._width, 3), dtype=np.uint8)
+        mujoco.mjr_render(area, self._scene, self._drawing)
+        mujoco.mjr_readPixels(picture, None, area, self._drawing)
+        return np.ascontiguousarray(picture[::-1])
+
+
+def render_model(model: mujoco.MjModel, data: mujoco.MjData, width: int, height: int) -> np.ndarray:
+    """One picture of ``data``, as its first camera sees it; see ``Canvas``."""
+    canvas = Canvas(model, width, height)
+    try:
+        return canvas.draw(data)
+    finally:
+        canvas.close()
+
+
+def renderer() -> str:
+    """What this machine draws with: "EGL", "OSMesa" or "a hidden window".
+
+    Raises:
+        SimulationFailed: nothing works; the message says what each said, and what to install.
+    """
+    return _drawing_thread().submit(lambda: _context()[1]).result()
+
+
+def _first_camera(model: mujoco.MjModel) -> mujoco.MjvCamera:
     camera = mujoco.MjvCamera()
     if model.ncam:
         camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, 0
     else:
         mujoco.mjv_defaultFreeCamera(model, camera)
-    options, perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
-    mujoco.mjv_updateScene(model, data, options, perturb, camera, mujoco.mjtCatBit.mjCAT_ALL, scene)
-
-    kept = model.vis.global_.offwidth, model.vis.global_.offheight
-    model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-    try:
-        drawing = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-    finally:
-        model.vis.global_.offwidth, model.vis.global_.offheight = kept
-    try:
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, drawing)
-        area = mujoco.MjrRect(0, 0, width, height)
-        picture = np.empty((height, width, 3), dtype=np.uint8)
-        mujoco.mjr_render(area, scene, drawing)
-        mujoco.mjr_readPixels(picture, None, area, drawing)
-    finally:
-        drawing.free()
-    return np.ascontiguousarray(picture[::-1])
+    return camera
 
 
-def _context(width: int, height: int) -> Any:
-    """An OpenGL context of that size, kept for the next picture."""
-    if (width, height) not in _contexts:
-        said = []
-        for backend in _BACKENDS:
-            try:
-                context = importlib.import_module(backend).GLContext(width, height)
-                context.make_current()
-            except Exception as error:  # each backend has its own way to fail: missing library, driver or display
-                said.append(f"{backend.removeprefix('mujoco.')}: {type(error).__name__}: {error}")
-            else:
-                _contexts[width, height] = context
-                break
+@cache
+def _drawing_thread() -> ThreadPoolExecutor:
+    """OpenGL belongs to the thread that began with it, so one thread draws for all."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing")
+
+
+@cache
+def _context() -> tuple[Any, str]:
+    """An OpenGL context, current in the drawing thread, and what made it."""
+    wanted = os.environ.get("MUJOCO_GL", "").lower()
+    said = []
+    for backend in [wanted] if wanted in _BACKENDS else _BACKENDS:
+        platform, loaded = os.environ.get("PYOPENGL_PLATFORM"), set(sys.modules)
+        try:
+            if backend == "glfw":
+                _check_display()
+            context = importlib.import_module(f"mujoco.{backend}").GLContext(*_FIRST_SIZE)
+            context.make_current()
+        except Exception as error:  # each backend has its own way to fail: missing library, driver or display
+            said.append(f"{_BACKENDS[backend]}: {type(error).__name__}: {error}")
+            _forget(platform, loaded)
         else:
-            raise SimulationFailed(
-                "this machine can draw neither with EGL nor with OSMesa nor in a window; install libegl1 or libosmesa6 "
-                f"to see pictures, everything else works without ({'; '.join(said)})"
-            )
-    return _contexts[width, height]
+            return context, _BACKENDS[backend]
+    raise SimulationFailed(
+        "this machine can draw neither with EGL nor with OSMesa nor in a window; install libegl1 or libosmesa6 "
+        f"(Debian's names) to see pictures, everything else works without ({'; '.join(said)})"
+    )
+
+
+def _check_display() -> None:
+    """GLFW warns and makes contexts that draw nothing where there is no display."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise SimulationFailed("there is no display")
+
+
+def _forget(platform: str | None, loaded: set[str]) -> None:
+    """Undo what a way to draw that failed left behind: PyOpenGL settles for the first platform that it hears of."""
+    os.environ.pop("PYOPENGL_PLATFORM", None)
+    if platform is not None:
+        os.environ["PYOPENGL_PLATFORM"] = platform
+    for name in set(sys.modules) - loaded:
+        if name.partition(".")[0] == "OpenGL" or name.startswith(("mujoco.egl", "mujoco.osmesa")):
+            del sys.modules[name]

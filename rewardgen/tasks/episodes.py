@@ -18,7 +18,13 @@ _LOOK_EVERY = 32
 """Control steps from one look at whether any episode still runs to the next, where a look waits for the device."""
 
 
-def play_episodes(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor], streams: Tensor) -> Episodes:
+def play_episodes(
+    task: Task,
+    sim: Simulator,
+    act: Callable[[Tensor], Tensor],
+    streams: Tensor,
+    watch: Callable[[], None] = lambda: None,
+) -> Episodes:
     """Play one whole episode in each world of ``sim``.
 
     Args:
@@ -27,12 +33,14 @@ def play_episodes(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor], s
         act: the policy: observations ``(n, observation_size)`` → actions ``(n, action_size)`` in actuator units. It
             goes on being asked about worlds whose episode has ended; what it says of those is ignored.
         streams: ``(n,)`` int64: the start states follow from these.
+        watch: called at the start and after every control step, while the simulator holds what was reached; also
+            for worlds whose episode has ended, which go on with another.
 
     Returns:
         The episodes, on the simulator's device, with ``causes`` from ``task.terminations``, "time limit" and
         "simulation diverged".
     """
-    worlds = Worlds(task, sim, streams)
+    worlds = Worlds(task, sim, streams, watch)
     present = worlds.start()
     count, horizon, device = sim.num_worlds, task.horizon, sim.device
     states = torch.empty(horizon + 1, count, task.layout.width, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -35,6 +36,8 @@ class Worlds:
         task: what is simulated.
         sim: a simulator of ``task.model``; its worlds belong to this object from now on.
         streams: ``(n,)`` int64; a world's start states follow from its stream alone, whatever the other worlds do.
+        watch: called at the start and after every control step, before any world begins anew: what the simulator then
+            holds is what a replay shows.
 
     Everything is on ``sim.device``. Where ``sim.masked`` says so, no step waits for that device: fresh starts are
     computed for all worlds and taken where an episode has ended.
@@ -42,7 +45,7 @@ class Worlds:
     A tensor that this class has handed out is never written to again.
     """
 
-    def __init__(self, task: Task, sim: Simulator, streams: Tensor) -> None:
+    def __init__(self, task: Task, sim: Simulator, streams: Tensor, watch: Callable[[], None] = lambda: None) -> None:
         if streams.shape != (sim.num_worlds,):
             raise ValueError(f"{sim.num_worlds} worlds need as many streams, not a tensor of {tuple(streams.shape)}")
         self.task = task
@@ -54,6 +57,7 @@ class Worlds:
         """``(n,)`` int64: control steps taken in the present episode."""
         self.matrix = torch.zeros(sim.num_worlds, task.layout.width, device=sim.device)
         """``(n, width)`` float32: the present state of each world, a fresh start where an episode has just ended."""
+        self._watch = watch
         self._unsound = torch.zeros((), dtype=torch.bool, device=sim.device)
         self._since_check = 0
 
@@ -71,6 +75,7 @@ class Worlds:
         self._begin(ids)
         self.matrix = self._read()
         self._check_start(self.matrix)
+        self._watch()
         return self.matrix
 
     def step(self, action: Tensor) -> Step:
@@ -84,6 +89,7 @@ class Worlds:
         """
         task, before = self.task, self.matrix
         task.advance(self.sim, task.clip(action))
+        self._watch()
         reached = self._read()
         terminated = task.terminated(State(task.layout, reached))
         diverged = self.sim.diverged() | ~reached.isfinite().all(-1)

@@ -1,0 +1,307 @@
+"""Where replays are kept, and how they come there: made when somebody asks, once, whoever asks at the same time.
+
+RUN/replays/geometry.safetensors    what is to be seen of the task's model
+RUN/replays/r0g1c3.0.safetensors    candidate r0g1c3 from start state 0: how its bodies moved
+RUN/replays/r0g1c3.0.png            a thumbnail, where this machine can draw
+RUN/replays/r0g1c3.0.mp4            a film, when one was asked for
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock
+
+from rewardgen.errors import ReplayError, SimulationFailed, UnknownName, UsageError
+from rewardgen.records import TrainingResult
+from rewardgen.replay import drawing, formats
+from rewardgen.replay.geometry import geometry_of
+from rewardgen.replay.recording import Replay, model_of, record
+from rewardgen.store import RunView, read, read_weights
+from rewardgen.tasks import Task, load_task
+
+FOLDER = "replays"
+GEOMETRY = "geometry.safetensors"
+MAX_STARTS = 16
+"""Start states that a run has for replays."""
+FINALS = ("winner", "expert", "sparse")
+"""The rewards whose reported trainings have replays too, under these names."""
+_CANDIDATE = re.compile(rf"r\d{{1,4}}g\d{{1,4}}c\d{{1,4}}|{'|'.join(FINALS)}")
+_ID = re.compile(rf"({_CANDIDATE.pattern})\.(\d{{1,2}})")
+_PNG, _MP4 = b"\x89PNG\r\n\x1a\n", b"ftyp"
+
+
+@dataclass(frozen=True)
+class ReplayFiles:
+    """One replay and where it lies. ``thumbnail`` and ``video`` are None where there is none.
+
+    ``seconds`` is how long the episode took, ``length`` the same in control steps; ``fitness`` is its true one (NaN:
+    it has none) and ``cause`` says how it ended. ``note`` says why something that was asked for is missing.
+    """
+
+    id: str
+    candidate: str
+    start: int
+    seconds: float
+    length: int
+    fitness: float
+    cause: str
+    geometry: Path
+    poses: Path
+    thumbnail: Path | None
+    video: Path | None
+    note: str = ""
+
+
+def ensure(
+    run_dir: Path, candidate: str, *, starts: int = 1, video: bool = False, envs: Sequence[Path] = ()
+) -> tuple[ReplayFiles, ...]:
+    """The replays of a candidate from the start states 0 to ``starts`` - 1; what is missing is made.
+
+    All candidates of the same generation are played along with the one that is asked for: in one batch they cost
+    little more. Any thread and process may ask at the same time.
+
+    Args:
+        run_dir: the run's folder.
+        candidate: a candidate's key, or "winner", "expert" or "sparse" for the trainings of the reported scores.
+        starts: how many start states, the same for all candidates of the run.
+        video: make the films too, which can take half a minute each.
+        envs: folders of task files, where the run's own are no longer where they were.
+
+    Raises:
+        UsageError: the run has no such candidate, or ``starts`` is out of range.
+        ReplayError: it has no policy (yet), the task has no replays, or they cannot be written.
+        StoreError: the run cannot be read.
+    """
+    if not 1 <= starts <= MAX_STARTS:
+        raise UsageError(f"a candidate has replays from 1 to {MAX_STARTS} start states, not {starts}")
+    present = find(run_dir, candidate, starts=starts)
+    if len(present) == starts and all(files.thumbnail and (files.video or not video) for files in present):
+        return present
+    view = read(run_dir)
+    if len(present) < starts:
+        _record(run_dir, view, candidate, starts, envs)
+    note = _draw(run_dir, view, candidate, starts, envs, video=video)
+    made = find(run_dir, candidate, starts=starts)
+    if len(made) < starts:
+        raise ReplayError(f"the replays of {candidate} were taken away from {run_dir / FOLDER} while they were made")
+    return tuple(replace(files, note=note) for files in made)
+
+
+def find(run_dir: Path, candidate: str, *, starts: int = 1) -> tuple[ReplayFiles, ...]:
+    """Those of a candidate's replays that are there and sound. Makes nothing."""
+    if not _CANDIDATE.fullmatch(candidate):
+        return ()
+    found = (_found(run_dir, candidate, start) for start in range(min(starts, MAX_STARTS)))
+    return tuple(files for files in found if files is not None)
+
+
+def replay_ids(view: RunView, restart: int, generation: int) -> list[str]:
+    """The replay from the first start state of every candidate of a generation that has a policy."""
+    return [f"{key}.0" for key in _companions(view, restart, generation)]
+
+
+def load_replay(run_dir: Path, replay_id: str) -> Replay:
+    """A replay that is there.
+
+    Raises:
+        UsageError: this is no replay's id.
+        ReplayError: it is not there, or damaged.
+    """
+    candidate, start = split_id(replay_id)
+    replay = formats.parse_replay(formats.read_file(run_dir / FOLDER / f"{replay_id}.safetensors"))
+    if (replay.candidate, replay.start) != (candidate, start):
+        raise ReplayError(f"{run_dir / FOLDER / replay_id}.safetensors holds the replay {replay.id[:80]!r}")
+    return replay
+
+
+def split_id(replay_id: str) -> tuple[str, int]:
+    """ "r0g1c3.0" as candidate and start.
+
+    Raises:
+        UsageError: this is no replay's id.
+    """
+    matched = _ID.fullmatch(replay_id)
+    if matched is None:
+        raise UsageError(f"{replay_id[:80]!r} is no replay: one is named by candidate and start, such as r0g1c3.0")
+    return matched[1], int(matched[2])
+
+
+def stills(run_dir: Path, replay_id: str, count: int, envs: Sequence[Path] = ()) -> list[bytes]:
+    """``count`` pictures of a replay that is there, at equal distances in time, as PNG files of 320 by 240.
+
+    Raises:
+        SimulationFailed: nothing can draw here; the message says what to install.
+    """
+    return drawing.stills(model_of(_task(read(run_dir), envs)), load_replay(run_dir, replay_id), count)
+
+
+def _found(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
+    folder = run_dir / FOLDER
+    path = folder / f"{candidate}.{start}.safetensors"
+    if not path.is_file() or not (folder / GEOMETRY).is_file():
+        return None
+    try:
+        replay = load_replay(run_dir, f"{candidate}.{start}")
+        formats.parse_geometry(formats.read_file(folder / GEOMETRY))
+    except ReplayError:
+        return None
+    return ReplayFiles(
+        id=replay.id,
+        candidate=candidate,
+        start=start,
+        seconds=replay.seconds,
+        length=replay.length,
+        fitness=replay.fitness,
+        cause=replay.cause,
+        geometry=folder / GEOMETRY,
+        poses=path,
+        thumbnail=_sound(path.with_suffix(".png"), 0, _PNG),
+        video=_sound(path.with_suffix(".mp4"), 4, _MP4),
+    )
+
+
+def _sound(path: Path, offset: int, mark: bytes) -> Path | None:
+    """``path`` if it is a file that begins as its kind does, and no link to somewhere else."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return path if file.read(offset + len(mark))[offset:] == mark else None
+    except OSError:
+        return None
+
+
+# ---- recording
+
+
+def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Sequence[Path]) -> None:
+    """Play what is missing of a candidate and of those of its generation, and keep it."""
+    policies = _policies(view, candidate)
+    task = _task(view, envs)
+    model = model_of(task)
+    with _locked(run_dir, "recording"):
+        missing = {name: place for name, place in policies.items() if len(find(run_dir, name, starts=starts)) < starts}
+        if candidate not in missing:  # another process made it meanwhile
+            return
+        weights = {name: read_weights(run_dir, *place) for name, place in missing.items()}
+        known = {name: content for name, content in weights.items() if content is not None}
+        if candidate not in known:
+            raise ReplayError(f"{candidate} has no stored policy, so there is nothing to play")
+        seed, threads = int(view.config.get("seed", 0)), int(view.config.get("threads", 0))
+        played = record(task, list(known.values()), starts, seed, threads)
+        geometry = formats.dump_geometry(geometry_of(model, task.name))
+        _write(run_dir / FOLDER / GEOMETRY, geometry)
+        for name, replays in zip(known, played, strict=True):
+            for made in replays:
+                named = replace(made, candidate=name)
+                if _found(run_dir, name, named.start) is None:  # one that was shown, or judged, stays as it is
+                    _write(run_dir / FOLDER / f"{named.id}.safetensors", formats.dump_replay(named))
+
+
+def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
+    """The candidate and those that are played along: name → owner and seed of the training whose policy it is.
+
+    Raises:
+        UnknownName: the run has no such candidate.
+        ReplayError: it has no policy.
+    """
+    if candidate in FINALS:
+        finals = {final.name: _place(f"final/{final.name}", final.trainings) for final in view.finals}
+        found = {name: place for name, place in finals.items() if place is not None}
+    elif candidate in view.candidates:
+        home = next(each for each in view.generations if any(own.key == candidate for own in each.candidates))
+        found = _companions(view, home.restart, home.index)
+    else:
+        raise UnknownName("candidate", candidate, [*view.candidates, *FINALS], hint=f"(in {view.path})")
+    if candidate not in found:
+        state = "" if candidate in FINALS else f" ({view.candidates[candidate].status})"
+        raise ReplayError(f"{candidate}{state} has no trained policy, so there is nothing to play")
+    return found
+
+
+def _companions(view: RunView, restart: int, generation: int) -> dict[str, tuple[str, int]]:
+    places = {
+        candidate.key: _place(candidate.key, candidate.trainings)
+        for each in view.generations
+        if (each.restart, each.index) == (restart, generation)
+        for candidate in each.candidates
+    }
+    return {key: place for key, place in places.items() if place is not None}
+
+
+def _place(owner: str, trainings: Sequence[TrainingResult]) -> tuple[str, int] | None:
+    """The first training that got anywhere: its policy is the one at its best checkpoint."""
+    seeds = (training.seed for training in trainings if training.score == training.score)
+    seed = next(seeds, None)
+    return None if seed is None else (owner, seed)
+
+
+def _task(view: RunView, envs: Sequence[Path]) -> Task:
+    return load_task(str(view.task.get("name", "")), tuple(envs) or view.envs)
+
+
+# ---- drawing
+
+
+def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Sequence[Path], *, video: bool) -> str:
+    """Draw thumbnails, and films if they are wanted. Returns why that could not be done, or ""."""
+    with _locked(run_dir, "drawing"):
+        present = find(run_dir, candidate, starts=starts)
+        thumbnails = [files for files in present if files.thumbnail is None]
+        films = [files for files in present if video and files.video is None]
+        if not thumbnails and not films:
+            return ""
+        model = model_of(_task(view, envs))
+        try:
+            if thumbnails:
+                with drawing.Painter(model, drawing.THUMBNAIL_SIZE) as painter:
+                    for files in thumbnails:
+                        picture = drawing.thumbnail(painter, load_replay(run_dir, files.id))
+                        _write(files.poses.with_suffix(".png"), picture)
+            if films:
+                with drawing.Painter(model, drawing.VIDEO_SIZE) as painter:
+                    for files in films:
+                        replay = load_replay(run_dir, files.id)
+                        _written(files.poses.with_suffix(".mp4"), partial(drawing.film, painter, replay))
+        except (SimulationFailed, ReplayError) as error:
+            return str(error)
+    return ""
+
+
+# ---- files
+
+
+@contextmanager
+def _locked(run_dir: Path, what: str) -> Iterator[None]:
+    folder = run_dir / FOLDER
+    try:
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / f".{what}.lock"):
+            yield
+    except OSError as error:
+        raise ReplayError(f"replays cannot be kept in {folder}: {error}; copy the run to a place with room") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    _written(path, lambda part: part.write_bytes(content))
+
+
+def _written(path: Path, write: Callable[[Path], object]) -> None:
+    """What ``write`` puts into a file, at ``path`` as a whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        write(Path(name))
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

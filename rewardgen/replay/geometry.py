@@ -1,0 +1,290 @@
+"""What is to be seen of a model: its shapes, which body moves each, and from where to look.
+
+Made once for each task; a replay then holds nothing but how the bodies move. What counts as visible, and in which
+colour, is what MuJoCo's own viewer shows at first.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+_MOST = 20_000  # things that a scene may hold
+_KINDS = {
+    int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
+    int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
+    int(mujoco.mjtGeom.mjGEOM_CAPSULE): "capsule",
+    int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): "ellipsoid",
+    int(mujoco.mjtGeom.mjGEOM_CYLINDER): "cylinder",
+    int(mujoco.mjtGeom.mjGEOM_BOX): "box",
+    int(mujoco.mjtGeom.mjGEOM_MESH): "mesh",
+}
+KINDS = tuple(_KINDS.values())
+_ELEVATION = -20.0  # degrees: MuJoCo's own -45 looks at a robot from above
+_TRACKING = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One thing to draw, in the frame of the body that carries it.
+
+    ``kind`` is one of ``KINDS``; ``size`` is MuJoCo's for that kind, in metres (half lengths; a plane of size 0 has no
+    end); ``rgba`` is in [0, 1]; ``track`` counts the moving bodies, and is -1 for what stands still in the world;
+    ``position`` ``(3,)`` in metres and ``rotation`` ``(4,)``, a unit quaternion (w, x, y, z). ``mesh`` counts the
+    geometry's meshes, -1 for other kinds.
+    """
+
+    kind: str
+    size: tuple[float, float, float]
+    rgba: tuple[float, float, float, float]
+    track: int
+    position: tuple[float, float, float]
+    rotation: tuple[float, float, float, float]
+    mesh: int = -1
+
+
+@dataclass(frozen=True)
+class Cord:
+    """A tendon that is drawn: its radius in metres, and its colour."""
+
+    width: float
+    rgba: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where a replay is seen from, as MuJoCo's free camera has it: degrees, and metres from what is looked at."""
+
+    azimuth: float
+    elevation: float
+    distance: float
+    field_of_view: float
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """``vertices`` ``(V, 3)`` float32 in metres, ``faces`` ``(F, 3)`` int32."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """``tracks`` are the names of the bodies that can move, in the order in which a replay has their poses."""
+
+    task: str
+    shapes: tuple[Shape, ...]
+    tracks: tuple[str, ...]
+    cords: tuple[Cord, ...]
+    look: Look
+    meshes: tuple[Mesh, ...] = ()
+
+
+def geometry_of(model: mujoco.MjModel, task: str) -> Geometry:
+    """What MuJoCo's viewer would show of ``model``."""
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    scene = mujoco.MjvScene(model, maxgeom=_MOST)
+    mujoco.mjv_updateScene(
+        model,
+        data,
+        mujoco.MjvOption(),
+        mujoco.MjvPerturb(),
+        mujoco.MjvCamera(),
+        int(mujoco.mjtCatBit.mjCAT_ALL),
+        scene,
+    )
+    bodies = moving_bodies(model)
+    track_of = {body: track for track, body in enumerate(bodies)}
+    meshes: dict[tuple[str, int], Mesh] = {}
+    shapes = []
+    for drawn in scene.geoms[: scene.ngeom]:
+        shape = _shape(model, data, drawn, track_of, meshes)
+        if shape is not None:
+            shapes.append(shape)
+    return Geometry(
+        task=task,
+        shapes=tuple(shapes),
+        tracks=tuple(model.body(body).name or f"body {body}" for body in bodies),
+        cords=tuple(
+            Cord(_rounded(model.tendon_width[tendon]), _colour(model.tendon_rgba[tendon]))
+            for tendon in drawn_tendons(model)
+        ),
+        look=look_of(model)[0],
+        meshes=tuple(meshes.values()),
+    )
+
+
+def moving_bodies(model: mujoco.MjModel) -> list[int]:
+    """The bodies that can move against the world, by joints of theirs or their ancestors, or as mocap bodies."""
+    return [
+        body
+        for body in range(1, model.nbody)
+        if model.body_weldid[body] != 0 or model.body_mocapid[model.body_rootid[body]] >= 0
+    ]
+
+
+def drawn_tendons(model: mujoco.MjModel) -> list[int]:
+    """Tendons that go through space, rather than couple joints, and that the viewer shows."""
+    found = []
+    for tendon in range(model.ntendon):
+        first = model.wrap_type[model.tendon_adr[tendon]]
+        spatial = first != int(mujoco.mjtWrap.mjWRAP_JOINT)
+        if spatial and model.tendon_group[tendon] < 3 and model.tendon_rgba[tendon, 3] > 0:
+            found.append(tendon)
+    return found
+
+
+def followed_body(model: mujoco.MjModel) -> int:
+    """The root of the heaviest tree of bodies that has joints; 0 where nothing has."""
+    roots = {int(model.body_rootid[body]) for body in range(1, model.nbody) if model.body_weldid[body] != 0}
+    return max(roots, key=lambda root: (float(model.body_subtreemass[root]), -root), default=0)
+
+
+def look_of(model: mujoco.MjModel) -> tuple[Look, np.ndarray, np.ndarray | None]:
+    """How a model is looked at: from where its first camera that is not carried about looks, else as MuJoCo does.
+
+    Returns:
+        The look; ``(3,)`` from the followed body's centre of mass to the point looked at; and where that centre is as
+        long as the robot stays in the picture of a camera that stands still, None for a camera that goes along.
+    """
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    centre = data.subtree_com[followed_body(model)]
+    free = float(model.vis.global_.fovy)
+    camera = _camera(model)
+    if camera is None:
+        distance = _rounded(1.5 * model.stat.extent)
+        return Look(float(model.vis.global_.azimuth), _ELEVATION, distance, free), model.stat.center - centre, None
+    ahead, eye = -data.cam_xmat[camera].reshape(3, 3)[:, 2], data.cam_xpos[camera]
+    # what it looks at is the point ahead that is nearest to the robot
+    distance = max(float(ahead @ (centre - eye)), 0.1 * float(model.stat.extent))
+    # the same picture through another angle is taken from another distance
+    zoom = math.tan(math.radians(float(model.cam_fovy[camera])) / 2) / math.tan(math.radians(free) / 2)
+    look = Look(
+        azimuth=_rounded(math.degrees(math.atan2(ahead[1], ahead[0]))),
+        elevation=_rounded(math.degrees(math.asin(max(-1.0, min(1.0, float(ahead[2])))))),
+        distance=_rounded(distance * zoom),
+        field_of_view=free,
+    )
+    stands = int(model.cam_mode[camera]) not in _TRACKING
+    return look, eye + ahead * distance - centre, centre if stands else None
+
+
+def _camera(model: mujoco.MjModel) -> int | None:
+    for camera in range(model.ncam):
+        carried = model.body_weldid[model.cam_bodyid[camera]] != 0
+        if (int(model.cam_mode[camera]) in _TRACKING or not carried) and 0 < model.cam_fovy[camera] < 180:
+            return camera
+    return None
+
+
+def _shape(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    drawn: mujoco.MjvGeom,
+    track_of: dict[int, int],
+    meshes: dict[tuple[str, int], Mesh],
+) -> Shape | None:
+    """A scene's geom as a shape, if it is one of the model's geoms or sites that can be drawn in a browser."""
+    number, rgba = drawn.objid, _textured(model, drawn)
+    if drawn.objtype == int(mujoco.mjtObj.mjOBJ_GEOM):
+        kind, body = int(model.geom_type[number]), int(model.geom_bodyid[number])
+        size, position, rotation = model.geom_size[number], model.geom_pos[number], model.geom_quat[number]
+        world_position, world_matrix = data.geom_xpos[number], data.geom_xmat[number]
+    elif drawn.objtype == int(mujoco.mjtObj.mjOBJ_SITE):
+        kind, body = int(model.site_type[number]), int(model.site_bodyid[number])
+        size, position, rotation = model.site_size[number], model.site_pos[number], model.site_quat[number]
+        world_position, world_matrix = data.site_xpos[number], data.site_xmat[number]
+    else:
+        return None
+    mesh = -1
+    if kind == int(mujoco.mjtGeom.mjGEOM_HFIELD):
+        mesh = _numbered(meshes, ("hfield", int(model.geom_dataid[number])), model)
+        kind = int(mujoco.mjtGeom.mjGEOM_MESH)
+    elif kind in (int(mujoco.mjtGeom.mjGEOM_MESH), int(mujoco.mjtGeom.mjGEOM_SDF)):
+        mesh = _numbered(meshes, ("mesh", int(model.geom_dataid[number])), model)
+        kind = int(mujoco.mjtGeom.mjGEOM_MESH)
+    if kind not in _KINDS:
+        return None
+    track = track_of.get(body, -1)
+    if track < 0:
+        position, rotation = world_position, np.empty(4)
+        mujoco.mju_mat2Quat(rotation, world_matrix)
+    return Shape(
+        kind=_KINDS[kind],
+        size=_three(size),
+        rgba=_colour(rgba),
+        track=track,
+        position=_three(position),
+        rotation=_four(rotation),
+        mesh=mesh,
+    )
+
+
+def _numbered(meshes: dict[tuple[str, int], Mesh], key: tuple[str, int], model: mujoco.MjModel) -> int:
+    if key not in meshes:
+        meshes[key] = _mesh(model, key[1]) if key[0] == "mesh" else _height_field(model, key[1])
+    return list(meshes).index(key)
+
+
+def _mesh(model: mujoco.MjModel, number: int) -> Mesh:
+    first, count = model.mesh_vertadr[number], model.mesh_vertnum[number]
+    face, faces = model.mesh_faceadr[number], model.mesh_facenum[number]
+    return Mesh(
+        np.ascontiguousarray(model.mesh_vert[first : first + count], np.float32),
+        np.ascontiguousarray(model.mesh_face[face : face + faces], np.int32),
+    )
+
+
+def _height_field(model: mujoco.MjModel, number: int) -> Mesh:
+    """Its upper surface, two triangles for each cell."""
+    rows, columns = int(model.hfield_nrow[number]), int(model.hfield_ncol[number])
+    width, depth, height, _ = model.hfield_size[number]
+    first = model.hfield_adr[number]
+    heights = model.hfield_data[first : first + rows * columns] * height
+    x, y = np.meshgrid(np.linspace(-width, width, columns), np.linspace(-depth, depth, rows))
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).reshape(-1)
+    across, up, both = corner + 1, corner + columns, corner + columns + 1
+    faces = np.concatenate([np.stack([corner, across, both], 1), np.stack([corner, both, up], 1)])
+    vertices = np.stack([x.reshape(-1), y.reshape(-1), heights], 1)
+    return Mesh(vertices.astype(np.float32), faces.astype(np.int32))
+
+
+def _textured(model: mujoco.MjModel, drawn: mujoco.MjvGeom) -> np.ndarray:
+    """The colour of a scene's geom; one with a texture has the texture's mean colour over it."""
+    rgba = np.array(drawn.rgba, np.float64)
+    if drawn.matid < 0:
+        return rgba
+    for texture in model.mat_texid[drawn.matid]:
+        if texture >= 0:
+            channels = int(model.tex_nchannel[texture])
+            size = int(model.tex_height[texture]) * int(model.tex_width[texture]) * channels
+            first = int(model.tex_adr[texture])
+            texels = np.asarray(model.tex_data[first : first + size]).reshape(-1, channels)
+            if channels >= 3:
+                rgba[:3] *= texels[:, :3].mean(0) / 255.0
+            return rgba
+    return rgba
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6)
+
+
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (_rounded(value) for value in values)
+    return x, y, z
+
+
+def _four(values: np.ndarray) -> tuple[float, float, float, float]:
+    w, x, y, z = (_rounded(value) for value in values)
+    return w, x, y, z
+
+
+def _colour(values: np.ndarray) -> tuple[float, float, float, float]:
+    return _four(np.clip(values, 0.0, 1.0))
