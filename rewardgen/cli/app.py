@@ -27,6 +27,7 @@ from rewardgen.cli import (
     sweep,
     tasks,
     train,
+    web,
 )
 from rewardgen.cli.output import note, print_error, print_json
 from rewardgen.errors import ProgramRejected, RewardgenError, Stopped
@@ -49,6 +50,7 @@ app.command("sweep", rich_help_panel=SEARCH)(sweep.sweep)
 app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("prefer", rich_help_panel=LOOK)(prefer.prefer)
 app.command("report", rich_help_panel=LOOK)(report.report)
+app.command("web", rich_help_panel=LOOK)(web.web)
 app.command("export", rich_help_panel=LOOK)(export.export)
 app.command("tasks", rich_help_panel=SINGLE)(tasks.tasks)
 app.command("methods", rich_help_panel=SINGLE)(methods.methods)

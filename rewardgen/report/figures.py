@@ -139,6 +139,28 @@ def candidate_curves(view: RunView) -> Picture | None:
     )
 
 
+def training_curves(view: RunView, candidate: CandidateView) -> Picture | None:
+    """Fitness over each training of one candidate, those on fresh seeds dashed."""
+    trainings = [(training, False) for training in candidate.trainings] + [(each, True) for each in candidate.again]
+    lines = [(again, _line([training], lambda p: p.fitness)) for training, again in trainings]
+    lines = [(again, line) for again, line in lines if line[0]]
+    if not lines:
+        return None
+    legend = []
+    with canvas() as (figure, axes):
+        for index, (again, line) in enumerate(lines):
+            colour = PALETTE[index % len(PALETTE)]
+            _draw(axes, line, colour, dashed=again)
+            place = index + 1 - (len(candidate.trainings) if again else 0)
+            legend.append(Key(variable(colour), f"{'fresh ' if again else ''}seed {place}", again))
+        steps_axis(axes)
+        axes.set_ylabel(f"fitness{_bracketed(view)}")
+        told = "; ".join(_told(key.label, line) for key, (_, line) in zip(legend, lines, strict=True))
+        svg = to_svg(figure, "trainings", f"Fitness over the trainings of {one_line(candidate.key, 40)}", told)
+    dashed = " Dashed: trained again on fresh seeds, since it led its generation." if candidate.again else ""
+    return Picture(svg, f"True fitness over training, one line for each seed.{dashed}", tuple(legend))
+
+
 def lineage(view: RunView) -> Picture | None:
     """Every candidate at its generation and score, joined to its parent."""
     columns: dict[str, float] = {}

@@ -106,11 +106,20 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\sstyle="([^"]*)"', _attributes, text)
     for colour, css in _VARIABLES.items():
         text = text.replace(colour, f"var(--{css})")
     text = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{name}-", text)
     box = re.search(r'viewBox="[^"]*"', text)
     head = f'<svg role="img" aria-labelledby="{name}-title {name}-about" {box.group() if box else ""} '
-    head += 'xmlns:xlink="http://www.w3.org/1999/xlink" preserveAspectRatio="xMidYMid meet">'
+    head += 'xmlns:xlink="http://www.w3.org/1999/xlink" preserveAspectRatio="xMidYMid meet" '
+    head += 'stroke-linejoin="round" stroke-linecap="butt">'  # what matplotlib says in a style element
     named = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-about">{escape(description)}</desc>'
     return Markup(head + named + text[text.index(">") + 1 :])
+
+
+def _attributes(style: re.Match[str]) -> str:
+    """A ``style`` as attributes of its own: pages whose policy forbids inline styles show them too."""
+    pairs = (pair.split(":", 1) for pair in style.group(1).split(";") if ":" in pair)
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)

@@ -1,7 +1,8 @@
 """The run's SQLite file and the artifacts beside it: nothing that was paid for is lost.
 
 ``Store`` is the one writer of a run and commits every step before the next begins; ``read`` gives a whole run as plain
-records, also while a live process writes it; ``read_weights`` fetches a stored policy;
+records, also while a live process writes it, ``glance`` the little that a list shows; ``read_weights`` fetches a
+stored policy;
 ``Judgements`` is what people said, in a file of its own that any process may write; ``race_record``,
 ``curse_records`` and ``screening_record`` say what trainings showed of the choices made before them.
 """
@@ -9,6 +10,7 @@ records, also while a live process writes it; ``read_weights`` fetches a stored 
 from rewardgen.store.artifacts import read_weights
 from rewardgen.store.baselines import FOLDER as BASELINES
 from rewardgen.store.baselines import Baseline, read_baseline, write_baseline
+from rewardgen.store.glance import Glance, glance
 from rewardgen.store.hindsight import (
     CurseRecord,
     RaceRecord,
@@ -18,6 +20,7 @@ from rewardgen.store.hindsight import (
     screening_record,
 )
 from rewardgen.store.judgements import JUDGEMENTS_FILE, MAX_WORDS, Judgements
+from rewardgen.store.progress import Progress, read_progress, write_progress
 from rewardgen.store.reader import AGAIN, SWEEP_FILE, find_run, find_sweep, read
 from rewardgen.store.view import (
     AttemptView,
@@ -47,7 +50,9 @@ __all__ = [
     "EventView",
     "FinalView",
     "GenerationView",
+    "Glance",
     "Judgements",
+    "Progress",
     "RaceRecord",
     "RunView",
     "ScreeningRecord",
@@ -56,10 +61,13 @@ __all__ = [
     "curse_records",
     "find_run",
     "find_sweep",
+    "glance",
     "race_record",
     "read",
     "read_baseline",
+    "read_progress",
     "read_weights",
     "screening_record",
     "write_baseline",
+    "write_progress",
 ]

@@ -92,9 +92,7 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         for row in connection.execute("SELECT * FROM events ORDER BY id")
     )
     said = Judgements(run_dir)
-    status = str(meta.get("status", "interrupted"))
-    if status == "running" and not _is_held(run_dir):
-        status = "interrupted"
+    status = held_status(run_dir, str(meta.get("status", "interrupted")))
     return RunView(
         name=run_dir.resolve().name,
         path=run_dir,
@@ -129,6 +127,11 @@ def _list(value: object) -> list[str]:
 
 def _mapping(value: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
+
+
+def held_status(run_dir: Path, status: str) -> str:
+    """``status`` as it was stored, but for a run that says it is running and that no live process holds."""
+    return "interrupted" if status == "running" and not _is_held(run_dir) else status
 
 
 def _is_held(run_dir: Path) -> bool:

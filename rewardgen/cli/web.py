@@ -1,0 +1,51 @@
+"""``rewardgen web``: the live pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rewardgen.cli.options import RunsDir
+from rewardgen.cli.output import note, write
+from rewardgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from rewardgen.web.server import Address
+
+TOKEN = "REWARDGEN_WEB_TOKEN"
+
+
+def web(
+    out: RunsDir = Path("runs"),
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Listen there; beyond this machine a token is needed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8421,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", envvar=TOKEN, show_default=False, help="What each browser must show once."),
+    ] = None,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option("--host-name", metavar="NAME", help="A further name that browsers use for this server."),
+    ] = None,
+) -> None:
+    """Show runs in the browser while they go, and let people judge what they see. Ctrl-C ends it."""
+    try:
+        from rewardgen.web import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("rewardgen"):
+            raise
+        raise UsageError(
+            f"the pages need {error.name}, which is not installed: pip install 'rewardgen[web]'"
+        ) from error
+    serve(out, host=host, port=port, token=token, host_names=host_name or (), ready=_announce)
+
+
+def _announce(address: Address) -> None:
+    write(f"open {address.url}")
+    for each in address.notes:
+        note(each)
+    note("Ctrl-C ends it; runs go on without it")

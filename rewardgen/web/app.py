@@ -1,0 +1,55 @@
+"""The application: its routes, its files, and what it answers when something is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from rewardgen.errors import RewardgenError, UnknownName, UsageError
+from rewardgen.report import code
+from rewardgen.web import pages
+from rewardgen.web.guard import Guard, Rules
+from rewardgen.web.rendering import page
+from rewardgen.web.runs import Runs
+
+STATIC = Path(__file__).parent / "static"
+
+
+def make_app(folder: Path, rules: Rules) -> FastAPI:
+    """The pages of the runs in ``folder``, for those whom ``rules`` let in."""
+    app = FastAPI(title="rewardgen", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.runs, app.state.rules = Runs(folder), rules
+    app.include_router(pages.router)
+    app.add_api_route("/static/code.css", _code_styles, methods=["GET"])
+    app.add_api_route("/static/report.css", _report_styles, methods=["GET"])
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_exception_handler(RewardgenError, _failed)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Guard, rules=rules)
+    return app
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, UnknownName) else 400 if isinstance(error, UsageError) else 500
+    return _error(request, status, str(error))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _error(request, error.status_code, "There is no such page." if error.status_code == 404 else error.detail)
+
+
+def _error(request: Request, status: int, what: str) -> Response:
+    return HTMLResponse(page("refusal.html.j2", request, what=what, then="", status=status), status)
+
+
+def _code_styles() -> Response:
+    return Response(str(code.styles()), media_type="text/css")
+
+
+def _report_styles() -> Response:
+    return Response(code.page_styles(), media_type="text/css")

@@ -1,0 +1,51 @@
+"""Fills the templates in. Everything that is no markup of ours is escaped."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+
+from rewardgen.reflection import number, percent
+from rewardgen.report import code
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        # the report's macros draw the same things here
+        loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(TEMPLATES), jinja2.PackageLoader("rewardgen.report")]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, cut=code.cut, when=when, problem=problem)
+    return environment
+
+
+def page(template: str, request: Request | None, **values: Any) -> str:
+    """``template`` as text, with whoever asks for it; ``request`` is None where nobody is known yet."""
+    state = request.state if request is not None else None
+    known = {"visitor": state.visitor, "csrf": state.csrf} if state is not None else {"visitor": None, "csrf": ""}
+    return _environment().get_template(template).render(**known, **values)
+
+
+def when(time: str) -> str:
+    """A stored time as people write it, in UTC; as it is where it is none."""
+    try:
+        return datetime.fromisoformat(time).astimezone(UTC).strftime("%d %b %Y, %H:%M UTC")
+    except ValueError:
+        return time
+
+
+def problem(text: object) -> str:
+    """What went wrong, at a length that a table bears."""
+    told = " ".join(str(text).split())
+    return told if len(told) <= 300 else told[:300] + "…"

@@ -1,0 +1,113 @@
+"""Answers browsers until it is stopped."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from rewardgen.errors import UsageError
+from rewardgen.web.access import load_key, state_folder
+from rewardgen.web.app import make_app
+from rewardgen.web.guard import Rules
+
+MIN_TOKEN = 12
+"""Characters of a token that somebody chose: fewer can be guessed."""
+_TOGETHER = 200
+"""Requests that are answered at once; beyond them the server says that it is busy."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the pages are: ``url`` to open, ``token`` where one is needed, and what is to be said of it."""
+
+    url: str
+    token: str | None
+    notes: tuple[str, ...]
+
+
+def serve(
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8421,
+    token: str | None = None,
+    host_names: Sequence[str] = (),
+    ready: Callable[[Address], None] = lambda address: None,
+) -> None:
+    """Serve the runs in ``folder`` until Ctrl-C.
+
+    Args:
+        folder: where runs lie, themselves or in folders below.
+        host: the address to listen on. Beyond loopback a token is needed: without one, this machine's own is used.
+        port: 0 takes one that is free.
+        token: what must be shown once by each browser; None asks for none on loopback.
+        host_names: further names under which browsers may ask for this server.
+        ready: called once the socket is open.
+
+    Raises:
+        UsageError: the folder is missing, the address cannot be listened on, or the token is too short.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; name the one that holds the runs with --out")
+    if token is not None and len(token) < MIN_TOKEN:
+        raise UsageError(f"a token of fewer than {MIN_TOKEN} characters can be guessed; leave it out to have one made")
+    listening = _listen(host, port)
+    key, kept = load_key(state_folder())
+    local = _is_loopback(listening)
+    if token is None and not local:
+        token = key.sign("own token")[:32]
+    names = frozenset({"localhost", *(name.lower() for name in host_names)})
+    if not local:
+        names |= {host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
+    rules = Rules(key=key, names=names, token=token, local=local)
+    config = uvicorn.Config(
+        make_app(folder, rules),
+        log_level="warning",
+        access_log=False,  # an address may hold the token
+        server_header=False,
+        proxy_headers=False,  # nobody is believed about where a request came from
+        limit_concurrency=_TOGETHER,
+        timeout_graceful_shutdown=2,
+    )
+    ready(_address(listening, token, local=local, kept=kept))
+    with listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens, taken before anything is said of it."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind, protocol)
+        if os.name == "posix":
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(place)
+        opened.listen(128)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {error}; name another with --host or --port"
+        ) from error
+    return opened
+
+
+def _is_loopback(listening: socket.socket) -> bool:
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _address(listening: socket.socket, token: str | None, *, local: bool, kept: bool) -> Address:
+    name, port = listening.getsockname()[:2]
+    if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:
+        name = socket.gethostname()
+    name = f"[{name}]" if ":" in name else name
+    notes = []
+    if not local:
+        notes.append("what is sent is not encrypted: beyond a network that you trust, put it behind HTTPS or SSH")
+    if not kept:
+        notes.append(f"no key can be kept in {state_folder()}: after a restart everybody has to say their name again")
+    return Address(f"http://{name}:{port}/" + (f"?token={token}" if token else ""), token, tuple(notes))
