@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rewardgen.cli.options import RunsDir
 from rewardgen.cli.output import note, write
 from rewardgen.errors import UsageError
-
-if TYPE_CHECKING:
-    from rewardgen.web.server import Address
 
 TOKEN = "REWARDGEN_WEB_TOKEN"
 
@@ -34,18 +32,17 @@ def web(
 ) -> None:
     """Show runs in the browser while they go, and let people judge what they see. Ctrl-C ends it."""
     try:
-        from rewardgen.web import serve
+        from rewardgen.web import pages
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("rewardgen"):
             raise
         raise UsageError(
             f"the pages need {error.name}, which is not installed: pip install 'rewardgen[web]'"
         ) from error
-    serve(out, host=host, port=port, token=token, host_names=host_name or (), ready=_announce)
-
-
-def _announce(address: Address) -> None:
-    write(f"open {address.url}")
-    for each in address.notes:
+    server = pages(out, host=host, port=port, token=token, host_names=host_name or ())
+    write(f"open {server.url}")
+    sys.stdout.flush()
+    for each in server.notes:
         note(each)
     note("Ctrl-C ends it; runs go on without it")
+    server.run()

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from rewardgen.errors import RewardgenError, UnknownName, UsageError
 from rewardgen.report import code
-from rewardgen.web import pages
+from rewardgen.web import showing
 from rewardgen.web.guard import Guard, Rules
 from rewardgen.web.rendering import page
 from rewardgen.web.runs import Runs
@@ -23,7 +23,7 @@ def make_app(folder: Path, rules: Rules) -> FastAPI:
     """The pages of the runs in ``folder``, for those whom ``rules`` let in."""
     app = FastAPI(title="rewardgen", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.runs, app.state.rules = Runs(folder), rules
-    app.include_router(pages.router)
+    app.include_router(showing.router)
     app.add_api_route("/static/code.css", _code_styles, methods=["GET"])
     app.add_api_route("/static/report.css", _report_styles, methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import uvicorn
 
@@ -23,24 +24,35 @@ _TOGETHER = 200
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where the pages are: ``url`` to open, ``token`` where one is needed, and what is to be said of it."""
+class Pages:
+    """A server that is about to answer: the ``url`` to open, token included, and what is to be said of it.
+
+    Its socket is open already, so that whoever asks from now on is answered as soon as it runs.
+    """
 
     url: str
-    token: str | None
     notes: tuple[str, ...]
+    server: uvicorn.Server
+    listening: socket.socket
+
+    def run(self) -> None:
+        """Answer until Ctrl-C, or until ``stop`` is called from another thread."""
+        with self.listening:
+            self.server.run(sockets=[self.listening])
+
+    def stop(self) -> None:
+        self.server.should_exit = True
 
 
-def serve(
+def pages(
     folder: Path,
     *,
     host: str = "127.0.0.1",
     port: int = 8421,
     token: str | None = None,
     host_names: Sequence[str] = (),
-    ready: Callable[[Address], None] = lambda address: None,
-) -> None:
-    """Serve the runs in ``folder`` until Ctrl-C.
+) -> Pages:
+    """A server for the runs in ``folder``, listening.
 
     Args:
         folder: where runs lie, themselves or in folders below.
@@ -48,7 +60,6 @@ def serve(
         port: 0 takes one that is free.
         token: what must be shown once by each browser; None asks for none on loopback.
         host_names: further names under which browsers may ask for this server.
-        ready: called once the socket is open.
 
     Raises:
         UsageError: the folder is missing, the address cannot be listened on, or the token is too short.
@@ -75,9 +86,7 @@ def serve(
         limit_concurrency=_TOGETHER,
         timeout_graceful_shutdown=2,
     )
-    ready(_address(listening, token, local=local, kept=kept))
-    with listening:
-        uvicorn.Server(config).run(sockets=[listening])
+    return Pages(_url(listening, token), _notes(local=local, kept=kept), uvicorn.Server(config), listening)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -100,14 +109,18 @@ def _is_loopback(listening: socket.socket) -> bool:
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
-def _address(listening: socket.socket, token: str | None, *, local: bool, kept: bool) -> Address:
+def _url(listening: socket.socket, token: str | None) -> str:
     name, port = listening.getsockname()[:2]
     if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:
         name = socket.gethostname()
     name = f"[{name}]" if ":" in name else name
+    return f"http://{name}:{port}/" + (f"?{urlencode({'token': token})}" if token else "")
+
+
+def _notes(*, local: bool, kept: bool) -> tuple[str, ...]:
     notes = []
     if not local:
         notes.append("what is sent is not encrypted: beyond a network that you trust, put it behind HTTPS or SSH")
     if not kept:
         notes.append(f"no key can be kept in {state_folder()}: after a restart everybody has to say their name again")
-    return Address(f"http://{name}:{port}/" + (f"?token={token}" if token else ""), token, tuple(notes))
+    return tuple(notes)
