@@ -60,8 +60,21 @@ endif
 run: setup
 	$(BIN)/rewardgen run $(TASK) $(ARGS)
 
-test: setup
+test: setup browser
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+# The tests of the pages look at them with a Chromium. Where none is there it is installed, if that is allowed without
+# asking; where it is not, those tests are skipped and say so.
+CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
+APT := apt-get --quiet=2 --yes -o Acquire::Retries=0 -o Acquire::http::Timeout=20
+.PHONY: browser
+browser:
+	@for name in $(CHROMIUM); do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { $(APT) install --no-install-recommends chromium || { $(APT) update && $(APT) install --no-install-recommends chromium; }; } \
+	    >/dev/null 2>&1 && exit 0; \
+	fi; \
+	echo "there is no Chromium here and none could be installed: the tests in a browser will be skipped" >&2
 
 # The parsers that face the outside, for as long as one likes: make fuzz EXAMPLES=1000000
 fuzz: setup

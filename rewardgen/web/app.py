@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -11,8 +13,9 @@ from starlette.exceptions import HTTPException
 
 from rewardgen.errors import RewardgenError, UnknownName, UsageError
 from rewardgen.report import code
-from rewardgen.web import showing
+from rewardgen.web import judging, replays, showing
 from rewardgen.web.guard import Guard, Rules
+from rewardgen.web.recording import Recorder
 from rewardgen.web.rendering import page
 from rewardgen.web.runs import Runs
 
@@ -21,9 +24,11 @@ STATIC = Path(__file__).parent / "static"
 
 def make_app(folder: Path, rules: Rules) -> FastAPI:
     """The pages of the runs in ``folder``, for those whom ``rules`` let in."""
-    app = FastAPI(title="rewardgen", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="rewardgen", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.runs, app.state.rules = Runs(folder), rules
-    app.include_router(showing.router)
+    app.state.recorder, app.state.people = Recorder(), {}
+    for room in (showing, replays, judging):
+        app.include_router(room.router)
     app.add_api_route("/static/code.css", _code_styles, methods=["GET"])
     app.add_api_route("/static/report.css", _report_styles, methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC))
@@ -31,6 +36,12 @@ def make_app(folder: Path, rules: Rules) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, rules=rules)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.recorder.close()
 
 
 def _failed(request: Request, error: Exception) -> Response:

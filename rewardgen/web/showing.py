@@ -9,14 +9,17 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from rewardgen.errors import UnknownName
-from rewardgen.reflection import number
+from rewardgen.errors import UsageError
+from rewardgen.preference import heard
+from rewardgen.reflection import number, percent
+from rewardgen.replay import replay_ids
 from rewardgen.report import code, facts, figures
 from rewardgen.report.svg import Picture
-from rewardgen.store import CandidateView, GenerationView, RunView
+from rewardgen.store import GenerationView, RunView
+from rewardgen.web.asking import candidate_in, generation_of, replay_of, runs_of
+from rewardgen.web.people import people_rows, remarks_on
 from rewardgen.web.rendering import page
 from rewardgen.web.rows import changes, generation_rows, interval_text, score_text
-from rewardgen.web.runs import Runs
 
 router = APIRouter(default_response_class=HTMLResponse)
 
@@ -76,6 +79,7 @@ def candidate_page(request: Request, run: str, key: str) -> str:
     curves, components = runs.kept(f"figures of {key}", view.path, runs.mark(view.path), draw)
     generation = generation_of(view, key)
     unit = facts.unit_of(view)
+    replay = replay_of(view, key)
     return page(
         "candidate.html.j2",
         request,
@@ -93,22 +97,41 @@ def candidate_page(request: Request, run: str, key: str) -> str:
         success=facts.success(candidate.trainings),
         children=[each.key for each in view.candidates.values() if each.parent == key],
         siblings=_beside(generation, key),
+        **(remarks_on(request, view, replay) if replay else {"replay": None}),
     )
 
 
-def runs_of(request: Request) -> Runs:
-    return request.app.state.runs
+@router.get("/runs/{run}/compare")
+def compare_page(request: Request, run: str, left: str = "", right: str = "") -> str:
+    """Two candidates side by side; without names, the winner and the best of the others."""
+    runs = runs_of(request)
+    view = runs.view(run)
+    ranked = sorted(view.candidates.values(), key=lambda c: (c.key != view.winner, -(c.score or 0.0)))
+    keys = [candidate.key for candidate in ranked if candidate.key not in (left, right)]
+    if len(ranked) < 2:
+        raise UsageError(f"{view.name} has no two candidates to compare yet")
+    pair = candidate_in(view, left or keys.pop(0)), candidate_in(view, right or keys.pop(0))
+    unit = facts.unit_of(view)
 
+    def draw() -> list[Picture | None]:
+        with _DRAWING:
+            return [figures.components(candidate, f"side-{side}") for side, candidate in enumerate(pair)]
 
-def candidate_in(view: RunView, key: str) -> CandidateView:
-    """Raises UnknownName where the run has no such candidate."""
-    if key not in view.candidates:
-        raise UnknownName("candidate", key, view.candidates, hint=f"(in the run {view.name})")
-    return view.candidates[key]
-
-
-def generation_of(view: RunView, key: str) -> GenerationView:
-    return next(g for g in view.generations if any(candidate.key == key for candidate in g.candidates))
+    drawn = runs.kept(f"components of {pair[0].key}, {pair[1].key}", view.path, runs.mark(view.path), draw)
+    sides = [
+        {
+            "candidate": candidate,
+            "replay": replay_of(view, candidate.key),
+            "score": score_text(candidate, unit),
+            "interval": interval_text(candidate),
+            "success": percent(facts.success(candidate.trainings)) if candidate.trainings else "",
+            "components": picture,
+        }
+        for candidate, picture in zip(pair, drawn, strict=True)
+    ]
+    both = pair[0].source is not None and pair[1].source is not None and pair[0].key != pair[1].key
+    diff = code.diff(pair[0].source or "", pair[1].source or "") if both else None
+    return page("compare.html.j2", request, run=run, view=view, sides=sides, diff=diff, keys=list(view.candidates))
 
 
 def _beside(generation: GenerationView, key: str) -> tuple[str | None, str | None]:
@@ -136,4 +159,7 @@ def _run(request: Request, run: str) -> dict[str, Any]:
         "cost": facts.cost_rows(view),
         "warnings": [str(e.data["message"]) for e in view.events if e.kind == "warning" and e.data.get("message")],
         "version": abs(hash(mark)),
+        "people": runs.kept("people", view.path, mark, lambda: people_rows(view)),
+        "judgeable": any(len(replay_ids(view, g.restart, g.index)) > 1 for g in view.generations),
+        "heard": heard(view.waiting.candidates, view.judgements, view.orders, view.remarks) if view.waiting else 0,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,31 +10,17 @@ from typing import Any
 
 import httpx2
 import pytest
-from filelock import FileLock
+from tests.replay.made import make_run
 
 from rewardgen.web import Pages, pages
-from tests.cli.commands import small_search
 
 RUN = "small"
 
 
-@pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """One generation of four candidates, searched once for all processes that test."""
-    shared = tmp_path_factory.getbasetemp()
-    shared = (shared if worker_id == "master" else shared.parent) / "web"
-    with FileLock(str(shared) + ".lock"):
-        if not shared.exists():
-            made = small_search(shared.with_name("web-being-made"), RUN, "--candidates", 4)
-            assert made.code == 0, made.err
-            (shared.with_name("web-being-made")).rename(shared)
-    return shared / RUN
-
-
 @pytest.fixture
-def runs_dir(finished_run: Path, tmp_path: Path) -> Path:
-    """A folder of one's own with a copy of the run."""
-    shutil.copytree(finished_run, tmp_path / "runs" / RUN)
+def runs_dir(tmp_path: Path) -> Path:
+    """A folder with a run of one generation: four candidates with policies, and a fifth that failed in training."""
+    make_run(tmp_path / "runs" / RUN, task="cartpole/swingup", candidates=5)
     return tmp_path / "runs"
 
 

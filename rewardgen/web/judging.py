@@ -1,0 +1,343 @@
+"""Where people say what they think of replays: of two, of a whole generation, of one.
+
+Nobody is shown a score or a program here. What a page sends back carries a seal of what it showed, so that nothing can
+be said of another run's replays, and an id that the page made, so that what is sent twice is kept once.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from rewardgen.errors import UnknownName, UsageError
+from rewardgen.preference import heard, next_pair
+from rewardgen.records import Answer, Judgement, Order, Remark, candidate_of
+from rewardgen.store import MAX_WORDS, GenerationView, Judgements, RunView
+from rewardgen.web.access import Visitor, usable_name
+from rewardgen.web.asking import check_replay, check_seal, identity, key_of, new_id, replays_of, runs_of, seal
+from rewardgen.web.guard import visitor_cookie
+from rewardgen.web.people import remarks_on
+from rewardgen.web.rendering import page
+from rewardgen.web.rows import generation_name, generation_title
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+ANSWERS: tuple[tuple[Answer, str, str, str], ...] = (
+    ("left", "Left", "←", "ArrowLeft"),
+    ("equal", "Equal", "↓", "ArrowDown"),
+    ("right", "Right", "→", "ArrowRight"),
+    ("unsure", "Can't tell", "?", "?"),
+    ("both_bad", "Both bad", "x", "x"),
+)
+"""What may be answered: its label, the key that answers it as people read it, and as browsers call it."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is up for judging: a generation's candidates, with the best before it while a search waits for that."""
+
+    generation: GenerationView
+    name: str
+    title: str
+    candidates: tuple[str, ...]
+    starts: int
+    waiting: bool
+
+
+# ---- who is asked
+
+
+@router.get("/you")
+def you(request: Request, to: str = "/") -> str:
+    return page("you.html.j2", request, to=_local(to), taken="", wrong=False, max_name=60)
+
+
+@router.post("/you")
+def say_name(request: Request) -> Response:
+    form, visitor = request.state.form, request.state.visitor
+    to, name = _local(form.get("to", "/")), usable_name(form.get("name", ""))
+    if name is None:
+        return HTMLResponse(page("you.html.j2", request, to=to, taken="", wrong=True, max_name=60), 400)
+    people: dict[str, str] = request.app.state.people
+    elsewhere = people[name] != visitor.id if name in people else _has_judged(request, name)
+    if elsewhere and name not in (form.get("mine"), visitor.name):
+        return HTMLResponse(page("you.html.j2", request, to=to, taken=name, wrong=False, max_name=60), 409)
+    people[name] = visitor.id
+    response = RedirectResponse(to, 303)
+    response.headers.append("Set-Cookie", visitor_cookie(Visitor(visitor.id, name), request.app.state.rules.key))
+    return response
+
+
+# ---- two replays
+
+
+@router.get("/runs/{run}/judge")
+def judge_page(request: Request, run: str, generation: str = "") -> Response:
+    if not request.state.visitor.name:
+        return RedirectResponse(f"/you?to=/runs/{run}/judge", 303)
+    return HTMLResponse(page("judge.html.j2", request, **_pair(request, run, generation)))
+
+
+@router.get("/runs/{run}/judge/pair")
+def judge_pair(request: Request, run: str, generation: str = "") -> str:
+    return page("pair.html.j2", request, **_pair(request, run, generation))
+
+
+@router.post("/runs/{run}/judgements")
+def add_judgement(request: Request, run: str) -> Response:
+    """Keep an answer, and show the next two."""
+    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    left, right, answer = form.get("left", ""), form.get("right", ""), form.get("answer", "")
+    for replay in (left, right):
+        check_replay(view, replay)
+    check_seal(request, view, "pair", left, right)
+    if answer not in get_args(Answer):
+        raise UsageError(f"{answer[:40]!r} is no answer")
+    judgement = Judgement(
+        id=_id(form),
+        left=left,
+        right=right,
+        answer=answer,
+        words=_words(form),
+        judge=judge,
+        kind="person",
+        created=_now(),
+        seconds=_seconds(form),
+    )
+    Judgements(view.path).add(judgement)
+    return _after(request, f"/runs/{run}/judge", "pair.html.j2", _pair(request, run, form.get("generation", "")))
+
+
+@router.post("/runs/{run}/undo")
+def undo(request: Request, run: str) -> Response:
+    """Take back one's own last answer, and show its two again."""
+    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    kept = Judgements(view.path)
+    found = [each for each in kept.judgements() if each.id == form.get("last") and each.judge == judge]
+    again = (found[0].left, found[0].right, found[0].words) if found else None
+    if found:
+        kept.undo(found[0].id, judge)
+    values = _pair(request, run, form.get("generation", ""), again)
+    return _after(request, f"/runs/{run}/judge", "pair.html.j2", values)
+
+
+# ---- a whole generation
+
+
+@router.get("/runs/{run}/order/{generation}")
+def order_page(request: Request, run: str, generation: str) -> Response:
+    if not request.state.visitor.name:
+        return RedirectResponse(f"/you?to=/runs/{run}/order/{generation}", 303)
+    return HTMLResponse(page("order.html.j2", request, **_order(request, run, generation, saved=False)))
+
+
+@router.post("/runs/{run}/orders")
+def add_order(request: Request, run: str) -> Response:
+    """Keep an order; an earlier one of the same person for the same generation no longer counts."""
+    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    asked = _asked(view, form.get("generation", ""))
+    candidates = tuple(form.get("candidates", "").split(","))
+    if sorted(candidates) != sorted(asked.candidates):
+        raise UsageError("this is no order of the generation's candidates; reload the page and try again")
+    check_seal(request, view, "order", *sorted(candidates))
+    order = Order(
+        id=_id(form),
+        restart=asked.generation.restart,
+        generation=asked.generation.index,
+        candidates=candidates,
+        words=_words(form),
+        judge=judge,
+        kind="person",
+        created=_now(),
+        seconds=_seconds(form),
+    )
+    kept = Judgements(view.path)
+    earlier = _orders_of(kept, asked, judge)
+    if kept.add(order):
+        for each in earlier:
+            kept.undo(each.id, judge)
+    values = _order(request, run, asked.name, saved=True)
+    return _after(request, f"/runs/{run}/order/{asked.name}", "ordered.html.j2", values)
+
+
+# ---- a single replay
+
+
+@router.post("/runs/{run}/remarks")
+def add_remark(request: Request, run: str) -> Response:
+    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    replay, words = form.get("replay", ""), _words(form)
+    candidate, _ = check_replay(view, replay)
+    check_seal(request, view, "replay", replay)
+    if words.strip():
+        Judgements(view.path).add(Remark(_id(form), replay, words, judge, "person", _now()))
+    return _after(request, f"/runs/{run}/candidates/{candidate}", "remarks.html.j2",
+                  {"run": run, **remarks_on(request, runs_of(request).view(run), replay)})  # fmt: skip
+
+
+# ---- what is shown
+
+
+def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | None = None) -> dict[str, Any]:
+    """The next two for whoever asks; ``again``: those whose answer was just taken back, and its words."""
+    view, judge = runs_of(request).view(run), request.state.visitor.name
+    asked = _asked(view, name)
+    kept = Judgements(view.path)
+    judgements, orders = kept.judgements(), kept.orders()
+    mine = [each for each in judgements if each.judge == judge]
+    here = [each for each in mine if {candidate_of(each.left), candidate_of(each.right)} <= set(asked.candidates)]
+    shown = again[:2] if again is not None else _next(request, view, asked, kept, judge, len(mine))
+    return {
+        "run": run,
+        "view": view,
+        "asked": asked,
+        "judgeable": _judgeable(view),
+        "shown": shown,
+        "words": again[2] if again is not None else "",
+        "seal": seal(request, view, "pair", *shown) if shown else "",
+        "id": new_id(),
+        "last": mine[-1].id if mine else "",
+        "answered": len(here),
+        "pairs": len(asked.candidates) * (len(asked.candidates) - 1) // 2,
+        "answers": ANSWERS,
+        "max_words": MAX_WORDS,
+        "waiting": view.waiting,
+        "heard": heard(view.waiting.candidates, judgements, orders, kept.remarks()) if view.waiting else 0,
+    }
+
+
+def _next(
+    request: Request, view: RunView, asked: Asked, kept: Judgements, judge: str, answered: int
+) -> tuple[str, str] | None:
+    """The pair to show now. Drawn from the visitor's own stream: who reloads the page sees the same again."""
+    generator = random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge, str(answered)))
+    pair = next_pair(asked.candidates, kept.judgements(), kept.orders(), judge, generator)
+    if pair is None:
+        return None
+    start = answered % asked.starts
+    return f"{pair[0]}.{start}", f"{pair[1]}.{start}"
+
+
+def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, Any]:
+    view, judge = runs_of(request).view(run), request.state.visitor.name
+    asked = _asked(view, name)
+    before = _orders_of(Judgements(view.path), asked, judge)
+    labels = list(asked.candidates)
+    random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge)).shuffle(labels)
+    order = before[-1].candidates if before and set(before[-1].candidates) == set(labels) else tuple(labels)
+    letters = {candidate: _letters(place) for place, candidate in enumerate(labels)}
+    return {
+        "run": run,
+        "view": view,
+        "asked": asked,
+        "items": [(candidate, letters[candidate], f"{candidate}.0") for candidate in order],
+        "seal": seal(request, view, "order", *sorted(labels)),
+        "id": new_id(),
+        "words": before[-1].words if before else "",
+        "ordered": bool(before),
+        "saved": saved,
+        "judgeable": _judgeable(view),
+        "max_words": MAX_WORDS,
+    }
+
+
+def _asked(view: RunView, name: str) -> Asked:
+    """The generation of that name; without one, what the search waits for, or the last that can be judged.
+
+    Raises:
+        UnknownName: there is none of that name.
+        UsageError: nothing in it can be judged.
+    """
+    possible = _judgeable(view)
+    names = {each.name: each for each in possible}
+    if name and name not in names:
+        raise UnknownName("generation to judge", name, names)
+    if not possible:
+        raise UsageError(f"nothing in {view.name} can be judged yet: it takes two trained candidates of a generation")
+    waiting = next((each for each in possible if each.waiting), None)
+    return names[name] if name else waiting or possible[-1]
+
+
+def _judgeable(view: RunView) -> list[Asked]:
+    """The generations with at least two candidates to show."""
+    ready = {candidate_of(replay) for replay in replays_of(view)}
+    found = []
+    for generation in view.generations:
+        candidates = [candidate.key for candidate in generation.candidates if candidate.key in ready]
+        waiting, starts = view.waiting, 1
+        waits = waiting is not None and (waiting.restart, waiting.generation) == (generation.restart, generation.index)
+        if waits and waiting is not None:
+            candidates += [key for key in waiting.against if key in ready and key not in candidates]
+            starts = max(1, waiting.starts)
+        if len(candidates) > 1:
+            name, title = generation_name(generation), generation_title(view, generation)
+            found.append(Asked(generation, name, title, tuple(candidates), starts, waits))
+    return found
+
+
+def _orders_of(kept: Judgements, asked: Asked, judge: str) -> list[Order]:
+    place = asked.generation.restart, asked.generation.index
+    return [each for each in kept.orders() if each.judge == judge and (each.restart, each.generation) == place]
+
+
+# ---- what is taken
+
+
+def _named(request: Request) -> str:
+    name: str = request.state.visitor.name
+    if not name:
+        raise HTTPException(403, "Say who you are first.")
+    return name
+
+
+def _has_judged(request: Request, name: str) -> bool:
+    """Whether somebody of that name has said anything of any run here."""
+    for path in runs_of(request).names().values():
+        kept = Judgements(path)
+        said: list[Judgement | Order | Remark] = [*kept.judgements(), *kept.orders(), *kept.remarks()]
+        if any(each.judge == name for each in said):
+            return True
+    return False
+
+
+def _words(form: dict[str, str]) -> str:
+    return form.get("words", "").replace("\r\n", "\n").replace("\0", "").strip()
+
+
+def _id(form: dict[str, str]) -> str:
+    return form.get("id") or new_id()
+
+
+def _seconds(form: dict[str, str]) -> float:
+    """From the showing to the answer, as the browser tells it; 0 where it tells nothing that can be."""
+    try:
+        seconds = float(form.get("seconds", "0"))
+    except ValueError:
+        return 0.0
+    return round(seconds, 3) if 0 <= seconds < 1e6 else 0.0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _local(path: str) -> str:
+    """``path`` if it leads to a page of ours."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+
+
+def _letters(place: int) -> str:
+    """A, B, … Z, AA, AB, …"""
+    return (_letters(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
+
+
+def _after(request: Request, to: str, template: str, values: dict[str, Any]) -> Response:
+    """The changed part of the page for a script that asked for it, the whole page for a form."""
+    if request.headers.get("x-part") == "1":
+        return HTMLResponse(page(template, request, **values))
+    return RedirectResponse(to, 303)

@@ -1,0 +1,78 @@
+"""Has replays made while pages answer: in one other process, one after the other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from rewardgen.errors import RewardgenError
+from rewardgen.replay import MAX_STARTS, ReplayFiles, ensure, find
+from rewardgen.replay.files import split_id
+
+
+@dataclass(frozen=True)
+class Made:
+    """``files`` once they are there, ``failure`` once it is known that they will not be; neither: under way."""
+
+    files: ReplayFiles | None = None
+    failure: str = ""
+
+
+class Recorder:
+    """Makes what is asked for. A renderer that brings its process down takes no page with it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        self._jobs: dict[tuple[Path, str, int, bool], Future[str]] = {}
+
+    def ask(self, run_dir: Path, replay: str, *, video: bool = False) -> Made:
+        """The replay as far as it is; it is begun if nobody has yet. Never waits.
+
+        Raises:
+            UsageError: this is no replay's id.
+        """
+        candidate, start = split_id(replay)
+        if start >= MAX_STARTS:
+            return Made(failure=f"there are replays from {MAX_STARTS} start states, 0 to {MAX_STARTS - 1}")
+        files = next((each for each in find(run_dir, candidate, starts=start + 1) if each.id == replay), None)
+        if files is not None and (files.video is not None or not video):
+            return Made(files)
+        job = run_dir, candidate, start + 1, video
+        with self._lock:
+            future = self._jobs.get(job)
+            if future is None:
+                self._jobs[job] = self._begin(job)
+                return Made()
+            if not future.done():
+                return Made()
+            del self._jobs[job]  # a failure is told once: whoever asks again has it tried again
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            with self._lock:
+                self._pool = None
+            return Made(failure="the process that makes replays died; reload the page to try again")
+        return Made(failure=str(error) if error is not None else future.result() or "it could not be made")
+
+    def close(self) -> None:
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True, cancel_futures=True)
+                self._pool = None
+
+    def _begin(self, job: tuple[Path, str, int, bool]) -> Future[str]:
+        if self._pool is None:  # spawned: this process has threads
+            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        return self._pool.submit(_make, *job)
+
+
+def _make(run_dir: Path, candidate: str, starts: int, video: bool) -> str:
+    """In the other process. Returns why something is missing that was asked for."""
+    try:
+        return ensure(run_dir, candidate, starts=starts, video=video)[-1].note
+    except RewardgenError as error:
+        return str(error)
