@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from rewardgen.search.events import Event, Listener
 from rewardgen.search.method import Method
 from rewardgen.sim import Arrangement
 from rewardgen.sim.arrangement import ON_CPU
-from rewardgen.store import Store
+from rewardgen.store import Store, write_progress
 from rewardgen.tasks import Task
 from rewardgen.tracking import Tracking
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from rewardgen.search.shards import Workers
     from rewardgen.search.trajectories import Archive
 
+PROGRESS_SECONDS = 1.0
+"""Between two notes of how far a training is, for those who watch from elsewhere."""
 LASTING = frozenset({"note", "warning"})
 """Kinds of events that the store keeps: those that stand in no other record."""
 
@@ -65,6 +68,7 @@ class Run:
     """The key of every candidate whose program this restart has accepted → that program, in order."""
     viewer: Author | None = None
     """Who looks at frames of replays, where a vision model judges."""
+    progress_due: float = 0.0
     pending_warnings: list[str] = field(default_factory=list)
     """What the author or a tracker wants said; they may want so from any thread, so the loop says it."""
 
@@ -151,6 +155,9 @@ class Run:
         """Tell those who watch; what lasts is kept too."""
         if kind in LASTING:
             self.store.add_event(kind, data)
+        if kind == "training_progress" and time.monotonic() >= self.progress_due:
+            write_progress(self.store.run_dir, **data)
+            self.progress_due = time.monotonic() + PROGRESS_SECONDS
         self.listener(Event(kind, data))
 
     def warn(self, message: str) -> None:

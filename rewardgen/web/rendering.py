@@ -11,7 +11,7 @@ import jinja2
 from starlette.requests import Request
 
 from rewardgen.reflection import number, percent
-from rewardgen.report import code
+from rewardgen.report import code, facts
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,7 +26,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, cut=code.cut, when=when, problem=problem)
+    environment.filters.update(
+        number=number, percent=percent, cut=code.cut, when=when, problem=problem, duration=facts.duration
+    )
     return environment
 
 

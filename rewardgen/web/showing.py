@@ -15,7 +15,7 @@ from rewardgen.reflection import number, percent
 from rewardgen.replay import replay_ids
 from rewardgen.report import code, facts, figures
 from rewardgen.report.svg import Picture
-from rewardgen.store import GenerationView, RunView
+from rewardgen.store import GenerationView, RunView, read_progress
 from rewardgen.web.asking import candidate_in, generation_of, replay_of, runs_of
 from rewardgen.web.people import people_rows, remarks_on
 from rewardgen.web.rendering import page
@@ -159,6 +159,7 @@ def _run(request: Request, run: str) -> dict[str, Any]:
         "cost": facts.cost_rows(view),
         "warnings": [str(e.data["message"]) for e in view.events if e.kind == "warning" and e.data.get("message")],
         "version": abs(hash(mark)),
+        "progress": read_progress(view.path) if view.status == "running" else None,
         "people": runs.kept("people", view.path, mark, lambda: people_rows(view)),
         "judgeable": any(len(replay_ids(view, g.restart, g.index)) > 1 for g in view.generations),
         "heard": heard(view.waiting.candidates, view.judgements, view.orders, view.remarks) if view.waiting else 0,
