@@ -103,7 +103,9 @@ export function group(name) {
 async function view(element) {
   const { mount } = await import("./viewer.js");
   const stage = element.querySelector(".stage");
-  const made = await mount(stage, { geometry: element.dataset.geometry, poses: element.dataset.poses });
+  const { geometry, poses, label, group: own } = element.dataset;
+  // those of a group have one bar and one clock, and leave the keys to the page
+  const made = await mount(stage, { geometry, poses, label: `Replay ${label}`, controls: !own, keyboard: !own });
   return {
     element,
     get duration() {
@@ -149,7 +151,8 @@ async function start(element) {
     }
   }
   element.dataset.ready = "yes";
-  const own = group(element.dataset.group || `own ${element.dataset.poses}`);
+  if (!element.dataset.group) return;
+  const own = group(element.dataset.group);
   own.prune();
   own.add(made);
 }
