@@ -142,7 +142,11 @@ def _may_differ(key: str, wanted: Any) -> bool:
     """Settings that change nothing that a search comes to, or that it settled itself."""
     if key in ("sim", "device"):
         return wanted == "auto"
-    return key == "threads" or key.startswith(("budget.", "tracking.")) or (key.startswith("llm.") and key not in _LLM_MATTERS)
+    return (
+        key == "threads"
+        or key.startswith(("budget.", "tracking."))
+        or (key.startswith("llm.") and key not in _LLM_MATTERS)
+    )
 
 
 def _plain(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from rewardgen.errors import RewardgenError, UnknownName, UsageError
 from rewardgen.report import code
+from rewardgen.report.page import styles
 from rewardgen.web import judging, replays, showing
 from rewardgen.web.guard import Guard, Rules
 from rewardgen.web.recording import Recorder
@@ -63,4 +64,4 @@ def _code_styles() -> Response:
 
 
 def _report_styles() -> Response:
-    return Response(code.page_styles(), media_type="text/css")
+    return Response(str(styles()), media_type="text/css")

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 
 from rewardgen.preference import agreement, strengths, words_about
-from rewardgen.records import Standing, Words, candidate_of
+from rewardgen.records import Judgement, Order, Remark, Standing, Words, candidate_of
 from rewardgen.reflection import number
 from rewardgen.report import facts
 from rewardgen.store import MAX_WORDS, RunView
@@ -44,7 +44,7 @@ class People:
 
 def people_rows(view: RunView) -> People | None:
     """None where nobody has said anything."""
-    said = [*view.judgements, *view.orders, *view.remarks]
+    said: list[Judgement | Order | Remark] = [*view.judgements, *view.orders, *view.remarks]
     if not said:
         return None
     named = {candidate_of(side) for each in view.judgements for side in (each.left, each.right)}

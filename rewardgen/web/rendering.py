@@ -10,26 +10,17 @@ from typing import Any
 import jinja2
 from starlette.requests import Request
 
-from rewardgen.reflection import number, percent
-from rewardgen.report import code, facts
+from rewardgen.report import code
+from rewardgen.report.page import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        # the report's macros draw the same things here
-        loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(TEMPLATES), jinja2.PackageLoader("rewardgen.report")]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=number, percent=percent, cut=code.cut, when=when, problem=problem, duration=facts.duration
-    )
-    return environment
+    made = environment(TEMPLATES)  # the report's macros draw the same things here
+    made.filters.update(cut=code.cut, when=when, problem=problem)
+    return made
 
 
 def page(template: str, request: Request | None, **values: Any) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.replay.made import make_run
 
 from rewardgen.web import Pages, pages
+from tests.replay.made import make_run
 
 RUN = "small"
 
