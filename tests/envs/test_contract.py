@@ -176,7 +176,7 @@ def test_what_comes_out_is_what_it_declares(task: Task) -> None:
 
 
 def test_what_may_stay_constant_does(task: Task) -> None:
-    """``RARE`` names nothing without need: a column of each of its fields, or of what is observed of it, is constant."""
+    """``RARE`` names nothing without need: a column of each of its fields, or of what shows it, is constant."""
     constant = constant_observations(task, ())
     for name in rare(task):
         values = task.layout.read(shared(task.name)["states"], name)
