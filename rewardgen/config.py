@@ -303,13 +303,21 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
     key = ".".join([*parents, last])
     if detail["type"] != "extra_forbidden":
         given = f" (it is {detail['input']!r})" if detail["type"] != "missing" else ""
-        return f"{key}: {detail['msg'].lower()}{given}"
+        return f"{key}: {_said(detail)}{given}"
     siblings = [".".join([*parents, name]) for name in _names_at(model, parents)]
     near = [".".join([*parents, name]) for name in difflib.get_close_matches(last, _names_at(model, parents), 3)]
     near = near or difflib.get_close_matches(key, _keys(model), 3)
     return f"unknown key {key!r}; " + (
         f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}"
     )
+
+
+def _said(detail: Any) -> str:
+    if detail["type"] in ("model_type", "model_attributes_type"):
+        return "give a mapping of settings"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return str(detail["msg"]).lower()
 
 
 def _names_at(model: type[BaseModel], parents: list[str]) -> list[str]:

@@ -48,6 +48,8 @@ class SweepProgress:
         """Of searches that ran from start to end here: seconds expected, seconds taken."""
         self._cost: dict[str, dict[str, Any]] = {}
         self.running: dict[str, Progress] = {}
+        self._measured: dict[str, tuple[int, int]] = {}
+        """Of each task's baselines: environment steps that were taken, and all of them."""
         self.ended: dict[str, str] = {}
         """Search → how it ended; those that were finished before are not among them."""
         self.before = 0
@@ -67,6 +69,8 @@ class SweepProgress:
         return self._clock() - self._began
 
     def take(self, job: Job | None, event: Event) -> None:
+        from rewardgen.sweep import Rates, of_baselines
+
         if job is None:
             if event.kind == "sweep_started":
                 self.before = event.data["finished"]
@@ -79,6 +83,11 @@ class SweepProgress:
             self.running[job.key] = Progress(job.config, self._clock)
             self._started[job.key] = self._clock()
             self._waiting.discard(job.key)
+            if job.kind == "baselines":
+                trainings = of_baselines(job.config, Rates(), 1).trainings
+                self._measured[job.key] = 0, trainings * job.config.training.steps
+        elif event.kind == "steps" and job.key in self._measured:
+            self._measured[job.key] = event.data["steps"], self._measured[job.key][1]
         elif event.kind == "retried":
             self.running.pop(job.key, None)
             self._waiting.add(job.key)
@@ -114,9 +123,16 @@ class SweepProgress:
                 left = progress.seconds_left
                 plain = self._expected[key] * factor - (self._clock() - self._started[key])
                 under_way.append(max(0.0, plain if left is None else left))
-        if not under_way and not waiting:
+        if not under_way and not self._waiting:
             return None
         return max([(waiting + sum(under_way)) / self._slots, *under_way])
+
+    def doing(self, key: str) -> str:
+        """What a job that runs does now, in a few words."""
+        if key not in self._measured:
+            return doing(self.running[key])
+        steps, most = self._measured[key]
+        return f"measuring {steps / max(1, most):.0%}"
 
 
 def doing(progress: Progress) -> str:
@@ -158,7 +174,7 @@ class SweepLines:
         self._progress.take(job, event)
         line, style = self._line(job, event, scores)
         if not line and self._steady and self._clock() - self._said >= EVERY and self._progress.running:
-            now = ", ".join(f"{key}: {doing(each)}" for key, each in self._progress.running.items())
+            now = ", ".join(f"{key}: {self._progress.doing(key)}" for key in self._progress.running)
             line = f"{status_line(self._progress)}; now {now}"
         if line:
             self._said = self._clock()
@@ -218,7 +234,7 @@ class SweepView:
             best, left = each.best, each.seconds_left
             listing.add_row(
                 Text(safe(key)),
-                Text(safe(doing(each)), style="cyan"),
+                Text(safe(progress.doing(key)), style="cyan"),
                 number(best[1]) if best is not None else "–",
                 duration(left) if left is not None else "",
             )

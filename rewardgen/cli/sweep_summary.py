@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rewardgen.cli.output import safe, show, table, write
@@ -100,7 +101,11 @@ def show_forecast(told: dict[str, Any]) -> None:
         mine = [each for each in told["searches"] if each["arm"] == arm]
         going = sum(each["status"] not in ("left out", "finished") for each in mine)
         listing.add_row(
-            safe(arm), safe(mine[0]["method"]), safe(mine[0]["model"]), str(going), *_cells(told["by_arm"][arm])
+            safe(arm),
+            safe(Path(mine[0]["method"]).stem),
+            safe(mine[0]["model"]),
+            str(going),
+            *_cells(told["by_arm"][arm]),
         )
     if told["baselines"]["kinds"]:
         listing.add_row("(expert, sparse)", "", "", "", *_cells(told["baselines"]["amounts"]))

@@ -10,6 +10,7 @@ from functools import reduce
 
 from rewardgen.config import BudgetConfig, Config
 from rewardgen.llm import Prices
+from rewardgen.search import load_method
 from rewardgen.search.baselines import REWARDS
 from rewardgen.search.selection import planned_steps
 from rewardgen.sweep.plan import Planned
@@ -17,6 +18,8 @@ from rewardgen.sweep.rates import Rates
 
 REPAIRED = 0.15
 """Share of the replies that go back to their author, as a guess; what the checks refuse differs between models."""
+OBJECTED = 0.5
+"""Share of a critic's reviews that object to the program, as a guess."""
 STARTING = 5.0
 """Seconds until a search's process is at work, and that it needs for all but trainings and replies."""
 MARGIN = 2.0
@@ -69,12 +72,13 @@ def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
     if model is None:
         return Amounts(trainings, most, 0, 0, 0.0, (own / (rates.of_task(config) * threads) + STARTING) / 3600)
     replies = rates.of_model(model)
-    repairs = round(generations * search.candidates * REPAIRED) if search.repairs else 0
-    calls = generations + repairs
+    asked = _asked(config)
+    calls = sum(asked)
     prompt = calls * replies.prompt_tokens
-    completion = (generations * search.candidates + repairs) * replies.reply_tokens
+    completion = (generations * search.candidates + sum(asked[1:])) * replies.reply_tokens
     price = Prices.load(config.llm.prices).of(model)
-    waiting = (generations + min(repairs, generations)) * replies.seconds
+    # what a generation asks for at one time is answered together
+    waiting = sum(min(number, generations) for number in asked) * replies.seconds
     return Amounts(
         trainings,
         most,
@@ -82,6 +86,22 @@ def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
         round(prompt + completion),
         None if price is None else price.dollars(round(prompt), round(completion)),
         (own / (rates.of_task(config) * threads) + waiting + STARTING) / 3600,
+    )
+
+
+def _asked(config: Config) -> tuple[int, int, int, int]:
+    """Calls for programs, repairs, reviews with the revisions that follow from them, and analyses of one search."""
+    search, method = config.search, load_method(config.search.method)
+    generations = search.generations * search.restarts
+    programs = generations * search.candidates
+    bred = (generations - search.restarts) * (search.candidates - 1) if method.islands is not None else 0
+    rounds = method.roles.critic.rounds if method.roles.critic is not None else 0
+    reviews = math.fsum(programs * OBJECTED**number for number in range(rounds))
+    return (
+        generations + bred,
+        round(programs * REPAIRED) if search.repairs else 0,
+        round(reviews * (1 + OBJECTED)),
+        generations - search.restarts if method.roles.analyser is not None else 0,
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,9 @@ MOST_THREADS = 8
 """Processors of a shard where nobody says: with more, small models gain little."""
 PATIENCE = 1.0
 """Seconds between two looks at whether somebody pressed Ctrl-C, and between two words on how far a shard is."""
+
+KNOCK = 10.0
+"""Seconds that a cluster has to answer."""
 
 
 class RayExecutor:
@@ -129,8 +133,9 @@ def connected(address: str) -> Iterator[None]:
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+    except (OSError, RayError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"there is no Ray cluster at {address} ({error}); start one with `ray start --head`, or give its --address"
         ) from error
@@ -140,6 +145,20 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Whether somebody listens at HOST:PORT: where nobody does, Ray would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: it is no cluster's address.
+    """
+    if address.startswith("ray://"):
+        raise ValueError("this is an address of Ray Client: give that of the cluster itself, HOST:PORT")
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
 
 
 class RayWorkers:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rewardgen.config import load as load_config
 from rewardgen.records import Checkpoint, Evaluation, Message, Reply, TrainingResult
 from rewardgen.store import Store
 from rewardgen.sweep.results import Progress, Result, Score, Sweep
+from tests.search.test_resume import content
 
 UNIT = "m/s"
 EXPERT, SPARSE = Score(5.0, 4.5, 5.5, 0.9), Score(1.0, 0.5, 1.5, 0.1)
@@ -110,7 +112,7 @@ def write_run(run_dir: Path, winner: float, *, status: str = "finished", dollars
         for number, score in enumerate((winner / 2, winner + 1.0)):
             key = f"r0g{number}c0"
             store.begin_generation(0, number, [Message("user", "write")])
-            store.begin_candidates(0, number, [key], None)
+            store.begin_candidates(0, number, {key: None})
             reply = Reply(text="code", model="m", prompt_tokens=10, completion_tokens=5, dollars=dollars)
             store.add_call(f"r0g{number}", "generation", 0, [Message("user", "write")], [reply])
             store.add_trainings([(key, training(key, 1, score))])
@@ -120,3 +122,13 @@ def write_run(run_dir: Path, winner: float, *, status: str = "finished", dollars
         if status == "finished":
             for name, mean in (("winner", winner), ("expert", EXPERT.mean), ("sparse", SPARSE.mean)):
                 store.add_evaluation(name, Evaluation(((mean,),), mean, mean - 0.5, mean + 0.5, 0.5))
+
+
+def contents(sweep: Path) -> dict[str, Any]:
+    """What every search of a sweep came to, timestamps and places aside."""
+    found = {}
+    for file in sorted(sweep.rglob("run.sqlite")):
+        stored = content(file.parent)
+        stored["meta"] = [row for row in stored["meta"] if row[0] != "baselines"]
+        found[file.parent.relative_to(sweep).as_posix()] = stored
+    return found

@@ -51,6 +51,15 @@ def test_a_search_by_hand() -> None:
     assert both.hours * 3600 == pytest.approx(4 * 1000 / 200 + STARTING)
 
 
+def test_the_calls_of_a_method_by_hand() -> None:
+    def calls(method: str) -> int:
+        return of_search(load(overrides={**SETTINGS, "llm.model": "gpt-4o", "search.method": method}), RATES, 1).calls
+
+    # 2 generations; 6 programs reviewed, half of them once more, and of every two reviews one revision; 1 analysis
+    assert calls("auto_mc") == 2 + round((6 + 3) * 1.5) + 1
+    assert calls("revolve") == 1 + 3  # the second generation asks for each program by itself
+
+
 def test_the_time_from_start_to_end() -> None:
     three = [Amounts(hours=1.0), Amounts(hours=1.0), Amounts(hours=4.0)]
     assert wall_hours(three, 1) == 6.0

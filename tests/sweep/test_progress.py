@@ -118,3 +118,13 @@ def test_lines_and_the_view_say_what_happens(plan: Plan) -> None:
         assert "failed and is tried again: Crash: killed" in text
         assert "[1/4] finished default/cartpole/swingup/seed0: 5 [4, 6]; about" in text
     assert "asking for 4 rewards" in drawn.getvalue() and "0 of 4 searches" in drawn.getvalue()
+
+
+def test_how_far_baselines_are_is_said(plan: Plan) -> None:
+    progress = SweepProgress(plan, RATES, threads=1, slots=2, clock=Clock())
+    baselines = Job("baselines/cartpole/swingup/0", "baselines", plan.searches[0].config, Path(), Path())
+    progress.take(baselines, Event("started", {}))
+    progress.take(baselines, Event("steps", {"steps": 1000}))  # of 2 rewards, 2 seeds each, 1,000 steps a training
+    assert progress.doing(baselines.key) == "measuring 25%"
+    progress.take(baselines, Event("ended", {"status": "finished", "error": "", "message": ""}))
+    assert not progress.running and progress.done == 0

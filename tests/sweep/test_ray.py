@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import pytest
 from rewardgen.config import Config, load
 from rewardgen.errors import ClusterError
 from rewardgen.search import Event, run
-from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep.executor import Cluster as Place
 from rewardgen.sweep.executor import Finished, Job
 from rewardgen.sweep.spec import Share
+from tests.sweep.sweeps import contents
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'rewardgen[ray]')", exc_type=ImportError)
 
@@ -31,17 +31,28 @@ KEY = "A_KEY_THAT_STAYS"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head that trains nothing, and two nodes with one processor each."""
+    """A head that trains nothing, and two nodes with one processor each; all that they write goes with them."""
     from ray.cluster_utils import Cluster
 
     quickly = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": quickly}
-    made = Cluster(initialize_head=True, head_node_args=head)
-    for _ in range(2):
-        made.add_node(num_cpus=1)
-    yield made
-    ray.shutdown()
-    made.shutdown()
+    # a short path: Ray puts sockets there
+    with tempfile.TemporaryDirectory(prefix="ray") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        made = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(2):
+            made.add_node(num_cpus=1)
+        yield made
+        ray.shutdown()
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The search as it goes without Ray."""
+    folder = tmp_path_factory.mktemp("here")
+    run(settings(), folder / "run", baselines=folder / "baselines")
+    return folder / "run"
 
 
 def settings(seed: int = 0) -> Config:
@@ -71,28 +82,11 @@ def settings(seed: int = 0) -> Config:
     )
 
 
-def content(run_dir: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table of a store without what tells the time and places."""
-    volatile = {"started", "time", "seconds", "id"}
-    connection = sqlite3.connect(run_dir / FILE_NAME)
-    found = {}
-    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in volatile]
-        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
-        if table == "meta":
-            rows = [row for row in rows if row[0] not in ("id", "seconds", "created", "baselines")]
-        found[table] = sorted(rows, key=repr)
-    connection.close()
-    return found
-
-
 def test_a_search_that_loses_a_node_ends_as_one_that_was_never_disturbed(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rewardgen.sweep.ray import RayWorkers, connected
 
-    monkeypatch.setenv(KEY, "secret")
-    run(settings(), tmp_path / "here", baselines=tmp_path / "baselines-here")
     lost, said = [], []
 
     def listener(event: Event) -> None:
@@ -100,21 +94,24 @@ def test_a_search_that_loses_a_node_ends_as_one_that_was_never_disturbed(
         if event.kind == "checkpoint" and not lost:  # both shards are under way: one waits for the other
             lost.append(cluster.list_all_nodes()[-1])
             cluster.remove_node(lost[0], allow_graceful=False)
-            cluster.add_node(num_cpus=1)
+            with pytest.MonkeyPatch.context() as patch:  # a node has its own machine's environment
+                patch.delenv(KEY)
+                cluster.add_node(num_cpus=1)
 
+    monkeypatch.setenv(KEY, "secret")
     with connected(cluster.address):
         workers = RayWorkers(Place(cluster.address, shards=2, threads=1))
-        run(settings(), tmp_path / "there", listener=listener, baselines=tmp_path / "b-there", workers=workers)
+        run(settings(), tmp_path / "there", listener=listener, baselines=tmp_path / "baselines", workers=workers)
         # the key of who runs the search is in no process of any node
         looked = ray.remote(lambda: os.environ.get(KEY)).options(num_cpus=1, scheduling_strategy="SPREAD")
         assert ray.get([looked.remote() for _ in range(4)]) == [None] * 4
     assert lost
-    assert content(tmp_path / "there") == content(tmp_path / "here")
+    assert contents(tmp_path / "there") == contents(here)
     points = [each for each in said if each[0] == "checkpoint"]
     assert len(points) == len(set(points))  # what a lost node had told is not told again
 
 
-def test_searches_as_jobs_of_the_executor(cluster: Any, tmp_path: Path) -> None:
+def test_searches_as_jobs_of_the_executor(cluster: Any, here: Path, tmp_path: Path) -> None:
     from rewardgen.sweep.ray import RayExecutor
 
     executor = RayExecutor(Share(threads=1), cluster.address, wanted=2)
@@ -126,8 +123,7 @@ def test_searches_as_jobs_of_the_executor(cluster: Any, tmp_path: Path) -> None:
     ended: list[Finished] = []
     ended.extend(executor.run(lambda: waiting.pop(0) if waiting else None, lambda job, event: None))
     assert [(each.error, each.message) for each in ended] == [("", ""), ("", "")]
-    run(settings(1), tmp_path / "here", baselines=tmp_path / "baselines-here")
-    assert content(tmp_path / "seed1") == content(tmp_path / "here")
+    assert contents(tmp_path / "seed0") == contents(here)
 
 
 def test_what_fails_on_a_node_is_said_here(cluster: Any) -> None:
@@ -150,5 +146,7 @@ def test_what_fails_on_a_node_is_said_here(cluster: Any) -> None:
 def test_no_cluster_is_an_error_that_says_so() -> None:
     from rewardgen.sweep.ray import RayExecutor
 
-    with pytest.raises(ClusterError, match=r"ray start"):
+    with pytest.raises(ClusterError, match=r"refused.*ray start"):
         RayExecutor(Share(), "127.0.0.1:1")
+    with pytest.raises(ClusterError, match=r"HOST:PORT"):
+        RayExecutor(Share(), "ray://127.0.0.1:1")

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -18,8 +17,8 @@ from filelock import FileLock
 from rewardgen.store import BASELINES, Store, read
 from rewardgen.sweep import make_plan
 from tests.cli.commands import rewardgen
-from tests.search.test_resume import content
 from tests.sweep.specs import SMALL, written
+from tests.sweep.sweeps import contents
 
 SPEC = f"""
 tasks: [cartpole/swingup]
@@ -57,11 +56,6 @@ def all_dead(handles: list[int]) -> bool:
     for handle in handles:
         os.close(handle)
     return dead
-
-
-def contents(sweep: Path) -> dict[str, Any]:
-    """What every search of a sweep came to, timestamps aside."""
-    return {str(file.parent.relative_to(sweep)): content(file.parent) for file in sweep.rglob("run.sqlite")}
 
 
 @pytest.mark.slow
