@@ -31,7 +31,7 @@ ANOTHER_SYSTEM = """
 import ctypes, sys, torch
 sys.platform = "elsewhere"
 """
-_LOADED = "import gymnasium, mujoco, openai, rich.console, typer, yaml\n"
+_LOADED = "gymnasium, mujoco, openai, rich.console, typer, yaml"
 
 # Workers as such a system would start them.
 _WORKERS = f"""
@@ -40,7 +40,7 @@ fresh.PRELUDE += {ANOTHER_SYSTEM + WITHOUT_UNIX!r}
 """
 
 
-def elsewhere(program: str) -> subprocess.CompletedProcess[str]:
-    """Run ``program`` there."""
-    text = _LOADED + ANOTHER_SYSTEM + WITHOUT_UNIX + _WORKERS + program
+def elsewhere(program: str, *loaded: str) -> subprocess.CompletedProcess[str]:
+    """Run ``program`` there, with the packages ``loaded`` before the system changes its name."""
+    text = f"import {', '.join((_LOADED, *loaded))}\n" + ANOTHER_SYSTEM + WITHOUT_UNIX + _WORKERS + program
     return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
