@@ -138,14 +138,16 @@ def benefit(analysis: Analysis) -> Picture | None:
     kinds = [by for by in _COST_AXES if any(each.by == by for each in analysis.benefits)]
     if not kinds:
         return None
-    with _panels(len(kinds), 3.4, wide=_WIDE if len(kinds) > 1 else 0.6 * _WIDE) as (figure, axes):
+    with _panels(len(kinds), 3.4) as (figure, axes):
         for place, by in zip(axes, kinds, strict=True):
             for each in (e for e in analysis.benefits if e.by == by):
                 colour, dash = _look(analysis, each.arm)
                 mark = "o" if len(each.costs) == 1 else None
                 style: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": mark}
                 place.step(each.costs, each.scores, where="post", label=_short(each.arm), **style)
-                if math.isfinite(each.low[0]):
+                if math.isfinite(each.low[0]) and len(each.costs) == 1:
+                    place.vlines(each.costs, each.low, each.high, color=colour, alpha=0.3, linewidth=6)
+                elif math.isfinite(each.low[0]):
                     shade: dict[str, Any] = {"color": colour, "alpha": 0.14, "linewidth": 0, "step": "post"}
                     place.fill_between(each.costs, each.low, each.high, **shade)
             place.set_xlabel(_COST_AXES[by])
@@ -174,7 +176,7 @@ def tasks(analysis: Analysis) -> Picture | None:
     arms = analysis.sweep.arms
     columns = min(_PANELS, len(shown))
     height = (0.95 + 0.26 * len(arms)) * math.ceil(len(shown) / columns)
-    with _panels(len(shown), height, columns=columns, wide=_WIDE if columns > 1 else 0.7 * _WIDE) as (figure, axes):
+    with _panels(len(shown), height, columns=columns) as (figure, axes):
         for index, (place, scale) in enumerate(zip(axes, shown, strict=True)):
             cells = [analysis.cell(arm, scale.task) for arm in arms]
             _rows(place, [(cell.arm, cell.fitness, _look(analysis, cell.arm)[0]) for cell in cells])
@@ -200,12 +202,10 @@ def tasks(analysis: Analysis) -> Picture | None:
 
 
 @contextmanager
-def _panels(
-    count: int, height: float, *, columns: int = 0, wide: float = _WIDE
-) -> Iterator[tuple[Figure, Sequence[Axes]]]:
+def _panels(count: int, height: float, *, columns: int = 0) -> Iterator[tuple[Figure, Sequence[Axes]]]:
     """``count`` pairs of axes side by side, in rows of ``columns``, whose y axes are the same."""
     columns = columns or count
-    with canvas(wide, height) as (figure, first):
+    with canvas(_WIDE, height) as (figure, first):
         first.remove()
         grid = figure.subplots(math.ceil(count / columns), columns, squeeze=False)
         places = list(grid.flat)
