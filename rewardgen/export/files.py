@@ -13,8 +13,13 @@ import jinja2
 from rewardgen.errors import RewardgenError
 from rewardgen.export.carry import CannotCarry, Carried, carry_state
 from rewardgen.program import standalone
-from rewardgen.records import Evaluation, RewardProgram
+from rewardgen.records import Evaluation, Form, RewardProgram
 from rewardgen.tasks import Task
+
+NO_REWARD: Mapping[Form, str] = {
+    "progress": "the components are measures of progress, and training pays for values that were seldom reached",
+    "factors": "the components are factors, from which a network learns in training what to pay",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Origin:
     author: str = ""
     scores: Mapping[str, Evaluation | None] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    form: Form = "reward"
+    """What the program returns; what is no reward cannot be trained with outside of rewardgen."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +70,19 @@ def export(
     Raises:
         RewardgenError: the folder cannot be written to.
     """
-    carried, note = _carried(task)
+    origin = origin or Origin()
+    carried, note = _carried(task) if origin.form == "reward" else (None, NO_REWARD[origin.form])
     facts: dict[str, Any] = {
         "task": task,
         "layout": task.layout,
-        "origin": origin or Origin(),
+        "origin": origin,
         "carried": carried,
         "note": note,
         "has_policy": weights is not None,
         "own_state": "class State" not in program.source,
     }
-    texts = {"reward.py": standalone(program).rstrip("\n") + "\n\n\n" + _render("state.py.j2", **facts)}
+    said = f"# No reward: {NO_REWARD[origin.form]}.\n" if origin.form != "reward" else ""
+    texts = {"reward.py": said + standalone(program).rstrip("\n") + "\n\n\n" + _render("state.py.j2", **facts)}
     if carried is not None:
         texts["wrapper.py"] = _render("wrapper.py.j2", **facts)
     if weights is not None:

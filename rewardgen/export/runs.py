@@ -33,6 +33,7 @@ def export_run(view: RunView, out_dir: Path, *, candidate: str | None = None, en
         author=view.author,
         scores={final.name: final.evaluation for final in view.finals} if chosen.key == view.winner else {},
         versions=view.versions,
+        form=view.form,
     )
     return export(RewardProgram(chosen.source), _weights(view, chosen), task, out_dir, origin=origin)
 

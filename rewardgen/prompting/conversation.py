@@ -100,6 +100,7 @@ def _told(
         analysis=quoted(turn.analysis),
         words=_said(turn) if manner.words else None,
         changes=changes,
+        form=manner.form,
     )
     return [Message("assistant", f"```python\n{turn.source.strip()}\n```"), Message("user", told)]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from rewardgen.quoting import grouped_errors, one_line
-from rewardgen.records import Checkpoint, Outcome, TrainingResult
+from rewardgen.records import Checkpoint, Form, Outcome, TrainingResult
 from rewardgen.reflection.curves import (
     DOMINANT,
     NEGLIGIBLE,
@@ -34,6 +34,7 @@ def reflect(
     trainings: Sequence[TrainingResult],
     others: Sequence[Outcome] = (),
     parts: Collection[str] = PARTS,
+    form: Form = "reward",
 ) -> str:
     """What became of one candidate, for the prompt that asks for a better one.
 
@@ -51,6 +52,8 @@ def reflect(
         others: how the other candidates of its generation ended.
         parts: what is told, of ``PARTS``. "exploration" (which the sparse reward tells) and "others" (which are scores)
             are left out without "fitness", and so is what correlates with it.
+        form: what the program returned. Where that is no reward, its components have no shares of one, and nothing is
+            told of a return: the program has none, and what was paid instead depends on what was visited or decoded.
     """
     open_ = "fitness" in parts
     done = [training for training in trainings if training.status != "failed"]
@@ -59,8 +62,8 @@ def reflect(
     if columns:
         told: dict[str, Callable[[], Iterable[str]]] = {
             "fitness": lambda: _fitness(task, done, columns),
-            "components": lambda: _components(component_curves(done), with_fitness=open_),
-            "return": lambda: _own_return(columns, with_fitness=open_),
+            "components": lambda: _components(component_curves(done), with_fitness=open_, form=form),
+            "return": lambda: _own_return(columns, with_fitness=open_) if form == "reward" else (),
             "endings": lambda: _endings(task, columns),
             "exploration": lambda: _exploration(columns) if open_ else (),
         }
@@ -113,27 +116,31 @@ def _fitness(task: Task, done: Sequence[TrainingResult], columns: Sequence[Seque
         yield f"at {unusable} of {len(fitness)} checkpoints no fitness was finite"
 
 
-def _components(curves: Sequence[ComponentCurve], *, with_fitness: bool) -> Iterator[str]:
+def _components(curves: Sequence[ComponentCurve], *, with_fitness: bool, form: Form) -> Iterator[str]:
     if not curves:
         yield "the components of the reward were not recorded"
+    weighed = form == "reward"
     for curve in curves[:COMPONENTS]:
         means = [curve.means[index] for index in pick(len(curve.means), POINTS // 2)]
         correlation = f"{curve.correlation:+.2f}" if math.isfinite(curve.correlation) else "n/a"
-        told = f"component {one_line(curve.name, 40)}: mean {arrows(means)} per step; share {percent(curve.share)}"
+        told = f"component {one_line(curve.name, 40)}: mean {arrows(means)} per step"
+        told += f"; share {percent(curve.share)}" if weighed else ""
         yield f"{told}; correlation with fitness {correlation}" if with_fitness else told
-    if len(curves) > COMPONENTS:
+    if len(curves) > COMPONENTS and weighed:
         rest = math.fsum(curve.share for curve in curves[COMPONENTS:] if math.isfinite(curve.share))
         yield f"{len(curves) - COMPONENTS} more components make up {percent(rest)}"
-    yield from _component_notes(curves[:COMPONENTS])
+    yield from _component_notes(curves[:COMPONENTS], weighed=weighed)
 
 
-def _component_notes(curves: Sequence[ComponentCurve]) -> Iterator[str]:
+def _component_notes(curves: Sequence[ComponentCurve], *, weighed: bool) -> Iterator[str]:
     zero = [one_line(curve.name, 40) for curve in curves if curve.constant and not any(curve.means)]
     constant = [one_line(curve.name, 40) for curve in curves if curve.constant and any(curve.means)]
     if zero:
         yield f"note: always zero: {', '.join(zero)}"
     if constant:
         yield f"note: hardly changed during training: {', '.join(constant)}"
+    if not weighed:
+        return
     if len(curves) > 1 and curves[0].share >= DOMINANT:
         yield f"note: {one_line(curves[0].name, 40)} outweighs all other components together"
     tiny = [one_line(c.name, 40) for c in curves if c.share < NEGLIGIBLE and any(c.means)]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rewardgen.errors import RewardFailed
-from rewardgen.records import Labels, Layout, Problem
+from rewardgen.records import Form, Labels, Layout, Problem
 from rewardgen.sandbox.worker import Worker
 
 LARGEST = 1e6  # a reward beyond this drowns everything that a policy could learn
@@ -23,11 +23,13 @@ def smoke_test(
     next_states: Tensor,
     *,
     call_seconds: float,
+    form: Form = "reward",
 ) -> list[Problem]:
     """What is wrong with a program, seen by calling it on ``n`` transitions: nothing is an empty list.
 
     It must give one finite float per row, not the same for all, each from its row alone, the same every time, without
-    writing to its inputs, in at most ``call_seconds`` a call. ``worker``'s capacity must be at least ``n``, and n at
+    writing to its inputs, in at most ``call_seconds`` a call. Where its ``form`` is no reward, its components must
+    vary, not the total, which nobody reads. ``worker``'s capacity must be at least ``n``, and n at
     least 8. A program that fails outright leaves its worker unusable.
 
     Raises:
@@ -68,7 +70,7 @@ def smoke_test(
                 "rows by tensor operations"
             )
         )
-    problems += _values(first)
+    problems += _values(first) if form == "reward" else _components(first)
     if deterministic:
         mixed = _mixed(call, first, n)
         problems += [mixed] if mixed is not None else []
@@ -87,6 +89,25 @@ def _values(labels: Labels) -> list[Problem]:
             _problem(
                 f"the reward is {value:.3g} in all of {n} different transitions: it must vary with the state, so widen "
                 "margins or use smooth terms"
+            )
+        ]
+    return []
+
+
+def _components(labels: Labels) -> list[Problem]:
+    if not labels.names:
+        return [_problem("it returns no components, and they are what is used here: name each in the dict")]
+    largest = labels.components.abs().amax(dim=0)
+    huge = [name for name, size in zip(labels.names, largest.tolist(), strict=True) if size > LARGEST]
+    if huge:
+        return [_problem(f"beyond {LARGEST:.0g} in size: {', '.join(huge)}; bring each to a size of about one")]
+    low, high = labels.components.aminmax(dim=0)
+    if bool((high - low <= 1e-6 * largest.clamp(min=1e-3)).all()):
+        n = len(labels.components)
+        return [
+            _problem(
+                f"every component is the same in all of {n} different transitions: at least one must vary with the "
+                "state, so widen margins or use smooth terms"
             )
         ]
     return []

@@ -102,7 +102,11 @@ def score(
     for item in outcomes:
         mine, program = results.get(item.key, ()), screened[item.key].program
         others = [other for other in outcomes if other.key != item.key]
-        text = reflection.reflect(run.task, mine, others, run.method.feedback) if item.score is not None else ""
+        text = (
+            reflection.reflect(run.task, mine, others, run.method.feedback, run.method.form)
+            if item.score is not None
+            else ""
+        )
         bests = [result.best for result in mine if result.best is not None]
         success = sum(point.success_rate for point in bests) / len(bests) if bests else 0.0
         source = program.source if program is not None else None

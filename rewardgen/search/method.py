@@ -109,6 +109,22 @@ class Method(Section):
         return value
 
 
+def fitted(config: Config, method: Method) -> Config:
+    """The settings of a run by ``method``: where programs return no reward, nothing reads what they return as one.
+
+    Stored episodes cannot say what would be paid for measures or factors, so nothing is screened by them. What is paid
+    for progress falls with every visit, so its peak is no sign of a good policy.
+    """
+    if method.form == "reward":
+        return config
+    screening = config.search.screening.model_copy(update={"enabled": False})
+    search = config.search.model_copy(update={"screening": screening})
+    training = config.training
+    if method.form == "progress" and training.keep == "own":
+        training = training.model_copy(update={"keep": "best"})
+    return config.model_copy(update={"search": search, "training": training})
+
+
 def method_names() -> list[str]:
     """The methods that come with rewardgen."""
     folder = files("rewardgen.search") / "methods"

@@ -16,7 +16,7 @@ from torch import Tensor
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected, RewardFailed
 from rewardgen.program import check, extract
-from rewardgen.records import Forecast, Problem, RewardProgram, TrainingResult
+from rewardgen.records import Forecast, Form, Problem, RewardProgram, TrainingResult
 from rewardgen.reflection import percent
 from rewardgen.sandbox import Sandbox, smoke_test
 from rewardgen.search import seeds
@@ -82,7 +82,12 @@ def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> T
 
 
 def try_program(
-    sandbox: Sandbox, task: Task, program: RewardProgram, transitions: Transitions, call_seconds: float
+    sandbox: Sandbox,
+    task: Task,
+    program: RewardProgram,
+    transitions: Transitions,
+    call_seconds: float,
+    form: Form = "reward",
 ) -> tuple[list[Problem], str]:
     """What the smoke test finds wrong with a program on real transitions, and what the program printed."""
     try:
@@ -97,6 +102,7 @@ def try_program(
             transitions.actions,
             transitions.next_states,
             call_seconds=call_seconds,
+            form=form,
         )
         return problems, worker.output
     finally:
@@ -111,6 +117,7 @@ def screen_source(
     *,
     call_seconds: float,
     is_reply: bool = True,
+    form: Form = "reward",
 ) -> Trial:
     """One text through all checks."""
     source = None
@@ -119,7 +126,7 @@ def screen_source(
         program = check(source, task.layout)
     except ProgramRejected as rejected:
         return Trial(source, None, tuple(rejected.problems))
-    problems, output = try_program(sandbox, task, program, transitions, call_seconds)
+    problems, output = try_program(sandbox, task, program, transitions, call_seconds, form)
     return Trial(source, None if problems else program, tuple(problems), output)
 
 
@@ -192,7 +199,12 @@ class Screener:
             program = RewardProgram(source) if source is not None and not problems else None
         else:
             trial = screen_source(
-                run.sandbox, run.task, run.transitions, draft.reply.text, call_seconds=run.config.sandbox.smoke_seconds
+                run.sandbox,
+                run.task,
+                run.transitions,
+                draft.reply.text,
+                call_seconds=run.config.sandbox.smoke_seconds,
+                form=run.method.form,
             )
             program, problems, forecast = trial.program, trial.problems, None
             if program is not None and (twin := run.twin(program)) is not None:

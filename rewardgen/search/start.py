@@ -20,7 +20,7 @@ from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Listener, silent
 from rewardgen.search.judging import blinded
 from rewardgen.search.loop import search
-from rewardgen.search.method import Method, load_method
+from rewardgen.search.method import Method, fitted, load_method
 from rewardgen.search.run import Run
 from rewardgen.search.shards import Workers
 from rewardgen.search.versions import machine, versions
@@ -67,7 +67,7 @@ def run(
     task = load_task(config.task, envs)
     method = load_method(config.search.method)  # what the person got wrong is said before anything is made
     arrangement = arrangement_of(config, task)
-    config = blinded(settled(config, arrangement))
+    config = blinded(fitted(settled(config, arrangement), method))
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,
@@ -181,7 +181,6 @@ def _work(
             vision.check(config, task)  # before anything is spent on candidates that could not be shown
             viewer = make(config.llm.model_copy(update={"model": config.search.judging.model}), recording=None)
         store.set_meta(author=author.name)
-        method = load_method(config.search.method)
         subject = _subject(store, config, method.name, author.name)
         with (
             Sandbox(limits, config.sandbox.level) as sandbox,

@@ -114,6 +114,7 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         orders=said.orders(),
         remarks=said.remarks(),
         waiting=_waiting(meta.get("waiting")) if status == "running" else None,
+        form=_mapping(meta.get("method")).get("form", "reward"),
     )
 
 

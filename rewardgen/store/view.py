@@ -11,6 +11,7 @@ from typing import Any, Literal
 from rewardgen.records import (
     Evaluation,
     Forecast,
+    Form,
     Judgement,
     Message,
     Order,
@@ -195,6 +196,8 @@ class RunView:
     remarks: tuple[Remark, ...] = ()
     waiting: Waiting | None = None
     """What a live search waits for at present."""
+    form: Form = "reward"
+    """What the programs return."""
 
     @property
     def candidates(self) -> dict[str, CandidateView]:

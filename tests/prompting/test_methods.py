@@ -80,6 +80,20 @@ def test_what_others_wrote_is_quoted_and_cannot_break_out(task: Task) -> None:
     assert told.count("> remark") == 20 and "> remark 499" in told
 
 
+@pytest.mark.parametrize(("name", "theirs"), [("progress", "measures of progress"), ("lare", "factors")])
+def test_programs_that_are_no_rewards_are_asked_for_as_what_they_are(task: Task, name: str, theirs: str) -> None:
+    manner = load_method(name).manner
+    heading = {"progress": "# Progress, not reward", "lare": "# Factors, not reward"}
+    system = messages(task, (), (), None, manner)[0].content
+    assert {key for key, line in heading.items() if line in system} == {name}
+    told = messages(task, [Turn(CODES[0], "component a: mean 1.00 per step", "c0")], (), None, manner)[-1].content
+    assert f"Write better {theirs}" in told and "component a: mean 1.00" in told
+    assert "share" not in told and "Write a better reward function" not in told
+    reviewed = review(task, CODES[0], manner.form)[0].content
+    assert theirs.split()[0] in reviewed and "Of this one only the components count" in reviewed
+    assert not any(line in messages(task, (), (), None, Manner())[0].content for line in heading.values())
+
+
 def test_a_cross_shows_two_codes_and_a_mutation_one(task: Task) -> None:
     turns = [Turn(code, f"fitness: {i}.00", f"c{i}") for i, code in enumerate(CODES[:2])]
     cross = messages(task, turns, (), None, Manner(ask="cross"))

@@ -224,3 +224,19 @@ def test_numbers() -> None:
         *("0 %", "100 %", "61 %", "0.03 %", "<0.01 %", "99.9 %", "n/a"),
     ]
     assert arrows([]) == "n/a"
+
+
+@pytest.mark.parametrize("form", ["progress", "factors"])
+def test_of_what_is_no_reward_neither_shares_nor_returns_are_told(form: str) -> None:
+    falling = [point(10 * (i + 1), 0.2 * (i + 1), own_return=-float(i)) for i in range(10)]
+    as_reward = reflect(TASK, [training(falling)], [])
+    assert "share" in as_reward and "outweighs" not in as_reward and "this reward's return" in as_reward
+    text = reflect(TASK, [training(falling)], [], form=form)  # type: ignore[arg-type]
+    assert "share" not in text and "return" not in text and "opposite" not in text
+    found = re.findall(r"^component (\w+): mean (\S+(?: → \S+)*) per step; correlation with fitness (\S+)$", text, re.M)
+    assert [name for name, _, _ in found] == ["progress", "effort"] and found[0][2] == "+0.90"
+    assert "note: hardly changed during training: effort" in text
+    heavy = rising(components={"progress": 50.0, "effort": -0.25})
+    assert "outweighs" in reflect(TASK, [training(heavy)], [])
+    assert "outweighs" not in reflect(TASK, [training(heavy)], [], form=form)  # type: ignore[arg-type]
+    assert "component progress: mean" in reflect(TASK, [training(heavy)], [], ("components",), form)  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ from rewardgen.sandbox import smoke_test
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "sandbox" / "benign"
 
 
-def problems(worker, layout, transitions, call_seconds=5.0):
-    found = smoke_test(worker, layout, *transitions, call_seconds=call_seconds)
+def problems(worker, layout, transitions, call_seconds=5.0, form="reward"):
+    found = smoke_test(worker, layout, *transitions, call_seconds=call_seconds, form=form)
     assert all(problem.stage == "smoke" for problem in found)
     return [problem.message for problem in found]
 
@@ -57,6 +57,25 @@ def test_a_good_reward_has_no_problems(start, layout, transitions, program):
 def test_each_problem_is_told_and_only_it(start, layout, transitions, program, message):
     (told,) = problems(start(program), layout, transitions)
     assert message in told
+
+
+@pytest.mark.parametrize("form", ["progress", "factors"])
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("return 1e12 * torch.ones(len(state)), {'h': next_state.height, 'later': 0.0}", ""),
+        ("return next_state.height, {}", "it returns no components"),
+        (
+            "return next_state.height, {'a': 1.0, 'b': torch.ones(len(state))}",
+            "every component is the same in all of 64",
+        ),
+        ("return next_state.height, {'a': next_state.height, 'b': 1e9 * state.height}", "beyond 1e+06 in size: b;"),
+        ("return next_state.height, {'a': next_state.height.cumsum(0)}", "depend on that row alone"),
+    ],
+)
+def test_of_what_is_no_reward_the_components_count(start, layout, transitions, program, message, form):
+    told = problems(start(program), layout, transitions, form=form)
+    assert [message in each for each in told] == ([True] if message else [])
 
 
 def test_several_problems_come_together(start, layout, transitions):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rewardgen import search
-from rewardgen.records import Checkpoint
+from rewardgen import prompting, search
+from rewardgen.export import export_run
+from rewardgen.llm.recording import Recorder
+from rewardgen.records import Checkpoint, Message, Reply
+from rewardgen.report import write_report
 from rewardgen.search import Event, configure, load_method, method_names
-from rewardgen.store import RunView
+from rewardgen.store import RunView, read
 from rewardgen.store.database import from_json, to_json
+from rewardgen.tasks import load_task
 from rewardgen.training import Member
 from rewardgen.training.trainer import Record
 from tests.search.model_server import model_server
@@ -62,7 +67,10 @@ def test_every_method_finds_a_reward_offline(tmp_path: Path, method: str) -> Non
     told = "\n".join(message.content for message in view.generations[1].messages[2:])
     chosen = load_method(method)
     assert ("fitness:" in told) == ("fitness" in chosen.feedback)
-    assert ("component " in told) == bool({"components", "episodes"} & set(chosen.feedback))
+    component = re.search(r"^(- )?component [^:\n]+: ", told, re.MULTILINE)
+    assert (component is not None) == bool({"components", "episodes"} & set(chosen.feedback))
+    assert ("; share " in told) == ("components" in chosen.feedback and chosen.form == "reward")
+    assert ("this reward's return" in told) == ("return" in chosen.feedback)
     assert ("its state, as means over the episodes" in told) == ("behaviour" in chosen.feedback)
     assert ("the best of 8 episodes" in told) == ("episodes" in chosen.feedback)
     purposes = {call.purpose for call in view.calls}
@@ -73,6 +81,48 @@ def test_every_method_finds_a_reward_offline(tmp_path: Path, method: str) -> Non
         keys = {call.key for call in view.calls if call.purpose == "generation"}
         assert {"r0g0", "r0g1i0", "r0g1i1", "r0g1i2"} <= keys
         assert all(candidate.parent in view.candidates for candidate in later)
+
+
+@pytest.mark.parametrize("method", ["progress", "lare"])
+def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> None:
+    """Screened by nothing, kept by nothing that is paid, told by its components, exported with a warning."""
+    view = run(tmp_path / "run", method, search__screening=True, training__keep="own")
+    assert view.form == load_method(method).form
+    config = view.config
+    assert not config["search"]["screening"]["enabled"]
+    assert config["training"]["keep"] == ("best" if method == "progress" else "own")
+    for candidate in view.candidates.values():
+        assert candidate.forecast is None
+        assert "share" not in candidate.reflection and "return" not in candidate.reflection
+    winner = view.final("winner")
+    assert winner is not None and winner.evaluation is not None
+    own = [point.own_return for training in winner.trainings for point in training.curve]
+    sums = [sum(p.components.values()) * p.episode_length for t in winner.trainings for p in t.curve]
+    assert own != pytest.approx(sums, rel=1e-3)  # what was paid is not the total that the program returned
+    reward = export_run(view, tmp_path / "exported").reward
+    assert reward.read_text(encoding="utf-8").startswith("# No reward: the components are ")
+    readme = (reward.parent / "README.md").read_text(encoding="utf-8")
+    assert "There is no Gymnasium wrapper: the components are" in readme and "# A reward" not in readme
+    page = write_report(view, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "It is no reward: its components are" in page and "The winning program" in page
+
+
+@pytest.mark.parametrize("method", ["progress", "lare"])
+def test_a_program_without_components_goes_back_before_training(tmp_path: Path, method: str) -> None:
+    code = "```python\ndef compute_reward(state, action, next_state):\n    up = next_state.pole_angle.cos()\n    return {}\n```"
+    manner = load_method(method).manner
+    asked = prompting.messages(load_task(TINY["task"]), [], (), None, manner)
+    said, better = code.format("up, {}"), code.format('up, {"up": up}')
+    recorder = Recorder(tmp_path / "recording.jsonl")
+    recorder.add("a-model", asked, 1, 0, [Reply(said, "a-model")])
+    again = [*asked, Message("assistant", said), Message("user", "The program cannot be used.")]
+    recorder.add("a-model", again, 1, 0, [Reply(better, "a-model")])
+    one = {"search__generations": 1, "search__candidates": 1, "search__repairs": 1}
+    view = run(tmp_path / "run", method, llm__model=f"replay:{tmp_path / 'recording.jsonl'}", **one)
+    (candidate,) = view.generations[0].candidates
+    first, second = candidate.attempts
+    assert [problem.stage for problem in first.problems] == ["smoke"] and "no components" in first.problems[0].message
+    assert not second.problems and candidate.status == "trained"
 
 
 class Cut(BaseException):
@@ -100,6 +150,42 @@ def test_a_method_with_several_roles_goes_on_where_it_was_cut_and_asks_nothing_t
     assert {line["purpose"] for line in lines} >= {"generation", "review", "analysis"}
     assert max(Counter((line["hash"], line["seed"]) for line in lines).values()) == 1
     assert len(lines) == len(whole.calls) == view.cost.calls  # and all of it counts
+
+
+@pytest.mark.parametrize("method", ["progress", "lare"])
+def test_trainings_with_a_memory_come_to_the_same_after_a_cut(tmp_path: Path, method: str) -> None:
+    """Cut in the middle of a generation's trainings, whose counts or decoder were in memory alone."""
+    chosen = configure(None, settings(method))
+    whole = search.run(chosen, tmp_path / "whole" / "run")
+    cut, seen = tmp_path / "cut" / "run", []
+
+    def stopping(event: Event) -> None:
+        seen.append(event.kind)
+        if event.kind == "checkpoint" and seen.count("checkpoint") == 3:
+            raise Cut
+
+    with pytest.raises(Cut):
+        search.run(chosen, cut, listener=stopping)
+    assert not any(candidate.trainings for candidate in read(cut).candidates.values())
+    assert search.resume(cut).status == "finished"
+    assert content(cut) == content(whole.path)
+
+
+def test_a_run_goes_on_by_the_method_that_it_began_with(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nsummary: as it began\nfeedback: [fitness]\n")
+
+    def stopping(event: Event) -> None:
+        if event.kind == "replied":
+            raise Cut
+
+    with pytest.raises(Cut):
+        run_by = configure(None, settings(str(path)))
+        search.run(run_by, tmp_path / "run", listener=stopping)
+    path.write_text("name: mine\nsummary: changed\nform: progress\nfeedback: [components]\n")
+    view = search.resume(tmp_path / "run")
+    told = view.generations[1].messages[-1].content
+    assert view.form == "reward" and "fitness:" in told and "\ncomponent " not in told
 
 
 def test_a_program_that_orders_known_episodes_badly_goes_back_and_is_trained_in_the_end(tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from rewardgen.config import Config, load
+from rewardgen.config import Config, CreditConfig, load
 from rewardgen.errors import ClusterError
-from rewardgen.records import Episodes, RewardProgram, TrainingResult
+from rewardgen.records import Episodes, Form, RewardProgram, TrainingResult
+from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search.baselines import task_rewards
 from rewardgen.search.shards import Came, Order, Wanted, carry_out, order_for, received, sent
 from rewardgen.search.trajectories import Collector, trajectory
 from rewardgen.tasks import load_task
+from rewardgen.training import Member, credit_of, label_rows, train
 
 UPRIGHT = """def compute_reward(state, action, next_state):
     up = torch.cos(next_state.pole_angle)
@@ -122,6 +124,27 @@ def test_what_was_not_ordered_is_refused(order: Order, whole: Came, config: Conf
 def test_other_versions_are_refused(order: Order) -> None:
     with pytest.raises(ClusterError, match="torch .* here, 0.1 there"):
         carry_out(replace(order, versions={**order.versions, "torch": "0.1"}))
+
+
+@pytest.mark.parametrize("form", ["progress", "factors"])
+def test_the_form_of_programs_and_their_credit_travel(config: Config, form: Form) -> None:
+    """A shard comes to what a training here comes to, bit for bit, and credit is what makes it differ from a reward."""
+    chosen = config.model_copy(update={"credit": CreditConfig(bins=7, count_weight=0.5, decoder_steps=3)})
+    task, program = load_task(config.task), RewardProgram(UPRIGHT)
+    own = task_rewards(task)["sparse"]
+    wanted = [("a", 1, program), ("a", 2, program), ("final/sparse", 1, own)]
+    came = carry_out(order_for(chosen, wanted, (), episodes=False, form=form))
+    with Sandbox(SandboxLimits(5.0, 60.0, 4.0), "basic") as sandbox:
+        worker = sandbox.open(program, task.layout, task.action_size, label_rows(config.training, 2))
+        credit = credit_of(form, chosen.credit)
+        members = [Member("a", 1, worker, credit), Member("a", 2, worker, credit), Member("final/sparse", 1, own)]
+        here = train(task, members, config.training, threads=1)
+        worker.close()
+    assert repr(timeless(came.results)) == repr(timeless(tuple(here)))
+    assert [result.weights for result in came.results] == [result.weights for result in here]
+    assert [result.status for result in here] == ["done"] * 3
+    for changed in (order_for(chosen, wanted, (), False), order_for(config, wanted, (), False, form)):
+        assert carry_out(changed).results[0].weights != here[0].weights  # form and credit both matter
 
 
 def test_task_files_travel_and_stay_in_their_folder(tmp_path: Path, config: Config) -> None:

@@ -29,7 +29,7 @@ _FITNESS = re.compile(rf"^\s*fitness:\s*({_NUMBER}(?:\s*→\s*{_NUMBER})*)", re.
 _BEST = re.compile(rf"^\s*fitness:.*?best ({_NUMBER})", re.MULTILINE)
 _SUCCESS = re.compile(r"^\s*fitness:.*?success rate <?([\d.]+) %", re.MULTILINE)
 _COMPONENT = re.compile(
-    rf"^\s*component (.+?): mean ({_NUMBER}(?:\s*→\s*{_NUMBER})*) per step; share <?([\d.]+|n/a)(?: %)?"
+    rf"^\s*component (.+?): mean ({_NUMBER}(?:\s*→\s*{_NUMBER})*) per step(?:; share <?([\d.]+|n/a)(?: %)?)?"
     rf"(?:; correlation with fitness ({_NUMBER}))?",
     re.MULTILINE,
 )
