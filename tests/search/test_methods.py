@@ -109,10 +109,10 @@ def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> 
 
 @pytest.mark.parametrize("method", ["progress", "lare"])
 def test_a_program_without_components_goes_back_before_training(tmp_path: Path, method: str) -> None:
-    code = "```python\ndef compute_reward(state, action, next_state):\n    up = next_state.pole_angle.cos()\n    return {}\n```"
+    head = "```python\ndef compute_reward(state, action, next_state):\n    up = next_state.pole_angle.cos()\n    return up, "
     manner = load_method(method).manner
     asked = prompting.messages(load_task(TINY["task"]), [], (), None, manner)
-    said, better = code.format("up, {}"), code.format('up, {"up": up}')
+    said, better = head + "{}\n```", head + '{"up": up}\n```'
     recorder = Recorder(tmp_path / "recording.jsonl")
     recorder.add("a-model", asked, 1, 0, [Reply(said, "a-model")])
     again = [*asked, Message("assistant", said), Message("user", "The program cannot be used.")]
