@@ -109,7 +109,7 @@ def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> 
 
 @pytest.mark.parametrize("method", ["progress", "lare"])
 def test_a_program_without_components_goes_back_before_training(tmp_path: Path, method: str) -> None:
-    head = "```python\ndef compute_reward(state, action, next_state):\n    up = next_state.pole_angle.cos()\n    return up, "
+    head = "```python\ndef compute_reward(state, action, next_state):\n    up = state.pole_angle.cos()\n    return up, "
     manner = load_method(method).manner
     asked = prompting.messages(load_task(TINY["task"]), [], (), None, manner)
     said, better = head + "{}\n```", head + '{"up": up}\n```'

@@ -129,16 +129,18 @@ def test_other_versions_are_refused(order: Order) -> None:
 @pytest.mark.parametrize("form", ["progress", "factors"])
 def test_the_form_of_programs_and_their_credit_travel(config: Config, form: Form) -> None:
     """A shard comes to what a training here comes to, bit for bit, and credit is what makes it differ from a reward."""
+    training = config.training.model_copy(update={"worlds": 2})  # so that episodes end within it
+    config = config.model_copy(update={"training": training})
     chosen = config.model_copy(update={"credit": CreditConfig(bins=7, count_weight=0.5, decoder_steps=3)})
     task, program = load_task(config.task), RewardProgram(UPRIGHT)
     own = task_rewards(task)["sparse"]
     wanted = [("a", 1, program), ("a", 2, program), ("final/sparse", 1, own)]
     came = carry_out(order_for(chosen, wanted, (), episodes=False, form=form))
     with Sandbox(SandboxLimits(5.0, 60.0, 4.0), "basic") as sandbox:
-        worker = sandbox.open(program, task.layout, task.action_size, label_rows(config.training, 2))
+        worker = sandbox.open(program, task.layout, task.action_size, label_rows(training, 2))
         credit = credit_of(form, chosen.credit)
         members = [Member("a", 1, worker, credit), Member("a", 2, worker, credit), Member("final/sparse", 1, own)]
-        here = train(task, members, config.training, threads=1)
+        here = train(task, members, training, threads=1)
         worker.close()
     assert repr(timeless(came.results)) == repr(timeless(tuple(here)))
     assert [result.weights for result in came.results] == [result.weights for result in here]
