@@ -67,7 +67,7 @@ def run(
     task = load_task(config.task, envs)
     method = load_method(config.search.method)  # what the person got wrong is said before anything is made
     arrangement = arrangement_of(config, task)
-    config = blinded(fitted(settled(config, arrangement), method))
+    config = blinded(fitted(settled(config, arrangement), method, task))
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,

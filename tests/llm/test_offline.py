@@ -339,9 +339,10 @@ def test_measures_and_factors_are_written_as_the_prompt_asks() -> None:
                 for source in written:
                     program = check(source, task.layout)  # it is still a program
                     terms = read(source, {field.name for field in task.fields}, read_brief(messages).helpers)
-                    assert program.source and terms and all(term.weight == 1.0 for term in terms)
+                    assert program.source and terms and all(term.weight > 0 for term in terms)  # nothing is a penalty
                     if form == "progress":
                         assert len(terms) <= 3 and all("next_state." in term.code for term in terms)
+                        assert "action." not in source
 
 
 def test_two_programs_are_crossed() -> None:

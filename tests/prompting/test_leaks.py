@@ -124,7 +124,7 @@ def test_methods_without_a_score_tell_nothing_of_it() -> None:
         steps=777, fitness=7.654, fitness_std=7.7, success_rate=0.321, own_return=5.0, components={"term": 1.5},
         correlations={"term": 0.987}, episode_length=77.0, causes={"time limit": 1.0}, goal_reached=0.4, episodes=7,
     )  # fmt: skip
-    result = TrainingResult("r0g0c0", 0, "done", "", (point, replace(point, fitness=8.0)), None, 777, 7.7)
+    result = TrainingResult("r0g0c0", 0, "done", "", (point, replace(point, steps=1554, fitness=8.0)), None, 777, 7.7)
     blind = [name for name in method_names() if "fitness" not in load_method(name).feedback]
     assert blind == ["icpl", "text2reward"]
     for name in blind:

@@ -88,7 +88,7 @@ def test_programs_that_are_no_rewards_are_asked_for_as_what_they_are(task: Task,
     assert {key for key, line in heading.items() if line in system} == {name}
     told = messages(task, [Turn(CODES[0], "component a: mean 1.00 per step", "c0")], (), None, manner)[-1].content
     assert f"Write better {theirs}" in told and "component a: mean 1.00" in told
-    assert "share" not in told and "Write a better reward function" not in told
+    assert "share:" not in told and "Write a better reward function" not in told
     reviewed = review(task, CODES[0], manner.form)[0].content
     assert theirs.split()[0] in reviewed and "Of this one only the components count" in reviewed
     assert not any(line in messages(task, (), (), None, Manner())[0].content for line in heading.values())

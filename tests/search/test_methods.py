@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rewardgen import prompting, search
+from rewardgen.errors import ConfigError
 from rewardgen.export import export_run
 from rewardgen.llm.recording import Recorder
 from rewardgen.records import Checkpoint, Message, Reply
@@ -49,6 +50,8 @@ def settings(method: str, **changes: Any) -> dict[str, Any]:
     overrides = TINY | {"search.judging.by": "simulated", "search.method": method}
     if load_method(method).settings.get("search", {}).get("candidates", 8) > 3:
         overrides["search.candidates"] = 3
+    if load_method(method).form == "factors":  # episodes must end for a decoder to have something to learn from
+        overrides |= {"training.steps": 1024, "training.worlds": 2, "training.rollout": 128}
     return overrides | {key.replace("__", "."): value for key, value in changes.items()}
 
 
@@ -213,6 +216,12 @@ def test_a_method_that_wants_all_its_programs_to_run_asks_for_fresh_ones(
     assert fresh == first and repair[: len(first)] == first and second[: len(first)] == first  # it begins anew
     (candidate,) = view.generations[0].candidates
     assert candidate.status == "rejected" and len(candidate.attempts) == 4
+
+
+def test_a_training_too_short_for_a_decoder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no episode of cartpole/swingup ends before step 16,000"):
+        run(tmp_path / "run", "lare", training__worlds=32)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_peak_of_its_own_reward_is_what_a_training_stands_for() -> None:

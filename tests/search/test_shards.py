@@ -23,6 +23,10 @@ UPRIGHT = """def compute_reward(state, action, next_state):
     up = torch.cos(next_state.pole_angle)
     return up, {"up": up}
 """
+NEAR = """def compute_reward(state, action, next_state):
+    gap = (next_state.fingertip_position - next_state.target_position).norm(dim=-1)
+    return -gap, {"near": torch.exp(-gap / 0.1), "speed": next_state.joint_velocities.norm(dim=-1)}
+"""
 CRASHES = """def compute_reward(state, action, next_state):
     up = torch.cos(next_state.pole_angle)
     return up[:1], {"up": up}
@@ -129,10 +133,10 @@ def test_other_versions_are_refused(order: Order) -> None:
 @pytest.mark.parametrize("form", ["progress", "factors"])
 def test_the_form_of_programs_and_their_credit_travel(config: Config, form: Form) -> None:
     """A shard comes to what a training here comes to, bit for bit, and credit is what makes it differ from a reward."""
-    training = config.training.model_copy(update={"worlds": 2})  # so that episodes end within it
-    config = config.model_copy(update={"training": training})
+    training = config.training.model_copy(update={"keep": "last"})
+    config = config.model_copy(update={"task": "reacher/reach", "training": training})  # whose episodes end soon
     chosen = config.model_copy(update={"credit": CreditConfig(bins=7, count_weight=0.5, decoder_steps=3)})
-    task, program = load_task(config.task), RewardProgram(UPRIGHT)
+    task, program = load_task(config.task), RewardProgram(NEAR)
     own = task_rewards(task)["sparse"]
     wanted = [("a", 1, program), ("a", 2, program), ("final/sparse", 1, own)]
     came = carry_out(order_for(chosen, wanted, (), episodes=False, form=form))

@@ -55,8 +55,10 @@ class OfflineAuthor:
         for number in range(n):
             for attempt in range(_TRIES):
                 idea, program = _design(task, messages, number, random_, purpose, again=attempt > 0)
-                program = in_form(program, messages[0].content)
-                source = write(program, idea)
+                if not (shaped := in_form(program, messages[0].content)):  # nothing of it is what is asked for
+                    idea, program = fresh(task, random_)
+                    shaped = in_form(program, messages[0].content)
+                source = write(shaped or program, idea)
                 if _body(source) not in seen:
                     break
             seen.add(_body(source))

@@ -15,7 +15,7 @@ def in_form(program: Program, system: str) -> Program:
     """``program`` as the system message wants it.
 
     As progress: the terms that pay for the state that was led to, unweighted, three at most. As factors: all terms,
-    unweighted. Where nothing would be left, or it is a reward that is asked for, it stays as it is.
+    unweighted. Nothing may be left. Where it is a reward that is asked for, it stays as it is.
     """
     found = _FORM.search(system)
     if found is None:
@@ -24,4 +24,4 @@ def in_form(program: Program, system: str) -> Program:
     if found.group(1) == "Progress":
         paying = [term for term in program if term.weight > 0 and "next_state." in term.code]
         terms = [term for term in paying if "ones_like" not in term.code][:MEASURES]
-    return tuple(Term(term.name, 1.0, term.code) for term in terms) or program
+    return tuple(Term(term.name, 1.0, term.code) for term in terms)
