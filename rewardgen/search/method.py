@@ -126,8 +126,8 @@ def fitted(config: Config, method: Method, task: Task) -> Config:
     if method.form == "factors" and never and steps < worlds * task.horizon:
         raise ConfigError(
             f"training.steps: with {worlds} worlds no episode of {task.name} ends before step "
-            f"{worlds * task.horizon:,}, and the method {method.name} learns from whole episodes; take more than these {steps:,} steps, "
-            "or fewer training.worlds"
+            f"{worlds * task.horizon:,}, and the method {method.name} learns from whole episodes; "
+            f"take more than these {steps:,} steps, or fewer training.worlds"
         )
     screening = config.search.screening.model_copy(update={"enabled": False})
     search = config.search.model_copy(update={"screening": screening})

@@ -325,24 +325,24 @@ def test_where_nothing_was_learned_half_of_the_variants_start_afresh() -> None:
     assert kept <= 4
 
 
-def test_measures_and_factors_are_written_as_the_prompt_asks() -> None:
-    for name in TASKS:
-        task = the_task(name)
-        for form in ("progress", "factors"):
-            manner = prompting.Manner(form=form)  # type: ignore[arg-type]
-            for messages in (
-                prompting.messages(task, [], (), None, manner),
-                prompting.messages(task, [Turn(PARENT, REFLECTION.replace("; share 20 %", ""))], (), None, manner),
-            ):
-                written = sources(AUTHOR.reply(messages, 4, seed=1))
-                assert len(set(written)) == 4
-                for source in written:
-                    program = check(source, task.layout)  # it is still a program
-                    terms = read(source, {field.name for field in task.fields}, read_brief(messages).helpers)
-                    assert program.source and terms and all(term.weight > 0 for term in terms)  # nothing is a penalty
-                    if form == "progress":
-                        assert len(terms) <= 3 and all("next_state." in term.code for term in terms)
-                        assert "action." not in source
+@pytest.mark.parametrize("name", [TASKS[0], TASKS[len(TASKS) // 2], TASKS[-1], "adroit/hammer"])
+def test_measures_and_factors_are_written_as_the_prompt_asks(name: str) -> None:
+    task = the_task(name)
+    for form in ("progress", "factors"):
+        manner = prompting.Manner(form=form)  # type: ignore[arg-type]
+        shown = [Turn(PARENT, REFLECTION.replace("; share 20 %", ""))]
+        for messages in (prompting.messages(task, history, (), None, manner) for history in ([], shown)):
+            written = sources(AUTHOR.reply(messages, 4, seed=1))
+            assert len(set(written)) == 4
+            for source in written:
+                check(source, task.layout)  # it is still a program
+                terms = read(source, {field.name for field in task.fields}, read_brief(messages).helpers)
+                assert terms is not None
+                if form == "progress":
+                    assert len(terms) <= 3 and all("next_state." in term.code for term in terms)
+                    assert "action." not in source  # no effort, or any other penalty
+                else:
+                    assert all(term.weight > 0 for term in terms)
 
 
 def test_two_programs_are_crossed() -> None:

@@ -14,14 +14,15 @@ MEASURES = 3
 def in_form(program: Program, system: str) -> Program:
     """``program`` as the system message wants it.
 
-    As progress: the terms that pay for the state that was led to, unweighted, three at most. As factors: all terms,
-    unweighted. Nothing may be left. Where it is a reward that is asked for, it stays as it is.
+    As progress: the terms that pay for the state that was led to, unweighted, three at most, or where none does, those
+    that charge for it, turned round. As factors: all terms, unweighted. Nothing may be left. Where it is a reward that is asked for, it stays as it is.
     """
     found = _FORM.search(system)
     if found is None:
         return program
     terms: Sequence[Term] = program
     if found.group(1) == "Progress":
-        paying = [term for term in program if term.weight > 0 and "next_state." in term.code]
-        terms = [term for term in paying if "ones_like" not in term.code][:MEASURES]
+        telling = [term for term in program if "next_state." in term.code and "ones_like" not in term.code]
+        paying = [term for term in telling if term.weight > 0]
+        terms = (paying or [Term(term.name, 1.0, f"-({term.code})") for term in telling])[:MEASURES]
     return tuple(Term(term.name, 1.0, term.code) for term in terms)
