@@ -15,7 +15,8 @@ def in_form(program: Program, system: str) -> Program:
     """``program`` as the system message wants it.
 
     As progress: the terms that pay for the state that was led to, unweighted, three at most, or where none does, those
-    that charge for it, turned round. As factors: all terms, unweighted. Nothing may be left. Where it is a reward that is asked for, it stays as it is.
+    that charge for it, turned round. As factors: all terms, unweighted. Nothing may be left. Where it is a reward that
+    is asked for, it stays as it is.
     """
     found = _FORM.search(system)
     if found is None:
