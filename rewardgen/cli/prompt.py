@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from rewardgen.cli.options import Envs, Json, Prompts, TaskName, folders, template_folder
 from rewardgen.cli.output import print_json, write
 
 
-def prompt(task: TaskName, envs: Envs = None, prompts: Prompts = None, json: Json = False) -> None:
+def prompt(
+    task: TaskName,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As this search method asks; by default the default method.")
+    ] = None,
+    envs: Envs = None,
+    prompts: Prompts = None,
+    json: Json = False,
+) -> None:
     """Print what the language model would be told first about a task. Nothing is sent."""
+    from rewardgen.config import SearchConfig
     from rewardgen.prompting import messages, render_prompt
+    from rewardgen.search import load_method
     from rewardgen.tasks import load_task
 
+    manner = load_method(method or SearchConfig().method).manner
     loaded, templates = load_task(task, folders(envs)), template_folder(prompts)
     if json:
-        print_json({"task": task, "messages": messages(loaded, (), (), templates)})
+        print_json({"task": task, "messages": messages(loaded, (), (), templates, manner)})
     else:
-        write(render_prompt(loaded, templates))
+        write(render_prompt(loaded, templates, manner))

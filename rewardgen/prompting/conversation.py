@@ -150,14 +150,14 @@ def repair(
     return [*messages, Message("assistant", said), Message("user", told)]
 
 
-def render_prompt(task: Task, prompts_dir: Path | None = None) -> str:
-    """What a language model would be told first about ``task``, as text for people to read.
+def render_prompt(task: Task, prompts_dir: Path | None = None, manner: Manner | None = None) -> str:
+    """What a language model would be told first about ``task``, as text for people to read; see ``messages``.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     return "\n\n".join(
-        f"──── {message.role} ────\n\n{message.content}" for message in messages(task, (), (), prompts_dir)
+        f"──── {message.role} ────\n\n{message.content}" for message in messages(task, (), (), prompts_dir, manner)
     )
 
 

@@ -44,3 +44,14 @@ def test_every_file_says_where_it_is_from_and_carries_its_own_name() -> None:
     for name in method_names():
         assert load_method(name).name == name
         assert rewardgen("methods", name).out.startswith("# ")
+
+
+def test_the_prompt_is_the_methods() -> None:
+    shown = {
+        name: rewardgen("prompt", "cartpole/swingup", "--method", name).out for name in ("eureka", "progress", "lare")
+    }
+    assert [("not reward" in text) for text in shown.values()] == [False, True, True]
+    assert "# Factors, not reward" in shown["lare"] and shown["eureka"] == rewardgen("prompt", "cartpole/swingup").out
+    told = rewardgen("prompt", "cartpole/swingup", "--method", "progress", "--json").json["messages"]
+    assert "# Progress, not reward" in told[0]["content"]
+    assert "there is no search method" in rewardgen("prompt", "cartpole/swingup", "--method", "eureca").err
