@@ -238,19 +238,27 @@ def _confinement() -> Finding:
 
 
 def _rendering() -> Finding:
+    """What pictures are drawn with, tried by drawing one; and whether they can be made into films."""
     import torch
 
+    from rewardgen.replay.drawing import film_maker
     from rewardgen.sim import MujocoSim
+    from rewardgen.sim.rendering import renderer
     from rewardgen.tasks import load_task
 
     sim = MujocoSim(load_task("cartpole/swingup").model, 1)
     sim.forward(torch.arange(1))
+    without = "people still see replays in rewardgen web, whose 3-D view draws in the browser"
     try:
         height, width = sim.render(0, 64, 48).shape[:2]
+        drawn = f"{renderer()} drew a picture of {width} by {height}"
     except RewardgenError as error:
-        advice = "only replays need it: install EGL or OSMesa (Debian: libegl1 or libosmesa6)"
+        advice = f"install EGL or OSMesa (Debian: libegl1 or libosmesa6) for pictures and films; {without}"
         return Finding("rendering", "note", str(error).splitlines()[0], advice)
-    return Finding("rendering", "ok", f"drew a picture of {width} by {height}")
+    try:
+        return Finding("rendering", "ok", f"{drawn}, {film_maker()} makes films")
+    except RewardgenError as error:
+        return Finding("rendering", "note", f"{drawn}; {error}", f"install ffmpeg for films; {without}")
 
 
 def _key(variable: str) -> Finding:

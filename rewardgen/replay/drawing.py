@@ -121,6 +121,20 @@ def write_film(path: Path, pictures: Iterator[np.ndarray], rate: float, size: tu
         raise ReplayError(f"the film {path.name} could not be made: ffmpeg wrote nothing")
 
 
+def film_maker() -> str:
+    """What films are made with, such as "ffmpeg 7.0".
+
+    Raises:
+        ReplayError: there is no ffmpeg.
+    """
+    try:
+        import imageio_ffmpeg
+
+        return f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version()}"
+    except (OSError, RuntimeError) as error:
+        raise ReplayError(f"there is no ffmpeg to make films with: {error}") from error
+
+
 def _steady(replay: Replay) -> tuple[list[int], float]:
     """Frames at equal distances in time, ``FRAMES_PER_SECOND`` at most, and how many of them make a second."""
     count = len(replay.times)

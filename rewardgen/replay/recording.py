@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,7 +112,8 @@ def record(task: Task, weights: Sequence[bytes], starts: int, seed: int, threads
 
 
 def model_of(task: Task) -> mujoco.MjModel:
-    """The task's model.
+    """The task's model, its floors without an end: that is what they are to whatever stands on them, however far a
+    model lets them be drawn.
 
     Raises:
         ReplayError: it has none of MuJoCo's.
@@ -122,7 +124,22 @@ def model_of(task: Task) -> mujoco.MjModel:
             f"there is no replay for {task.name}: its environment runs in a package of its own, which does not tell "
             "where its bodies are; only tasks on MuJoCo models have replays"
         )
-    return model
+    made = copy.copy(model)
+    for geom in range(made.ngeom):
+        meets = made.geom_contype[geom] or made.geom_conaffinity[geom]
+        stands = made.body_weldid[made.geom_bodyid[geom]] == 0
+        if made.geom_type[geom] == int(mujoco.mjtGeom.mjGEOM_PLANE) and meets and stands:
+            _unbound(made, geom)
+    return made
+
+
+def _unbound(model: mujoco.MjModel, plane: int) -> None:
+    """Have a plane drawn without an end, its squares as large as they were."""
+    material, sides = model.geom_matid[plane], 2.0 * model.geom_size[plane, :2]
+    if material >= 0 and not model.mat_texuniform[material] and (sides > 0).all():
+        model.mat_texrepeat[material] /= sides
+        model.mat_texuniform[material] = True
+    model.geom_size[plane, :2] = 0.0
 
 
 class _Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -284,3 +285,6 @@ def test_doctor_never_shows_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert {"python", "packages", "threads", "physics", "tasks", "sandbox", "rendering", "key", "disk"} <= set(checks)
     assert checks["key"]["level"] == "ok"
     assert all(check["advice"] for check in checks.values() if check["level"] != "ok")
+    drawing = checks["rendering"]
+    if drawing["level"] == "ok":  # it says with what
+        assert re.match(r"(EGL|OSMesa|a hidden window) drew a picture of 64 by 48, ffmpeg \S+ makes films", drawing["found"])

@@ -47,7 +47,7 @@ def make_run(
             winner=keys[0],
         )
         store.begin_generation(0, 0, messages)
-        store.begin_candidates(0, 0, keys, None)
+        store.begin_candidates(0, 0, dict.fromkeys(keys))
         store.add_call("r0g0", "generation", 7, messages, [Reply(SOURCE, "m") for _ in keys])
         for number, key in enumerate(keys):
             store.add_attempt(key, 0, "r0g0", number, SOURCE, [])

@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -15,8 +16,11 @@ from PIL import Image
 
 from rewardgen.errors import SimulationFailed
 from rewardgen.replay import ensure, load_replay, stills
+from rewardgen.replay.drawing import Painter
+from rewardgen.replay.recording import model_of, record
 from rewardgen.sim.rendering import renderer
-from tests.replay.made import make_run
+from rewardgen.tasks import load_task
+from tests.replay.made import make_run, policy
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,3 +56,17 @@ def test_stills_go_from_the_first_state_to_the_last(tmp_path: Path) -> None:
     assert [picture.shape for picture in pictures] == [(240, 320, 3)] * 3
     assert len(load_replay(run_dir, "r0g0c0.0").times) == 501
     assert all(np.abs(a - b).max() > 30 for a, b in itertools.pairwise(pictures))
+
+
+def test_there_is_floor_beneath_one_who_has_run_far() -> None:
+    task = load_task("cheetah/run")  # its model lets 40 m of floor be drawn
+    model = model_of(task)
+    (replay,) = record(task, [policy(task, 1)], 1, seed=3)[0]
+    coordinates, look_at = replay.coordinates[:1].copy(), replay.look_at[:1].copy()
+    coordinates[:, 0] += 300.0
+    look_at[:, 0] += 300.0
+    far = replace(replay, coordinates=coordinates, look_at=look_at)
+    with Painter(model, (160, 120)) as painter:
+        (near,), (there,) = (list(painter.frames(each, [0])) for each in (replay, far))
+    assert near[80:].std() > 30 and there[80:].std() > 30  # squares, not the sky
+    assert task.model.geom_size[0, 0] > 0  # the task's own model is as it was

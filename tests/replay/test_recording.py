@@ -38,7 +38,7 @@ def test_an_episode_is_kept_as_mj_step_has_it_to_its_very_end() -> None:
     stream = streams(1, "replay", 3)
     played = play_episodes(task, MujocoSim(task.model, 1), Population.from_weights([weights], task).act, stream)
     length = int(played.length[0])
-    assert replay.length == length < task.horizon and replay.cause in ("torso too low", "torso tilted too far")
+    assert replay.length == length < task.horizon and replay.cause in ("torso too low", "leaned too far")
     assert replay.fitness == pytest.approx(float(task.fitness(played)[0]))
 
     data = mujoco.MjData(task.model)

@@ -53,7 +53,7 @@ class Site:
 def open_site(folder: Path, **options: Any) -> Site:
     """Serve ``folder`` as ``rewardgen web`` does."""
     made = pages(folder, **{"port": 0, **options})
-    thread = threading.Thread(target=made.run)
+    thread = threading.Thread(target=made.run, daemon=True)  # a test that failed must not keep the others waiting
     thread.start()
     return Site(made, thread)
 

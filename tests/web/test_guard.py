@@ -94,7 +94,7 @@ def test_another_address_needs_a_token_and_a_refused_one_sees_nothing(runs_dir: 
                 assert answer.status_code == 401 and "cartpole" not in answer.text
             for wrong in ("", "a", TOKEN[:-1], TOKEN + "x", "ä"):
                 assert client.get("/", params={"token": wrong}).status_code == 401
-            assert client.get("/", cookies={TOKEN_COOKIE: TOKEN}).status_code == 401
+            assert client.get("/", headers={"Cookie": f"{TOKEN_COOKIE}={TOKEN}"}).status_code == 401
         with site.client() as client:
             answer = client.get(f"/runs/{RUN}", params={"token": TOKEN, "a": "b"})
             assert answer.status_code == 200 and TOKEN not in answer.text and f"/runs/{RUN}?a=b" in answer.text

@@ -186,7 +186,7 @@ def test_a_generation_is_put_in_order_by_dragging_and_by_keyboard(browser: Brows
     page.keyboard.press("ArrowUp")
     assert letters() == ["A", "C", "B", "D"]
     expect(handle).to_be_focused()
-    expect(page.get_by_role("status")).to_have_text("C is now 2 of 4.")
+    expect(page.locator("#said")).to_have_text("C is now 2 of 4.")
     page.keyboard.press("Home")
     assert letters() == ["C", "A", "B", "D"]
     page.get_by_role("button", name="Move D up").click()

@@ -38,7 +38,7 @@ def test_what_is_sent_twice_is_kept_once_and_what_was_not_shown_is_refused(site:
     connection.close()
     with site.client() as client:
         assert client.get(f"/runs/{RUN}/judge", follow_redirects=False).headers["location"].startswith("/you?to=")
-        assert client.post(f"/runs/{RUN}/judgements", headers={"X-CSRF-Token": "x"}).status_code == 403
+        assert client.post(f"/runs/{RUN}/judgements", data={"csrf": "x"}).status_code == 403
         assert enter(client).status_code == 303
         form = form_of(client.get(f"/runs/{RUN}/judge").text, "pair") | {"answer": "left", "words": "", "id": "a" * 16}
 

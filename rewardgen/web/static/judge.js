@@ -22,7 +22,7 @@ function prepare() {
 function answer(form, submitter) {
   if (busy) return;
   busy = true;
-  const undoing = form.id === "undo";
+  const undoing = form.matches("#undo"); // not form.id: that is the field named "id"
   if (!undoing) form.elements.seconds.value = ((performance.now() - began) / 1000).toFixed(3);
   const told = undoing ? "Taken back." : `${TOLD[submitter.value]}: kept.`;
   for (const button of document.querySelectorAll("#judging button")) button.setAttribute("aria-disabled", "true");
@@ -46,9 +46,9 @@ function focus() {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.id !== "pair" && form.id !== "undo") return;
+  if (!form.matches("#pair, #undo")) return;
   event.preventDefault();
-  if (form.id === "pair" && !event.submitter?.value) return;
+  if (form.matches("#pair") && !event.submitter?.value) return;
   answer(form, event.submitter);
 });
 

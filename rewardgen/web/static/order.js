@@ -86,7 +86,7 @@ document.addEventListener("pointerdown", (event) => {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.id !== "ordering") return;
+  if (!form.matches("#ordering")) return;
   event.preventDefault();
   form.elements.seconds.value = ((performance.now() - began) / 1000).toFixed(3);
   send(form, event.submitter, (result) => {

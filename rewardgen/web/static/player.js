@@ -176,8 +176,9 @@ document.addEventListener("input", (event) => {
   const bar = event.target.closest("[data-seek]")?.closest("[data-transport]");
   if (!bar) return;
   const own = group(bar.dataset.transport);
+  const seconds = Number(event.target.value); // before pausing, which puts the bar where the time is
   own.pause();
-  own.seek(Number(event.target.value));
+  own.seek(seconds);
 });
 
 new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
