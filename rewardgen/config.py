@@ -153,8 +153,8 @@ class TrainingConfig(Section):
     checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
     keep: Literal["best", "own", "last"] = Field(
         "best",
-        description="the checkpoint whose policy is kept: the fittest, the last, or that at the peak of its own "
-        "reward, whose fitness is then the training's score",
+        description="the checkpoint whose policy is kept, and whose fitness is the training's score: the fittest, the "
+        "last, or that at the peak of its own reward",
     )
 
 

@@ -25,6 +25,15 @@ def report(
             metavar="ARM", help="Of a sweep: the arm that the others are compared with. By default the first."
         ),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            "--figures", metavar="DIR", help="Of a run: write its figures there too, as SVG files for papers."
+        ),
+    ] = None,
+    replays: Annotated[
+        bool, typer.Option("--replays/--no-replays", help="Of a run: make the pictures of replays that are missing.")
+    ] = True,
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
@@ -33,7 +42,7 @@ def report(
     A sweep's comes with its tables as CSV and LaTeX and its figures as SVG beside it.
     """
     from rewardgen.errors import UsageError
-    from rewardgen.report import write_report
+    from rewardgen.report import write_figures, write_report
     from rewardgen.store import find_run, read
     from rewardgen.sweep.plan import is_sweep
 
@@ -44,11 +53,14 @@ def report(
     if against is not None:
         raise UsageError(f"--against {against}: {run} is no sweep, so there are no arms to compare")
     path = find_run(run, out)
-    written = write_report(read(path), to or path / "report.html")
+    view = read(path)
+    written = write_report(view, to or path / "report.html", draw=replays)
+    drawn = write_figures(view, figures) if figures is not None else ()
     if json:
-        print_json({"run": path, "report": written})
+        print_json({"run": path, "report": written, "figures": drawn})
     else:
-        write(str(written))
+        for file in (written, *drawn):
+            write(str(file))
 
 
 def _sweep(folder: Path, to: Path | None, against: str | None, *, json: bool) -> None:

@@ -12,12 +12,19 @@ from pathlib import Path
 from rewardgen.store.view import RunView
 
 
-def write_report(view: RunView, out: Path) -> Path:
+def write_report(view: RunView, out: Path, *, draw: bool = False) -> Path:
     """Write the report of a run; see ``rewardgen.report.page.write_report``."""
     # drawing takes a second to import, and sentences alone need none of it
     from rewardgen.report import page
 
-    return page.write_report(view, out)
+    return page.write_report(view, out, draw=draw)
 
 
-__all__ = ["write_report"]
+def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:
+    """Write a run's figures as SVG files; see ``rewardgen.report.papers.write_figures``."""
+    from rewardgen.report import papers
+
+    return papers.write_figures(view, folder)
+
+
+__all__ = ["write_figures", "write_report"]

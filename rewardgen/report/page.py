@@ -19,6 +19,7 @@ from rewardgen.report.choices import choices
 from rewardgen.report.code import Diff
 from rewardgen.report.files import write_whole
 from rewardgen.report.people import people
+from rewardgen.report.replays import replays
 from rewardgen.report.svg import Picture
 from rewardgen.store.view import CallView, CandidateView, GenerationView, RunView
 
@@ -70,12 +71,13 @@ class CallCard:
     replies: tuple[Reply, ...]
 
 
-def write_report(view: RunView, out: Path) -> Path:
+def write_report(view: RunView, out: Path, *, draw: bool = False) -> Path:
     """Write the report of a run.
 
     Args:
         view: the run as the store tells it, finished or not.
         out: the HTML file to write; its folder is made. An older file is replaced at once or not at all.
+        draw: make the pictures of replays that nobody has made yet; without, the page shows those that are there.
 
     Returns:
         ``out``.
@@ -84,7 +86,7 @@ def write_report(view: RunView, out: Path) -> Path:
         DiskFull: no room to write.
         StoreError: the file cannot be written.
     """
-    return write_whole(render(view), out)
+    return write_whole(render(view, draw=draw), out)
 
 
 def environment(*folders: Path) -> jinja2.Environment:
@@ -105,8 +107,8 @@ def styles() -> Markup:
     return Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
 
 
-def render(view: RunView) -> str:
-    """The whole page as text."""
+def render(view: RunView, *, draw: bool = False) -> str:
+    """The whole page as text; ``draw`` as in ``write_report``."""
     generations = _generations(view)
     cards = {card.view.key: card for generation in generations for card in generation.cards}
     winner = cards.get(view.winner or "")
@@ -129,6 +131,7 @@ def render(view: RunView) -> str:
             generations=generations,
             choices=choices(view, titles),
             people=people(view, titles),
+            replays=replays(view, draw=draw),
             calls=_calls(view),
             cost=facts.cost_rows(view),
             settings=facts.settings(_without_logins(view.config)),

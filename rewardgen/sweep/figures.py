@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -15,7 +13,6 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, PercentF
 
 from rewardgen.quoting import one_line
 from rewardgen.reflection import number
-from rewardgen.report.page import styles
 from rewardgen.report.svg import INK, PALETTE, SOFT, Picture, canvas, to_svg
 from rewardgen.sweep.analysis import Aggregate, Analysis, Cell
 from rewardgen.sweep.statistics import Estimate
@@ -38,24 +35,6 @@ def figures(analysis: Analysis) -> dict[str, Picture]:
         "tasks": tasks(analysis),
     }
     return {name: picture for name, picture in drawn.items() if picture is not None}
-
-
-def standing_alone(picture: Picture) -> str:
-    """A picture as an SVG file of its own: on white, in the colours of a light page."""
-    text = re.sub(r"var\(--([a-z0-9]+)\)", lambda match: _light()[match[1]], str(picture.svg))
-    text = text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
-    size = f'width="{box[1]}pt" height="{box[2]}pt" ' if box else ""
-    text = text.replace("<svg ", f"<svg {size}", 1)
-    ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + text.replace("</desc>", f"</desc>{ground}", 1) + "\n"
-
-
-@cache
-def _light() -> Mapping[str, str]:
-    """The page's colours by the names of their variables, those of a light page."""
-    light = str(styles()).partition("@media")[0]
-    return dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{6})", light))
 
 
 def aggregates(analysis: Analysis) -> Picture | None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from rewardgen.report.files import write_whole
 from rewardgen.report.page import environment, styles
+from rewardgen.report.papers import standing_alone
 from rewardgen.report.svg import Picture
 from rewardgen.sweep.analysis import Analysis
-from rewardgen.sweep.figures import figures, standing_alone
+from rewardgen.sweep.figures import figures
 from rewardgen.sweep.tables import Table, tables
 from rewardgen.sweep.words import caveats, verdicts
 

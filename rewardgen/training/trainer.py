@@ -82,13 +82,13 @@ class Record:
 
     def add(self, point: Checkpoint, weights: Callable[[], bytes]) -> None:
         """Append a point of the curve; ``weights()`` are kept if it is what the training stands for so far."""
-        if self.keep == "own":
-            former = max((each.own_return for each in self.curve if each.chosen), default=-math.inf)
-            if point.own_return > former:  # never so for NaN
-                self.curve = [replace(each, chosen=False) for each in self.curve]
-                point = replace(point, chosen=True)
+        former = max((each.own_return for each in self.curve if each.chosen), default=-math.inf)
+        # what is kept is also what the training is scored by; NaN is never above
+        if self.keep == "last" or (self.keep == "own" and point.own_return > former):
+            self.curve = [replace(each, chosen=False) for each in self.curve]
+            point = replace(point, chosen=True)
         self.curve.append(point)
-        if self.keep == "last" or self.result(0.0).best is point:
+        if self.result(0.0).best is point:
             self.weights = weights()
 
     def result(self, seconds: float) -> TrainingResult:

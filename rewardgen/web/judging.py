@@ -192,14 +192,17 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
     mine = [each for each in judgements if each.judge == judge]
     here = [each for each in mine if {candidate_of(each.left), candidate_of(each.right)} <= set(asked.candidates)]
     shown = again[:2] if again is not None else _next(request, view, asked, kept, judge, len(mine))
+    alone = f"{asked.candidates[0]}.0" if len(asked.candidates) == 1 else None
     return {
+        **(remarks_on(request, view, alone) if alone else {}),
+        "alone": alone,
         "run": run,
         "view": view,
         "asked": asked,
         "judgeable": _judgeable(view),
         "shown": shown,
         "words": again[2] if again is not None else "",
-        "seal": seal(request, view, "pair", *shown) if shown else "",
+        **({"seal": seal(request, view, "pair", *shown)} if shown else {}),
         "id": new_id(),
         "last": mine[-1].id if mine else "",
         "answered": len(here),
@@ -264,7 +267,7 @@ def _asked(view: RunView, name: str) -> Asked:
 
 
 def _judgeable(view: RunView) -> list[Asked]:
-    """The generations with at least two candidates to show."""
+    """The generations with at least two candidates to show, and the one that a search waits for with one alone."""
     ready = {candidate_of(replay) for replay in replays_of(view)}
     found = []
     for generation in view.generations:
@@ -274,7 +277,7 @@ def _judgeable(view: RunView) -> list[Asked]:
         if waits and waiting is not None:
             candidates += [key for key in waiting.against if key in ready and key not in candidates]
             starts = max(1, waiting.starts)
-        if len(candidates) > 1:
+        if len(candidates) > 1 or (waits and candidates):
             name, title = generation_name(generation), generation_title(view, generation)
             found.append(Asked(generation, name, title, tuple(candidates), starts, waits))
     return found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 from rewardgen.errors import RewardgenError
-from rewardgen.replay import MAX_STARTS, ReplayFiles, ensure, find
+from rewardgen.replay import FOLDER, MAX_STARTS, ReplayFiles, ensure, find
 from rewardgen.replay.files import split_id
 
 
@@ -29,6 +31,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._jobs: dict[tuple[Path, str, int, bool], Future[str]] = {}
+        self._drawn: set[tuple[Path, str]] = set()
 
     def ask(self, run_dir: Path, replay: str, *, video: bool = False) -> Made:
         """The replay as far as it is; it is begun if nobody has yet. Never waits.
@@ -58,6 +61,17 @@ class Recorder:
             return Made(failure="the process that makes replays died; reload the page to try again")
         return Made(failure=str(error) if error is not None else future.result() or "it could not be made")
 
+    def draw(self, run_dir: Path, candidates: Iterable[str]) -> frozenset[str]:
+        """Those of ``candidates`` that have a thumbnail. The others' are begun, once for as long as the server runs."""
+        folder = run_dir / FOLDER
+        there = frozenset(key for key in candidates if (folder / f"{key}.0.png").is_file())
+        with self._lock:
+            for key in candidates:
+                if key not in there and (run_dir, key) not in self._drawn:
+                    self._drawn.add((run_dir, key))
+                    self._begin((run_dir, key, 1, False))
+        return there
+
     def close(self) -> None:
         with self._lock:
             if self._pool is not None:
@@ -66,8 +80,14 @@ class Recorder:
 
     def _begin(self, job: tuple[Path, str, int, bool]) -> Future[str]:
         if self._pool is None:  # spawned: this process has threads
-            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_stand_back)
         return self._pool.submit(_make, *job)
+
+
+def _stand_back() -> None:
+    """Trainings on the same machine go first."""
+    if hasattr(os, "nice"):
+        os.nice(15)
 
 
 def _make(run_dir: Path, candidate: str, starts: int, video: bool) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from starlette.requests import Request
 
-from rewardgen.report import code
+from rewardgen.report import code, facts
 from rewardgen.report.page import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 @cache
 def _environment() -> jinja2.Environment:
     made = environment(TEMPLATES)  # the report's macros draw the same things here
-    made.filters.update(cut=code.cut, when=when, problem=problem)
+    made.filters.update(cut=code.cut, when=when, problem=problem, duration=facts.duration)
     return made
 
 

@@ -11,18 +11,21 @@ from fastapi.responses import HTMLResponse
 
 from rewardgen.errors import UsageError
 from rewardgen.preference import heard
+from rewardgen.records import candidate_of
 from rewardgen.reflection import number, percent
 from rewardgen.replay import replay_ids
 from rewardgen.report import code, facts, figures
 from rewardgen.report.svg import Picture
 from rewardgen.store import GenerationView, RunView, read_progress
-from rewardgen.web.asking import candidate_in, generation_of, replay_of, runs_of
+from rewardgen.web.asking import candidate_in, generation_of, recorder_of, replay_of, runs_of
 from rewardgen.web.people import people_rows, remarks_on
 from rewardgen.web.rendering import page
 from rewardgen.web.rows import changes, generation_rows, interval_text, score_text
 
 router = APIRouter(default_response_class=HTMLResponse)
 
+THUMBNAILS = 100
+"""Small pictures that a run's page shows, of the latest candidates."""
 _DRAWING = threading.Lock()  # matplotlib's settings are the process's
 RUN_FIGURES: Mapping[str, Callable[[RunView], Picture | None]] = {
     "scores": figures.scores,
@@ -141,6 +144,10 @@ def _beside(generation: GenerationView, key: str) -> tuple[str | None, str | Non
     return (keys[place - 1] if place else None), (keys[place + 1] if place + 1 < len(keys) else None)
 
 
+def _replays(view: RunView, generation: GenerationView) -> list[str]:
+    return replay_ids(view, generation.restart, generation.index)
+
+
 def _lines(request: Request) -> dict[str, Any]:
     runs = runs_of(request)
     return {"folder": runs.folder, "lines": [(name, line, hasattr(line, "status")) for name, line in runs.glances()]}
@@ -150,8 +157,10 @@ def _run(request: Request, run: str) -> dict[str, Any]:
     runs = runs_of(request)
     view = runs.view(run)
     mark = runs.mark(view.path)
+    shown = [candidate_of(replay) for each in view.generations if each.finished for replay in _replays(view, each)]
     return {
         "run": run,
+        "thumbnails": recorder_of(request).draw(view.path, shown[-THUMBNAILS:]),
         "view": view,
         "unit": facts.unit_of(view),
         "headline": facts.headline(view),
@@ -161,6 +170,6 @@ def _run(request: Request, run: str) -> dict[str, Any]:
         "version": abs(hash(mark)),
         "progress": read_progress(view.path) if view.status == "running" else None,
         "people": runs.kept("people", view.path, mark, lambda: people_rows(view)),
-        "judgeable": any(len(replay_ids(view, g.restart, g.index)) > 1 for g in view.generations),
+        "judgeable": view.waiting is not None or any(len(_replays(view, each)) > 1 for each in view.generations),
         "heard": heard(view.waiting.candidates, view.judgements, view.orders, view.remarks) if view.waiting else 0,
     }

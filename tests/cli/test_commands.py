@@ -207,7 +207,7 @@ def test_latest_is_the_newest_run(out: Path) -> None:
 
 def test_report_writes_one_file(out: Path, tmp_path: Path) -> None:
     path = tmp_path / "there" / "report.html"
-    assert rewardgen("report", "done", "--out", out, "--to", path, "--json").json["report"] == str(path)
+    assert rewardgen("report", "done", "--out", out, "--to", path, "--no-replays", "--json").json["report"] == str(path)
     assert path.read_text().lstrip().lower().startswith("<!doctype html")
 
 
@@ -287,4 +287,6 @@ def test_doctor_never_shows_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert all(check["advice"] for check in checks.values() if check["level"] != "ok")
     drawing = checks["rendering"]
     if drawing["level"] == "ok":  # it says with what
-        assert re.match(r"(EGL|OSMesa|a hidden window) drew a picture of 64 by 48, ffmpeg \S+ makes films", drawing["found"])
+        assert re.match(
+            r"(EGL|OSMesa|a hidden window) drew a picture of 64 by 48, ffmpeg \S+ makes films", drawing["found"]
+        )

@@ -16,6 +16,7 @@ from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, load_task, play_episodes
 from rewardgen.training import Member, Population, Reward, TaskReward, Timings, train
 from rewardgen.training.seeds import streams
+from rewardgen.training.trainer import Record
 
 
 def test_it_learns_with_every_seed(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:
@@ -192,3 +193,18 @@ def test_the_smallest_training_there_is(task: Task, member: Callable[[int], Memb
     config = TrainingConfig(steps=1, worlds=1, rollout=1, checkpoints=1, checkpoint_episodes=1, hidden=(4,))
     (result,) = train(task, [member(0)], config)
     assert (result.status, result.steps, len(result.curve)) == ("done", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("keep", "score", "kept"),
+    [("best", 3.0, b"1"), ("own", 1.0, b"0"), ("last", 2.0, b"2")],
+)
+def test_a_training_is_scored_by_the_policy_that_it_keeps(
+    task: Task, member: Callable[[int], Member], keep: str, score: float, kept: bytes
+) -> None:
+    record = Record(member(0), keep=keep)  # type: ignore[arg-type]
+    for number, (fitness, own) in enumerate([(1.0, 9.0), (3.0, 5.0), (2.0, 7.0)]):
+        point = Checkpoint(100 * number, fitness, 0.0, 0.0, own, {}, {}, 50.0, {}, 0.0, 8)
+        record.add(point, lambda number=number: str(number).encode())  # type: ignore[misc]
+    result = record.result(1.0)
+    assert (result.score, result.weights) == (score, kept)

@@ -12,7 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from rewardgen.store import MAX_WORDS, Judgements
+from rewardgen.store import MAX_WORDS, Judgements, Store, Waiting, write_progress
+from tests.replay.made import make_run
 from tests.web.conftest import RUN, Site
 from tests.web.test_guard import token_in
 
@@ -82,6 +83,28 @@ def test_a_name_that_is_taken_is_asked_about_also_after_a_restart(site: Site) ->
             assert enter(ben, wrong).status_code == 400
         for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"):
             assert enter(ben, "Ben", to=elsewhere).headers["location"] == "/"
+
+
+def test_a_live_search_of_one_candidate_asks_for_words_alone(site: Site, runs_dir: Path) -> None:
+    make_run(runs_dir / "one", task="cartpole/swingup", candidates=2)  # the second of them failed
+    since, until = "2026-03-02T10:00:00+00:00", "2026-03-03T10:00:00+00:00"
+    with Store(runs_dir / "one") as store, site.client() as client:
+        store.set_meta(status="running")
+        write_progress(runs_dir / "one", "generation", 250_000, 1_000_000, 5_000.0)
+        page = client.get("/runs/one").text
+        assert "250,000 of 1,000,000 steps, 5,000 a second, 2 min 30 s left" in page and "waits for people" not in page
+        store.set_waiting(Waiting(0, 0, ("r0g0c0",), (), 1, 1, since, until))
+        assert "This search waits for people" in client.get("/runs/one").text
+        enter(client)
+        page = client.get("/runs/one/judge").text
+        assert "How does it do?" in page and 'id="pair"' not in page and "<strong>0 of 1</strong>" in page
+        form = form_of(page.replace('<form method="post" action="/runs/one/remarks"', '<form id="told"'), "told")
+        answer = client.post("/runs/one/remarks", data=form | {"words": "lift your feet"}, follow_redirects=False)
+        assert answer.status_code == 303
+        kept = Judgements(runs_dir / "one").remarks()
+        assert [(each.replay, each.words, each.judge) for each in kept] == [("r0g0c0.0", "lift your feet", "Ada")]
+        page = client.get("/runs/one/judge").text
+        assert "<strong>1 of 1</strong>" in page and "lift your feet" in page
 
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{ 7*7 }}"

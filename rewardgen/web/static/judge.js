@@ -60,7 +60,7 @@ document.addEventListener("keydown", (event) => {
     document.querySelector(".answers button")?.focus();
     return;
   }
-  if (!document.getElementById("keys-on").checked || event.repeat) return;
+  if (!keysOn?.checked || event.repeat) return;
   if (event.target.closest("textarea, select, input:not([type=checkbox])")) return;
   const form = document.getElementById("pair");
   const chosen = ANSWERS[event.key];
@@ -84,8 +84,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 const keysOn = document.getElementById("keys-on");
-keysOn.checked = localStorage.getItem(KEYS) !== "off";
-keysOn.addEventListener("change", () => localStorage.setItem(KEYS, keysOn.checked ? "on" : "off"));
+if (keysOn) keysOn.checked = localStorage.getItem(KEYS) !== "off";
+keysOn?.addEventListener("change", () => localStorage.setItem(KEYS, keysOn.checked ? "on" : "off"));
 
 prepare();
 flush();

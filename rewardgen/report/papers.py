@@ -1,0 +1,79 @@
+"""Figures as SVG files of their own, for papers: on white, in the colours of a light page, with their legends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from markupsafe import escape
+
+from rewardgen.report import figures, people
+from rewardgen.report.files import write_whole
+from rewardgen.report.page import styles
+from rewardgen.report.svg import Picture
+from rewardgen.store import RunView
+
+_LINE = 13  # pt that an entry of a legend takes
+
+
+def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:
+    """The figures of a run's report that have something to show, each as ``NAME.svg`` in ``folder``.
+
+    Raises:
+        DiskFull: no room to write.
+        StoreError: a file cannot be written.
+    """
+    drawn: dict[str, Picture | None] = {
+        "scores": figures.scores(view),
+        "final_curves": figures.final_curves(view),
+        "candidate_curves": figures.candidate_curves(view),
+        "lineage": figures.lineage(view),
+        "judgements": people.progress(view),
+        "agreement": people.scatter(view),
+    }
+    winner = view.candidates.get(view.winner or "")
+    if winner is not None:
+        drawn["winner_components"] = figures.components(winner, "winner")
+    return tuple(
+        write_whole(standing_alone(picture), folder / f"{name}.svg")
+        for name, picture in drawn.items()
+        if picture is not None
+    )
+
+
+def standing_alone(picture: Picture) -> str:
+    """A picture as an SVG file of its own."""
+    text = str(picture.svg)
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    if box is not None:
+        width, height = float(box[1]), float(box[2])
+        tall = height + _LINE * len(picture.legend)
+        text = text.replace(box[0], f'viewBox="0 0 {width:g} {tall:g}" width="{width:g}pt" height="{tall:g}pt"', 1)
+        text = text.rstrip().removesuffix("</svg>") + _legend(picture, height) + "</svg>"
+    text = re.sub(r"var\(--([a-z0-9]+)\)", lambda match: _light()[match[1]], text)
+    text = text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + text.replace("</desc>", f"</desc>{ground}", 1) + "\n"
+
+
+def _legend(picture: Picture, top: float) -> str:
+    """What the page sets as text beneath a figure."""
+    lines = []
+    for place, key in enumerate(picture.legend):
+        middle = top + _LINE * (place + 0.5)
+        dashes = ' stroke-dasharray="4 2"' if key.dashed else ""
+        lines.append(
+            f'<path d="M 8 {middle:g} h 18" stroke="var(--{key.variable})" stroke-width="2"{dashes}/>'
+            f'<text x="31" y="{middle + 3:g}" font-family="DejaVu Sans, sans-serif" font-size="8.5" '
+            f'fill="var(--ink)">{escape(key.label)}</text>'
+        )
+    return "".join(lines)
+
+
+@cache
+def _light() -> Mapping[str, str]:
+    """The page's colours by the names of their variables, those of a light page."""
+    light = str(styles()).partition("@media")[0]
+    return dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{6})", light))

@@ -1,0 +1,112 @@
+"""What candidates do, as pictures in the page: a small one of each, and strips of those who led."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from rewardgen.errors import RewardgenError
+from rewardgen.records import candidate_of
+from rewardgen.reflection import number
+from rewardgen.replay import ReplayFiles, ensure, find, replay_ids, stills
+from rewardgen.report import facts
+from rewardgen.store import RunView
+
+THUMBNAILS = 60
+"""Small pictures that a page carries: those of the candidates with the highest scores."""
+STRIPS = 8
+"""Strips that a page carries, the winner's among them."""
+FRAMES = 6
+_WIDTH = 200
+_COLOURS = 64
+"""Of each palette: a strip takes some 30 kB of the page."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Frames of one replay side by side, as a data URL, and what they show."""
+
+    key: str
+    picture: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Replays:
+    """``thumbnails``: candidate → data URL. ``note``: why something is missing, or ""."""
+
+    strips: tuple[Strip, ...]
+    thumbnails: Mapping[str, str]
+    note: str
+
+
+def replays(view: RunView, *, draw: bool) -> Replays | None:
+    """The pictures of a run; with ``draw``, those that nobody has made yet are made. None where there are none."""
+    ids = [replay for each in view.generations for replay in replay_ids(view, each.restart, each.index)]
+    keys = [candidate_of(replay) for replay in ids]
+    keys = sorted(keys, key=lambda key: (key != view.winner, -(view.candidates[key].score or 0.0)))[:THUMBNAILS]
+    strips: list[Strip] = []
+    notes: list[str] = []
+    if draw:
+        for key in _made(view, keys, notes):
+            ensured = ensure(view.path, key)[0]
+            strips.append(Strip(key, _strip(stills(view.path, ensured.id, FRAMES)), _told(view, ensured)))
+    thumbnails = {}
+    for key in keys:
+        found = find(view.path, key)
+        if found and found[0].thumbnail is not None:
+            thumbnails[key] = _data(found[0].thumbnail.read_bytes())
+    if not strips and not thumbnails and not notes:
+        return None
+    return Replays(tuple(strips), thumbnails, notes[0] if notes else "")
+
+
+def _made(view: RunView, keys: Sequence[str], notes: list[str]) -> list[str]:
+    """Have the pictures of ``keys`` made. Returns those that a strip can be drawn of; says in ``notes`` what failed."""
+    for key in keys:
+        try:
+            note = ensure(view.path, key)[0].note
+        except RewardgenError as error:
+            note = str(error)
+        if note:
+            notes.append(note)
+            return []
+    return [key for key in _leaders(view) if key in keys]
+
+
+def _leaders(view: RunView) -> list[str]:
+    """Who led each generation, in order, and the winner; where these are too many, evenly spaced ones."""
+    led = [candidate.key for each in view.generations for candidate in each.candidates if candidate.selected]
+    led = [key for key in dict.fromkeys(led) if key != view.winner]
+    room = STRIPS - 1
+    if len(led) > room:
+        led = [led[round(place * (len(led) - 1) / (room - 1))] for place in range(room)]
+    return [*led, *([view.winner] if view.winner else [])]
+
+
+def _told(view: RunView, files: ReplayFiles) -> str:
+    role = "the winner" if files.candidate == view.winner else "carried forward"
+    ended = f", {files.cause}" if files.cause else ""
+    return (
+        f"{files.candidate}, {role}: {number(files.fitness)}{facts.unit_of(view)} in this episode of "
+        f"{number(files.seconds)} s{ended}; {FRAMES} moments at equal distances, the first state on the left"
+    )
+
+
+def _strip(pictures: Iterable[bytes]) -> str:
+    frames = [Image.open(io.BytesIO(png)).convert("RGB") for png in pictures]
+    size = _WIDTH, round(_WIDTH * frames[0].height / frames[0].width)
+    strip = Image.new("RGB", (size[0] * len(frames), size[1]))
+    for place, frame in enumerate(frames):
+        strip.paste(frame.resize(size, Image.Resampling.LANCZOS), (place * size[0], 0))
+    buffer = io.BytesIO()
+    strip.quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+    return _data(buffer.getvalue())
+
+
+def _data(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

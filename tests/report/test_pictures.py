@@ -1,0 +1,71 @@
+"""Replays in the report, and figures as files: of a real run's store, drawn by what draws here."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rewardgen.errors import SimulationFailed
+from rewardgen.report import write_figures
+from rewardgen.report.page import render
+from rewardgen.report.papers import standing_alone
+from rewardgen.report.svg import Key, Picture
+from rewardgen.sim.rendering import renderer
+from rewardgen.store import RunView, read
+from tests.replay.made import make_run
+
+
+def test_the_report_shows_what_leaders_do(tmp_path: Path) -> None:
+    try:
+        renderer()
+    except SimulationFailed as error:
+        pytest.skip(f"nothing can draw here: {error}")
+    view = read(make_run(tmp_path / "run", task="cartpole/swingup", candidates=3, finals=()))
+    assert 'id="replays"' not in render(view)  # nothing was made yet, and nothing is made unasked
+    page = render(view, draw=True)
+    assert page == render(view, draw=True)
+    section = page[page.index('<section id="replays"') : page.index('<section id="lineage"')]
+    strips = re.findall(r'<img class="strip" src="data:image/png;base64,([^"]+)" alt="([^"]+)"', section)
+    assert len(strips) == 1 and strips[0][1].startswith("r0g0c0, the winner: ")
+    strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(strips[0][0]))).convert("RGB")).astype(float)
+    frames = np.split(strip, 6, axis=1)
+    assert strip.shape == (150, 1200, 3) and np.abs(frames[0] - frames[3]).max() > 50  # it moves
+    assert re.findall(r"<figcaption>(r0g0c\d)", section)[-2:] == ["r0g0c0", "r0g0c1"]  # the third has no policy
+    assert "Some pictures are missing" not in section
+    later = render(view)  # what is there is shown without drawing anything
+    assert later.count('width="144"') == 2 and '<img class="strip"' not in later
+
+
+def test_a_run_whose_replays_cannot_be_made_says_why(tmp_path: Path) -> None:
+    view = read(make_run(tmp_path / "run", task="cartpole/swingup", candidates=2, finals=()))
+    text = render(replace(view, task={**view.task, "name": "gone/task"}), draw=True)
+    assert re.search(r"Some pictures are missing: .*gone/task", text)
+
+
+def test_figures_are_files_that_stand_alone(good_run: RunView, tmp_path: Path) -> None:
+    written = write_figures(good_run, tmp_path / "figures")
+    assert {"scores.svg", "final_curves.svg", "candidate_curves.svg", "lineage.svg"} <= {path.name for path in written}
+    for path in written:
+        text = path.read_text(encoding="utf-8")
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg" and "var(" not in text and "<script" not in text
+        assert root.get("width", "").endswith("pt") and root.get("height", "").endswith("pt")
+
+
+def test_a_legend_that_the_page_sets_as_text_is_in_the_file(good_run: RunView) -> None:
+    svg = '<svg role="img" viewBox="0 0 100 50" ><title>t</title><desc>d</desc><g/></svg>\n'
+    keys = (Key("winner", "a < b"), Key("soft", "others", dashed=True))
+    alone = standing_alone(Picture(svg, "", keys))  # type: ignore[arg-type]
+    root = ElementTree.fromstring(alone)
+    assert root.get("viewBox") == "0 0 100 76"
+    assert [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")] == ["a < b", "others"]
+    strokes = [each.get("stroke") for each in root.iter("{http://www.w3.org/2000/svg}path")]
+    assert all(re.fullmatch("#[0-9a-f]{6}", stroke or "") for stroke in strokes) and len(set(strokes)) == 2
