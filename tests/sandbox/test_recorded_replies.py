@@ -1,13 +1,16 @@
-"""What language models really answered, where it has been recorded: all of it is accepted and gives finite values."""
+"""What language models really answered, where it has been recorded: all of it is accepted and gives finite values, or
+was sent back for a repair that is."""
 
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 import torch
 
+from rewardgen.errors import ProgramRejected
 from rewardgen.llm.recording import RecordedCall, read_recording
 from rewardgen.program import check, extract
 from rewardgen.records import Field, Layout
@@ -32,12 +35,17 @@ def layout_of(call: RecordedCall) -> tuple[Layout, int]:
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.relative_to(FOLDER).as_posix())
-def test_every_recorded_reply_is_accepted(sandbox, recording):
-    for number, call in enumerate(read_recording(recording), start=1):
+def test_every_recorded_reply_is_accepted_or_was_sent_back(sandbox, recording):
+    calls = read_recording(recording)
+    for number, (call, after) in enumerate(zip_longest(calls, calls[1:]), start=1):
         layout, action_size = layout_of(call)
         generator = torch.Generator().manual_seed(number)
         sizes = (layout.width, action_size, layout.width)
         transitions = [0.3 * torch.randn(ROWS, size, generator=generator) for size in sizes]
+        if after is not None and after.purpose == "repair":  # a call for several replies never has one here
+            with pytest.raises(ProgramRejected):
+                check(extract(call.replies[0].text), layout)
+            continue
         for reply in call.replies:
             program = check(extract(reply.text), layout)
             with sandbox.open(program, layout, action_size, ROWS) as worker:

@@ -61,8 +61,12 @@ class Person:
         self.open(path)
         self.page.get_by_label("Your name").fill(name)
         self.page.keyboard.press("Enter")
-        self.page.wait_for_url(re.compile("/(judge|order)"))
+        self.wait_until_in()
         return self.page
+
+    def wait_until_in(self) -> None:
+        """Until the page that asked for a name has led on to the one that was wanted."""
+        self.page.wait_for_url(lambda url: "/you" not in url)
 
     def wait_for_replays(self, count: int = 2) -> None:
         self.page.wait_for_function(
