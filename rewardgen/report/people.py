@@ -119,12 +119,17 @@ def progress(view: RunView) -> Picture | None:
     fitness = _fitness(view)
     points = [(0.0, math.nan, math.nan)]
     known: list[float] = []
+    ranges: list[tuple[int, float, float]] = []
     for generation in view.generations:
         verdict = generation.verdict
         known += [fitness[each.key] for each in generation.candidates if each.key in fitness]
         if verdict is None or not verdict.overall or not known:
             continue
-        points.append((verdict.judgements, fitness.get(verdict.overall[0].candidate, math.nan), max(known)))
+        favourite = verdict.overall[0].candidate
+        points.append((verdict.judgements, fitness.get(favourite, math.nan), max(known)))
+        low, high = view.candidates[favourite].low, view.candidates[favourite].high
+        if low is not None and high is not None and abs(low) < _LARGEST and abs(high) < _LARGEST:
+            ranges.append((verdict.judgements, low, high))
     points = [point for point in points if finite(point[1]) and abs(point[1]) < _LARGEST]
     if not points:
         return None
@@ -132,13 +137,16 @@ def progress(view: RunView) -> Picture | None:
     with canvas() as (figure, axes):
         axes.plot(counts, best, color=SOFT, linestyle=(0, (3, 3)), linewidth=1.2)
         axes.plot(counts, liked, "o-", color=WINNER)
+        for count, low, high in ranges:
+            axes.plot([count, count], [low, high], color=WINNER, linewidth=4, alpha=0.3)
         axes.set_xlim(left=0)
         axes.set_xlabel("judgements given")
         axes.set_ylabel(f"fitness{_bracketed(view)}")
         told = ", ".join(f"{number(y)} after {x:g}" for x, y in zip(counts, liked, strict=True))
         svg = to_svg(figure, "judgements", "Fitness of people's favourite by the number of judgements", told)
     legend = (Key(variable(WINNER), "people's favourite"), Key(variable(SOFT), "the fittest so far", True))
-    return Picture(svg, "Selection score of whom people liked best of all candidates so far.", legend)
+    caption = "Selection score of whom people liked best of all candidates so far; bar: the interval of its ranking."
+    return Picture(svg, caption, legend)
 
 
 def scatter(view: RunView) -> Picture | None:
