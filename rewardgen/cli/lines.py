@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -126,8 +127,9 @@ def waiting_text(generation: int, heard: int, wanted: int, until: str) -> str:
 
 
 def how_to_judge(progress: Progress) -> str:
-    path = str(progress.started.get("path", "RUN"))
-    return f"judge with `rewardgen prefer {path}`"
+    path = Path(str(progress.started.get("path", "runs/RUN")))
+    elsewhere = "" if path.parent == Path("runs") else f" --out {path.parent}"
+    return f"judge in the browser with `rewardgen web{elsewhere}`, or in a terminal with `rewardgen prefer {path}`"
 
 
 def judged_text(candidate: str, heard: int, words: int) -> str:
