@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rewardgen.errors import RewardgenError
@@ -32,6 +33,7 @@ class Recorder:
         self._pool: ProcessPoolExecutor | None = None
         self._jobs: dict[tuple[Path, str, int, bool], Future[str]] = {}
         self._drawn: set[tuple[Path, str]] = set()
+        self._workers: list[BaseProcess] = []
 
     def ask(self, run_dir: Path, replay: str, *, video: bool = False) -> Made:
         """The replay as far as it is; it is begun if nobody has yet. Never waits.
@@ -73,7 +75,10 @@ class Recorder:
         return there
 
     def close(self) -> None:
+        """End at once: a file is there as a whole or not at all, so nothing is lost but what was under way."""
         with self._lock:
+            for worker in self._workers:
+                worker.terminate()
             if self._pool is not None:
                 self._pool.shutdown(wait=True, cancel_futures=True)
                 self._pool = None
@@ -81,7 +86,10 @@ class Recorder:
     def _begin(self, job: tuple[Path, str, int, bool]) -> Future[str]:
         if self._pool is None:  # spawned: this process has threads
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_stand_back)
-        return self._pool.submit(_make, *job)
+        before = multiprocessing.active_children()
+        future = self._pool.submit(_make, *job)
+        self._workers += [child for child in multiprocessing.active_children() if child not in before]
+        return future
 
 
 def _stand_back() -> None:

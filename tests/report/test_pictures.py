@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from dataclasses import replace
+import sqlite3
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -37,7 +37,7 @@ def test_the_report_shows_what_leaders_do(tmp_path: Path) -> None:
     assert len(strips) == 1 and strips[0][1].startswith("r0g0c0, the winner: ")
     strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(strips[0][0]))).convert("RGB")).astype(float)
     frames = np.split(strip, 6, axis=1)
-    assert strip.shape == (150, 1200, 3) and np.abs(frames[0] - frames[3]).max() > 50  # it moves
+    assert strip.shape == (150, 1200, 3) and np.abs(frames[0] - frames[3]).max() > 30  # it moves
     assert re.findall(r"<figcaption>(r0g0c\d)", section)[-2:] == ["r0g0c0", "r0g0c1"]  # the third has no policy
     assert "Some pictures are missing" not in section and "img-src data:;" in page  # its policy lets them be seen
     later = render(view)  # what is there is shown without drawing anything
@@ -45,9 +45,11 @@ def test_the_report_shows_what_leaders_do(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_replays_cannot_be_made_says_why(tmp_path: Path) -> None:
-    view = read(make_run(tmp_path / "run", task="cartpole/swingup", candidates=2, finals=()))
-    text = render(replace(view, task={**view.task, "name": "gone/task"}), draw=True)
-    assert re.search(r"Some pictures are missing: .*gone/task", text)
+    run_dir = make_run(tmp_path / "run", task="cartpole/swingup", candidates=2, finals=())
+    with sqlite3.connect(run_dir / "run.sqlite") as connection:
+        connection.execute("UPDATE meta SET value = json_set(value, '$.name', 'gone/task') WHERE key = 'task'")
+    connection.close()
+    assert re.search(r"Some pictures are missing: .*gone/task", render(read(run_dir), draw=True))
 
 
 def test_figures_are_files_that_stand_alone(good_run: RunView, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_what_is_sent_twice_is_kept_once_and_what_was_not_shown_is_refused(site:
         assert send() == send() == send(answer="right") == 303
         kept = Judgements(runs_dir / RUN).judgements()
         assert [(each.id, each.answer, each.judge) for each in kept] == [("a" * 16, "left", "Ada")]
-        assert client.post(f"/runs/{RUN}/undo", data={"last": "a" * 16}).status_code == 200
+        assert client.post(f"/runs/{RUN}/undo", data={"last": "a" * 16}).status_code == 303
         assert Judgements(runs_dir / RUN).judgements() == ()
 
         order = form_of(client.get(f"/runs/{RUN}/order/r0g0").text, "ordering")

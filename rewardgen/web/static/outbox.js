@@ -108,7 +108,7 @@ function heading(text) {
 // Put a part of the page in place of the one with the same id.
 export function replace(text) {
   const part = new DOMParser().parseFromString(text, "text/html").querySelector("[data-part]");
-  const old = part && document.getElementById(part.id);
+  const old = part && document.getElementById(part.getAttribute("id")); // a form with a field "id" hides its own
   if (!old) return null;
   const made = document.adoptNode(part);
   old.replaceWith(made);
