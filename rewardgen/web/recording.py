@@ -95,7 +95,7 @@ class Recorder:
 def _stand_back() -> None:
     """Trainings on the same machine go first."""
     if hasattr(os, "nice"):
-        os.nice(15)
+        os.nice(5)  # more, and whoever looks would wait for minutes while a training takes all processors
 
 
 def _make(run_dir: Path, candidate: str, starts: int, video: bool) -> str:
