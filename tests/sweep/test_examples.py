@@ -11,7 +11,14 @@ from rewardgen.sweep.rates import STEPS_PER_THREAD
 from tests.cli.commands import rewardgen
 
 RUNS = Path(__file__).parents[2] / "runs"
-EXAMPLES = {"first-look": 6, "methods": 9 * len(method_names()), "reflection": 30, "authors": 12, "judges": 6, "scale-up": 240}
+EXAMPLES = {
+    "first-look": 6,
+    "methods": 9 * len(method_names()),
+    "reflection": 30,
+    "authors": 12,
+    "judges": 6,
+    "scale-up": 240,
+}
 """Name → its searches."""
 
 
