@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.web.conftest import RUN, Site
 
+expect.set_options(timeout=120_000)  # of a machine that has much else to do
 PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATH = next((found for name in PLACES if (found := shutil.which(name))), None)
 needs_browser = pytest.mark.skipif(
@@ -43,7 +44,7 @@ class Person:
             storage_state=state,
             reduced_motion="reduce",  # type: ignore[arg-type]
         )
-        self.context.set_default_timeout(60_000)
+        self.context.set_default_timeout(240_000)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from rewardgen.records import candidate_of
+from rewardgen.replay import ensure
 from rewardgen.store import Judgements
+from tests.replay.made import make_run
 from tests.web.browser import Person, chromium, needs_browser
 from tests.web.conftest import RUN, Site, open_site
 
@@ -25,7 +28,23 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of ``runs_dir`` with all its replays, made once for all."""
+    run_dir = make_run(tmp_path_factory.mktemp("recorded") / RUN, task="cartpole/swingup", candidates=5)
+    for number in range(4):
+        ensure(run_dir, f"r0g0c{number}")
+    return run_dir
+
+
+@pytest.fixture
+def runs_dir(recorded: Path, tmp_path: Path) -> Path:
+    shutil.copytree(recorded, tmp_path / "runs" / RUN)
+    return tmp_path / "runs"
+
+
 def test_a_whole_generation_by_mouse(browser: Browser, site: Site, runs_dir: Path) -> None:
+    shutil.rmtree(runs_dir / RUN / "replays")  # they are recorded while the page waits
     ada = Person(browser, site)
     page = ada.enter("Ada")
     answers = ["Left", "Right", "Equal", "Can't tell", "Both bad", "Left"]
