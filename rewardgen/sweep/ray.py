@@ -11,7 +11,6 @@ the mailbox gives the answers that were given before. Its results are stored onc
 
 from __future__ import annotations
 
-import asyncio
 import math
 import signal
 import socket
@@ -27,20 +26,25 @@ from rewardgen.errors import ClusterError, MissingPackage, RewardgenError
 from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.search.shards import Came, Order, carry_out, received, sent
 from rewardgen.store.database import from_json, to_json
+from rewardgen.sweep import mailbox as mailboxes
 from rewardgen.sweep.executor import Cluster, Finished, Job, OnEvent, Take
 from rewardgen.sweep.local import LocalExecutor
+from rewardgen.sweep.mailbox import Mailbox
 from rewardgen.sweep.spec import Share
 from rewardgen.tasks import Task
 from rewardgen.training import Judge
 
 try:
     import ray
+    from ray import cloudpickle
     from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as missing:
     raise MissingPackage(
         "the executor ray needs Ray, which is not installed", "pip install 'rewardgen[ray]'"
     ) from missing
+
+cloudpickle.register_pickle_by_value(mailboxes)
 
 RETRIES = 10
 """How often a shard is begun again after its node or its process was lost."""
@@ -180,7 +184,7 @@ class RayWorkers:
         """See ``search.shards.Workers``."""
         shards = order.split(self._cluster.shards)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        mailbox: Any = ray.remote(_Mailbox).options(num_cpus=0, scheduling_strategy=here, max_concurrency=1000).remote()
+        mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here, max_concurrency=1000).remote()
         watch = _Watch(order, shards, judge, on_progress, on_checkpoint, on_note)
         wants_card = str(order.config["device"]).startswith("cuda")
         work = ray.remote(_train_shard).options(
@@ -289,41 +293,6 @@ class _Watch:
 
 
 # ---- what runs on the cluster
-
-
-class _Mailbox:
-    """An actor on the head, one for each order: takes what shards say, and keeps the judge's answers for them."""
-
-    def __init__(self) -> None:
-        self._post: list[dict[str, Any]] = []
-        self._arrived = asyncio.Event()
-        self._answers: dict[int, dict[int, dict[int, str]]] = {}
-        self._answered = asyncio.Condition()
-
-    async def tell(self, document: dict[str, Any]) -> None:
-        self._post.append(document)
-        self._arrived.set()
-
-    async def next(self) -> list[dict[str, Any]]:
-        """What was said since this was last asked; waits until there is something."""
-        await self._arrived.wait()
-        self._arrived.clear()
-        post, self._post = self._post, []
-        return post
-
-    async def ask(self, document: dict[str, Any]) -> dict[int, str]:
-        """What the judge says to a shard's report; waits until all shards have reported."""
-        steps, shard = document["steps"], document["shard"]
-        if steps not in self._answers:
-            await self.tell(document)
-        async with self._answered:
-            await self._answered.wait_for(lambda: steps in self._answers)
-        return self._answers[steps][shard]
-
-    async def answer(self, steps: int, verdicts: dict[int, dict[int, str]]) -> None:
-        async with self._answered:
-            self._answers[steps] = verdicts
-            self._answered.notify_all()
 
 
 def _train_shard(order: Order, number: int, judged: bool, mailbox: Any) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from rewardgen.search.shards import carry_out, order_for, sent
 from rewardgen.store import Store
 from rewardgen.store.database import to_json
 from rewardgen.sweep import Executor, Job, LocalExecutor, Plan, Share, make_plan, rates_of, run_sweep
-from rewardgen.sweep.ray import RayExecutor, _Mailbox
+from rewardgen.sweep.mailbox import Mailbox
+from rewardgen.sweep.ray import RayExecutor
 from tests.sweep.specs import written
 from tests.sweep.sweeps import contents
 
@@ -162,7 +163,7 @@ def travelling(config: Config, folder: Path) -> None:
         print(f"store: {len(came.results) * 50 / (time.monotonic() - began):,.0f} trainings a second")
     with cluster(1) as made:
         ray.init(made.address, log_to_driver=False, configure_logging=False)
-        mailbox = ray.remote(_Mailbox).options(num_cpus=0).remote()
+        mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
         size = next(size for kind, size in said if kind == "checkpoint")
         message = {"kind": "checkpoint", "shard": 0, "point": "x" * size}
         ray.get(mailbox.tell.remote(message))
