@@ -8,6 +8,7 @@ and continued decides the same again.
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -93,14 +94,33 @@ class Ledger:
 
 
 def budgeted(plan: Plan, rates: Rates, threads: int) -> tuple[Plan, list[dict[str, float]]]:
-    """``plan`` with each search's own budget where the sweep has one, and what each search can take at most."""
-    bounds = [bound(planned.config, of_search(planned.config, rates, threads)) for planned in plan.searches]
+    """``plan`` with each search's own budget where the sweep has one, and what each search can take at most.
+
+    That is what is expected of it, with a margin; where the budgets leave more than that for all searches, each has its
+    part of the rest too: how slow a machine is today must not cut a search off that there is a budget for.
+    """
+    expected = [bound(planned.config, of_search(planned.config, rates, threads)) for planned in plan.searches]
     found = limits(plan.spec.budgets, [arm.name for arm in plan.arms])
+    arms = [planned.arm for planned in plan.searches]
+    room = {limit: _room(limit, arms, expected) for limit in found}
+    bounds = []
+    for planned, most in zip(plan.searches, expected, strict=True):
+        own, widened = planned.config.budget.model_dump(), dict(most)
+        for quantity in LIMITED:
+            factors = [room[each] for each in found if each.quantity == quantity and planned.arm in each.arms]
+            widened[quantity] = min(most[quantity] * min(factors, default=1.0), own[quantity] or math.inf)
+        bounds.append(widened)
     searches = tuple(
         replace(planned, config=_capped(planned, found, most))
         for planned, most in zip(plan.searches, bounds, strict=True)
     )
     return replace(plan, searches=searches), bounds
+
+
+def _room(limit: Limit, arms: Sequence[str], expected: Sequence[Mapping[str, float]]) -> float:
+    """By how much all that share ``limit`` can take more than is expected of them; 1 where they cannot."""
+    total = math.fsum(most[limit.quantity] for arm, most in zip(arms, expected, strict=True) if arm in limit.arms)
+    return max(1.0, limit.most / total) if 0 < total < math.inf else 1.0
 
 
 def _capped(planned: Planned, limits: Sequence[Limit], most: Mapping[str, float]) -> Config:

@@ -148,15 +148,21 @@ def test_whichever_search_ends_first_the_same_are_left_out() -> None:
 def test_each_search_of_a_limited_sweep_has_a_budget_of_its_own(tmp_path: Path) -> None:
     text = """
         tasks: cartpole/swingup
-        settings: {training.steps: 1000, llm.model: gpt-4o, budget: {calls: 7}}
-        arms: {limited: {}, free: {}}
-        budgets: {arms: {limited: {dollars: 1, steps: 1_000_000, calls: 100}}}
+        seeds: 2
+        settings: {{training.steps: 1000, llm.model: gpt-4o, budget: {{calls: 7}}}}
+        arms: {{limited: {{}}, free: {{}}}}
+        budgets: {{arms: {{limited: {{dollars: {dollars}, hours: 30, steps: 1_000_000, calls: 100}}}}}}
     """
-    plan, most = budgeted(make_plan(written(tmp_path, text), tmp_path), RATES, 2)
+    plan, _ = budgeted(make_plan(written(tmp_path, text.format(dollars=1)), tmp_path), RATES, 2)
     expected = of_search(plan.searches[0].config, RATES, 2)
-    limited, free = (planned.config.budget for planned in plan.searches)
-    assert expected.dollars is not None
-    assert limited.dollars == pytest.approx(2 * expected.dollars) == pytest.approx(most[0]["dollars"])
-    assert limited.steps == expected.steps and limited.hours is None
+    limited, free = (planned.config.budget for planned in plan.searches[:2])
+    # there is more than twice of what is expected: both have the half of it
+    assert limited.dollars == pytest.approx(0.5) and limited.hours == pytest.approx(15) and limited.steps == 500_000
     assert limited.calls == free.calls == 7
     assert (free.dollars, free.steps) == (None, None)
+    # there is less: who begins has twice of what is expected
+    assert expected.dollars is not None
+    text = text.format(dollars=3 * expected.dollars)
+    plan, most = budgeted(make_plan(written(tmp_path, text), tmp_path), RATES, 2)
+    assert plan.searches[0].config.budget.dollars == pytest.approx(2 * expected.dollars)
+    assert most[0]["dollars"] == pytest.approx(2 * expected.dollars)
