@@ -136,8 +136,8 @@ def test_landlock_alone_leaves_no_file_and_no_connection(tmp_path):
         landlock.restrict()
         tries = [
             lambda: open({str(tmp_path / "secret")!r}), lambda: open({str(tmp_path / "new")!r}, "w"),
-            lambda: os.listdir("/"), lambda: os.unlink({str(tmp_path / "secret")!r}), lambda: os.mkdir("/tmp/x"),
-            lambda: os.execv("/bin/true", ["true"]),
+            lambda: os.listdir("/"), lambda: os.unlink({str(tmp_path / "secret")!r}),
+            lambda: os.mkdir({str(tmp_path / "folder")!r}), lambda: os.execv("/bin/true", ["true"]),
         ]
         if landlock.version() >= 4:
             tries.append(lambda: socket.create_connection(listener.getsockname()))
