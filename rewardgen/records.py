@@ -354,6 +354,11 @@ class TrainingResult:
     steps: int
     seconds: float
 
+    @classmethod
+    def unopened(cls, key: str, seed: int, failure: Exception) -> TrainingResult:
+        """Of a member whose reward did not come up, and which therefore took no step."""
+        return cls(key, seed, "failed", str(failure), (), None, 0, 0.0)
+
     @property
     def best(self) -> Checkpoint | None:
         """What the training stands for: the chosen checkpoint, else the one with the highest fitness, the earliest of

@@ -10,7 +10,7 @@ from typing import Any
 from rewardgen.evaluation import normalised
 from rewardgen.records import Evaluation, TrainingResult
 from rewardgen.reflection import number, percent
-from rewardgen.store.view import CandidateView, RunView
+from rewardgen.store.view import CandidateView, GenerationView, RunView
 
 LABELS = {"winner": "winning reward", "expert": "expert's reward", "sparse": "sparse reward"}
 
@@ -88,8 +88,7 @@ def _no_verdict(view: RunView, evaluation: Evaluation | None) -> str:
         return "The winning reward was measured, but its score is not a finite number: there is no result."
     if view.winner:
         return f"{view.winner} was selected, but its score on fresh trainings has not been measured."
-    scored = any(finite(candidate.score) for candidate in view.candidates.values())
-    if view.status == "finished" or (view.status == "failed" and not scored):
+    if view.status == "finished" or (view.status == "failed" and not fitness(view)):
         return "No candidate could be trained: there is no winning reward."
     return "No winner has been selected yet."
 
@@ -150,7 +149,7 @@ def _selection(view: RunView, evaluation: Evaluation | None, unit: str) -> str:
     score = chosen.score if chosen else None
     if not finite(score):
         return ""
-    tried = sum(finite(candidate.score) for candidate in view.candidates.values())
+    tried = len(fitness(view))
     text = f"{view.winner} was selected out of {_count(tried, 'scored candidate')} with {number(score)}{unit}."
     again = chosen.again_score if chosen else None
     if again is not None and finite(again):
@@ -193,6 +192,24 @@ def settings(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
         else:
             rows.append((f"{prefix}{key}", "none" if value is None else str(value)))
     return rows
+
+
+def fitness(view: RunView) -> dict[str, float]:
+    """Candidate → its score, of those that have a finite one."""
+    scores = {key: candidate.score for key, candidate in view.candidates.items()}
+    return {key: score for key, score in scores.items() if score is not None and math.isfinite(score)}
+
+
+def generation_title(view: RunView, generation: GenerationView) -> str:
+    several = len({each.restart for each in view.generations}) > 1
+    return (f"Restart {generation.restart}, generation " if several else "Generation ") + str(generation.index)
+
+
+def interval(candidate: CandidateView) -> str:
+    """The bounds that it is ranked by; "" where nothing varies."""
+    if not (finite(candidate.low) and finite(candidate.high)) or candidate.low == candidate.high:
+        return ""
+    return f"{number(candidate.low)} to {number(candidate.high)}"
 
 
 def success(trainings: tuple[TrainingResult, ...]) -> float | None:

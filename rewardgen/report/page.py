@@ -147,20 +147,18 @@ def render(view: RunView, *, draw: bool = False) -> str:
 
 
 def _generations(view: RunView) -> list[GenerationCard]:
-    scored = [c for c in view.candidates.values() if c.score is not None and facts.finite(c.score)]
-    best = sorted(scored, key=lambda c: (c.key != view.winner, -(c.score or 0.0)))
-    drawn = {c.key for c in best[:COMPONENT_FIGURES]}
-    values = [c.score for c in scored if c.score is not None]
+    fitness = facts.fitness(view)
+    drawn = set(sorted(fitness, key=lambda key: (key != view.winner, -fitness[key]))[:COMPONENT_FIGURES])
+    values = list(fitness.values())
     low, high = (min(0.0, *values), max(values)) if len(values) > 1 else (0.0, values[0] if values else 0.0)
     anchors = {key: f"candidate-{index}" for index, key in enumerate(view.candidates)}
-    restarts = len({generation.restart for generation in view.generations}) > 1
 
     def card(candidate: CandidateView) -> CandidateCard:
         parent = view.candidates.get(candidate.parent or "")
         anchor = anchors[candidate.key]
         bar = None
-        if candidate.score is not None and facts.finite(candidate.score) and high > low:
-            bar = round(100 * (candidate.score - low) / (high - low), 1)
+        if candidate.key in fitness and high > low:
+            bar = round(100 * (fitness[candidate.key] - low) / (high - low), 1)
         compare = parent is not None and parent.source is not None and candidate.source is not None
         return CandidateCard(
             view=candidate,
@@ -175,9 +173,7 @@ def _generations(view: RunView) -> list[GenerationCard]:
             failures=tuple(_shown(problem) for problem in candidate.problems[:6])
             if candidate.status in ("rejected", "failed")
             else (),
-            interval=f"{number(candidate.low)} to {number(candidate.high)}"
-            if facts.finite(candidate.low) and facts.finite(candidate.high) and candidate.low != candidate.high
-            else "",
+            interval=facts.interval(candidate),
             stopped=candidate.stopped,
             forecast=_forecast(candidate),
         )
@@ -185,9 +181,7 @@ def _generations(view: RunView) -> list[GenerationCard]:
     return [
         GenerationCard(
             generation,
-            f"Restart {generation.restart}, generation {generation.index}"
-            if restarts
-            else f"Generation {generation.index}",
+            facts.generation_title(view, generation),
             tuple(card(candidate) for candidate in generation.candidates),
         )
         for generation in view.generations

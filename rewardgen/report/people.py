@@ -10,6 +10,7 @@ from rewardgen import preference
 from rewardgen.quoting import one_line
 from rewardgen.records import Standing, Verdict
 from rewardgen.reflection import number
+from rewardgen.report import facts
 from rewardgen.report.facts import finite, unit_of
 from rewardgen.report.svg import INK, PALETTE, SOFT, WINNER, Key, Picture, canvas, to_svg, variable
 from rewardgen.store import GenerationView, RunView
@@ -68,13 +69,8 @@ def people(view: RunView, titles: Mapping[tuple[int, int], str]) -> People | Non
     )
 
 
-def _fitness(view: RunView) -> dict[str, float]:
-    scores = {key: candidate.score for key, candidate in view.candidates.items()}
-    return {key: score for key, score in scores.items() if score is not None and finite(score)}
-
-
 def _generation(view: RunView, generation: GenerationView, title: str) -> JudgedGeneration:
-    verdict, fitness = generation.verdict, _fitness(view)
+    verdict, fitness = generation.verdict, facts.fitness(view)
     assert verdict is not None  # chosen by it
     order = sorted((each.candidate for each in verdict.ranking if each.candidate in fitness), key=lambda k: -fitness[k])
     rows = tuple(
@@ -116,7 +112,7 @@ def _sentence(verdict: Verdict, fitness: Mapping[str, float]) -> str:
 
 def progress(view: RunView) -> Picture | None:
     """Fitness of people's favourite by the number of judgements that had been given."""
-    fitness = _fitness(view)
+    fitness = facts.fitness(view)
     points = [(0.0, math.nan, math.nan)]
     known: list[float] = []
     ranges: list[tuple[int, float, float]] = []
@@ -152,7 +148,7 @@ def progress(view: RunView) -> Picture | None:
 def scatter(view: RunView) -> Picture | None:
     """Everyone's strength by people, with its interval, over the fitness."""
     verdicts = [generation.verdict for generation in view.generations if generation.verdict is not None]
-    fitness = {key: value for key, value in _fitness(view).items() if abs(value) < _LARGEST}
+    fitness = {key: value for key, value in facts.fitness(view).items() if abs(value) < _LARGEST}
     shown = [each for each in (verdicts[-1].overall if verdicts else ()) if each.candidate in fitness]
     if len(shown) < 2:
         return None

@@ -174,6 +174,17 @@ def carry_out(
     return Came(tuple(found[place] for place in places), tuple(tuple(kept.get(place, ())) for place in places))
 
 
+def opened(program: RewardProgram, task: Task, config: Config, seeds: int, sandbox: Sandbox, held: ExitStack) -> Reward:
+    """``program`` in a process of its own, ready to train ``seeds`` members and open for as long as ``held`` is.
+
+    Raises:
+        RewardFailed: it does not come up.
+    """
+    worker = sandbox.open(program, task.layout, task.action_size, label_rows(config.training, seeds))
+    held.callback(worker.close)
+    return worker
+
+
 # ---- messages
 
 
@@ -226,14 +237,10 @@ def _rewards(
         if mine[0].reward != "program":
             rewards[key] = own[mine[0].reward]
             continue
-        rows = label_rows(config.training, len(mine))
         try:
-            worker = sandbox.open(RewardProgram(mine[0].source), task.layout, task.action_size, rows)
+            rewards[key] = opened(RewardProgram(mine[0].source), task, config, len(mine), sandbox, held)
         except RewardFailed as failure:
-            failed += [TrainingResult(key, m.seed, "failed", str(failure), (), None, 0, 0.0) for m in mine]
-            continue
-        held.callback(worker.close)
-        rewards[key] = worker
+            failed += [TrainingResult.unopened(key, each.seed, failure) for each in mine]
     return rewards, failed
 
 

@@ -12,9 +12,9 @@ from typing import cast
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
 from rewardgen.search.run import Run
-from rewardgen.search.shards import Workers, order_for
+from rewardgen.search.shards import Workers, opened, order_for
 from rewardgen.search.trajectories import Collector
-from rewardgen.training import Judge, Member, Reward, credit_of, label_rows, train, train_sb3
+from rewardgen.training import Judge, Member, Reward, credit_of, train, train_sb3
 
 
 def train_rewards(
@@ -58,18 +58,16 @@ def _members(
     workers: ExitStack,
     stored: dict[str, dict[int, TrainingResult]],
 ) -> list[Member]:
-    training = run.config.training
     members = []
     for key, reward in rewards.items():
         credit = credit_of(run.method.form, run.config.credit) if isinstance(reward, RewardProgram) else None
         if isinstance(reward, RewardProgram) and _elsewhere(run) is None:
-            rows = label_rows(training, max(1, len(missing[key])))
+            count = max(1, len(missing[key]))
             try:
-                reward = run.sandbox.open(reward, run.task.layout, run.task.action_size, rows)
+                reward = opened(reward, run.task, run.config, count, run.sandbox, workers)
             except RewardFailed as failure:
-                _keep(run, [(key, _failed(key, seed, str(failure))) for seed in missing[key]], stored)
+                _keep(run, [(key, TrainingResult.unopened(key, seed, failure)) for seed in missing[key]], stored)
                 continue
-            workers.callback(reward.close)
         # what trains elsewhere is opened there
         members += [Member(key, seed, cast(Reward, reward), credit) for seed in missing[key]]
     return members
@@ -194,7 +192,3 @@ def _keep(
         stored[key][result.seed] = result
         if result.status == "failed":
             run.say("member_failed", candidate=key, seed=result.seed, message=result.message)
-
-
-def _failed(key: str, seed: int, message: str) -> TrainingResult:
-    return TrainingResult(key, seed, "failed", message, (), None, 0, 0.0)

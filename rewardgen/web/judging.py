@@ -7,6 +7,7 @@ be said of another run's replays, and an id that the page made, so that what is 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -17,13 +18,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from rewardgen.errors import UnknownName, UsageError
 from rewardgen.preference import heard, next_pair
 from rewardgen.records import Answer, Judgement, Order, Remark, candidate_of
+from rewardgen.report import facts
 from rewardgen.store import MAX_WORDS, GenerationView, Judgements, RunView
 from rewardgen.web.access import Visitor, usable_name
 from rewardgen.web.asking import check_replay, check_seal, identity, key_of, new_id, replays_of, runs_of, seal
 from rewardgen.web.guard import visitor_cookie
 from rewardgen.web.people import remarks_on
 from rewardgen.web.rendering import page
-from rewardgen.web.rows import generation_name, generation_title
+from rewardgen.web.rows import generation_name
 
 router = APIRouter(default_response_class=HTMLResponse)
 
@@ -191,7 +193,7 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
     judgements, orders = kept.judgements(), kept.orders()
     mine = [each for each in judgements if each.judge == judge]
     here = [each for each in mine if {candidate_of(each.left), candidate_of(each.right)} <= set(asked.candidates)]
-    shown = again[:2] if again is not None else _next(request, view, asked, kept, judge, len(mine))
+    shown = again[:2] if again is not None else _next(request, view, asked, judgements, orders, judge, len(mine))
     alone = f"{asked.candidates[0]}.0" if len(asked.candidates) == 1 else None
     return {
         **(remarks_on(request, view, alone) if alone else {}),
@@ -215,11 +217,17 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
 
 
 def _next(
-    request: Request, view: RunView, asked: Asked, kept: Judgements, judge: str, answered: int
+    request: Request,
+    view: RunView,
+    asked: Asked,
+    judgements: Sequence[Judgement],
+    orders: Sequence[Order],
+    judge: str,
+    answered: int,
 ) -> tuple[str, str] | None:
     """The pair to show now. Drawn from the visitor's own stream: who reloads the page sees the same again."""
     generator = random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge, str(answered)))
-    pair = next_pair(asked.candidates, kept.judgements(), kept.orders(), judge, generator)
+    pair = next_pair(asked.candidates, judgements, orders, judge, generator)
     if pair is None:
         return None
     start = answered % asked.starts
@@ -278,7 +286,7 @@ def _judgeable(view: RunView) -> list[Asked]:
             candidates += [key for key in waiting.against if key in ready and key not in candidates]
             starts = max(1, waiting.starts)
         if len(candidates) > 1 or (waits and candidates):
-            name, title = generation_name(generation), generation_title(view, generation)
+            name, title = generation_name(generation), facts.generation_title(view, generation)
             found.append(Asked(generation, name, title, tuple(candidates), starts, waits))
     return found
 

@@ -54,8 +54,7 @@ def people_rows(view: RunView) -> People | None:
     tau = ""
     if len(known) > 1:
         ranking = strengths(known, view.judgements, view.orders).ranking()
-        scores = {key: view.candidates[key].score for key in known}
-        fitness = {key: score for key, score in scores.items() if score is not None and facts.finite(score)}
+        fitness = {key: score for key, score in facts.fitness(view).items() if key in named}
         places = _places(ranking, sorted(fitness, key=lambda key: -fitness[key]))
         value = agreement(ranking, fitness)
         tau = number(value) if value == value else ""

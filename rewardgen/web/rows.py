@@ -41,20 +41,15 @@ def generation_name(generation: GenerationView) -> str:
     return f"r{generation.restart}g{generation.index}"
 
 
-def generation_title(view: RunView, generation: GenerationView) -> str:
-    several = len({each.restart for each in view.generations}) > 1
-    return (f"Restart {generation.restart}, generation " if several else "Generation ") + str(generation.index)
-
-
 def generation_rows(view: RunView) -> tuple[GenerationRows, ...]:
     """All generations, in the order in which they were made."""
-    scores = [c.score for c in view.candidates.values() if c.score is not None and facts.finite(c.score)]
+    scores = facts.fitness(view).values()
     low, high = (min(0.0, *scores, 0.0), max(scores)) if scores else (0.0, 0.0)
     return tuple(
         GenerationRows(
             view=generation,
             name=generation_name(generation),
-            title=generation_title(view, generation),
+            title=facts.generation_title(view, generation),
             rows=tuple(_row(view, candidate, low, high) for candidate in generation.candidates),
             race=race_sentence(view, generation),
             progress="" if generation.finished else _progress(generation),
@@ -77,13 +72,6 @@ def score_text(candidate: CandidateView, unit: str) -> str:
     return number(candidate.score) + (unit if facts.finite(candidate.score) else "")
 
 
-def interval_text(candidate: CandidateView) -> str:
-    """The bounds that it is ranked by; "" where nothing varies."""
-    if not (facts.finite(candidate.low) and facts.finite(candidate.high)) or candidate.low == candidate.high:
-        return ""
-    return f"{number(candidate.low)} to {number(candidate.high)}"
-
-
 def _row(view: RunView, candidate: CandidateView, low: float, high: float) -> CandidateRow:
     score = candidate.score
     share = None
@@ -93,7 +81,7 @@ def _row(view: RunView, candidate: CandidateView, low: float, high: float) -> Ca
     return CandidateRow(
         view=candidate,
         score=score_text(candidate, facts.unit_of(view)),
-        interval=interval_text(candidate),
+        interval=facts.interval(candidate),
         success=percent(facts.success(candidate.trainings)) if candidate.trainings else "",
         share=share,
         changes=changes(view, candidate),

@@ -20,7 +20,7 @@ from rewardgen.store import GenerationView, RunView, read_progress
 from rewardgen.web.asking import candidate_in, generation_of, recorder_of, replay_of, runs_of
 from rewardgen.web.people import people_rows, remarks_on
 from rewardgen.web.rendering import page
-from rewardgen.web.rows import changes, generation_rows, interval_text, score_text
+from rewardgen.web.rows import changes, generation_rows, score_text
 
 router = APIRouter(default_response_class=HTMLResponse)
 
@@ -95,7 +95,7 @@ def candidate_page(request: Request, run: str, key: str) -> str:
         curves=curves,
         components=components,
         score=score_text(candidate, unit),
-        interval=interval_text(candidate),
+        interval=facts.interval(candidate),
         again=number(candidate.again_score) + unit if candidate.again_score is not None else "",
         success=facts.success(candidate.trainings),
         children=[each.key for each in view.candidates.values() if each.parent == key],
@@ -126,7 +126,7 @@ def compare_page(request: Request, run: str, left: str = "", right: str = "") ->
             "candidate": candidate,
             "replay": replay_of(view, candidate.key),
             "score": score_text(candidate, unit),
-            "interval": interval_text(candidate),
+            "interval": facts.interval(candidate),
             "success": percent(facts.success(candidate.trainings)) if candidate.trainings else "",
             "components": picture,
         }

@@ -20,12 +20,13 @@ from rewardgen.search import Event
 from rewardgen.search.selection import Scored, best_of, intervals, planned_steps, winner_of
 from rewardgen.store import RunView, Store, curse_records, race_record, read, screening_record
 from tests.search import model_server as model_server_module
+from tests.search import tiny
 from tests.search.model_server import model_server
 from tests.search.test_search import EUREKA
 
 SMALL: dict[str, Any] = {
+    **tiny.SEARCH,
     "task": "reacher/reach",
-    "threads": 1,
     "llm.model": "offline",
     "search.generations": 2,
     "search.candidates": 4,
@@ -34,15 +35,7 @@ SMALL: dict[str, Any] = {
     "search.confidence": 0.8,
     "search.remeasure": 1,
     "training.steps": 2048,
-    "training.worlds": 8,
-    "training.rollout": 32,
-    "training.epochs": 1,
-    "training.minibatches": 2,
     "training.checkpoints": 4,
-    "training.checkpoint_episodes": 2,
-    "evaluation.report_seeds": 1,
-    "evaluation.report_episodes": 2,
-    "evaluation.resamples": 100,
 }
 
 

@@ -23,25 +23,16 @@ from rewardgen.store.database import from_json, to_json
 from rewardgen.tasks import load_task
 from rewardgen.training import Member
 from rewardgen.training.trainer import Record
+from tests.search import tiny
 from tests.search.model_server import model_server
 from tests.search.test_resume import content
 
 TINY: dict[str, Any] = {
-    "task": "cartpole/swingup",
-    "threads": 1,
+    **tiny.SEARCH,
     "llm.model": "offline",
     "search.generations": 2,
     "search.seeds": 1,
     "training.steps": 512,
-    "training.worlds": 8,
-    "training.rollout": 32,
-    "training.epochs": 1,
-    "training.minibatches": 2,
-    "training.checkpoints": 2,
-    "training.checkpoint_episodes": 2,
-    "evaluation.report_seeds": 1,
-    "evaluation.report_episodes": 2,
-    "evaluation.resamples": 100,
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from rewardgen.store import read
 from rewardgen.store.database import FILE_NAME
+from tests.search import tiny
 from tests.search.model_server import ModelServer, model_server
 
 KILLS = 20
@@ -40,8 +41,7 @@ else:
 
 def settings(server: ModelServer) -> dict[str, Any]:
     return {
-        "task": "cartpole/swingup",
-        "threads": 1,
+        **tiny.SEARCH,
         "search.generations": 2,
         "search.candidates": 3,
         "search.seeds": 1,
@@ -51,16 +51,7 @@ def settings(server: ModelServer) -> dict[str, Any]:
         "search.remeasure": 1,
         "llm.model": "a-model",
         "llm.base_url": server.url,
-        "training.steps": 1024,
-        "training.worlds": 8,
-        "training.rollout": 32,
-        "training.epochs": 1,
-        "training.minibatches": 2,
-        "training.checkpoints": 2,
-        "training.checkpoint_episodes": 2,
         "evaluation.report_seeds": 2,
-        "evaluation.report_episodes": 2,
-        "evaluation.resamples": 100,
     }
 
 

@@ -13,6 +13,7 @@ from rewardgen import config, search
 from rewardgen.errors import BudgetExceeded, ConfigError, LLMUnavailable
 from rewardgen.search import Event
 from rewardgen.store import RunView, Store, read
+from tests.search import tiny
 from tests.search.model_server import ModelServer, model_server
 
 EUREKA: dict[str, Any] = {
@@ -24,21 +25,11 @@ EUREKA: dict[str, Any] = {
 """The method as it was published: all candidates train to the end, the highest mean wins, nothing is tried before."""
 
 SMALL: dict[str, Any] = {
-    "task": "cartpole/swingup",
-    "threads": 1,
+    **tiny.SEARCH,
     "search.generations": 2,
     "search.candidates": 2,
     **EUREKA,
-    "training.steps": 1024,
-    "training.worlds": 8,
-    "training.rollout": 32,
-    "training.epochs": 1,
-    "training.minibatches": 2,
-    "training.checkpoints": 2,
-    "training.checkpoint_episodes": 2,
     "evaluation.report_seeds": 2,
-    "evaluation.report_episodes": 2,
-    "evaluation.resamples": 100,
 }
 
 Start = Callable[..., RunView]

@@ -18,6 +18,7 @@ from rewardgen.search.shards import Came, Order, Wanted, carry_out, order_for, r
 from rewardgen.search.trajectories import Collector, trajectory
 from rewardgen.tasks import load_task
 from rewardgen.training import Member, credit_of, label_rows, train
+from tests.search import tiny
 
 UPRIGHT = """def compute_reward(state, action, next_state):
     up = torch.cos(next_state.pole_angle)
@@ -39,19 +40,13 @@ def config() -> Config:
     return load(
         None,
         {
+            **tiny.TRAINING,
             "task": "cartpole/swingup",
             "threads": 1,
             "sim": "mujoco",
             "device": "cpu",
             "llm.base_url": f"https://me:{SECRET}@example.org/v1",
             "llm.key_variable": "A_KEY_OF_MINE",
-            "training.steps": 1024,
-            "training.worlds": 8,
-            "training.rollout": 32,
-            "training.epochs": 1,
-            "training.minibatches": 2,
-            "training.checkpoints": 2,
-            "training.checkpoint_episodes": 2,
         },
     )
 

@@ -16,6 +16,7 @@ from rewardgen.search import Event, run
 from rewardgen.sweep.executor import Cluster as Place
 from rewardgen.sweep.executor import Finished, Job
 from rewardgen.sweep.spec import Share
+from tests.search import tiny
 from tests.sweep.sweeps import contents
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'rewardgen[ray]')", exc_type=ImportError)
@@ -59,25 +60,15 @@ def settings() -> Config:
     return load(
         None,
         {
-            "task": "cartpole/swingup",
+            **tiny.SEARCH,
             "seed": 0,
-            "threads": 1,
             "sim": "mujoco",
             "device": "cpu",
             "llm.model": "offline",
             "search.generations": 2,
             "search.candidates": 3,
             "search.racing.share": 0.5,
-            "training.steps": 1024,
-            "training.worlds": 8,
-            "training.rollout": 32,
-            "training.epochs": 1,
-            "training.minibatches": 2,
             "training.checkpoints": 4,
-            "training.checkpoint_episodes": 2,
-            "evaluation.report_seeds": 1,
-            "evaluation.report_episodes": 2,
-            "evaluation.resamples": 100,
         },
     )
 

@@ -1,6 +1,6 @@
 // Two replays and one answer: by click or by key, without leaving the page.
 
-import { drafts, flush, newId, replace, say, send } from "./outbox.js";
+import { drafts, flush, newId, say, send } from "./outbox.js";
 import { group } from "./player.js";
 
 const ANSWERS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "equal", "?": "unsure", x: "both_bad" };
@@ -26,12 +26,8 @@ function answer(form, submitter) {
   if (!undoing) form.elements.seconds.value = ((performance.now() - began) / 1000).toFixed(3);
   const told = undoing ? "Taken back." : `${TOLD[submitter.value]}: kept.`;
   for (const button of document.querySelectorAll("#judging button")) button.setAttribute("aria-disabled", "true");
-  send(form, submitter, (result) => {
-    if (result.ok) {
-      form.dispatchEvent(new Event("sent"));
-      const part = replace(result.text);
-      say(`${told} ${part?.querySelector("#count")?.textContent ?? ""}`);
-    }
+  send(form, submitter, (taken, part) => {
+    if (taken) say(`${told} ${part?.querySelector("#count")?.textContent ?? ""}`);
     for (const button of document.querySelectorAll("#judging button")) button.removeAttribute("aria-disabled");
     prepare();
     focus();

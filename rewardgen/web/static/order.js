@@ -1,6 +1,6 @@
 // A list to be put in order: by dragging with mouse, pen or finger, by keys on a handle, or by buttons.
 
-import { drafts, flush, newId, replace, say, send } from "./outbox.js";
+import { drafts, flush, newId, say, send } from "./outbox.js";
 
 let began = performance.now();
 
@@ -89,10 +89,8 @@ document.addEventListener("submit", (event) => {
   if (!form.matches("#ordering")) return;
   event.preventDefault();
   form.elements.seconds.value = ((performance.now() - began) / 1000).toFixed(3);
-  send(form, event.submitter, (result) => {
-    if (!result.ok) return;
-    form.dispatchEvent(new Event("sent"));
-    replace(result.text);
+  send(form, event.submitter, (taken) => {
+    if (!taken) return;
     prepare();
     say("Kept.");
     document.querySelector("#ordering button[type=submit]").focus();

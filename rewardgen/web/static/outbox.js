@@ -8,7 +8,7 @@ const LONGEST = 30_000;
 let wait = 1000;
 let timer = null;
 let sending = false;
-const shown = new Map(); // id → what to do with the answer, for what this page sent
+const shown = new Map(); // id → its form and what to do then, for what this page sent
 
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -38,12 +38,13 @@ export function say(text, bad = false) {
   line.classList.toggle("bad", bad);
 }
 
-// Send the form; `answered` gets the part of the page that the server answers with.
+// Send the form. The part that the server answers with takes its place in the page; then `answered` is told whether it
+// was taken, and that part.
 export function send(form, submitter, answered) {
   const body = new URLSearchParams(new FormData(form, submitter));
   const id = body.get("id") ?? `undo-${body.get("last")}`;
   body.delete("csrf"); // another page's may be the one that is good when it goes
-  shown.set(id, answered);
+  shown.set(id, { form, answered });
   keep([...unsent().filter((item) => item.id !== id), { id, to: form.getAttribute("action"), body: body.toString() }]);
   return flush();
 }
@@ -63,10 +64,11 @@ export async function flush() {
       }
       wait = 1000;
       keep(unsent().filter((other) => other.id !== item.id));
-      const act = shown.get(item.id);
+      const mine = shown.get(item.id);
       shown.delete(item.id);
       if (!answer.ok) say(`Refused: ${heading(answer.text)}`, true);
-      act?.(answer);
+      else mine?.form.dispatchEvent(new Event("sent"));
+      mine?.answered(answer.ok, answer.ok ? replace(answer.text) : null);
     }
   } finally {
     sending = false;
@@ -106,7 +108,7 @@ function heading(text) {
 }
 
 // Put a part of the page in place of the one with the same id.
-export function replace(text) {
+function replace(text) {
   const part = new DOMParser().parseFromString(text, "text/html").querySelector("[data-part]");
   const old = part && document.getElementById(part.getAttribute("id")); // a form with a field "id" hides its own
   if (!old) return null;

@@ -1,6 +1,6 @@
 // Words about one replay.
 
-import { drafts, flush, newId, replace, say, send } from "./outbox.js";
+import { drafts, flush, newId, say, send } from "./outbox.js";
 
 function prepare() {
   const form = document.querySelector("#remarks form");
@@ -13,10 +13,8 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.closest("#remarks")) return;
   event.preventDefault();
-  send(form, event.submitter, (result) => {
-    if (!result.ok) return;
-    form.dispatchEvent(new Event("sent"));
-    replace(result.text);
+  send(form, event.submitter, (taken) => {
+    if (!taken) return;
     prepare();
     say("Kept.");
     document.querySelector("#remarks textarea")?.focus();
