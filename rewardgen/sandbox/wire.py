@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import select
 import threading
 import time
@@ -106,11 +107,15 @@ class ThreadedWire(Wire):
 
     def __init__(self) -> None:
         super().__init__()
-        self._writer = self._reader = threading.Thread()
+        self._outgoing: queue.Queue[bytes | None] = queue.Queue(maxsize=1)
+        self._writer = threading.Thread(target=_write, args=(self._requests, self._outgoing), daemon=True)
+        self._reader = threading.Thread()
 
     def send(self, request: bytes) -> None:
-        if not self._writer.is_alive():  # else the worker has not taken the last one, and its answers are made up
-            self._writer = _started(threading.Thread(target=_write, args=(self._requests, request), daemon=True))
+        if self._writer.ident is None:
+            self._writer.start()
+        with contextlib.suppress(queue.Full):  # the worker has not taken the last one, and its answers are made up
+            self._outgoing.put_nowait(request)
 
     def receive(self, size: int, deadline: float) -> bytes:
         raw = bytearray()
@@ -122,6 +127,9 @@ class ThreadedWire(Wire):
 
     def close(self) -> None:
         self.handed_over()  # so that the threads see that the worker is gone
+        if self._writer.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._outgoing.put(None, timeout=_JOIN_SECONDS)
         for descriptor, thread in ((self._requests, self._writer), (self._answers, self._reader), (self._prints, None)):
             if thread is not None and thread.is_alive():
                 thread.join(_JOIN_SECONDS)
@@ -150,9 +158,11 @@ def _started(thread: threading.Thread) -> threading.Thread:
     return thread
 
 
-def _write(descriptor: int, request: bytes) -> None:
-    with contextlib.suppress(OSError):
-        os.write(descriptor, request)
+def _write(descriptor: int, outgoing: queue.Queue[bytes | None]) -> None:
+    """Write what comes, until None does."""
+    while (request := outgoing.get()) is not None:
+        with contextlib.suppress(OSError):
+            os.write(descriptor, request)
 
 
 def _read(descriptor: int, raw: bytearray, size: int) -> None:

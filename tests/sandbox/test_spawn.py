@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import sys
 import threading
 
@@ -108,6 +109,26 @@ def test_nothing_is_left_over(transitions):
     assert not any(alive(pid) for pid in pids)
     assert (descriptors("self"), threading.active_count(), children(os.getpid())) == before
     assert all(worker._closed for worker in workers)
+
+
+def test_a_request_goes_out_though_the_thread_that_wrote_the_last_has_not_come_round(monkeypatch):
+    wire, write, go_on = ThreadedWire(), os.write, threading.Event()
+
+    def slow(descriptor, data):
+        written = write(descriptor, data)
+        if descriptor == wire._requests:
+            go_on.wait(20)
+        return written
+
+    monkeypatch.setattr(os, "write", slow)
+    for request in (b"first", b"other"):
+        wire.send(request)
+        if request == b"other":
+            go_on.set()
+        assert select.select([wire.theirs[0]], [], [], 20)[0], f"the {request.decode()} was not sent"
+        assert os.read(wire.theirs[0], 5) == request
+    wire.close()
+    assert not wire._writer.is_alive()
 
 
 def test_where_nothing_of_unix_is_left_it_labels_all_the_same(start, sandbox, bare, transitions):
