@@ -10,7 +10,7 @@ from rewardgen.search.baselines import measure as measure_baselines
 from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
 from rewardgen.search.judging import asked_for
-from rewardgen.search.method import Method, configure, load_method, method_file, method_names
+from rewardgen.search.method import Method, configure, load_method, method_file, method_names, trained_as
 from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
 from rewardgen.search.start import describe, resume, run
 from rewardgen.search.versions import machine, versions
@@ -36,5 +36,6 @@ __all__ = [
     "run",
     "screen_source",
     "silent",
+    "trained_as",
     "versions",
 ]

@@ -255,14 +255,12 @@ def _standard(values: Mapping[str, float]) -> dict[str, float]:
 def blinded(config: Config) -> Config:
     """The settings of a run that people alone judge: nothing in it decides by the fitness.
 
-    Nobody is stopped for falling behind or trained again for leading, no program is left out because stored episodes
-    speak against it, and what is shown of a training is its last policy, not its fittest.
+    Nobody is stopped for falling behind or trained again for leading, and no program is left out because stored
+    episodes speak against it.
     """
     if config.search.judge != "people":
         return config
     racing = config.search.racing.model_copy(update={"enabled": False})
     screening = config.search.screening.model_copy(update={"keep": 1.0, "agreement": 0.0})
     search = config.search.model_copy(update={"racing": racing, "screening": screening, "remeasure": 0})
-    keep = "last" if config.training.keep == "best" else config.training.keep
-    training = config.training.model_copy(update={"keep": keep})
-    return config.model_copy(update={"search": search, "training": training})
+    return config.model_copy(update={"search": search})

@@ -113,8 +113,7 @@ class Method(Section):
 def fitted(config: Config, method: Method, task: Task) -> Config:
     """The settings of a run by ``method``: where programs return no reward, nothing reads what they return as one.
 
-    Stored episodes cannot say what would be paid for measures or factors, so nothing is screened by them. What is paid
-    for progress falls with every visit, so its peak is no sign of a good policy.
+    Stored episodes cannot say what would be paid for measures or factors, so nothing is screened by them.
 
     Raises:
         ConfigError: factors, and trainings so short that no episode of theirs ends: nothing could be learned from them.
@@ -130,11 +129,21 @@ def fitted(config: Config, method: Method, task: Task) -> Config:
             f"take more than these {steps:,} steps, or fewer training.worlds"
         )
     screening = config.search.screening.model_copy(update={"enabled": False})
-    search = config.search.model_copy(update={"screening": screening})
-    training = config.training
-    if method.form == "progress" and training.keep == "own":
-        training = training.model_copy(update={"keep": "best"})
-    return config.model_copy(update={"search": search, "training": training})
+    return config.model_copy(update={"search": config.search.model_copy(update={"screening": screening})})
+
+
+def trained_as(config: Config, method: Method) -> Config:
+    """The settings that candidates and baselines of a run train with: which checkpoint a training stands for.
+
+    Where people alone judge that is not its fittest. What is paid for progress falls with every visit, so its peak is
+    no sign of a good policy.
+    """
+    keep = config.training.keep
+    if method.form == "progress" and keep == "own":
+        keep = "best"
+    if config.search.judge == "people" and keep == "best":
+        keep = "last"
+    return config.model_copy(update={"training": config.training.model_copy(update={"keep": keep})})
 
 
 def method_names() -> list[str]:

@@ -20,7 +20,7 @@ from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Listener, silent
 from rewardgen.search.judging import blinded
 from rewardgen.search.loop import search
-from rewardgen.search.method import Method, fitted, load_method
+from rewardgen.search.method import Method, fitted, load_method, trained_as
 from rewardgen.search.run import Run
 from rewardgen.search.shards import Workers
 from rewardgen.search.versions import machine, versions
@@ -67,7 +67,7 @@ def run(
     task = load_task(config.task, envs)
     method = load_method(config.search.method)  # what the person got wrong is said before anything is made
     arrangement = arrangement_of(config, task)
-    config = blinded(fitted(settled(config, arrangement), method, task))
+    config = trained_as(blinded(fitted(settled(config, arrangement), method, task)), method)
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 
 from rewardgen.config import BudgetConfig, Config
 from rewardgen.llm import Prices
-from rewardgen.search import load_method
+from rewardgen.search import load_method, trained_as
 from rewardgen.search.baselines import REWARDS
 from rewardgen.search.selection import planned_steps
 from rewardgen.sweep.plan import Planned
@@ -138,9 +138,10 @@ def baselines_of(searches: Sequence[Planned]) -> dict[str, Planned]:
     """One search for each set of baselines that the searches need; what is the same among them is the same here."""
     found: dict[str, Planned] = {}
     for planned in searches:
-        config = planned.config
+        config = trained_as(planned.config, load_method(planned.config.search.method))
         sections = [config.training.model_dump(mode="json"), config.evaluation.model_dump(mode="json")]
-        found.setdefault(json.dumps([planned.task, *sections, config.sim, config.device], sort_keys=True), planned)
+        kind = json.dumps([planned.task, *sections, config.sim, config.device], sort_keys=True)
+        found.setdefault(kind, replace(planned, config=config))
     return found
 
 

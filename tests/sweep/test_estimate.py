@@ -80,6 +80,22 @@ def test_baselines_are_counted_once_for_each_task_and_its_settings(tmp_path: Pat
     ]  # fmt: skip
 
 
+def test_baselines_stand_for_the_checkpoint_that_their_searches_stand_for(tmp_path: Path) -> None:
+    """What people judge stands for its last policy; the own return of what is paid for progress says nothing."""
+    text = """
+        tasks: [cartpole/swingup]
+        arms:
+          eureka:
+          icpl: {search.method: icpl}
+          text2reward: {search.method: text2reward}
+          progress: {search.method: progress, training.keep: own}
+          rewardgen: {search.method: rewardgen}
+    """
+    searches = make_plan(written(tmp_path, text), tmp_path).searches
+    assert [each.config.training.keep for each in searches] == ["best", "best", "best", "own", "own"]
+    assert [each.config.training.keep for each in baselines_of(searches).values()] == ["best", "last", "own"]
+
+
 def kept_run(folder: Path, seconds: float, threads: int, where: dict[str, str], *, model: str = "") -> None:
     """A run with one training of 40,000 steps in ``seconds``, and with two replies of ``model`` to one call."""
     config = load(overrides={**SETTINGS, "threads": threads, "sim": "mujoco"})
