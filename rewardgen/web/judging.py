@@ -90,6 +90,14 @@ def judge_pair(request: Request, run: str, generation: str = "") -> str:
     return page("pair.html.j2", request, **_pair(request, run, generation))
 
 
+@router.get("/runs/{run}/judge/later")
+def judge_later(request: Request, run: str, generation: str) -> str:
+    """Whether there is something newer to judge: asked again and again by the page of a search that goes on."""
+    view = runs_of(request).view(run)
+    asked = _asked(view, generation)
+    return page("later.html.j2", request, run=run, view=view, asked=asked, later=_later(view, asked))
+
+
 @router.post("/runs/{run}/judgements")
 def add_judgement(request: Request, run: str) -> Response:
     """Keep an answer, and show the next two."""
@@ -202,6 +210,7 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
         "view": view,
         "asked": asked,
         "judgeable": _judgeable(view),
+        "later": _later(view, asked),
         "shown": shown,
         "words": again[2] if again is not None else "",
         **({"seal": seal(request, view, "pair", *shown)} if shown else {}),
@@ -289,6 +298,12 @@ def _judgeable(view: RunView) -> list[Asked]:
             name, title = generation_name(generation), facts.generation_title(view, generation)
             found.append(Asked(generation, name, title, tuple(candidates), starts, waits))
     return found
+
+
+def _later(view: RunView, asked: Asked) -> Asked | None:
+    """The last generation that can be judged, where that comes after the one asked for."""
+    last = _judgeable(view)[-1]
+    return last if last.name != asked.name else None
 
 
 def _orders_of(kept: Judgements, asked: Asked, judge: str) -> list[Order]:

@@ -30,13 +30,27 @@ def trained(key: str, seed: int, weights: bytes | None, fitness: float = 1.0) ->
     return TrainingResult(key, seed, status, "" if curve else "it crashed", curve, weights, 1000, 1.0)
 
 
+def add_generation(store: Store, task: Task, index: int, keys: Sequence[str]) -> None:
+    """The generation of that index; the last of its candidates failed in training."""
+    messages = [Message("system", "write"), Message("user", "a reward")]
+    call = f"r0g{index}"
+    store.begin_generation(0, index, messages)
+    store.begin_candidates(0, index, dict.fromkeys(keys))
+    store.add_call(call, "generation", 7, messages, [Reply(SOURCE, "m") for _ in keys])
+    for number, key in enumerate(keys):
+        store.add_attempt(key, 0, call, number, SOURCE, [])
+        failed = number == len(keys) - 1
+        store.add_trainings([(key, trained(key, 5, None if failed else policy(task, number), 1.0 + number))])
+        store.add_score(key, "failed" if failed else "trained", None if failed else 1.0 + number, "")
+    store.finish_generation(0, index, keys[0])
+
+
 def make_run(
     run_dir: Path, *, task: str = "hopper/run", candidates: int = 3, finals: Sequence[str] = ("expert",)
 ) -> Path:
     """A run of one generation whose last candidate failed in training, so that it has no policy."""
     loaded = load_task(task)
     keys = [f"r0g0c{number}" for number in range(candidates)]
-    messages = [Message("system", "write"), Message("user", "a reward")]
     with Store(run_dir, new=True) as store:
         store.set_meta(
             config={"seed": 3, "threads": 1},
@@ -46,15 +60,7 @@ def make_run(
             status="finished",
             winner=keys[0],
         )
-        store.begin_generation(0, 0, messages)
-        store.begin_candidates(0, 0, dict.fromkeys(keys))
-        store.add_call("r0g0", "generation", 7, messages, [Reply(SOURCE, "m") for _ in keys])
-        for number, key in enumerate(keys):
-            store.add_attempt(key, 0, "r0g0", number, SOURCE, [])
-            failed = number == candidates - 1
-            store.add_trainings([(key, trained(key, 5, None if failed else policy(loaded, number), 1.0 + number))])
-            store.add_score(key, "failed" if failed else "trained", None if failed else 1.0 + number, "")
-        store.finish_generation(0, 0, keys[0])
+        add_generation(store, loaded, 0, keys)
         for number, name in enumerate(finals):
             store.add_trainings([(f"final/{name}", trained(name, 9, policy(loaded, 100 + number)))])
     return run_dir

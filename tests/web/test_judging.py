@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, expect
 
 from rewardgen.records import candidate_of
 from rewardgen.replay import ensure
-from rewardgen.store import Judgements
-from tests.replay.made import make_run
+from rewardgen.store import Judgements, Store
+from rewardgen.tasks import load_task
+from tests.replay.made import add_generation, make_run
 from tests.web.browser import Person, chromium, needs_browser
 from tests.web.conftest import RUN, Site, open_site
 
@@ -99,6 +100,20 @@ def test_a_whole_generation_by_keyboard_with_undo(browser: Browser, site: Site, 
     page.keyboard.press("Enter")
     ada.wait_for_answered(6)
     assert [each.answer for each in kept.judgements()][-1] == "equal"
+    assert not ada.complaints
+
+
+def test_the_page_says_when_the_next_generation_can_be_judged(browser: Browser, site: Site, runs_dir: Path) -> None:
+    with Store(runs_dir / RUN) as store:
+        store.set_meta(status="running")
+        ada = Person(browser, site)
+        page = ada.enter("Ada", f"/runs/{RUN}/judge?generation=r0g0")
+        expect(page.locator("#later")).to_contain_text("The search goes on")
+        add_generation(store, load_task("cartpole/swingup"), 1, [f"r0g1c{number}" for number in range(3)])
+        expect(page.get_by_role("status").filter(has_text="Generation 1 can be judged now")).to_be_visible()
+        page.get_by_role("link", name="Judge it").click()
+        expect(page.locator("#count")).to_contain_text("Generation 1: you have judged 0 of 1 pair")
+        expect(page.locator("#later")).to_contain_text("The search goes on")
     assert not ada.complaints
 
 
