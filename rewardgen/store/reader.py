@@ -50,7 +50,8 @@ def find_run(name: str, runs_dir: Path = Path("runs")) -> Path:
     runs = sorted(runs_dir.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
     if name == "latest" and runs:
         return runs[-1].parent
-    raise UnknownName("run", name, [file.parent.name for file in runs], hint=f"(looked in {runs_dir})")
+    hint = f"(looked in {runs_dir}; --out DIR names another folder)"
+    raise UnknownName("run", name, [file.parent.name for file in runs], hint=hint)
 
 
 def find_sweep(name: str, runs_dir: Path = Path("runs")) -> Path | None:
