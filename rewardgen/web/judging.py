@@ -91,7 +91,7 @@ def judge_pair(request: Request, run: str, generation: str = "") -> str:
 
 
 @router.get("/runs/{run}/judge/later")
-def judge_later(request: Request, run: str, generation: str) -> str:
+def judge_later(request: Request, run: str, generation: str = "") -> str:
     """Whether there is something newer to judge: asked again and again by the page of a search that goes on."""
     view = runs_of(request).view(run)
     asked = _asked(view, generation)
