@@ -113,8 +113,12 @@ class SweepProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate of the rest, corrected by how long those that are over took; None where nothing is known."""
-        expected, took = (sum(column) for column in zip(*self._took, strict=True)) if self._took else (1.0, 1.0)
+        """An estimate of the rest, corrected by what is over and what is under way; None where nothing is known."""
+        known = list(self._took)
+        for key, progress in self.running.items():
+            if key in self._expected and (left := progress.seconds_left) is not None:
+                known.append((self._expected[key], self._clock() - self._started[key] + left))
+        expected, took = (sum(column) for column in zip(*known, strict=True)) if known else (1.0, 1.0)
         factor = took / expected if expected > 0 else 1.0
         waiting = sum(self._expected[key] for key in self._waiting) * factor
         under_way = []
