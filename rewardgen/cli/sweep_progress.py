@@ -114,19 +114,17 @@ class SweepProgress:
     @property
     def seconds_left(self) -> float | None:
         """An estimate of the rest, corrected by what is over and what is under way; None where nothing is known."""
-        known = list(self._took)
-        for key, progress in self.running.items():
-            if key in self._expected and (left := progress.seconds_left) is not None:
-                known.append((self._expected[key], self._clock() - self._started[key] + left))
+        now = self._clock()
+        searches = [
+            (self._expected[key], now - self._started[key], progress.seconds_left)
+            for key, progress in self.running.items()
+            if key in self._expected
+        ]
+        known = [*self._took, *((expected, past + left) for expected, past, left in searches if left is not None)]
         expected, took = (sum(column) for column in zip(*known, strict=True)) if known else (1.0, 1.0)
         factor = took / expected if expected > 0 else 1.0
         waiting = sum(self._expected[key] for key in self._waiting) * factor
-        under_way = []
-        for key, progress in self.running.items():
-            if key in self._expected:
-                left = progress.seconds_left
-                plain = self._expected[key] * factor - (self._clock() - self._started[key])
-                under_way.append(max(0.0, plain if left is None else left))
+        under_way = [max(0.0, each * factor - past if left is None else left) for each, past, left in searches]
         if not under_way and not self._waiting:
             return None
         return max([(waiting + sum(under_way)) / self._slots, *under_way])

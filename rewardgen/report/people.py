@@ -11,7 +11,6 @@ from rewardgen.quoting import one_line
 from rewardgen.records import Standing, Verdict
 from rewardgen.reflection import number
 from rewardgen.report import facts
-from rewardgen.report.facts import finite, unit_of
 from rewardgen.report.svg import INK, PALETTE, SOFT, WINNER, Key, Picture, canvas, to_svg, variable
 from rewardgen.store import GenerationView, RunView
 
@@ -73,9 +72,8 @@ def _generation(view: RunView, generation: GenerationView, title: str) -> Judged
     verdict, fitness = generation.verdict, facts.fitness(view)
     assert verdict is not None  # chosen by it
     order = sorted((each.candidate for each in verdict.ranking if each.candidate in fitness), key=lambda k: -fitness[k])
-    rows = tuple(
-        _row(place, standing, fitness, order, unit_of(view)) for place, standing in enumerate(verdict.ranking, start=1)
-    )
+    unit = facts.unit_of(view)
+    rows = tuple(_row(place, each, fitness, order, unit) for place, each in enumerate(verdict.ranking, start=1))
     words = tuple(
         (each.judge, _about(each.about, each.answer), one_line(each.text, WORDS_LIMIT)) for each in verdict.words
     )
@@ -126,7 +124,7 @@ def progress(view: RunView) -> Picture | None:
         low, high = view.candidates[favourite].low, view.candidates[favourite].high
         if low is not None and high is not None and abs(low) < _LARGEST and abs(high) < _LARGEST:
             ranges.append((verdict.judgements, low, high))
-    points = [point for point in points if finite(point[1]) and abs(point[1]) < _LARGEST]
+    points = [point for point in points if facts.finite(point[1]) and abs(point[1]) < _LARGEST]
     if not points:
         return None
     counts, liked, best = zip(*points, strict=True)
@@ -162,10 +160,10 @@ def scatter(view: RunView) -> Picture | None:
         axes.set_xlabel(f"fitness{_bracketed(view)}")
         axes.set_ylabel("strength by judgements (log-odds)")
         tau = preference.agreement(shown, fitness)
-        told = f"{len(shown)} candidates; Kendall's tau {tau:+.2f}" if finite(tau) else f"{len(shown)} candidates"
+        told = f"{len(shown)} candidates; Kendall's tau {tau:+.2f}" if facts.finite(tau) else f"{len(shown)} candidates"
         svg = to_svg(figure, "liked", "Strength by judgements over fitness", told)
     return Picture(svg, f"Dot: strength in log-odds; bar: 95 % interval. {told}.")
 
 
 def _bracketed(view: RunView) -> str:
-    return f" ({unit_of(view).strip()})" if unit_of(view).strip() else ""
+    return f" ({facts.unit_of(view).strip()})" if facts.unit_of(view).strip() else ""

@@ -119,7 +119,8 @@ class ThreadedWire(Wire):
 
     def receive(self, size: int, deadline: float) -> bytes:
         raw = bytearray()
-        self._reader = _started(threading.Thread(target=_read, args=(self._answers, raw, size), daemon=True))
+        self._reader = threading.Thread(target=_read, args=(self._answers, raw, size), daemon=True)
+        self._reader.start()
         self._reader.join(max(_GRACE_SECONDS, deadline - time.monotonic()))
         if self._reader.is_alive():
             raise TimeoutError
@@ -151,11 +152,6 @@ def _closed_by(undo: contextlib.ExitStack, ends: tuple[int, int]) -> tuple[int, 
     for descriptor in ends:
         undo.callback(os.close, descriptor)
     return ends
-
-
-def _started(thread: threading.Thread) -> threading.Thread:
-    thread.start()
-    return thread
 
 
 def _write(descriptor: int, outgoing: queue.Queue[bytes | None]) -> None:

@@ -94,8 +94,9 @@ def judge_pair(request: Request, run: str, generation: str = "") -> str:
 def judge_later(request: Request, run: str, generation: str = "") -> str:
     """Whether there is something newer to judge: asked again and again by the page of a search that goes on."""
     view = runs_of(request).view(run)
-    asked = _asked(view, generation)
-    return page("later.html.j2", request, run=run, view=view, asked=asked, later=_later(view, asked))
+    judgeable = _judgeable(view)
+    asked = _asked(view, judgeable, generation)
+    return page("later.html.j2", request, run=run, view=view, asked=asked, later=_later(judgeable, asked))
 
 
 @router.post("/runs/{run}/judgements")
@@ -150,7 +151,7 @@ def order_page(request: Request, run: str, generation: str) -> Response:
 def add_order(request: Request, run: str) -> Response:
     """Keep an order; an earlier one of the same person for the same generation no longer counts."""
     form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
-    asked = _asked(view, form.get("generation", ""))
+    asked = _asked(view, _judgeable(view), form.get("generation", ""))
     candidates = tuple(form.get("candidates", "").split(","))
     if sorted(candidates) != sorted(asked.candidates):
         raise UsageError("this is no order of the generation's candidates; reload the page and try again")
@@ -196,7 +197,8 @@ def add_remark(request: Request, run: str) -> Response:
 def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | None = None) -> dict[str, Any]:
     """The next two for whoever asks; ``again``: those whose answer was just taken back, and its words."""
     view, judge = runs_of(request).view(run), request.state.visitor.name
-    asked = _asked(view, name)
+    judgeable = _judgeable(view)
+    asked = _asked(view, judgeable, name)
     kept = Judgements(view.path)
     judgements, orders = kept.judgements(), kept.orders()
     mine = [each for each in judgements if each.judge == judge]
@@ -209,8 +211,8 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
         "run": run,
         "view": view,
         "asked": asked,
-        "judgeable": _judgeable(view),
-        "later": _later(view, asked),
+        "judgeable": judgeable,
+        "later": _later(judgeable, asked),
         "shown": shown,
         "words": again[2] if again is not None else "",
         **({"seal": seal(request, view, "pair", *shown)} if shown else {}),
@@ -245,7 +247,8 @@ def _next(
 
 def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, Any]:
     view, judge = runs_of(request).view(run), request.state.visitor.name
-    asked = _asked(view, name)
+    judgeable = _judgeable(view)
+    asked = _asked(view, judgeable, name)
     before = _orders_of(Judgements(view.path), asked, judge)
     labels = list(asked.candidates)
     random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge)).shuffle(labels)
@@ -261,26 +264,25 @@ def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, A
         "words": before[-1].words if before else "",
         "ordered": bool(before),
         "saved": saved,
-        "judgeable": _judgeable(view),
+        "judgeable": judgeable,
         "max_words": MAX_WORDS,
     }
 
 
-def _asked(view: RunView, name: str) -> Asked:
-    """The generation of that name; without one, what the search waits for, or the last that can be judged.
+def _asked(view: RunView, judgeable: Sequence[Asked], name: str) -> Asked:
+    """The one of ``judgeable`` of that name; without one, what the search waits for, or the last that can be judged.
 
     Raises:
         UnknownName: there is none of that name.
         UsageError: nothing in it can be judged.
     """
-    possible = _judgeable(view)
-    names = {each.name: each for each in possible}
+    names = {each.name: each for each in judgeable}
     if name and name not in names:
         raise UnknownName("generation to judge", name, names)
-    if not possible:
+    if not judgeable:
         raise UsageError(f"nothing in {view.name} can be judged yet: it takes two trained candidates of a generation")
-    waiting = next((each for each in possible if each.waiting), None)
-    return names[name] if name else waiting or possible[-1]
+    waiting = next((each for each in judgeable if each.waiting), None)
+    return names[name] if name else waiting or judgeable[-1]
 
 
 def _judgeable(view: RunView) -> list[Asked]:
@@ -300,10 +302,9 @@ def _judgeable(view: RunView) -> list[Asked]:
     return found
 
 
-def _later(view: RunView, asked: Asked) -> Asked | None:
+def _later(judgeable: Sequence[Asked], asked: Asked) -> Asked | None:
     """The last generation that can be judged, where that comes after the one asked for."""
-    last = _judgeable(view)[-1]
-    return last if last.name != asked.name else None
+    return judgeable[-1] if judgeable[-1].name != asked.name else None
 
 
 def _orders_of(kept: Judgements, asked: Asked, judge: str) -> list[Order]:
