@@ -44,6 +44,7 @@ class Person:
             storage_state=state,
             reduced_motion="reduce",  # type: ignore[arg-type]
         )
+        site.visitors.append(self.context)
         self.context.set_default_timeout(240_000)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []

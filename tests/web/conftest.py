@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,11 @@ def _own_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """A server that answers, in a thread."""
+    """A server that answers, in a thread. ``visitors`` are the browser contexts that look at it."""
 
     pages: Pages
     thread: threading.Thread
+    visitors: list[Any] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -62,4 +63,6 @@ def open_site(folder: Path, **options: Any) -> Site:
 def site(runs_dir: Path) -> Iterator[Site]:
     opened = open_site(runs_dir)
     yield opened
+    for context in opened.visitors:  # a page that goes on asking may come in just when the server has stopped listening
+        context.close()
     opened.end()
