@@ -66,13 +66,21 @@ class Worlds:
         """The present state of all worlds, by field."""
         return State(self.task.layout, self.matrix)
 
-    def start(self) -> Tensor:
-        """Begin an episode in every world and return ``matrix``."""
+    def start(self, ages: Tensor | None = None) -> Tensor:
+        """Begin an episode in every world and return ``matrix``.
+
+        Args:
+            ages: ``(n,)`` int64, each below the horizon: control steps by which the time limit cuts the first episode
+                of each world short, as if it had been running for that long already. None: every first episode is
+                whole.
+        """
         ids = torch.arange(self.sim.num_worlds, device=self.sim.device)
         self.episode.zero_()
         # A simulator computes the derived fields that somebody has asked for: ask before the first of them is needed.
         self.task.state(self.sim)
         self._begin(ids)
+        if ages is not None:
+            self.age.copy_(ages)
         self.matrix = self._read()
         self._check_start(self.matrix)
         self._watch()

@@ -146,7 +146,9 @@ class Factors:
             self._factors[at, world] = rows.components[window]
             self._age += last + 1 - begin
             ended = rows.ended[last]
-            picked = (ended & allowed[last]).nonzero().squeeze(1)
+            # A training's first episodes begin late and are cut short by the time limit: their fitness is no whole one.
+            whole = rows.terminated[last] | (self._age >= self._task.horizon)
+            picked = (ended & allowed[last] & whole).nonzero().squeeze(1)
             if len(picked):
                 self._learn(picked, rows.terminated[last, picked], decoder)
             self._age[ended] = 0

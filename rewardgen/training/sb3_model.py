@@ -28,7 +28,7 @@ from rewardgen.training.checkpoints import Examiner
 from rewardgen.training.labelling import Labelling
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
-from rewardgen.training.seeds import derive, streams
+from rewardgen.training.seeds import derive, first_ages, streams
 from rewardgen.training.trainer import OnCheckpoint, OnProgress, Record, rollout_lengths
 
 
@@ -51,7 +51,7 @@ class WorldsVecEnv(VecEnv):
         """State, command, next state and whether the episode ended, of each control step since they were last taken."""
 
     def reset(self) -> np.ndarray:
-        self._worlds.start()
+        self._worlds.start(first_ages(self.num_envs, self._worlds.task.horizon))
         return self._observe(self._worlds.matrix)
 
     def step_async(self, actions: np.ndarray) -> None:

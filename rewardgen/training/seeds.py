@@ -19,6 +19,16 @@ def generator(*parts: int | str, device: torch.device | str = "cpu") -> Generato
     return Generator(device).manual_seed(derive(*parts))
 
 
+def first_ages(worlds: int, horizon: int) -> Tensor:
+    """The ages ``(worlds,)`` int64 at which a training's worlds begin their first episodes, uniform below ``horizon``.
+
+    Worlds that all begin at age 0 stay in phase wherever episodes run to the time limit: each rollout then sees one
+    short part of the episode, the same in every world. The ages are those of the worlds' places, the same for every
+    seed and reward, so that trainings differ by nothing else.
+    """
+    return torch.randint(horizon, (worlds,), generator=generator("first ages"))
+
+
 def streams(count: int, *parts: int | str) -> Tensor:
     """``(count,)`` int64 world streams, one for each place."""
     return torch.tensor([derive(*parts, place) for place in range(count)], dtype=torch.int64)

@@ -28,7 +28,7 @@ from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.ppo import Learner
 from rewardgen.training.rollout import Rollout
-from rewardgen.training.seeds import generator, streams
+from rewardgen.training.seeds import first_ages, generator, streams
 
 OnProgress = Callable[[int], None]
 OnCheckpoint = Callable[[str, int, Checkpoint], None]
@@ -298,7 +298,7 @@ class _Training:
         config = self._config
         lengths = rollout_lengths(config)
         due = checkpoint_updates(lengths, config.checkpoints)
-        self._worlds.start()
+        self._worlds.start(first_ages(config.worlds, self._setting.task.horizon).repeat(len(self._batch)))
         done = 0
         for update, length in enumerate(lengths):
             rewards, values, following = self._simulate(length)

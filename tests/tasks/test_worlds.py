@@ -112,6 +112,21 @@ def no_push(count: int) -> Tensor:
     return torch.zeros(count, 1)
 
 
+def test_first_ages_cut_the_first_episode_short_and_no_other() -> None:
+    """Time limit 8: a world of age a is truncated after 8 - a steps, and every 8 steps from then on."""
+    task = Drift()
+    ages = torch.tensor([0, 3, 7])
+    worlds = Worlds(task, MujocoSim(task.model, 3, threads=1), torch.arange(3))
+    whole = Worlds(task, MujocoSim(task.model, 3, threads=1), torch.arange(3))
+    assert torch.equal(worlds.start(ages), whole.start())  # the start states are the same
+    truncated = []
+    for step in range(1, 18):
+        worlds.sim.field("qpos").zero_()  # nobody reaches the end of the rail
+        ended = worlds.step(torch.zeros(3, 1)).truncated
+        truncated += [(world, step) for world in ended.nonzero().squeeze(1).tolist()]
+    assert truncated == [(2, 1), (1, 5), (0, 8), (2, 9), (1, 13), (0, 16), (2, 17)]
+
+
 def test_ends_by_hand(simulate: Simulate) -> None:
     worlds = make_worlds(Drift(), 2, simulate)  # 0.1 m and 0.2 m a step
     seen = [worlds.step(no_push(2)) for _ in range(14)]

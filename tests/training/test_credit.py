@@ -131,20 +131,26 @@ def test_long_episodes_are_sampled_and_old_ones_make_room() -> None:
 
 
 def test_episodes_are_followed_over_rollouts_and_measured_by_the_task() -> None:
-    """Of two worlds one ends after 3 steps and 5 more, the other after 6; the rollouts are cut at other places."""
+    """Of two worlds one fails after 3 steps and after 5 more, the other after 6; rollouts are cut at other places.
+
+    The time limit cuts the third episode of the first world short after 1 step: it is not whole, and nothing is learned
+    from it.
+    """
     task, source = Point(), generator("a test's rollouts")
     total = 9
     states = torch.randn(total + 1, 2, 2, generator=source)
     components = torch.randn(total, 2, 1, generator=source)
     ended = torch.zeros(total, 2, dtype=torch.bool)
     ended[2, 0] = ended[7, 0] = ended[5, 1] = True
+    terminated = ended.clone()
+    ended[8, 0] = True
     factors = Factors(CreditConfig(), task, 0, 2)
     for begin, end in ((0, 4), (4, 5), (5, 9)):
         window = slice(begin, end)
         following = states[begin + 1 : end + 1]
         actions = torch.zeros(end - begin, 2, 1)
-        none = torch.zeros(end - begin, 2, dtype=torch.bool)
-        factors.pay(Rows(components[window], ("z",), states[window], actions, following, none, ended[window]))
+        ends = terminated[window], ended[window]
+        factors.pay(Rows(components[window], ("z",), states[window], actions, following, *ends))
 
     def episode(world: int, first: int, last: int) -> Episodes:
         mine = states[first : last + 2, world]
@@ -154,7 +160,7 @@ def test_episodes_are_followed_over_rollouts_and_measured_by_the_task() -> None:
             padded,
             torch.zeros(task.horizon, 1, 1),
             torch.tensor([last + 1 - first]),
-            torch.tensor([False]),
+            torch.tensor([True]),
             task.control_step,
         )
 
