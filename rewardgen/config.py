@@ -139,14 +139,19 @@ class TrainingConfig(Section):
     rollout: int = Field(32, ge=1, description="control steps between updates")
     epochs: int = Field(4, ge=1)
     minibatches: int = Field(8, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, description="of the value function, and of the policy at first")
+    desired_kl: float = Field(
+        0.01,
+        ge=0,
+        description="KL divergence of one update that the policy's learning rate follows, member by member; 0: constant",
+    )
     anneal: bool = Field(False, description="let the learning rate fall linearly to zero")
     gamma: float = Field(0.99, gt=0, le=1)
     gae_lambda: float = Field(0.95, ge=0, le=1)
     clip_range: float = Field(0.2, gt=0)
     entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
     value_weight: float = Field(0.5, ge=0)
-    max_grad_norm: float = Field(0.5, gt=0, description="each member's gradient is clipped to this norm")
+    max_grad_norm: float = Field(0.5, gt=0, description="the gradients of policy and value are each clipped to this norm")
     hidden: tuple[int, ...] = Field((64, 64), description="widths of the hidden layers of policy and value")
     initial_std: float = Field(1.0, gt=0, description="of the Gaussian policy, in units of half the action range")
     checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")

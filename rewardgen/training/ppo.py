@@ -13,7 +13,10 @@ from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.training import devices
-from rewardgen.training.networks import Body, Parameters, Shape, zeros
+from rewardgen.training.networks import Body, Head, Parameters, Shape, zeros
+
+_RATE_STEP = 1.5  # by which a learning rate follows the KL divergence at once
+_RATE_RANGE = 0.03, 3.0  # of the configured learning rate, within which it does
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,49 @@ def loss_gradient(
     torch.sub(d_log_std, config.entropy, out=gradient.log_std)
 
 
-def clip_per_member(gradient: Parameters, limit: float) -> Tensor:
-    """Scale each member's gradient down to the norm ``limit`` in place; the norms before, ``(K,)``."""
-    norms = gradient.flat.square().sum(-1).sum(0).sqrt_()
-    gradient.flat.mul_((limit / (norms + 1e-6)).clamp_(max=1.0)[None, :, None])
+def clip_gradients(gradient: Parameters, limit: float) -> Tensor:
+    """Scale the gradients of each member's policy and value down to the norm ``limit`` in place.
+
+    The two networks share no weights, so a large error of the value function is no reason to shorten the policy's step.
+
+    Returns:
+        The norms before, ``(2, K)``: of the policies, of the value functions.
+    """
+    norms = gradient.flat.square().sum(-1).sqrt_()
+    gradient.flat.mul_((limit / (norms + 1e-6)).clamp_(max=1.0).unsqueeze(-1))
     return norms
+
+
+def divergence(parameters: Parameters, head: Head, rows: Tensor) -> Tensor:
+    """KL divergence of the policies that took the actions in ``rows`` from the present ones, ``(K,)``.
+
+    The estimator is E[ρ − 1 − log ρ] over the sampled actions (Schulman, "Approximating KL Divergence", 2020), which is
+    never negative.
+
+    Args:
+        head: the policies of ``parameters``, for as many rows.
+        rows: ``(K, n, Columns.width)``.
+    """
+    columns = Columns(parameters.shape)
+    across = rows.transpose(1, 2)
+    standard = (across[:, columns.action] - head(rows[..., columns.observation])).mul_(torch.exp(-parameters.log_std))
+    log_ratio = log_prob(standard, parameters.log_std) - across[:, columns.log_prob]
+    terms = log_ratio.exp().sub_(1.0).sub_(log_ratio)
+    if devices.on_card(rows.device):
+        return terms.mean((1, 2))
+    # a member's sums must not depend on how many others there are, so each is reduced on its own
+    return torch.stack([mine.mean() for mine in terms])
+
+
+def adapted(rates: Tensor, kl: Tensor, config: TrainingConfig) -> Tensor:
+    """The policies' learning rates ``(K,)`` after an update that moved them by ``kl`` ``(K,)``.
+
+    As in rsl_rl: divided by 1.5 where the divergence was above twice the desired one, multiplied by it below half.
+    """
+    low, high = (bound * config.learning_rate for bound in _RATE_RANGE)
+    slower, faster = kl > 2.0 * config.desired_kl, kl < 0.5 * config.desired_kl
+    changed = torch.where(slower, rates / _RATE_STEP, torch.where(faster, rates * _RATE_STEP, rates))
+    return changed.clamp(low, high)
 
 
 class Learner:
@@ -120,6 +161,11 @@ class Learner:
             for part in self._slices
         ]
 
+    @property
+    def rates(self) -> Tensor:
+        """The policies' learning rates ``(K,)``."""
+        return torch.cat([shard.rates for shard in self._shards])
+
     def update(self, rows: Tensor, remaining: float) -> Tensor:
         """Fit all members to one rollout.
 
@@ -144,7 +190,10 @@ class Learner:
         """Go on with these members alone, whose weights are now ``parameters``."""
         generators = [own for shard in self._shards for own in shard.generators]
         moments = [shard.moments for shard in self._shards]
+        rates = self.rates[list(members)]
         self._deal(parameters, [generators[k] for k in members])
+        for shard, part in zip(self._shards, self._slices, strict=True):
+            shard.rates = rates[part].clone()
         if all(moments):
             whole = {
                 name: torch.cat([part[name] for part in moments], 1)[:, list(members)]
@@ -172,24 +221,32 @@ class Learner:
 
 
 class _Shard:
-    """A thread's members: their weights, gradient, Adam state and buffers."""
+    """A thread's members: their weights, gradient, learning rates, Adam state and buffers.
+
+    Adam has one learning rate for all that it is given, and every policy has its own. So it works with a rate of 1 on
+    ``_direction``, which is zero before each of its steps, and what it writes there is scaled and added to the weights.
+    """
 
     def __init__(self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator]) -> None:
         self.parameters = parameters
         self._config, self.generators = config, generators
         self._gradient = zeros(parameters.shape, parameters.members, parameters.flat.device)
-        parameters.flat.grad = self._gradient.flat
-        self._adam = torch.optim.Adam([parameters.flat], lr=config.learning_rate, eps=1e-5, fused=True)
+        self._direction = torch.zeros_like(parameters.flat)
+        self._direction.grad = self._gradient.flat
+        self._adam = torch.optim.Adam([self._direction], lr=1.0, eps=1e-5, fused=True)
         self._bodies: dict[int, Body] = {}
+        self._policies: dict[int, Head] = {}
+        self.rates = torch.full((parameters.members,), config.learning_rate, device=parameters.flat.device)
+        """The policies' learning rates ``(k,)``; the value functions' stays as it was configured."""
 
     @property
     def moments(self) -> dict[str, Tensor]:
         """Adam's state: ``step`` and the moments ``exp_avg`` and ``exp_avg_sq`` ``(2, k, P)``; empty at first."""
-        return self._adam.state[self.parameters.flat]
+        return self._adam.state[self._direction]
 
     @moments.setter
     def moments(self, state: dict[str, Tensor]) -> None:
-        self._adam.state[self.parameters.flat] = state
+        self._adam.state[self._direction] = state
 
     @torch.no_grad()
     def update(self, rows: Tensor, remaining: float) -> Tensor:
@@ -199,8 +256,8 @@ class _Shard:
         size = count // minibatches
         if size not in self._bodies:
             self._bodies[size] = Body(parameters, size)
-        if config.anneal:
-            self._adam.param_groups[0]["lr"] = config.learning_rate * remaining
+        share = remaining if config.anneal else 1.0
+        rates = torch.stack([self.rates, torch.full_like(self.rates, config.learning_rate)]).mul_(share).unsqueeze(-1)
         starts = torch.arange(members, device=rows.device)[:, None] * count
         flat = rows.reshape(members * count, width)
         finite = torch.ones(members, dtype=torch.bool, device=rows.device)
@@ -210,12 +267,19 @@ class _Shard:
             shuffled = flat[order.reshape(-1)].view(minibatches, members, size, width)
             for minibatch in shuffled:
                 loss_gradient(self._bodies[size], parameters, self._gradient, minibatch, config)
-                finite &= torch.isfinite(clip_per_member(self._gradient, config.max_grad_norm))
+                finite &= torch.isfinite(clip_gradients(self._gradient, config.max_grad_norm)).all(0)
                 self._adam.step()
+                parameters.flat.addcmul_(self._direction, rates)
+                self._direction.zero_()
+        if config.desired_kl > 0.0:
+            if count not in self._policies:
+                self._policies[count] = Head(parameters, "policy", count)
+            self.rates = adapted(self.rates, divergence(parameters, self._policies[count], rows), config)
         return finite
 
     def forget(self, member: int) -> None:
         self.parameters.flat[:, member] = 0.0
-        for moment in self._adam.state[self.parameters.flat].values():
+        self.rates[member] = self._config.learning_rate
+        for moment in self._adam.state[self._direction].values():
             if moment.dim() > 0:
                 moment[:, member] = 0.0

@@ -19,7 +19,7 @@ from rewardgen.training.labelling import Labelling
 from rewardgen.training.networks import Body, Shape, zeros
 from rewardgen.training.normalise import RewardScale, RunningMoments
 from rewardgen.training.population import Population
-from rewardgen.training.ppo import Columns, clip_per_member, loss_gradient
+from rewardgen.training.ppo import Columns, clip_gradients, loss_gradient
 from rewardgen.training.rollout import Rollout
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -168,7 +168,7 @@ def test_an_update_is_made_where_the_parameters_are(config: TrainingConfig) -> N
     parameters, gradient = zeros(shape, 2, META), zeros(shape, 2, META)
     rows = torch.empty(2, 16, Columns(shape).width, device=META)
     loss_gradient(Body(parameters, 16), parameters, gradient, rows, config)
-    assert clip_per_member(gradient, 0.5).device == META
+    assert clip_gradients(gradient, 0.5).device == META
 
 
 def test_policies_and_statistics_are_where_they_are_told_to_be(task: Task, config: TrainingConfig) -> None:

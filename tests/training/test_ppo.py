@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from rewardgen.config import TrainingConfig
 from rewardgen.training.networks import Body, Head, Parameters, Shape, initialise, zeros
-from rewardgen.training.ppo import Columns, Learner, clip_per_member, loss_gradient
+from rewardgen.training.ppo import Columns, Learner, adapted, clip_gradients, divergence, log_prob, loss_gradient
 
 MEMBERS, ROWS = 3, 40
 
@@ -94,25 +94,74 @@ def test_heads_are_the_body_without_its_other_half(parameters: Parameters) -> No
     torch.testing.assert_close(mean[1].T, expected.detach(), rtol=1e-5, atol=2e-6)
 
 
-def test_clipping_is_per_member() -> None:
+def test_clipping_is_per_member_and_network() -> None:
     gradient = zeros(Shape(5, 2, (16, 8)), MEMBERS)
     gradient.flat.normal_(generator=torch.Generator().manual_seed(3))
     gradient.flat[:, 1] *= 1e-3
     gradient.flat[0, :, 300:] = 0.0
-    expected = []
-    for k in range(MEMBERS):
-        mine = torch.nn.Parameter(torch.zeros_like(gradient.flat[:, k]))
-        mine.grad = gradient.flat[:, k].clone()
-        norm = torch.nn.utils.clip_grad_norm_([mine], 0.5)
-        expected.append((norm, mine.grad))
-    norms = clip_per_member(gradient, 0.5)
-    for k, (norm, clipped) in enumerate(expected):
-        torch.testing.assert_close(norms[k], norm)
-        torch.testing.assert_close(gradient.flat[:, k], clipped)
+    expected = {}
+    for net in range(2):
+        for k in range(MEMBERS):
+            mine = torch.nn.Parameter(torch.zeros_like(gradient.flat[net, k]))
+            mine.grad = gradient.flat[net, k].clone()
+            expected[net, k] = torch.nn.utils.clip_grad_norm_([mine], 0.5), mine.grad
+    norms = clip_gradients(gradient, 0.5)
+    for (net, k), (norm, clipped) in expected.items():
+        torch.testing.assert_close(norms[net, k], norm)
+        torch.testing.assert_close(gradient.flat[net, k], clipped)
+
+
+def test_the_divergence_is_that_of_the_gaussians() -> None:
+    """Against torch's closed form: the estimator's mean over many actions drawn from the former policy."""
+    parameters = zeros(Shape(3, 2, (8,)), 2)
+    initialise(parameters, generators(2), 0.7)
+    columns, count, source = Columns(parameters.shape), 200_000, torch.Generator().manual_seed(4)
+    head = Head(parameters, "policy", count)
+    rows = torch.zeros(2, count, columns.width)
+    rows[..., columns.observation] = torch.randn(2, 1, 3, generator=source)  # one state each
+    standard = torch.randn(2, 2, count, generator=source)
+    before = head(rows[..., columns.observation]).clone()
+    old = Normal(before[:, :, :1], parameters.log_std.exp())
+    rows[..., columns.action] = (before + standard * parameters.log_std.exp()).transpose(1, 2)
+    rows[..., columns.log_prob] = log_prob(standard, parameters.log_std).transpose(1, 2)
+    torch.testing.assert_close(divergence(parameters, head, rows), torch.zeros(2), atol=1e-6, rtol=0)
+    parameters.mean_bias += torch.tensor([[[0.1], [0.0]], [[0.0], [-0.2]]])
+    parameters.log_std += 0.05
+    new = Normal(head(rows[..., columns.observation])[:, :, :1], parameters.log_std.exp())
+    expected = torch.distributions.kl_divergence(old, new).sum(1).squeeze(1)
+    torch.testing.assert_close(divergence(parameters, head, rows), expected, rtol=0.02, atol=0)
+
+
+def test_learning_rates_follow_the_divergence_within_their_range() -> None:
+    config = TrainingConfig(learning_rate=1e-3, desired_kl=0.01)
+    rates = torch.tensor([1e-3, 1e-3, 1e-3, 2.5e-3, 4e-5])
+    kl = torch.tensor([0.021, 0.019, 0.004, 0.0, 1.0])
+    expected = torch.tensor([1e-3 / 1.5, 1e-3, 1.5e-3, 3e-3, 3e-5])
+    torch.testing.assert_close(adapted(rates, kl, config), expected)
+
+
+def test_an_update_that_went_too_far_slows_the_policy_alone_and_of_its_member_alone() -> None:
+    rows = minibatch(zeros(Shape(5, 2, (8,)), 2), 16)
+    rows[1, :, Columns(Shape(5, 2, (8,))).advantage] = 0.0  # nothing to learn for the second policy
+    made = []
+    for desired in (0.0, 1e-4):
+        parameters = zeros(Shape(5, 2, (8,)), 2)
+        initialise(parameters, generators(2), 1.0)
+        mean = Head(parameters, "policy", 16)(rows[..., :5])
+        columns = Columns(parameters.shape)
+        standard = (rows[..., columns.action].transpose(1, 2) - mean) / parameters.log_std.exp()
+        rows[..., columns.log_prob] = log_prob(standard, parameters.log_std).transpose(1, 2)
+        learner = Learner(parameters, TrainingConfig(desired_kl=desired, minibatches=2), generators(2, 8), threads=2)
+        learner.update(rows, 1.0)
+        made.append((learner.rates, parameters.flat.clone()))
+        learner.close()
+    torch.testing.assert_close(made[0][1], made[1][1], rtol=0, atol=0)  # the rate is that of the next update
+    torch.testing.assert_close(made[0][0], torch.full((2,), 1e-3))
+    torch.testing.assert_close(made[1][0], torch.tensor([1e-3 / 1.5, 1.5e-3]))
 
 
 def test_an_update_is_that_of_a_plain_torch_ppo() -> None:
-    config = TrainingConfig(epochs=2, minibatches=3, entropy=0.003, learning_rate=3e-3)
+    config = TrainingConfig(epochs=2, minibatches=3, entropy=0.003, learning_rate=3e-3, max_grad_norm=0.5)
     parameters = zeros(Shape(5, 2, (16, 8)), MEMBERS)
     initialise(parameters, generators(MEMBERS), 0.7)
     columns = Columns(parameters.shape)
@@ -129,7 +178,9 @@ def test_an_update_is_that_of_a_plain_torch_ppo() -> None:
             for part in torch.randperm(41, generator=order)[:39].split(13):
                 adam.zero_grad()
                 sb3_loss(named, columns, rows[k][part], config).backward()
-                torch.nn.utils.clip_grad_norm_(list(named.values()), config.max_grad_norm)
+                for net in ("policy", "value"):
+                    own = [values for name, values in named.items() if name.startswith(net)]
+                    torch.nn.utils.clip_grad_norm_(own, config.max_grad_norm)
                 adam.step()
         for name, ours in parameters.named(k).items():
             torch.testing.assert_close(
