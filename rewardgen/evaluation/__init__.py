@@ -3,12 +3,24 @@
 evaluation = evaluate(task, population.act, policies=3, episodes=32, seed=seed)
 
 ``bounds`` tells how sure the checkpoints of short trainings make one of several candidates; ``normalised`` puts scores
-of different tasks on one scale.
+of different tasks on one scale. ``intraclass`` tells how much of the differences between scores belongs to rewards.
 """
 
 from rewardgen.evaluation.bounds import Bounds, bounds
 from rewardgen.evaluation.evaluate import evaluate
 from rewardgen.evaluation.interval import interval
+from rewardgen.evaluation.intraclass import LEGIBLE, Intraclass, intraclass, reliability, seeds_needed
 from rewardgen.evaluation.normalised import normalised
 
-__all__ = ["Bounds", "bounds", "evaluate", "interval", "normalised"]
+__all__ = [
+    "LEGIBLE",
+    "Bounds",
+    "Intraclass",
+    "bounds",
+    "evaluate",
+    "interval",
+    "intraclass",
+    "normalised",
+    "reliability",
+    "seeds_needed",
+]
