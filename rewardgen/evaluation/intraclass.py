@@ -38,9 +38,9 @@ def intraclass(strata: Sequence[Sequence[Sequence[float]]], confidence: float = 
     """The intraclass correlation of scores: strata of groups (rewards) of scores (one for each training seed).
 
     ICC(1) of McGraw & Wong (1996), which is ICC(1, 1) of Shrout & Fleiss (1979), with their exact interval by the F
-    distribution. For groups of different sizes the mean square between groups is that of their unweighted means, and the
-    harmonic mean of the sizes stands for the size (Thomas & Hultquist, 1978): the same where all sizes are equal, an
-    approximation elsewhere. Groups are compared within their stratum alone, such as a generation of a search; the
+    distribution. For groups of different sizes the mean square between groups is that of their unweighted means, and
+    the harmonic mean of the sizes stands for the size (Thomas & Hultquist, 1978): the same where all sizes are equal,
+    an approximation elsewhere. Groups are compared within their stratum alone, such as a generation of a search; the
     variance within groups is pooled over all strata. A group of one score adds to the variance between groups only.
 
     Returns:
