@@ -65,7 +65,9 @@ def test_simulated_components_are_found_and_covered(sizes: list[int], share: flo
     trials = 600
     for _ in range(trials):
         means = generator.normal(0.0, share**0.5, len(sizes))
-        groups = [generator.normal(mean, (1.0 - share) ** 0.5, n).tolist() for mean, n in zip(means, sizes, strict=True)]
+        groups = [
+            generator.normal(mean, (1.0 - share) ** 0.5, n).tolist() for mean, n in zip(means, sizes, strict=True)
+        ]
         found = intraclass([groups], confidence=0.9)
         assert found is not None
         covered += found.low <= share <= found.high
