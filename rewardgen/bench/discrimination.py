@@ -20,7 +20,7 @@ from rewardgen.bench.pool import Pool, PoolReward, make_pool
 from rewardgen.bench.storage import folder_name, mark_of, read_record, same_settings, settings_of, write_record
 from rewardgen.config import Config, TrainingConfig
 from rewardgen.errors import RewardFailed, UsageError
-from rewardgen.evaluation import intraclass, reliability, scores_along
+from rewardgen.evaluation import intraclass, reliability, scores_along, without_seed_means
 from rewardgen.records import RewardProgram, TrainingResult
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.tasks import Task
@@ -256,8 +256,9 @@ def by_checkpoint(
     Returns:
         For each checkpoint its ``steps``; ``icc``, ``low`` and ``high``, the rewards' share of the variance of scores
         and its 95 % interval; ``between_sd`` and ``within_sd``, the standard deviations due to rewards and to seeds;
-        ``icc_fitness``, the share of the variance of the fitness at the checkpoint; and ``picks``, see ``Pick``. Shares
-        are NaN where all scores are equal.
+        ``icc_shared``, the same share without what a seed adds to all rewards alike, which cancels where candidates are
+        trained with the same seeds; ``icc_fitness``, the rewards' share of the variance of the fitness at the
+        checkpoint itself; and ``picks``, see ``Pick``. Shares are NaN where all scores are equal.
     """
     rows: list[dict[str, Any]] = []
     for index, at in enumerate(steps):
@@ -269,6 +270,9 @@ def by_checkpoint(
         if found is not None:
             row |= {"icc": found.icc, "low": found.low, "high": found.high}
             row |= {"between_sd": math.sqrt(found.between), "within_sd": math.sqrt(found.within)}
+        groups, spent = without_seed_means([dict(enumerate(reward)) for reward in here])
+        consistent = intraclass([groups], CONFIDENCE, spent)
+        row["icc_shared"] = math.nan if consistent is None else consistent.icc
         row["icc_fitness"] = math.nan if plain is None else plain.icc
         values = np.array(here, dtype=np.float64)
         row["picks"] = [

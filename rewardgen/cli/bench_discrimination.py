@@ -54,7 +54,8 @@ def compare_rewards(
         _show_rewards(name, found)
         _show_steps(found)
     note(
-        "ICC: share of the variance of scores that belongs to the rewards, one seed, with 95 % interval; picked, k: "
+        "ICC: share of the variance of scores that belongs to the rewards, one seed, with 95 % interval; shared "
+        "seeds: without what a seed adds to all rewards alike; picked, k: "
         "how often the best of k seeds is the best by the other seeds; regret: what it falls short of the best by its "
         "other seeds, in SDs of the pool"
     )
@@ -78,7 +79,7 @@ def _show_steps(found: dict[str, Any]) -> None:
     rows = found["by_steps"]
     counts = [each["seeds"] for each in rows[0]["picks"]] if rows else []
     picked, regret = [f"picked, {k}" for k in counts], [f"regret, {k}" for k in counts]
-    numbers = ("steps", "ICC", "SD rewards", "SD seeds", *picked, *regret)
+    numbers = ("steps", "ICC", "shared seeds", "SD rewards", "SD seeds", *picked, *regret)
     listing = table(numbers[0], numbers[1], "95 % interval", *numbers[2:], right=numbers)
     for row in rows:
         interval = f"{row['low']:.2f} to {row['high']:.2f}" if math.isfinite(row["icc"]) else ""
@@ -86,6 +87,7 @@ def _show_steps(found: dict[str, Any]) -> None:
             f"{row['steps']:,}",
             f"{row['icc']:.2f}" if math.isfinite(row["icc"]) else "all equal",
             interval,
+            f"{row['icc_shared']:.2f}" if math.isfinite(row["icc_shared"]) else "",
             shown(row["between_sd"]),
             shown(row["within_sd"]),
             *(f"{each['best_elsewhere']:.0%}" for each in row["picks"]),

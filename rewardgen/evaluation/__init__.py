@@ -10,7 +10,14 @@ of different tasks on one scale. ``intraclass`` tells how much of the difference
 from rewardgen.evaluation.bounds import Bounds, bounds
 from rewardgen.evaluation.evaluate import evaluate
 from rewardgen.evaluation.interval import interval
-from rewardgen.evaluation.intraclass import LEGIBLE, Intraclass, intraclass, reliability, seeds_needed
+from rewardgen.evaluation.intraclass import (
+    LEGIBLE,
+    Intraclass,
+    intraclass,
+    reliability,
+    seeds_needed,
+    without_seed_means,
+)
 from rewardgen.evaluation.legibility import Legibility, legibility, scores_along
 from rewardgen.evaluation.normalised import normalised
 
@@ -28,4 +35,5 @@ __all__ = [
     "reliability",
     "scores_along",
     "seeds_needed",
+    "without_seed_means",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy import stats
@@ -34,7 +34,9 @@ class Intraclass:
     within_df: int
 
 
-def intraclass(strata: Sequence[Sequence[Sequence[float]]], confidence: float = 0.95) -> Intraclass | None:
+def intraclass(
+    strata: Sequence[Sequence[Sequence[float]]], confidence: float = 0.95, spent: int = 0
+) -> Intraclass | None:
     """The intraclass correlation of scores: strata of groups (rewards) of scores (one for each training seed).
 
     ICC(1) of McGraw & Wong (1996), which is ICC(1, 1) of Shrout & Fleiss (1979), with their exact interval by the F
@@ -43,12 +45,17 @@ def intraclass(strata: Sequence[Sequence[Sequence[float]]], confidence: float = 
     an approximation elsewhere. Groups are compared within their stratum alone, such as a generation of a search; the
     variance within groups is pooled over all strata. A group of one score adds to the variance between groups only.
 
+    Args:
+        strata: stratum → group → scores.
+        confidence: of the interval.
+        spent: degrees of freedom within groups that ``without_seed_means`` has taken.
+
     Returns:
         None if no stratum has two groups, no group has two scores, or all scores are equal.
     """
     used = [[group for group in groups if group] for groups in strata]
     between_df = sum(max(len(groups) - 1, 0) for groups in used)
-    within_df = sum(len(group) - 1 for groups in used for group in groups)
+    within_df = sum(len(group) - 1 for groups in used for group in groups) - spent
     if between_df < 1 or within_df < 1:
         return None
     within = math.fsum(_squares(group) for groups in used for group in groups) / within_df
@@ -72,6 +79,27 @@ def intraclass(strata: Sequence[Sequence[Sequence[float]]], confidence: float = 
         between_df=between_df,
         within_df=within_df,
     )
+
+
+def without_seed_means(groups: Sequence[Mapping[int, float]]) -> tuple[list[list[float]], int]:
+    """Scores of groups without what the seeds that all of them share add to every one alike.
+
+    Rewards that are trained with the same seeds begin with the same weights and are measured on the same episodes. What
+    that adds to all of them moves no reward past another, so it is not of the seeds' share of their differences.
+    ``intraclass`` of the result is ICC(C, 1) of McGraw & Wong (1996), the consistency in a two-way layout, where all
+    seeds are shared; what is not shared stays as it is.
+
+    Args:
+        groups: for each of the groups of one stratum seed → score.
+
+    Returns:
+        The groups' scores, and the degrees of freedom that this took (``spent``).
+    """
+    shared = [seed for seed in groups[0] if all(seed in group for group in groups)] if len(groups) > 1 else []
+    means = {seed: _mean([group[seed] for group in groups]) for seed in shared}
+    overall = _mean(list(means.values())) if means else 0.0
+    scores = [[score - means.get(seed, overall) + overall for seed, score in group.items()] for group in groups]
+    return scores, max(len(shared) - 1, 0)
 
 
 def reliability(icc: float, seeds: int) -> float:

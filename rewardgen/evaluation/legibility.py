@@ -6,18 +6,26 @@ Everything is derived from the trainings' curves, so a run that is resumed says 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from rewardgen.evaluation.intraclass import LEGIBLE, Intraclass, intraclass, reliability, seeds_needed
+from rewardgen.evaluation.intraclass import (
+    LEGIBLE,
+    Intraclass,
+    intraclass,
+    reliability,
+    seeds_needed,
+    without_seed_means,
+)
 from rewardgen.records import TrainingResult
 
 CONFIDENCE = 0.8
 """Of the interval of the seeds' share: searches afford few seeds, and a wider one would never say anything."""
 MOST_SEEDS = 64
 """More seeds than a search takes are no advice."""
-_WIDEST = 0.8  # an interval of the seeds' share wider than this says nothing that advice could rest on
+_WIDEST = 0.9  # an interval of the seeds' share wider than this says nothing that advice could rest on
 _TREND_POINTS = 4  # checkpoints that must rise one after another before a trend is continued
 _TREND_DF = 8  # and degrees of freedom within rewards: with fewer the shares themselves are noise
 _FURTHEST = 2.0  # times the steps that were trained: a trend is continued no further
@@ -142,7 +150,8 @@ def legibility(generations: Iterable[Generation], *, seeds: int, steps: int, kee
 
     Candidates are compared within their generation, and only those whose trainings all went to the end: what a race
     stopped has scores of fewer steps. The variance due to seeds is pooled over all of them that have two seeds or more
-    (``search.seeds``, a race's further seeds, second measurements). A leader that is measured again was picked for its
+    (``search.seeds``, a race's further seeds, second measurements), without what seeds that a generation shares add to
+    all of its candidates alike (``without_seed_means``). A leader that is measured again was picked for its
     first score, which makes the seeds' share look larger than it is, if anything.
 
     Args:
@@ -154,15 +163,18 @@ def legibility(generations: Iterable[Generation], *, seeds: int, steps: int, kee
     strata = [[list(found) for found in generation if _is_whole(found)] for generation in generations]
     everyone = [training for generation in strata for found in generation for training in found]
     count = min((len(training.curve) for training in everyone), default=0)
-    along = {id(training): scores_along(_points(training), keep) for training in everyone}
     by_steps = []
     for index in range(count):
-        at = [[[along[id(training)][index] for training in found] for found in generation] for generation in strata]
-        if (found_at := intraclass(at, CONFIDENCE)) is not None:
-            by_steps.append((everyone[0].curve[index].steps, found_at.icc))
-    scores = [[[training.score for training in found] for found in generation] for generation in strata]
-    estimate = intraclass(scores, CONFIDENCE)
-    return Legibility(seeds, steps, estimate, tuple(by_steps), "" if estimate is not None else _missing(scores))
+        at = _estimated(strata, partial(_score_at, index=index, keep=keep))
+        if at is not None:
+            by_steps.append((everyone[0].curve[index].steps, at.icc))
+    estimate = _estimated(strata, lambda training: training.score)
+    return Legibility(seeds, steps, estimate, tuple(by_steps), "" if estimate is not None else _missing(strata))
+
+
+def _estimated(strata: Sequence[Generation], score: Callable[[TrainingResult], float]) -> Intraclass | None:
+    without = [without_seed_means([{t.seed: score(t) for t in found} for found in each]) for each in strata]
+    return intraclass([groups for groups, _ in without], CONFIDENCE, spent=sum(spent for _, spent in without))
 
 
 def scores_along(points: Sequence[tuple[float, float]], keep: Keep) -> list[float]:
@@ -186,8 +198,8 @@ def scores_along(points: Sequence[tuple[float, float]], keep: Keep) -> list[floa
     return scores
 
 
-def _points(training: TrainingResult) -> list[tuple[float, float]]:
-    return [(point.fitness, point.own_return) for point in training.curve]
+def _score_at(training: TrainingResult, index: int, keep: Keep) -> float:
+    return scores_along([(point.fitness, point.own_return) for point in training.curve], keep)[index]
 
 
 def _is_whole(trainings: Sequence[TrainingResult]) -> bool:
@@ -196,10 +208,10 @@ def _is_whole(trainings: Sequence[TrainingResult]) -> bool:
     )
 
 
-def _missing(scores: Sequence[Sequence[Sequence[float]]]) -> str:
-    if all(len(generation) < 2 for generation in scores):
+def _missing(strata: Sequence[Generation]) -> str:
+    if all(len(generation) < 2 for generation in strata):
         return "no generation has two candidates that trained to the end."
-    if all(len(found) < 2 for generation in scores for found in generation):
+    if all(len(found) < 2 for generation in strata for found in generation):
         return "no candidate that trained to the end has a second seed. --seeds 2 would tell."
     return "all of them are equal."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rewardgen.evaluation import intraclass, reliability, seeds_needed
+from rewardgen.evaluation import intraclass, reliability, seeds_needed, without_seed_means
 
 SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
 """Shrout & Fleiss (1979), table 2: six targets, four judges."""
@@ -21,6 +21,24 @@ def test_shrout_and_fleiss_worked_example() -> None:
     # the paper's mean squares: 11.24 between and 6.26 within targets
     assert found.within == pytest.approx(6.26, abs=0.005)
     assert found.between == pytest.approx((11.24 - 6.26) / 4, abs=0.005)
+
+
+def test_consistency_over_shared_seeds_is_shrout_and_fleiss_third_case() -> None:
+    groups, spent = without_seed_means([dict(enumerate(row)) for row in SHROUT_FLEISS])
+    found = intraclass([groups], spent=spent)
+    assert found is not None
+    # ICC(3, 1) in table 4 of the paper; the residual mean square, 1.02, in table 3; interval by R's psych::ICC
+    assert round(found.icc, 2) == 0.71 and round(found.within, 2) == 1.02 and found.within_df == 15
+    assert (round(found.low, 2), round(found.high, 2)) == (0.34, 0.95)
+
+
+def test_only_shared_seeds_lose_their_means() -> None:
+    # seeds 1 and 2 are shared with means 2 and 4; seed 3 is one group's own
+    groups, spent = without_seed_means([{1: 1.0, 2: 4.0, 3: 9.0}, {2: 4.0, 1: 3.0}])
+    assert (groups, spent) == ([[2.0, 3.0, 9.0], [3.0, 4.0]], 1)
+    assert without_seed_means([{1: 1.0, 2: 3.0}]) == ([[1.0, 3.0]], 0)  # nobody to share with
+    assert without_seed_means([{1: 1.0}, {1: 2.0, 5: 4.0}]) == ([[1.0], [2.0, 4.0]], 0)
+    assert without_seed_means([]) == ([], 0)
 
 
 def test_values_by_hand() -> None:

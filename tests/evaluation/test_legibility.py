@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -25,8 +26,11 @@ def training(*fitness: float, seed: int = 0, status: Any = "done") -> TrainingRe
 
 
 def found(*generations: Sequence[Sequence[float]], seeds: int = 1) -> Legibility:
-    """Of candidates that are given by their scores, one for each seed."""
-    trainings = [[[training(score) for score in candidate] for candidate in each] for each in generations]
+    """Of candidates that are given by their scores, each with seeds of its own."""
+    own = count()
+    trainings = [
+        [[training(score, seed=next(own)) for score in candidate] for candidate in each] for each in generations
+    ]
     return legibility(trainings, seeds=seeds, steps=1000)
 
 
@@ -54,6 +58,17 @@ def test_more_seeds_are_asked_for_by_spearman_brown() -> None:
     # the scores of a search with two seeds are means of two: half of the variance is the rewards'
     assert found(rewards, seeds=2).seeds_share == pytest.approx(0.5)
     assert "3 seeds (--seeds 3)" in found(rewards, seeds=2).sentence
+
+
+def test_what_a_seed_adds_to_all_candidates_alike_moves_none_past_another() -> None:
+    """Seed 1 begins on episodes that are 100 harder for everyone."""
+    scores = [(0.0, -100.1), (1.0, -98.9), (2.0, -98.0), (3.0, -97.2)]
+    generation = [[training(one, seed=0), training(other, seed=1)] for one, other in scores]
+    told = legibility([generation], seeds=2, steps=1000)
+    assert told.estimate is not None and told.estimate.within_df == 3
+    assert told.seeds_share < 0.02 and "can be read" in told.sentence
+    apart = [[training(one, seed=2 * i), training(other, seed=2 * i + 1)] for i, (one, other) in enumerate(scores)]
+    assert legibility([apart], seeds=2, steps=1000).seeds_share == 1.0
 
 
 def test_what_no_number_of_seeds_would_tell_apart() -> None:
@@ -85,7 +100,8 @@ def test_what_cannot_be_told_yet(generations: list[list[list[float]]], says: str
 
 
 def test_only_what_trained_to_the_end_counts() -> None:
-    whole = [[training(score) for score in candidate] for candidate in CLEAR]
+    own = count()
+    whole = [[training(score, seed=next(own)) for score in candidate] for candidate in CLEAR]
     stopped = [training(9.0, status="stopped"), training(-9.0, status="stopped")]
     failed = [training(9.0), training(status="failed")]
     unscored = [training(1.0), training(math.nan)]
@@ -119,7 +135,10 @@ def test_steps_are_advised_only_where_the_curves_carry_it() -> None:
 
 def test_shares_by_steps_come_from_the_curves() -> None:
     """At the first checkpoint seeds differ more than rewards, at the second less; a fall later counts for nothing."""
-    generation = [[training(0.0, 10.0 * r, -5.0), training(1.0, 10.0 * r + 1.0, -9.0)] for r in range(5)]
+    generation = [
+        [training(0.0, 10.0 * r, -5.0, seed=2 * r), training(1.0, 10.0 * r + 1.0, -9.0, seed=2 * r + 1)]
+        for r in range(5)
+    ]
     told = legibility([generation], seeds=1, steps=300)
     assert [steps for steps, _ in told.by_steps] == [100, 200, 300]
     first, second, third = (share for _, share in told.by_steps)
