@@ -1,9 +1,10 @@
-"""Figures of what was measured, as files for a document: throughput, and learning curves."""
+"""Figures of what was measured, as files for a document: throughput, learning curves, rewards told apart."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from rewardgen.errors import UsageError
+from rewardgen.evaluation import LEGIBLE
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -68,14 +70,46 @@ def draw_learning(measured: Mapping[str, Any], path: Path) -> None:
     Raises:
         UsageError: as ``draw_throughput``.
     """
+    _panels({task: partial(_curves, task=task, by_trainer=found["points"]) for task, found in measured.items()}, path)
+
+
+def draw_discrimination(measured: Mapping[str, Any], path: Path) -> None:
+    """What ``measure_discrimination`` gave: a panel for each task, with the rewards' share of the variance by steps.
+
+    Raises:
+        UsageError: as ``draw_throughput``.
+    """
+    _panels({task: partial(_shares, task=task, rows=found["by_steps"]) for task, found in measured.items()}, path)
+
+
+def _panels(drawn: Mapping[str, Callable[[Axes], None]], path: Path) -> None:
+    """A figure of a panel for each task, two in a row."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9.0, 2.8 * math.ceil(len(measured) / 2)), layout="constrained")
-        panels = figure.subplots(math.ceil(len(measured) / 2), min(2, len(measured)), squeeze=False).flatten()
-        for axes, (task, found) in zip(panels, measured.items(), strict=False):
-            _curves(axes, task, found["points"])
-        for axes in panels[len(measured) :]:
+        rows, columns = math.ceil(len(drawn) / 2), min(2, len(drawn))
+        figure = Figure(figsize=(9.0, 2.8 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes, draw in zip(panels, drawn.values(), strict=False):
+            draw(axes)
+        for axes in panels[len(drawn) :]:
             axes.set_visible(False)
         _save(figure, path)
+
+
+def _shares(axes: Axes, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    steps = [row["steps"] for row in rows]
+    share, picked = _COLOURS["population"], _COLOURS["sb3-matched"]
+    axes.plot(steps, [row["icc"] for row in rows], "o-", color=share, label="rewards' share of the variance (ICC)")
+    axes.fill_between(
+        steps, [row["low"] for row in rows], [row["high"] for row in rows], color=share, alpha=0.18, linewidth=0
+    )
+    best = [row["picks"][0]["best_elsewhere"] if row["picks"] else math.nan for row in rows]
+    axes.plot(steps, best, "s--", color=picked, label="best reward picked with one seed")
+    axes.axhline(LEGIBLE, color="#8a8a8a", linewidth=0.8, linestyle=":")
+    axes.set_ylim(-0.25, 1.0)
+    axes.set_title(task, loc="left")
+    axes.set_xlabel("environment steps")
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.legend(frameon=False, fontsize=8)
 
 
 def _curves(axes: Axes, task: str, by_trainer: Mapping[str, Any]) -> None:

@@ -6,10 +6,7 @@ was cut off goes on where it stopped.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +16,7 @@ from typing import Any
 from torch import Generator
 
 from rewardgen.bench import reference
+from rewardgen.bench.storage import folder_name, mark_of, read_record, same_settings, settings_of, write_record
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.evaluation import interval
@@ -83,9 +81,11 @@ def curves(
     if trainer == "sb3" and task.gymnasium_id is None:
         raise UsageError(f"{task.name} matches no Gymnasium environment that Stable-Baselines3 could train on")
     settings = _settings(trainer, config)
-    own = folder / task.name.replace("/", "-") / f"{trainer}-{_mark(trainer, config)}"
+    # Stable-Baselines3's defaults do not depend on our settings
+    mark = mark_of(TrainingConfig() if trainer == "sb3" else config)
+    own = folder / folder_name(task.name) / f"{trainer}-{mark}"
     paths = {seed: own / f"{seed}.json" for seed in seeds}
-    stored = {seed: _read(path) for seed, path in paths.items()}
+    stored = {seed: read_record(path, Curve) for seed, path in paths.items()}
     found = {seed: curve for seed, curve in stored.items() if curve and _covers(curve, settings, config.steps)}
     missing = [seed for seed in seeds if seed not in found]
     tell = say or (lambda _: None)
@@ -95,7 +95,7 @@ def curves(
     for batch in [missing] if trainer == "population" and missing else [[seed] for seed in missing]:
         for curve in _train(task, trainer, batch, config, settings, threads):
             found[curve.seed] = curve
-            _write(paths[curve.seed], curve)
+            write_record(paths[curve.seed], curve)
             tell(f"{task.name}, {trainer}, seed {curve.seed}: {curve.points[-1][1]:.0f} after {curve.points[-1][0]:,}")
     return [found[seed] for seed in seeds]
 
@@ -157,7 +157,7 @@ def _settings(trainer: str, config: TrainingConfig) -> dict[str, Any]:
     """What a curve depends on beside its task and seed."""
     if trainer == "sb3":  # its defaults know nothing of ours, and do not depend on how long it will go on
         return {"every": config.steps // config.checkpoints, "episodes": config.checkpoint_episodes}
-    return config.model_dump(mode="json", exclude={"trainer"})
+    return settings_of(config)
 
 
 def _train(
@@ -185,31 +185,6 @@ def _curve(task: Task, trainer: str, result: TrainingResult, settings: dict[str,
     return Curve(task.name, trainer, result.seed, settings, traced, result.seconds)
 
 
-def _mark(trainer: str, config: TrainingConfig) -> str:
-    """Other settings, another folder: a comparison of two settings keeps both. Only what differs from the defaults
-    counts, so that a setting that is new does not put all stored curves out of reach."""
-    changed = {} if trainer == "sb3" else config.model_dump(mode="json", exclude={"trainer"}, exclude_defaults=True)
-    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
-
-
 def _covers(curve: Curve, settings: dict[str, Any], steps: int) -> bool:
-    """Whether a stored curve was made with the same settings, as far as there were such, and goes on for as long."""
-    same = all(settings[name] == value for name, value in curve.settings.items() if name in settings)
-    return same and bool(curve.points) and curve.points[-1][0] >= steps
-
-
-def _read(path: Path) -> Curve | None:
-    if not path.exists():
-        return None
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return Curve(**{**stored, "points": tuple((int(at), float(value)) for at, value in stored["points"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{path} holds no curve ({error}); delete it and it is trained again") from error
-
-
-def _write(path: Path, curve: Curve) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(curve)) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    """Whether a stored curve was made with the same settings and goes on for as long."""
+    return same_settings(curve.settings, settings) and bool(curve.points) and curve.points[-1][0] >= steps

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rewardgen.cli.options import Device, Envs, Json, Physics, folders
-from rewardgen.cli.output import note, print_json, show, table
-from rewardgen.cli.settings import Set, parse_assignments
+from rewardgen.cli.output import note, print_json, show, shown, table
+from rewardgen.cli.settings import Set
 from rewardgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,11 +30,6 @@ _MEANING = {
     "checkpoint_share": "share of the training spent on checkpoints",
     "sandbox_share": "share of the training spent waiting for the sandbox",
     "first_reward_ms": "milliseconds from a program's text to its first reward, the sandbox's server being warm",
-    "same_best": "share of rounds in which the race found the same best reward",
-    "shortfall": "how much of the best reward's lead over the average one the race lost: 0 nothing, 1 all",
-    "ratio": "the race's steps to the same best fitness / those of training all to the end, where it found it",
-    "ratio_whole": "the race's steps altogether, further seeds included / those of training all to the end",
-    "gain": "by how much the race's pick does better on fresh seeds than the pick from training all to the end",
 }
 
 
@@ -43,7 +37,9 @@ def bench(
     task: Annotated[
         list[str] | None,
         typer.Option(
-            "--task", metavar="TASK", help="What to train [default: cheetah/run]; with --learning, repeatable."
+            "--task",
+            metavar="TASK",
+            help="What to train [default: cheetah/run]; repeatable with --learning and --discrimination.",
         ),
     ] = None,
     population: Annotated[int, typer.Option(min=1, help="Rewards trained together.")] = 8,
@@ -65,14 +61,40 @@ def bench(
     learning: Annotated[
         bool, typer.Option("--learning", help="Instead: learning curves against Stable-Baselines3's. Takes hours.")
     ] = False,
-    seeds: Annotated[int, typer.Option(min=1, help="With --learning: seeds of each trainer.")] = 8,
+    discrimination: Annotated[
+        bool,
+        typer.Option(
+            "--discrimination", help="Instead: how well trainings tell a fixed pool of rewards apart. Takes hours."
+        ),
+    ] = False,
+    rewards: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="With --discrimination: a language model's rewards, a recording (.jsonl) or a folder of programs "
+            "(.py) [default: tests/replies in a source checkout].",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --learning: seeds of each trainer [default: 8]; with --discrimination: of each "
+            "reward [default: 4].",
+        ),
+    ] = None,
     trainer: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="With --learning: population, sb3-matched or sb3 [default: the first two]."),
     ] = None,
     results: Annotated[
-        Path, typer.Option(metavar="DIR", help="With --learning: keeps the curves; those in it are not trained again.")
-    ] = Path("runs/learning"),
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keeps the curves of --learning and --discrimination, which are not trained again "
+            "[default: runs/learning or runs/discrimination].",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw what was measured: FILE.svg or FILE.png. Not of races.")
     ] = None,
@@ -93,17 +115,29 @@ def bench(
 
     With --racing, measure how many environment steps a race takes to the best fitness that the same rewards reach when
     all of them train to the end. With --learning, train the expert's reward with many seeds and hold the curves against
-    those of Stable-Baselines3's PPO at equal steps; cut off and started again, it goes on.
+    those of Stable-Baselines3's PPO at equal steps; with --discrimination, train a pool of good and bad rewards with
+    several seeds each and say how much of the variance of their scores is theirs. Both go on where they were cut off.
     """
     from rewardgen.tasks import load_task
 
     loaded = [load_task(name, folders(envs)) for name in task or ["cheetah/run"]]
+    if rewards is not None and not discrimination:
+        raise UsageError("--rewards goes with --discrimination")
     if learning:
+        from rewardgen.cli.bench_learning import compare_learning
+
         chosen = trainer or ["population", "sb3-matched"]
-        _learn(loaded, chosen, seeds, results, threads, set_, plot, json=json)
+        folder = results or Path("runs/learning")
+        compare_learning(loaded, chosen, seeds or 8, folder, threads, set_, plot, json=json)
+        return
+    if discrimination:
+        from rewardgen.cli.bench_discrimination import compare_rewards
+
+        folder = results or Path("runs/discrimination")
+        compare_rewards(loaded, seeds or 4, rewards, folder, population, threads, set_, plot, json=json)
         return
     if len(loaded) > 1:
-        raise UsageError("several tasks go with --learning alone")
+        raise UsageError("several tasks go with --learning and --discrimination alone")
     if devices:
         from rewardgen.cli.bench_devices import compare_devices
 
@@ -113,10 +147,15 @@ def bench(
     if sim or device or worlds:
         raise UsageError("--sim, --device and --worlds go with --devices")
     if racing:
-        _compare(loaded[0], population, rounds, fresh, threads, set_, json=json)
+        from rewardgen.cli.bench_racing import compare_races
+
+        compare_races(loaded[0], population, rounds, fresh, threads, set_, json=json)
         return
     if set_:
-        raise UsageError("--set goes with --racing and --learning; the rest is measured with the task's own settings")
+        raise UsageError(
+            "--set goes with --racing, --learning and --discrimination; "
+            "the rest is measured with the task's own settings"
+        )
     _time(loaded[0], population, updates, threads, envpool, plot, json=json)
 
 
@@ -135,78 +174,7 @@ def _time(
     listing = table("what", "measured", "meaning", right=("measured",))
     by_members = result.pop("scaling")
     for name, value in result.items():
-        listing.add_row(name, _shown(value), _MEANING.get(name, ""))
+        listing.add_row(name, shown(value), _MEANING.get(name, ""))
     for members, rate in by_members.items():
-        listing.add_row(f"scaling: {members}", _shown(rate), f"the same as train_steps_per_s, {members} together")
+        listing.add_row(f"scaling: {members}", shown(rate), f"the same as train_steps_per_s, {members} together")
     show(listing)
-
-
-def _learn(
-    tasks: list[Task],
-    trainers: list[str],
-    seeds: int,
-    results: Path,
-    threads: int,
-    assignments: list[str] | None,
-    plot: Path | None,
-    *,
-    json: bool,
-) -> None:
-    from rewardgen import config
-    from rewardgen.bench import draw_learning, measure_learning
-
-    given = parse_assignments(assignments)
-    if others := [key for key in given if not key.startswith("training.")]:
-        raise UsageError(f"--set {others[0]}: only settings of training can be set for learning curves")
-    configs = [
-        config.load(overrides={"task": each.name} | given, task_defaults=each.training).training for each in tasks
-    ]
-    result = measure_learning(tasks, configs, trainers, range(seeds), results, threads=threads, say=note)
-    if plot is not None:
-        draw_learning(result, plot)
-    if json:
-        print_json(result)
-        return
-    for name, found in result.items():
-        listing = table(name, *trainers, "below", right=tuple(trainers))
-        for row, point in enumerate(found["points"][trainers[0]]):
-            cells = [points[row] if row < len(points) else None for points in found["points"].values()]
-            below = [other for other, rows in found["against"].items() if row < len(rows) and rows[row]["below"]]
-            texts = [f"{c['mean']:,.0f} [{c['low']:,.0f}, {c['high']:,.0f}]" if c else "" for c in cells]
-            listing.add_row(f"{point['steps']:,}", *texts, ", ".join(below))
-        show(listing)
-    note("mean return over the seeds and its 95 % interval; below: whose interval our mean lies below")
-
-
-def _compare(
-    task: Task, candidates: int, rounds: int, fresh: int, threads: int, assignments: list[str] | None, *, json: bool
-) -> None:
-    from rewardgen import config
-    from rewardgen.search.comparison import compare_racing
-
-    settings = {"task": task.name, "search.candidates": candidates, "threads": threads}
-    loaded = config.load(overrides=settings | parse_assignments(assignments), task_defaults=task.training)
-    each = 2 * candidates * loaded.search.seeds + 2 * fresh
-    note(f"{each * rounds} trainings of {loaded.training.steps:,} steps at most")
-    result = compare_racing(task, loaded, rounds=rounds, fresh=fresh, say=note)
-    if json:
-        print_json(result)
-        return
-    columns = ("stopped", "steps_all", "steps_racing", "steps_further", "to_best_all", "to_best_racing", "best_all",
-               "best_racing", "gain", "seconds_all", "seconds_racing")  # fmt: skip
-    listing = table("round", *(name.replace("_", " ") for name in columns), right=("round",))
-    for number, each in enumerate(result["rounds"], start=1):
-        listing.add_row(str(number), *(_shown(each[name]) for name in columns))
-    show(listing)
-    listing = table("what", "measured", "95 % interval", "meaning", right=("measured",))
-    for name in ("same_best", "ratio", "ratio_whole", "shortfall", "gain"):
-        low, high = result["intervals"].get(name, (math.nan, math.nan))
-        told = f"{_shown(low)} to {_shown(high)}" if math.isfinite(low) else ""
-        listing.add_row(name, _shown(result[name]), told, _MEANING[name])
-    show(listing)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -104,3 +104,10 @@ def jsonable(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return jsonable(value.tolist())
     return None if isinstance(value, bytes) else str(value)
+
+
+def shown(value: object) -> str:
+    """A measured number in few digits; anything else as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

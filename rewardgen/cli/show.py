@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rewardgen.cli.options import Json, RunName, RunsDir
-from rewardgen.cli.output import print_json
+from rewardgen.cli.output import jsonable, print_json
 from rewardgen.errors import UnknownName
 
 
@@ -25,6 +25,7 @@ def show(
     Of a sweep, show how far its searches are.
     """
     from rewardgen.cli.summary import show_candidate, show_run
+    from rewardgen.report.choices import legibility_facts
     from rewardgen.store import find_run, find_sweep, read
 
     if (sweep := find_sweep(run, out)) is not None:
@@ -32,7 +33,7 @@ def show(
         return
     view = read(find_run(run, out))
     if candidate is None:
-        print_json(view) if json else show_run(view)
+        print_json({**jsonable(view), "legibility": legibility_facts(view)}) if json else show_run(view)
         return
     if candidate not in view.candidates:
         raise UnknownName("candidate", candidate, view.candidates, hint=f"(in {view.path})")

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from rewardgen.cli.lines import OFFLINE
 from rewardgen.cli.output import code, safe, show, table, write
 from rewardgen.cli.progress import duration, number
-from rewardgen.report.choices import curse_sentence, race_sentence, screening_sentences
+from rewardgen.report.choices import (
+    curse_sentence,
+    legibility_facts,
+    legibility_sentence,
+    race_sentence,
+    screening_sentences,
+)
 from rewardgen.store import curse_records, screening_record
 from rewardgen.store.reader import FINALS
 
@@ -36,6 +42,7 @@ def summary(view: RunView) -> dict[str, Any]:
             for name in FINALS
         },
         "verdict": verdict(view),
+        "legibility": legibility_facts(view),
         "screening": screening_record(view),
         "leaders": curse_records(view),
         "generations": [
@@ -111,6 +118,8 @@ def show_ending(view: RunView, report: Path | None, exported: Exported | None) -
         write()
     _show_scores(view)
     write(verdict(view))
+    if legible := legibility_sentence(view):
+        write(legible)
     if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
     write()
@@ -203,8 +212,9 @@ def _interval(candidate: CandidateView) -> str:
 
 
 def _show_choices(view: RunView) -> None:
-    """The winner's curse and how screening fared, where there is anything to say."""
-    told = [sentence for sentence in (curse_sentence(view), *screening_sentences(view)) if sentence]
+    """What seeds explain, the winner's curse and how screening fared, where there is anything to say."""
+    sentences = (legibility_sentence(view), curse_sentence(view), *screening_sentences(view))
+    told = [sentence for sentence in sentences if sentence]
     for sentence in told:
         write(sentence, style="dim")
     if told:

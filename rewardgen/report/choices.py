@@ -1,11 +1,14 @@
-"""How the choice was made, in sentences and rows: races, leaders measured again, and what screening foresaw."""
+"""How the choice was made, in sentences and rows: what seeds explain, races, leaders measured again, and screening."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from rewardgen.evaluation import Legibility, legibility
+from rewardgen.evaluation.legibility import CONFIDENCE
 from rewardgen.reflection import number, percent
 from rewardgen.report.facts import finite, signed, unit_of
 from rewardgen.store import CurseRecord, GenerationView, RunView, curse_records, race_record, screening_record
@@ -25,8 +28,12 @@ class LeaderRow:
 
 @dataclass(frozen=True)
 class Choices:
-    """``races`` has a title and a sentence for each that was run; ``curse`` sums up the ``leaders``."""
+    """``races`` has a title and a sentence for each that was run; ``curse`` sums up the ``leaders``.
 
+    ``legibility`` says how much of the differences between scores is due to seeds, "" before anything was trained.
+    """
+
+    legibility: str
     races: tuple[tuple[str, str], ...]
     leaders: tuple[LeaderRow, ...]
     curse: str
@@ -41,11 +48,45 @@ def choices(view: RunView, titles: Mapping[tuple[int, int], str]) -> Choices:
         for generation in view.generations
     )
     return Choices(
+        legibility=legibility_sentence(view),
         races=tuple((title, sentence) for title, sentence in races if sentence),
         leaders=tuple(_row(record, unit_of(view)) for record in records),
         curse=curse_sentence(view),
         screening=tuple(screening_sentences(view)),
     )
+
+
+def legibility_of(view: RunView) -> Legibility:
+    """How much of the differences between the run's scores is due to seeds, over all its generations."""
+    training = view.config.get("training")
+    keep = training.get("keep") if isinstance(training, Mapping) else None
+    seeds, steps = _settings(view)
+    trainings = [[[*each.trainings, *each.again] for each in generation.candidates] for generation in view.generations]
+    return legibility(trainings, seeds=seeds, steps=steps, keep=keep if keep in ("own", "last") else "best")
+
+
+def legibility_facts(view: RunView) -> dict[str, Any]:
+    """``legibility_of`` as plain values, for ``--json``."""
+    found = legibility_of(view)
+    low, high = found.interval
+    return {
+        "seeds_share": found.seeds_share,
+        "low": low,
+        "high": high,
+        "confidence": CONFIDENCE,
+        "seeds": found.seeds,
+        "needed_seeds": found.needed_seeds,
+        "needed_steps": found.needed_steps,
+        "estimate": found.estimate,
+        "by_steps": [{"steps": steps, "icc": icc} for steps, icc in found.by_steps],
+        "sentence": found.sentence,
+    }
+
+
+def legibility_sentence(view: RunView) -> str:
+    """What seeds explain, and what to do; "" where no candidate was trained."""
+    trained = any(candidate.trainings for candidate in view.candidates.values())
+    return legibility_of(view).sentence if trained else ""
 
 
 def race_sentence(view: RunView, generation: GenerationView) -> str:

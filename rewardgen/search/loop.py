@@ -14,6 +14,7 @@ from rewardgen.errors import BudgetExceeded
 from rewardgen.records import Outcome, TrainingResult
 from rewardgen.search import authoring, finals, judging
 from rewardgen.search.history import History
+from rewardgen.search.legible import warn_if_unreadable
 from rewardgen.search.run import Run
 from rewardgen.search.screening import Screened, screen
 from rewardgen.search.selection import Scored, best_of, compete, elect, intervals, planned_steps, winner_of
@@ -66,6 +67,7 @@ def generation(run: Run, restart: int, number: int, history: History, everyone: 
     everyone.update(judged)
     best = winner_of(everyone[key] for key in keys)
     run.store.finish_generation(restart, number, best.key if best else None)
+    warn_if_unreadable(run, restart, number)
     run.tick()
     run.say(
         "selected",

@@ -14,8 +14,12 @@ SMALL = ["training.steps=2048", "training.worlds=8", "training.checkpoints=2", "
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--task", "cartpole/swingup", "--task", "cheetah/run"], "--learning alone"),
-        (["--set", "training.steps=100"], "--racing and --learning"),
+        (["--task", "cartpole/swingup", "--task", "cheetah/run"], "--learning and --discrimination alone"),
+        (["--set", "training.steps=100"], "--racing, --learning and --discrimination"),
+        (["--discrimination", "--set", "search.seeds=2"], "settings of training and of the sandbox"),
+        (["--discrimination", "--seeds", "1", "--task", "cartpole/swingup"], "two seeds"),
+        (["--discrimination", "--rewards", "nowhere"], "no such file or folder"),
+        (["--rewards", "nowhere"], "--discrimination"),
         (["--learning", "--set", "search.seeds=2"], "settings of training"),
         (["--learning", "--trainer", "sb4"], "sb3-matched"),
         (["--learning", "--trainer", "sb3", "--task", "cartpole/swingup"], "Gymnasium"),
@@ -40,3 +44,22 @@ def test_learning_curves_are_kept_and_drawn(tmp_path: Path) -> None:
     again = rewardgen(*arguments)
     assert again.code == 0 and "2,048" in again.out
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curves").rglob("*.json")} == before
+
+
+def test_rewards_are_told_apart_and_that_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    settings = [part for each in (*SMALL, "training.rollout=64", "training.epochs=1") for part in ("--set", each)]
+    arguments = ["bench", "--discrimination", "--task", "cartpole/swingup", "--seeds", 2, "--threads", 1, *settings]
+    arguments += ["--results", tmp_path / "curves"]
+    first = rewardgen(*arguments, "--json", "--plot", tmp_path / "shares.svg")
+    assert first.code == 0, first.err
+    found = first.json["cartpole/swingup"]
+    assert len(found["rewards"]) >= 12 and not found["failed"]
+    assert [row["steps"] for row in found["by_steps"]] == [1024, 2048]
+    assert [each["seeds"] for each in found["by_steps"][0]["picks"]] == [1]
+    assert (tmp_path / "shares.svg").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "curves").rglob("*.json")}
+    assert len(kept) == 2 * len(found["rewards"])
+    again = rewardgen(*arguments)
+    assert again.code == 0 and "large action cost" in again.out and "2,048" in again.out
+    assert "to do" not in again.err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curves").rglob("*.json")} == kept

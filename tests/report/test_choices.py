@@ -7,7 +7,7 @@ from dataclasses import replace
 from rewardgen.cli.output import jsonable
 from rewardgen.cli.summary import summary
 from rewardgen.records import Checkpoint, Forecast, Problem, TrainingResult
-from rewardgen.report.choices import choices, curse_sentence, race_sentence, screening_sentences
+from rewardgen.report.choices import choices, curse_sentence, legibility_of, race_sentence, screening_sentences
 from rewardgen.report.page import render
 from rewardgen.store.view import AttemptView, CandidateView, RunView
 from tests.report.test_report import Page
@@ -97,3 +97,14 @@ def test_json_has_the_same(good_run: RunView) -> None:
     first = told["generations"][0]["candidates"]
     assert first[0]["stopped"] == WHY and first[1]["stopped"] is None and first[1]["again"] == 1.1
     assert (first[1]["low"], first[1]["high"]) == (1.4, 1.8)
+
+
+def test_what_seeds_explain_is_estimated_from_finalists_and_second_measurements(good_run: RunView) -> None:
+    told = legibility_of(replace(raced(good_run), generations=raced(good_run).generations[:1]))
+    # 1.5, 1.7, 1.2, 1.0 and 1.5, 1.7, of which the first two are of shared seeds: 1.6, 1.6, 1.2, 1.0 and 1.6, 1.6
+    # without those seeds' means; 0.27 and 0 of squares with 4 degrees, one of which is spent; means 1.35 and 1.6
+    assert told.estimate is not None
+    assert (told.estimate.groups, told.estimate.scores, told.estimate.within_df) == (2, 6, 3)
+    assert abs(told.estimate.within - 0.27 / 3) < 1e-9
+    assert abs(told.estimate.between - max(0.0, 0.03125 - 0.09 * (1 / 4 + 1 / 2) / 2)) < 1e-9
+    assert "too few seeds to say more" in told.sentence

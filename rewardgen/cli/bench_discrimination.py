@@ -1,0 +1,97 @@
+"""``rewardgen bench --discrimination``: how well trainings tell the rewards of a fixed pool apart."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rewardgen.cli.output import note, print_json, safe, show, shown, table, write
+from rewardgen.cli.settings import parse_assignments
+from rewardgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from rewardgen.tasks import Task
+
+
+def compare_rewards(
+    tasks: list[Task],
+    seeds: int,
+    rewards: Path | None,
+    results: Path,
+    together: int,
+    threads: int,
+    assignments: list[str] | None,
+    plot: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Train or read the pools, print how well their rewards are told apart, and draw it if ``plot`` is given.
+
+    Raises:
+        UsageError: ``assignments`` set something besides training and the sandbox; as ``measure_discrimination``.
+    """
+    from rewardgen import config
+    from rewardgen.bench import draw_discrimination, measure_discrimination
+
+    given = parse_assignments(assignments)
+    if others := [key for key in given if not key.startswith(("training.", "sandbox."))]:
+        raise UsageError(f"--set {others[0]}: only settings of training and of the sandbox go with --discrimination")
+    if len(tasks) > 1 and rewards is not None and (rewards.is_file() or any(rewards.glob("*.py"))):
+        raise UsageError(
+            f"--rewards {rewards}: these are of one task; for several give a folder that holds each task's"
+        )
+    configs = [config.load(overrides={"task": each.name} | given, task_defaults=each.training) for each in tasks]
+    result = measure_discrimination(
+        tasks, configs, range(seeds), results, rewards=rewards, together=together, threads=threads, say=note
+    )
+    if plot is not None:
+        draw_discrimination(result, plot)
+    if json:
+        print_json(result)
+        return
+    for name, found in result.items():
+        _show_rewards(name, found)
+        _show_steps(found)
+    note(
+        "ICC: share of the variance of scores that belongs to the rewards, one seed, with 95 % interval; shared "
+        "seeds: without what a seed adds to all rewards alike; picked, k: "
+        "how often the best of k seeds is the best by the other seeds; regret: what it falls short of the best by its "
+        "other seeds, in SDs of the pool"
+    )
+
+
+def _show_rewards(task: str, found: dict[str, Any]) -> None:
+    write(f"{task}: {len(found['rewards'])} rewards, {found['seeds']} seeds each", style="bold")
+    listing = table("reward", "mean", "SD over seeds", "", right=("mean", "SD over seeds"))
+    scored = [each for each in found["rewards"] if "mean" in each]
+    for each in sorted(scored, key=lambda row: -row["mean"]):
+        listing.add_row(safe(each["name"]), shown(each["mean"]), shown(each["sd"]), safe(each["about"]))
+    for name, why in found["failed"].items():
+        listing.add_row(safe(name), "failed", "", safe(why))
+    for name, why in found["left_out"].items():
+        listing.add_row(safe(name), "left out", "", safe(why))
+    show(listing)
+    write()
+
+
+def _show_steps(found: dict[str, Any]) -> None:
+    rows = found["by_steps"]
+    counts = [each["seeds"] for each in rows[0]["picks"]] if rows else []
+    picked, regret = [f"picked, {k}" for k in counts], [f"regret, {k}" for k in counts]
+    numbers = ("steps", "ICC", "shared seeds", "SD rewards", "SD seeds", *picked, *regret)
+    listing = table(numbers[0], numbers[1], "95 % interval", *numbers[2:], right=numbers)
+    for row in rows:
+        interval = f"{row['low']:.2f} to {row['high']:.2f}" if math.isfinite(row["icc"]) else ""
+        listing.add_row(
+            f"{row['steps']:,}",
+            f"{row['icc']:.2f}" if math.isfinite(row["icc"]) else "all equal",
+            interval,
+            f"{row['icc_shared']:.2f}" if math.isfinite(row["icc_shared"]) else "",
+            shown(row["between_sd"]),
+            shown(row["within_sd"]),
+            *(f"{each['best_elsewhere']:.0%}" for each in row["picks"]),
+            *(f"{each['regret_elsewhere']:.2f}" for each in row["picks"]),
+        )
+    show(listing)
+    write()

@@ -1,0 +1,55 @@
+"""``rewardgen bench --learning``: learning curves against Stable-Baselines3's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rewardgen.cli.output import note, print_json, show, table
+from rewardgen.cli.settings import parse_assignments
+from rewardgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from rewardgen.tasks import Task
+
+
+def compare_learning(
+    tasks: list[Task],
+    trainers: list[str],
+    seeds: int,
+    results: Path,
+    threads: int,
+    assignments: list[str] | None,
+    plot: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Train or read the curves, print them, and draw them if ``plot`` is given.
+
+    Raises:
+        UsageError: ``assignments`` set something besides training.
+    """
+    from rewardgen import config
+    from rewardgen.bench import draw_learning, measure_learning
+
+    given = parse_assignments(assignments)
+    if others := [key for key in given if not key.startswith("training.")]:
+        raise UsageError(f"--set {others[0]}: only settings of training can be set for learning curves")
+    configs = [
+        config.load(overrides={"task": each.name} | given, task_defaults=each.training).training for each in tasks
+    ]
+    result = measure_learning(tasks, configs, trainers, range(seeds), results, threads=threads, say=note)
+    if plot is not None:
+        draw_learning(result, plot)
+    if json:
+        print_json(result)
+        return
+    for name, found in result.items():
+        listing = table(name, *trainers, "below", right=tuple(trainers))
+        for row, point in enumerate(found["points"][trainers[0]]):
+            cells = [points[row] if row < len(points) else None for points in found["points"].values()]
+            below = [other for other, rows in found["against"].items() if row < len(rows) and rows[row]["below"]]
+            texts = [f"{c['mean']:,.0f} [{c['low']:,.0f}, {c['high']:,.0f}]" if c else "" for c in cells]
+            listing.add_row(f"{point['steps']:,}", *texts, ", ".join(below))
+        show(listing)
+    note("mean return over the seeds and its 95 % interval; below: whose interval our mean lies below")

@@ -1,0 +1,49 @@
+"""``rewardgen bench --racing``: what a race saves and costs against training all to the end."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rewardgen.cli.output import note, print_json, show, shown, table
+from rewardgen.cli.settings import parse_assignments
+
+if TYPE_CHECKING:
+    from rewardgen.tasks import Task
+
+_MEANING = {
+    "same_best": "share of rounds in which the race found the same best reward",
+    "shortfall": "how much of the best reward's lead over the average one the race lost: 0 nothing, 1 all",
+    "ratio": "the race's steps to the same best fitness / those of training all to the end, where it found it",
+    "ratio_whole": "the race's steps altogether, further seeds included / those of training all to the end",
+    "gain": "by how much the race's pick does better on fresh seeds than the pick from training all to the end",
+}
+
+
+def compare_races(
+    task: Task, candidates: int, rounds: int, fresh: int, threads: int, assignments: list[str] | None, *, json: bool
+) -> None:
+    """Measure and print."""
+    from rewardgen import config
+    from rewardgen.search.comparison import compare_racing
+
+    settings = {"task": task.name, "search.candidates": candidates, "threads": threads}
+    loaded = config.load(overrides=settings | parse_assignments(assignments), task_defaults=task.training)
+    each = 2 * candidates * loaded.search.seeds + 2 * fresh
+    note(f"{each * rounds} trainings of {loaded.training.steps:,} steps at most")
+    result = compare_racing(task, loaded, rounds=rounds, fresh=fresh, say=note)
+    if json:
+        print_json(result)
+        return
+    columns = ("stopped", "steps_all", "steps_racing", "steps_further", "to_best_all", "to_best_racing", "best_all",
+               "best_racing", "gain", "seconds_all", "seconds_racing")  # fmt: skip
+    listing = table("round", *(name.replace("_", " ") for name in columns), right=("round",))
+    for number, each in enumerate(result["rounds"], start=1):
+        listing.add_row(str(number), *(shown(each[name]) for name in columns))
+    show(listing)
+    listing = table("what", "measured", "95 % interval", "meaning", right=("measured",))
+    for name in ("same_best", "ratio", "ratio_whole", "shortfall", "gain"):
+        low, high = result["intervals"].get(name, (math.nan, math.nan))
+        told = f"{shown(low)} to {shown(high)}" if math.isfinite(low) else ""
+        listing.add_row(name, shown(result[name]), told, _MEANING[name])
+    show(listing)
