@@ -151,7 +151,9 @@ class TrainingConfig(Section):
     clip_range: float = Field(0.2, gt=0)
     entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
     value_weight: float = Field(0.5, ge=0)
-    max_grad_norm: float = Field(0.5, gt=0, description="the gradients of policy and value are each clipped to this norm")
+    max_grad_norm: float = Field(
+        0.5, gt=0, description="the gradients of policy and value are each clipped to this norm"
+    )
     hidden: tuple[int, ...] = Field((64, 64), description="widths of the hidden layers of policy and value")
     initial_std: float = Field(1.0, gt=0, description="of the Gaussian policy, in units of half the action range")
     checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
