@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from torch import Generator
 
+from rewardgen import files
 from rewardgen.bench import reference
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
@@ -209,7 +209,4 @@ def _read(path: Path) -> Curve | None:
 
 
 def _write(path: Path, curve: Curve) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(curve)) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    files.write_text(path, json.dumps(asdict(curve)) + "\n")

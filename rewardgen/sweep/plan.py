@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rewardgen import config as settings
+from rewardgen import files
 from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError, UnknownName
 from rewardgen.search import load_method, versions
@@ -234,13 +233,7 @@ def write_whole(path: Path, document: Mapping[str, Any]) -> None:
         StoreError: it cannot be written.
     """
     with translated(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
+        files.write_text(path, json.dumps(document, indent=1))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import json
 import os
 import re
 import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from rewardgen import files
 
 _BYTES = 32
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,60}")
@@ -63,15 +64,7 @@ def load_key(folder: Path) -> tuple[Key, bool]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            handle, fresh = tempfile.mkstemp(dir=folder)  # readable by its owner alone
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(_BYTES))
-            try:
-                os.link(fresh, path)  # unlike a replacement, it leaves the key of one who was faster
-            except FileExistsError:
-                pass
-            finally:
-                os.unlink(fresh)
+            files.write_new(path, secrets.token_bytes(_BYTES), mode=files.PRIVATE)
         return Key(path.read_bytes()), True
     except (OSError, ValueError):
         return Key(secrets.token_bytes(_BYTES)), False
