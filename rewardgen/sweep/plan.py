@@ -23,9 +23,9 @@ from rewardgen.search import load_method, versions
 from rewardgen.store import SWEEP_FILE
 from rewardgen.store.database import translated
 from rewardgen.sweep.expand import METHOD, PROMPTS, Arm, Setting, Settings, expand, merged
-from rewardgen.sweep.source import Problem, Source
 from rewardgen.sweep.spec import SweepSpec, read_spec
 from rewardgen.tasks import declared_tasks
+from rewardgen.yaml import Document, Problem
 
 FORM = 1
 
@@ -55,7 +55,7 @@ class Plan:
     name: str
     folder: Path
     spec: SweepSpec
-    source: Source
+    source: Document
     arms: tuple[Arm, ...]
     searches: tuple[Planned, ...]
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def _seeded(planned: Planned, seed: int) -> Planned:
 
 
 def _tasks(
-    spec: SweepSpec, source: Source, envs: Sequence[Path], problems: list[Problem]
+    spec: SweepSpec, source: Document, envs: Sequence[Path], problems: list[Problem]
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
     """The tasks that the spec names, each with the training settings that it brings, in the spec's order.
 
@@ -148,7 +148,7 @@ def _tasks(
 
 
 def _combined(
-    task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Source, problems: list[Problem]
+    task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Document, problems: list[Problem]
 ) -> tuple[Config, Path | None] | None:
     """A run's configuration and folder of prompts; None, and what is wrong among ``problems``, if there is none."""
 
@@ -174,7 +174,7 @@ def _combined(
     return config, Path(str(prompts.value)) if prompts is not None else None
 
 
-def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Source) -> Problem:
+def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Document) -> Problem:
     """``text`` at the line that is to blame for the setting ``key``."""
     names = [
         key,

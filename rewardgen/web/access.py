@@ -7,11 +7,12 @@ import binascii
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+
+from platformdirs import user_state_path
 
 from rewardgen import files
 
@@ -51,8 +52,8 @@ def same(given: str, wanted: str) -> bool:
 
 
 def state_folder() -> Path:
-    """Where this user's programs keep what should outlive them (XDG)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "rewardgen"
+    """Return the folder for data of this user that outlives the program: ~/.local/state/rewardgen on Linux (XDG)."""
+    return user_state_path("rewardgen", appauthor=False)
 
 
 def load_key(folder: Path) -> tuple[Key, bool]:
