@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from rewardgen import yaml
 from rewardgen.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+Where = Callable[[yaml.Place], str]
+"""The keys that lead to a setting → what errors call its place, such as "config.yaml:3"."""
 
 
 class Section(BaseModel):
@@ -143,7 +145,7 @@ class TrainingConfig(Section):
     desired_kl: float = Field(
         0.01,
         ge=0,
-        description="KL divergence of one update that the policy's learning rate follows, member by member; 0: constant",
+        description="KL divergence of an update that each policy's learning rate follows; 0: constant rate",
     )
     anneal: bool = Field(False, description="let the learning rate fall linearly to zero")
     gamma: float = Field(0.99, gt=0, le=1)
@@ -232,7 +234,7 @@ def load(
     *,
     method_defaults: Mapping[str, Any] | None = None,
     task_defaults: Mapping[str, Any] | None = None,
-    where: str = "the settings",
+    where: str | Where = "the settings",
 ) -> Config:
     """Build a run's configuration from given defaults; ``rewardgen.search.configure`` looks those up.
 
@@ -241,15 +243,28 @@ def load(
         overrides: dotted key → value, from flags: ``{"training.steps": 200_000}``.
         method_defaults: what the search method brings, as nested sections.
         task_defaults: the task's own ``training`` settings.
-        where: what errors call the settings that no file holds.
+        where: what errors call the settings that are not in the file at ``path``.
 
     Raises:
-        ConfigError: the file is not YAML, or a key or value is wrong; the message says which and what would be right.
+        ConfigError: the file is not YAML, or a key or value is wrong; the message says which, in which line, and what
+            would be right.
     """
     values: dict[str, Any] = {}
     for beneath in (method_defaults or {}, {"training": dict(task_defaults or {})}, given(path, overrides)):
         _merge(values, beneath)
-    return validate(Config, values, str(path) if path else where)
+    return validate(Config, values, _where(yaml.read(path), overrides or {}, where) if path else where)
+
+
+def _where(document: yaml.Document, overrides: Mapping[str, Any], elsewhere: str | Where) -> Where:
+    """The line of a setting in ``document``, or ``elsewhere`` for what flags say instead."""
+
+    def locate(place: yaml.Place) -> str:
+        key = ".".join(map(str, place))
+        if any(f"{key}.".startswith(f"{flag}.") or f"{flag}.".startswith(f"{key}.") for flag in overrides):
+            return elsewhere if isinstance(elsewhere, str) else elsewhere(place)
+        return document.where(place)
+
+    return locate
 
 
 def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -260,7 +275,7 @@ def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, A
     """
     values: dict[str, Any] = {}
     if path is not None:
-        _merge(values, read_yaml(path))
+        _merge(values, yaml.read(path).values)
     for dotted, value in (overrides or {}).items():
         nested: dict[str, Any] = {}
         inner = nested
@@ -272,32 +287,22 @@ def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, A
     return values
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping from a file.
+def validate(model: type[Model], values: Mapping[str, Any], where: str | Where) -> Model:
+    """``values`` as a ``model``, with errors as one ConfigError that names each key and its nearest neighbours.
 
-    Raises:
-        ConfigError: no such file, not YAML, or not a mapping.
+    Args:
+        where: what errors call the place of all values, or a function that names the place of each.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}; give the path of a YAML file") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold a mapping of settings, not a {type(content).__name__}")
-    return content
-
-
-def validate(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
-    """``values`` as a ``model``, with errors as one ConfigError that names each key and its nearest neighbours."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
         problems = explained(model, error)
-        raise ConfigError(f"{where}: " + "; ".join(text for _, text in problems), problems) from error
+        if isinstance(where, str):
+            message = f"{where}: " + "; ".join(text for _, text in problems)
+        else:
+            places = (where(detail["loc"]) for detail in error.errors())
+            message = "\n".join(f"{place}: {text}" for place, (_, text) in zip(places, problems, strict=True))
+        raise ConfigError(message, problems) from error
 
 
 def explained(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:

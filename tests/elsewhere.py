@@ -31,7 +31,7 @@ ANOTHER_SYSTEM = """
 import ctypes, sys, torch
 sys.platform = "elsewhere"
 """
-_LOADED = "gymnasium, mujoco, openai, rich.console, typer, yaml"
+_LOADED = "gymnasium, mujoco, openai, platformdirs, rich.console, ruamel.yaml, typer"
 
 # Workers as such a system would start them.
 _WORKERS = f"""

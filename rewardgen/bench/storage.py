@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from rewardgen import files
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 
@@ -38,8 +38,8 @@ def mark_of(config: TrainingConfig) -> str:
 
 
 def same_settings(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a curve was made with the settings ``wanted``, as far as there were such when it was made."""
-    return all(wanted[name] == value for name, value in stored.items() if name in wanted)
+    """Whether a curve was made with exactly the settings ``wanted``: a setting that is new may have changed it."""
+    return dict(stored) == dict(wanted)
 
 
 def read_record(path: Path, kind: type[Record]) -> Record | None:
@@ -59,6 +59,4 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
 def write_record(path: Path, record: Any) -> None:
     """Write a dataclass to ``path``, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    files.write_text(path, json.dumps(asdict(record)) + "\n")

@@ -29,7 +29,7 @@ from rewardgen.cli import (
     train,
     web,
 )
-from rewardgen.cli.output import note, print_error, print_json
+from rewardgen.cli.output import degrade, note, print_error, print_json
 from rewardgen.errors import ProgramRejected, RewardgenError, Stopped
 
 app = typer.Typer(
@@ -86,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
+    degrade(sys.stdout)
+    degrade(sys.stderr)
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.exit(_run(arguments))
 

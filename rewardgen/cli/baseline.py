@@ -129,7 +129,7 @@ class _Told:
 
 
 def _print(measured: Measured, *, heading: bool) -> None:
-    from rewardgen.reflection import number, percent
+    from rewardgen.text import number, percent
 
     listing = table("task", "reward", "fitness", "interval", "success", "seeds", "steps each", right=("fitness",))
     listing.show_header = heading

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from rewardgen.cli.output import safe
-from rewardgen.cli.progress import Progress, cost_text, duration, number
+from rewardgen.cli.progress import Progress, cost_text
+from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.search import Event
@@ -73,7 +74,7 @@ class Lines:
             return ""
         self._said = now
         left = (total - steps) / steps_per_second if steps_per_second > 0 else float("nan")
-        return f"  {steps / total:.0%} of {total:,} steps, {steps_per_second:,.0f} a second, {duration(left)} left"
+        return f"  {steps / total:.0%} of {total:,} steps, {steps_per_second:,.0f} a second, {clock(left)} left"
 
     def _member_failed(self, candidate: str, seed: int, message: str, **_: Any) -> str:
         return f"  {candidate}, seed {seed}: failed: {message}"
@@ -87,10 +88,10 @@ class Lines:
         if score is None:
             return f"  {candidate}: {status}, no score"
         so_far = " when it was stopped" if stopped else ""
-        return f"  {candidate}: score {number(score)}{so_far}, success rate {success_rate:.0%}"
+        return f"  {candidate}: score {short_number(score)}{so_far}, success rate {success_rate:.0%}"
 
     def _remeasured(self, candidate: str, score: float | None, again: float, **_: Any) -> str:
-        return f"  {candidate}: {number(score)} when it was chosen, {number(again)} on fresh seeds"
+        return f"  {candidate}: {short_number(score)} when it was chosen, {short_number(again)} on fresh seeds"
 
     def _waiting(self, generation: int, heard: int, wanted: int, until: str, **_: Any) -> str:
         return f"  {waiting_text(generation, heard, wanted, until)}; {how_to_judge(self._progress)}"
@@ -100,14 +101,17 @@ class Lines:
 
     def _selected(self, candidate: str | None, score: float | None, **_: Any) -> str:
         cost = cost_text(self._progress.cost)
-        chosen = f"  best of the generation: {candidate} with {number(score)}" if candidate else "  none has a score"
+        chosen = (
+            f"  best of the generation: {candidate} with {short_number(score)}" if candidate else "  none has a score"
+        )
         return chosen + (f" (so far: {cost})" if cost else "")
 
     def _baseline_found(self, name: str, **_: Any) -> str:
         return f"  {name}: trained before on this machine, not again"
 
     def _evaluated(self, name: str, mean: float, low: float, high: float, success_rate: float, **_: Any) -> str:
-        return f"  {name}: {number(mean)} [{number(low)}, {number(high)}], success rate {number(success_rate)}"
+        interval = f"[{short_number(low)}, {short_number(high)}]"
+        return f"  {name}: {short_number(mean)} {interval}, success rate {short_number(success_rate)}"
 
     def _note(self, message: str, **_: Any) -> str:
         return f"  {message}"

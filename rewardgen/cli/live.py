@@ -14,7 +14,8 @@ from rich.text import Text
 
 from rewardgen.cli.lines import arranged, how_to_judge, judged_text, no_model_note, waiting_text
 from rewardgen.cli.output import safe, table
-from rewardgen.cli.progress import Progress, Row, Training, cost_text, duration, number
+from rewardgen.cli.progress import Progress, Row, Training, cost_text
+from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.search import Event
@@ -116,8 +117,8 @@ def _cells(row: Row) -> tuple[Text, ...]:
     return (
         Text(safe(row.key), style=bold),
         Text(verdict, style=STYLES.get(row.status, "")),
-        Text(number(row.latest)),
-        Text(number(row.score), style=bold),
+        Text(short_number(row.latest)),
+        Text(short_number(row.score), style=bold),
         Text("–" if row.success_rate is None or row.score is None else f"{row.success_rate:.0%}"),
         Text("◀ best of the generation" if row.selected else problem, style="green" if row.selected else "dim"),
     )
@@ -134,18 +135,18 @@ def training_line(training: Training) -> Table:
         ProgressBar(total=max(training.total, 1), completed=training.steps, width=30),
         Text(f"{training.steps / max(training.total, 1):4.0%}"),
         Text(f"{training.rate:,.0f} steps/s", style="cyan"),
-        Text(f"{duration(left)} left" if left is not None else ""),
+        Text(f"{clock(left)} left" if left is not None else ""),
     )
     return line
 
 
 def status_line(progress: Progress) -> str:
-    parts = [duration(progress.seconds)]
+    parts = [clock(progress.seconds)]
     left = progress.seconds_left
     if left is not None:
-        parts.append(f"about {duration(left)} to go for the whole run")
+        parts.append(f"about {clock(left)} to go for the whole run")
     if progress.best is not None:
-        parts.append(f"best so far {progress.best[0]} with {number(progress.best[1])}")
+        parts.append(f"best so far {progress.best[0]} with {short_number(progress.best[1])}")
     cost = cost_text(progress.cost_so_far)
     return safe("; ".join([*parts, cost] if cost else parts))
 
@@ -153,6 +154,6 @@ def status_line(progress: Progress) -> str:
 def final_line(name: str, data: dict[str, float]) -> Text:
     return Text.assemble(
         (f"{name:>8} ", "bold"),
-        f"{number(data['mean'])} [{number(data['low'])}, {number(data['high'])}]",
-        (f"  success rate {number(data['success_rate'])}", "dim"),
+        f"{short_number(data['mean'])} [{short_number(data['low'])}, {short_number(data['high'])}]",
+        (f"  success rate {short_number(data['success_rate'])}", "dim"),
     )

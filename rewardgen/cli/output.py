@@ -6,6 +6,8 @@ Replies, task files and error messages hold text that nobody vouches for. Whatev
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import re
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +28,32 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 def safe(text: str) -> str:
     """``text`` with every character that a terminal would act on written out as an escape, tab and newline excepted."""
     return _UNSAFE.sub(lambda match: match.group().encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+
+
+_PLAIN = str.maketrans(
+    {"─": "-", "–": "-", "−": "-", "→": "->", "…": "...", "×": "x", "·": ".", "“": '"', "”": '"', "’": "'"}
+)
+"""ASCII for the characters that our own texts use besides it."""
+
+
+def _degraded(error: UnicodeError) -> tuple[str, int]:
+    """Replace what a stream's encoding lacks: by ASCII that looks alike, else by "?"."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end].translate(_PLAIN)
+    return missing.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error("rewardgen.degraded", _degraded)
+
+
+def degrade(stream: TextIO | None) -> None:
+    """Have ``stream`` replace characters that its encoding lacks, as a pipe on Windows does, instead of raising.
+
+    A stream for which the user chose what happens (``PYTHONIOENCODING=latin-1:xmlcharrefreplace``) keeps that.
+    """
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="rewardgen.degraded")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -76,8 +104,12 @@ def show(renderable: Any) -> None:
 
 
 def print_json(document: Any) -> None:
-    """``document`` as one JSON document on standard output; NaN and infinity, which JSON lacks, become null."""
-    sys.stdout.write(json.dumps(jsonable(document), indent=2, ensure_ascii=False) + "\n")
+    """``document`` as one JSON document on standard output; NaN and infinity, which JSON lacks, become null.
+
+    Where the stream cannot hold all of Unicode, characters beyond ASCII are escaped, so that none is lost.
+    """
+    unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
+    sys.stdout.write(json.dumps(jsonable(document), indent=2, ensure_ascii=not unicode) + "\n")
     sys.stdout.flush()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rewardgen.text import clock
+
 if TYPE_CHECKING:
     from rewardgen.config import Config
     from rewardgen.search import Event
@@ -190,16 +192,6 @@ class Progress:
         self.warnings.append(message)
 
 
-def duration(seconds: float) -> str:
-    """``75`` → "1 min 15 s"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def cost_text(cost: dict[str, Any]) -> str:
     """What the run has cost so far, in a line."""
     if not cost:
@@ -211,12 +203,5 @@ def cost_text(cost: dict[str, Any]) -> str:
         parts.append(f"{cost['calls']} calls, {tokens:,} tokens{dollars}")
     parts.append(f"{cost.get('steps', 0):,} environment steps")
     if "seconds" in cost:
-        parts.append(duration(cost["seconds"]))
+        parts.append(clock(cost["seconds"]))
     return ", ".join(parts)
-
-
-def number(value: float | None, unit: str = "") -> str:
-    """Three significant digits, "–" for what is missing or no number."""
-    if value is None or value != value:
-        return "–"
-    return f"{value:.3g} {unit}".rstrip()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rewardgen.errors import UsageError
+from rewardgen.errors import ConfigError, UsageError
 
 Set = Annotated[
     list[str] | None,
@@ -25,7 +25,7 @@ def parse_assignments(assignments: Sequence[str] | None) -> dict[str, Any]:
     Raises:
         UsageError: one of them is no KEY=VALUE, or its value is no YAML.
     """
-    import yaml
+    from rewardgen import yaml
 
     found: dict[str, Any] = {}
     for text in assignments or ():
@@ -33,21 +33,10 @@ def parse_assignments(assignments: Sequence[str] | None) -> dict[str, Any]:
         if not sign or not all(part.strip() for part in key.split(".")):
             raise UsageError(f"--set {text}: write it as KEY=VALUE, such as --set training.steps=200000")
         try:
-            found[key.strip()] = _number(yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {text}: the value is not YAML: {error}") from error
+            found[key.strip()] = yaml.read_value(value)
+        except ConfigError as error:
+            raise UsageError(f"--set {text}: {error}") from error
     return found
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 takes 3e-4 and 1e6 for text, because they lack a point or a sign; people mean numbers."""
-    if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return value
-        return int(number) if number.is_integer() and "e" in value.lower() and "-" not in value else number
-    return value
 
 
 def judge_settings(judge: str | None) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rewardgen.cli.lines import OFFLINE
 from rewardgen.cli.output import code, safe, show, table, write
-from rewardgen.cli.progress import duration, number
 from rewardgen.report.choices import (
     curse_sentence,
     legibility_facts,
@@ -17,6 +16,7 @@ from rewardgen.report.choices import (
 )
 from rewardgen.store import curse_records, screening_record
 from rewardgen.store.reader import FINALS
+from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.export import Exported
@@ -97,7 +97,7 @@ def verdict(view: RunView) -> str:
         elif winner.high < other.low:
             sentences.append(f"The found reward is worse than {called}: the intervals do not overlap.")
         else:
-            difference = number(winner.mean - other.mean, unit)
+            difference = short_number(winner.mean - other.mean, unit)
             sentences.append(
                 f"Whether the found reward is better than {called} is not shown: the difference is {difference}, "
                 f"but the intervals overlap."
@@ -150,9 +150,9 @@ def show_run(view: RunView) -> None:
             listing.add_row(
                 each.key,
                 "stopped" if each.stopped else each.status,
-                number(each.score),
+                short_number(each.score),
                 _interval(each),
-                number(each.again_score) if each.again else "",
+                short_number(each.again_score) if each.again else "",
                 each.parent or "",
                 "◀ selected" if each.selected else safe(" ".join((problem[:80] or each.stopped).split())),
             )
@@ -179,7 +179,7 @@ def show_run(view: RunView) -> None:
 def show_candidate(view: RunView, candidate: CandidateView) -> None:
     """One candidate: code, problems, and what its author would be told of it."""
     unit = str(view.task.get("fitness_unit", ""))
-    write(f"{candidate.key}: {candidate.status}, score {number(candidate.score, unit)}", style="bold")
+    write(f"{candidate.key}: {candidate.status}, score {short_number(candidate.score, unit)}", style="bold")
     if candidate.parent:
         write(f"written after seeing {candidate.parent}")
     if _interval(candidate):
@@ -187,12 +187,12 @@ def show_candidate(view: RunView, candidate: CandidateView) -> None:
     if candidate.stopped:
         write(f"its training was {candidate.stopped}")
     if candidate.again:
-        write(f"measured again on {len(candidate.again)} fresh seeds: {number(candidate.again_score, unit)}")
+        write(f"measured again on {len(candidate.again)} fresh seeds: {short_number(candidate.again_score, unit)}")
     if (forecast := candidate.forecast) is not None:
         share = "n/a" if forecast.agreement is None else f"{forecast.agreement:.0%}"
         write(f"before training: its return orders {share} of {forecast.pairs} pairs of episodes as their fitness does")
         if forecast.nearest is not None:
-            write(f"most like it was {forecast.nearest}, at a distance of {number(forecast.distance)}")
+            write(f"most like it was {forecast.nearest}, at a distance of {short_number(forecast.distance)}")
     for attempt in candidate.attempts:
         for problem in attempt.problems:
             write(f"attempt {attempt.number}: {problem.stage}: {problem}", style="yellow")
@@ -208,7 +208,7 @@ def _interval(candidate: CandidateView) -> str:
     """The bounds that it is ranked by; nothing where nothing varies."""
     if candidate.low is None or candidate.low != candidate.low or candidate.low == candidate.high:
         return ""
-    return f"{number(candidate.low)} to {number(candidate.high)}"
+    return f"{short_number(candidate.low)} to {short_number(candidate.high)}"
 
 
 def _show_choices(view: RunView) -> None:
@@ -230,10 +230,10 @@ def _show_scores(view: RunView) -> None:
         found = final.evaluation if final is not None else None
         if found is None:
             continue
-        interval = f"[{number(found.low)}, {number(found.high)}] {found.confidence:.0%}"
+        interval = f"[{short_number(found.low)}, {short_number(found.high)}] {found.confidence:.0%}"
         listing.add_row(
             {"winner": "found"}.get(name, name),
-            number(found.mean) if found.mean == found.mean else "failed",
+            short_number(found.mean) if found.mean == found.mean else "failed",
             interval,
             "–" if found.success_rate != found.success_rate else f"{found.success_rate:.0%}",
             str(found.seeds),
@@ -252,5 +252,5 @@ def _cost(view: RunView) -> str:
     if tokens:  # none where no language model is asked
         cached = f" ({cost.cached_calls} from the cache)" if cost.cached_calls else ""
         parts += [f"{cost.calls} calls{cached}", f"{about}{tokens:,} tokens", cost.paid]
-    parts += [f"{cost.steps:,} environment steps", duration(cost.seconds)]
+    parts += [f"{cost.steps:,} environment steps", clock(cost.seconds)]
     return ", ".join(parts)

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rewardgen.cli.output import safe, table
-from rewardgen.cli.progress import Progress, cost_text, duration, number
+from rewardgen.cli.progress import Progress, cost_text
+from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.search import Event
@@ -148,10 +149,10 @@ def doing(progress: Progress) -> str:
 
 
 def status_line(progress: SweepProgress) -> str:
-    parts = [f"{progress.done} of {progress.total} searches", duration(progress.seconds)]
+    parts = [f"{progress.done} of {progress.total} searches", clock(progress.seconds)]
     left = progress.seconds_left
     if left is not None:
-        parts.append(f"about {duration(left)} to go")
+        parts.append(f"about {clock(left)} to go")
     cost = cost_text(progress.cost)
     return safe("; ".join([*parts, cost] if cost else parts))
 
@@ -204,9 +205,11 @@ class SweepLines:
             told = [f"{place} finished {job.key}"]
             if "winner" in scores:
                 found = scores["winner"]
-                told.append(f": {number(found['mean'])} [{number(found['low'])}, {number(found['high'])}]")
+                told.append(
+                    f": {short_number(found['mean'])} [{short_number(found['low'])}, {short_number(found['high'])}]"
+                )
             left = progress.seconds_left
-            return "".join(told) + (f"; about {duration(left)} to go" if left is not None else ""), ""
+            return "".join(told) + (f"; about {clock(left)} to go" if left is not None else ""), ""
         return "", ""
 
 
@@ -237,8 +240,8 @@ class SweepView:
             listing.add_row(
                 Text(safe(key)),
                 Text(safe(progress.doing(key)), style="cyan"),
-                number(best[1]) if best is not None else "–",
-                duration(left) if left is not None else "",
+                short_number(best[1]) if best is not None else "–",
+                clock(left) if left is not None else "",
             )
         bar = Table.grid(padding=(0, 1))
         bar.add_row(ProgressBar(total=max(1, progress.total), completed=progress.done, width=30), status_line(progress))

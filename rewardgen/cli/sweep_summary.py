@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rewardgen.cli.output import safe, show, table, write
-from rewardgen.cli.progress import duration, number
+from rewardgen.text import clock, count, short_number
 
 if TYPE_CHECKING:
     from rewardgen.sweep import Amounts, Ended, Executor, Kept, Plan, Rates, Standing
@@ -84,12 +84,12 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
 def show_forecast(told: dict[str, Any]) -> None:
     """A dry run, for people."""
     arms, tasks, seeds = told["arms"], told["tasks"], told["seeds"]
-    count = len(told["searches"])
+    searches = len(told["searches"])
     finished = sum(each["status"] == "finished" for each in told["searches"])
     left_out = [each for each in told["searches"] if each["status"] == "left out"]
     write(
-        f"{told['sweep']}: {_count(len(arms), 'arm')} × {_count(len(tasks), 'task')} × {_count(len(seeds), 'seed')} = "
-        f"{_count(count, 'search')}" + (f", {finished} of them finished" if finished else ""),
+        f"{told['sweep']}: {count(len(arms), 'arm')} × {count(len(tasks), 'task')} × {count(len(seeds), 'seed')} = "
+        f"{count(searches, 'search', 'searches')}" + (f", {finished} of them finished" if finished else ""),
         style="bold",
     )
     write(f"in {told['folder']}, {told['where']}", style="dim")
@@ -112,7 +112,7 @@ def show_forecast(told: dict[str, Any]) -> None:
     listing.add_row("together", "", "", str(count - finished - len(left_out)), *_cells(told["total"]), style="bold")
     show(listing)
     write()
-    write(f"About {duration(told['wall_hours'] * 3600)} from start to end.")
+    write(f"About {clock(told['wall_hours'] * 3600)} from start to end.")
     write(
         "Steps are the most that can be taken, hours those of the searches added up. The expert's and the sparse reward"
     )
@@ -161,11 +161,6 @@ def _cells(amounts: Amounts) -> tuple[str, ...]:
         "unknown" if amounts.dollars is None else f"{amounts.dollars:,.2f}" if amounts.dollars else "",
         f"{amounts.hours:.2f}" if amounts.hours >= 0.095 else f"{amounts.hours:.3f}",
     )
-
-
-def _count(number: int, what: str) -> str:
-    plural = {"search": "searches"}.get(what, f"{what}s")
-    return f"{number} {what if number == 1 else plural}"
 
 
 # ---- where a sweep stands
@@ -229,7 +224,7 @@ _ORDER = ("finished", "running", "interrupted", "failed", "left out", "waiting")
 def _row(task: str, arm: str, mine: Sequence[Standing]) -> tuple[str, ...]:
     finished = [stand for stand in mine if stand.status == "finished"]
     unit = next((stand.unit for stand in mine if stand.unit), "")
-    scores = ", ".join(number(stand.score.mean if stand.score is not None else None) for stand in finished)
+    scores = ", ".join(short_number(stand.score.mean if stand.score is not None else None) for stand in finished)
     spent = [stand.spent for stand in mine]
     dollars = sum(each.dollars or 0.0 for each in spent)
     others = [status for status in _ORDER[1:] if any(stand.status == status for stand in mine)]
@@ -239,7 +234,7 @@ def _row(task: str, arm: str, mine: Sequence[Standing]) -> tuple[str, ...]:
         f"{len(finished)}/{len(mine)}",
         f"{scores} {unit if unit != '1' else ''}".rstrip() if finished else "",
         f"{sum(each.steps for each in spent):,}",
-        duration(3600 * sum(each.hours for each in spent)),
+        clock(3600 * sum(each.hours for each in spent)),
         f"${dollars:,.2f}" if dollars else "",
         ", ".join(f"{sum(stand.status == status for stand in mine)} {status}" for status in others),
     )

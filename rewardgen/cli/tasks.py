@@ -8,6 +8,7 @@ import typer
 
 from rewardgen.cli.options import Envs, Json, folders
 from rewardgen.cli.output import print_json, safe, show, table, write
+from rewardgen.text import unit_suffix
 
 if TYPE_CHECKING:
     from rewardgen.tasks import Task
@@ -35,7 +36,7 @@ def tasks(
         if "missing" in facts:
             listing.add_row(safe(facts["name"]), safe(facts["group"]), "", "", safe(f"needs {facts['install']}"))
             continue
-        threshold = f"{facts['success_threshold']:g} {_unit(facts)}".rstrip()
+        threshold = f"{facts['success_threshold']:g}{unit_suffix(facts['fitness_unit'])}"
         listing.add_row(
             safe(facts["name"]), safe(facts["group"]), str(len(facts["fields"])), str(facts["horizon"]), safe(threshold)
         )
@@ -87,12 +88,7 @@ def _show_one(facts: dict[str, Any]) -> None:
     write(f"actions    {len(facts['action_low'])}, one every {facts['control_step']:g} s")
     write(f"episode    at most {facts['horizon']} control steps ({seconds:g} s)")
     write(f"fitness    {facts['fitness_meaning']}, in {facts['fitness_unit']}; "
-          f"success from {facts['success_threshold']:g} {_unit(facts)}".rstrip())  # fmt: skip
+          f"success from {facts['success_threshold']:g}{unit_suffix(facts['fitness_unit'])}")  # fmt: skip
     write(f"expert     {facts['expert_source']}")
     if facts["gymnasium_id"]:
         write(f"matches    {facts['gymnasium_id']}")
-
-
-def _unit(facts: dict[str, Any]) -> str:
-    """The fitness's unit as it stands behind a number: nothing for a pure number."""
-    return "" if facts["fitness_unit"] == "1" else str(facts["fitness_unit"])

@@ -85,6 +85,7 @@ def _finite(points: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
 
 
 def _variance(values: Sequence[float]) -> float:
+    """Sample variance, 0 below two values. Summed exactly: bounds are stored, and numpy.var rounds differently."""
     if len(values) < 2:
         return 0.0
     mean = math.fsum(values) / len(values)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from rewardgen import files
 from rewardgen.errors import RewardgenError
 from rewardgen.export.carry import CannotCarry, Carried, carry_state
 from rewardgen.program import standalone
@@ -94,9 +95,7 @@ def export(
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         for name, data in content.items():
-            partial = out_dir / f".{name}.partial"
-            partial.write_bytes(data)
-            partial.replace(out_dir / name)
+            files.write_bytes(out_dir / name, data)
     except OSError as error:
         raise RewardgenError(f"cannot write to {out_dir}: {error}; name another folder or make room") from error
 

@@ -7,12 +7,11 @@ what was asked, and the two rewards whose behaviour was compared. docs/people.md
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rewardgen import files
 from rewardgen.errors import StoreError
 from rewardgen.records import Judgement, Order, candidate_of
 from rewardgen.store import RunView
@@ -31,12 +30,7 @@ def export_preferences(view: RunView, to: Path) -> int:
     """
     lines = [json.dumps(each, ensure_ascii=False) for each in preferences(view)]
     try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{to.name}.", dir=to.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write("".join(f"{line}\n" for line in lines))
-        os.chmod(name, 0o644)
-        os.replace(name, to)
+        files.write_text(to, "".join(f"{line}\n" for line in lines), errors="replace")
     except OSError as error:
         raise StoreError(f"cannot write {to}: {error}; name another place with --to") from error
     return len(lines)

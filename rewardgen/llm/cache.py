@@ -10,12 +10,11 @@ import dataclasses
 import errno
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rewardgen import files
 from rewardgen.errors import DiskFull, StoreError
 from rewardgen.llm.conversation import messages_hash
 from rewardgen.records import Message, Reply
@@ -73,7 +72,11 @@ class ReplyCache:
         """
         if self._folder is None:
             return
-        write_whole(self._path(key), json.dumps({**reply_to_json(reply), "run": self._run}, ensure_ascii=True))
+        path, content = self._path(key), {**reply_to_json(reply), "run": self._run}
+        try:
+            files.write_text(path, json.dumps(content, ensure_ascii=True), mode=files.PRIVATE)
+        except OSError as error:
+            raise disk_error(error, path) from error
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None
@@ -93,23 +96,6 @@ def reply_from_json(content: Any) -> Reply:
     if not isinstance(content, dict) or not isinstance(content["text"], str) or not isinstance(content["model"], str):
         raise ValueError("not a reply")
     return Reply(**{name: value for name, value in content.items() if name in _FIELDS})
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is either there with all of ``text`` or not there at all."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise disk_error(error, path) from error
 
 
 def disk_error(error: OSError, path: Path) -> StoreError:

@@ -9,9 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rewardgen.config import read_yaml
+from rewardgen import yaml
 from rewardgen.errors import ConfigError
 
 PER_MILLION = 1e-6
@@ -49,10 +47,9 @@ class Prices:
         Raises:
             ConfigError: the file cannot be read or is not a price table.
         """
-        content = yaml.safe_load(files("rewardgen.llm").joinpath("prices.yaml").read_text(encoding="utf-8"))
-        models = _parse(content, "prices.yaml")
+        models = _parse(yaml.read(Path(str(files("rewardgen.llm") / "prices.yaml"))))
         if override is not None:
-            models |= _parse(read_yaml(override), str(override))
+            models |= _parse(yaml.read(override))
         return cls(models)
 
     def of(self, model: str) -> Price | None:
@@ -70,11 +67,12 @@ class Prices:
         return len(self._models)
 
 
-def _parse(content: Mapping[str, Any], where: str) -> dict[str, Price]:
-    models = content.get("models")
+def _parse(table: yaml.Document) -> dict[str, Price]:
+    models = table.values.get("models")
     if not isinstance(models, Mapping):
+        where = table.where(("models",))
         raise ConfigError(f"{where}: a price table needs `models:`, a mapping of a model's name to its prices")
-    return {str(name): _price(entry, f"{where}: {name}") for name, entry in models.items()}
+    return {str(name): _price(entry, f"{table.where(('models', str(name)))}: {name}") for name, entry in models.items()}
 
 
 def _price(entry: Any, where: str) -> Price:

@@ -5,7 +5,6 @@ in a regular form that the offline author reads too. Text that came out of the c
 """
 
 from rewardgen.reflection.curves import ComponentCurve, component_curves, mean_over_seeds
-from rewardgen.reflection.numbers import arrows, number, percent
 from rewardgen.reflection.text import PARTS, reflect
 
-__all__ = ["PARTS", "ComponentCurve", "arrows", "component_curves", "mean_over_seeds", "number", "percent", "reflect"]
+__all__ = ["PARTS", "ComponentCurve", "component_curves", "mean_over_seeds", "reflect"]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from scipy import stats
+
 from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.reflection.numbers import mean
 
@@ -84,14 +86,9 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if len(pairs) < 4:
         return math.nan
-    one, two = _ranks([a for a, _ in pairs]), _ranks([b for _, b in pairs])
-    centre = (len(pairs) - 1) / 2
+    # scipy.stats.spearmanr rounds differently in the last bit, and prompts show it: -0.1 in place of -0.10
+    one, two = (stats.rankdata(values).tolist() for values in zip(*pairs, strict=True))
+    centre = (len(pairs) + 1) / 2
     covariance = math.fsum((a - centre) * (b - centre) for a, b in zip(one, two, strict=True))
     spread = math.fsum((a - centre) ** 2 for a in one) * math.fsum((b - centre) ** 2 for b in two)
     return covariance / math.sqrt(spread) if spread > 0 else math.nan
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    return [
-        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2 for value in values
-    ]

@@ -16,8 +16,9 @@ from rewardgen.reflection.curves import (
     mean_over_seeds,
     rank_correlation,
 )
-from rewardgen.reflection.numbers import arrows, mean, number, percent, pick
+from rewardgen.reflection.numbers import mean, pick
 from rewardgen.tasks import Task
+from rewardgen.text import arrows, number, percent, unit_suffix
 
 POINTS = 10
 """Checkpoints of the fitness that are told; of everything else, half as many."""
@@ -95,7 +96,7 @@ def _stopped(trainings: Sequence[TrainingResult]) -> Iterator[str]:
 
 def _fitness(task: Task, done: Sequence[TrainingResult], columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
     fitness = mean_over_seeds(columns, lambda point: point.fitness)
-    unit = "" if task.fitness_unit in ("", "1") else f" {one_line(task.fitness_unit, 20)}"
+    unit = unit_suffix(one_line(task.fitness_unit, 20))
     bests = [best for training in done if (best := training.best) is not None]
     told = arrows([fitness[index] for index in pick(len(fitness), POINTS)])
     if not bests:

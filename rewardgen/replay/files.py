@@ -8,18 +8,16 @@ RUN/replays/r0g1c3.0.mp4            a film, when one was asked for
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
 
 from rewardgen.errors import ReplayError, SimulationFailed, UnknownName, UsageError
+from rewardgen.files import replacing, write_bytes
 from rewardgen.records import TrainingResult
 from rewardgen.replay import drawing, formats
 from rewardgen.replay.geometry import geometry_of
@@ -198,12 +196,12 @@ def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seq
         seed, threads = int(view.config.get("seed", 0)), int(view.config.get("threads", 0))
         played = record(task, list(known.values()), starts, seed, threads)
         geometry = formats.dump_geometry(geometry_of(model, task.name))
-        _write(run_dir / FOLDER / GEOMETRY, geometry)
+        write_bytes(run_dir / FOLDER / GEOMETRY, geometry)
         for name, replays in zip(known, played, strict=True):
             for made in replays:
                 named = replace(made, candidate=name)
                 if _found(run_dir, name, named.start) is None:  # one that was shown, or judged, stays as it is
-                    _write(run_dir / FOLDER / f"{named.id}.safetensors", formats.dump_replay(named))
+                    write_bytes(run_dir / FOLDER / f"{named.id}.safetensors", formats.dump_replay(named))
 
 
 def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
@@ -265,12 +263,13 @@ def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seque
                 with drawing.Painter(model, drawing.THUMBNAIL_SIZE) as painter:
                     for files in thumbnails:
                         picture = drawing.thumbnail(painter, load_replay(run_dir, files.id))
-                        _write(files.poses.with_suffix(".png"), picture)
+                        write_bytes(files.poses.with_suffix(".png"), picture)
             if films:
                 with drawing.Painter(model, drawing.VIDEO_SIZE) as painter:
                     for files in films:
                         replay = load_replay(run_dir, files.id)
-                        _written(files.poses.with_suffix(".mp4"), partial(drawing.film, painter, replay))
+                        with replacing(files.poses.with_suffix(".mp4")) as part:
+                            drawing.film(painter, replay, part)
         except (SimulationFailed, ReplayError) as error:
             return str(error)
     return ""
@@ -288,20 +287,3 @@ def _locked(run_dir: Path, what: str) -> Iterator[None]:
             yield
     except OSError as error:
         raise ReplayError(f"replays cannot be kept in {folder}: {error}; copy the run to a place with room") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    _written(path, lambda part: part.write_bytes(content))
-
-
-def _written(path: Path, write: Callable[[Path], object]) -> None:
-    """What ``write`` puts into a file, at ``path`` as a whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        write(Path(name))
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

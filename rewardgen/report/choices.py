@@ -9,9 +9,9 @@ from typing import Any
 
 from rewardgen.evaluation import Legibility, legibility
 from rewardgen.evaluation.legibility import CONFIDENCE
-from rewardgen.reflection import number, percent
-from rewardgen.report.facts import finite, signed, unit_of
+from rewardgen.report.facts import finite, unit_of
 from rewardgen.store import CurseRecord, GenerationView, RunView, curse_records, race_record, screening_record
+from rewardgen.text import count, number, percent, signed
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def screening_sentences(view: RunView) -> list[str]:
     record = screening_record(view)
     if record is None:
         return []
-    told = [f"{_count(record.forecasts, 'program')} tried on stored episodes before training."]
+    told = [f"{_were(record.forecasts, 'program')} tried on stored episodes before training."]
     if record.told_apart:
         share = percent(record.right / record.told_apart)
         told.append(
@@ -129,14 +129,14 @@ def screening_sentences(view: RunView) -> list[str]:
     else:
         told.append("Training told no two of them apart whose forecasts differed, so the order cannot be judged.")
     if record.copies:
-        told.append(f"{_count(record.copies, 'program')} sent back as a copy of one tried before.")
+        told.append(f"{_were(record.copies, 'program')} sent back as a copy of one tried before.")
     if record.audited:
         told.append(
-            f"{_count(record.audited, 'copy', 'copies')} trained all the same as a check: {record.alike} not told "
+            f"{_were(record.audited, 'copy', 'copies')} trained all the same as a check: {record.alike} not told "
             "apart by training from what was copied."
         )
     if record.left_out:
-        told.append(f"{_count(record.left_out, 'candidate')} not trained because others agreed better.")
+        told.append(f"{_were(record.left_out, 'candidate')} not trained because others agreed better.")
     return told
 
 
@@ -159,5 +159,5 @@ def _row(record: CurseRecord, unit: str) -> LeaderRow:
     )
 
 
-def _count(count: int, thing: str, things: str = "") -> str:
-    return f"{count} {thing} was" if count == 1 else f"{count} {things or thing + 's'} were"
+def _were(amount: int, thing: str, things: str = "") -> str:
+    return f"{count(amount, thing, things)} {'was' if amount == 1 else 'were'}"

@@ -9,8 +9,8 @@ from typing import Any
 
 from rewardgen.evaluation import normalised
 from rewardgen.records import Evaluation, TrainingResult
-from rewardgen.reflection import number, percent
 from rewardgen.store.view import CandidateView, GenerationView, RunView
+from rewardgen.text import count, duration, number, percent, signed, unit_suffix
 
 LABELS = {"winner": "winning reward", "expert": "expert's reward", "sparse": "sparse reward"}
 
@@ -42,7 +42,7 @@ class Headline:
 def unit_of(view: RunView) -> str:
     """The fitness unit with a space before it, or nothing for a pure number."""
     unit = str(view.task.get("fitness_unit", "") or "")
-    return "" if unit in ("", "1") else f" {unit}"
+    return unit_suffix(unit)
 
 
 def threshold(view: RunView) -> float | None:
@@ -71,11 +71,11 @@ def headline(view: RunView) -> Headline:
     comparisons += _on_the_common_scale(view, evaluation)
     verdict = (
         f"The winning reward reached {number(evaluation.mean)}{unit} "
-        f"({_interval(evaluation, unit)}) in {_count(evaluation.seeds, 'fresh training')}."
+        f"({_interval(evaluation, unit)}) in {count(evaluation.seeds, 'fresh training')}."
     )
     if evaluation.seeds < 3:
         comparisons.append(
-            f"With {_count(evaluation.seeds, 'training seed')} the interval says little about how the next training "
+            f"With {count(evaluation.seeds, 'training seed')} the interval says little about how the next training "
             "would turn out: trainings of the same reward differ."
         )
     if view.status != "finished":
@@ -133,7 +133,7 @@ def _row(view: RunView, name: str, unit: str) -> ScoreRow:
     if evaluation is None:
         return ScoreRow(name, LABELS[name], "not measured", "", "", str(len(trainings) or ""), note, False)
     episodes = sum(len(seed) for seed in evaluation.fitness)
-    told = f"{_count(evaluation.seeds, 'training')}, {_count(episodes, 'episode')}"
+    told = f"{count(evaluation.seeds, 'training')}, {count(episodes, 'episode')}"
     if not math.isfinite(evaluation.mean):
         return ScoreRow(name, LABELS[name], "not finite", "", percent(evaluation.success_rate), told, note, False)
     interval = f"{number(evaluation.low)} to {number(evaluation.high)}"
@@ -150,7 +150,7 @@ def _selection(view: RunView, evaluation: Evaluation | None, unit: str) -> str:
     if not finite(score):
         return ""
     tried = len(fitness(view))
-    text = f"{view.winner} was selected out of {_count(tried, 'scored candidate')} with {number(score)}{unit}."
+    text = f"{view.winner} was selected out of {count(tried, 'scored candidate')} with {number(score)}{unit}."
     again = chosen.again_score if chosen else None
     if again is not None and finite(again):
         text += f" Measured again on fresh seeds before it counted, it reached {number(again)}{unit}."
@@ -228,18 +228,6 @@ def ancestry(view: RunView, key: str | None) -> list[CandidateView]:
     return line[::-1]
 
 
-def duration(seconds: float) -> str:
-    """ "47 s", "12 min 5 s", "3 h 20 min"."""
-    if not math.isfinite(seconds):
-        return "n/a"
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
@@ -247,12 +235,3 @@ def finite(value: float | None) -> bool:
 def _interval(evaluation: Evaluation, unit: str) -> str:
     span = f"{number(evaluation.low)} to {number(evaluation.high)}{unit}"
     return f"{100 * evaluation.confidence:g} % interval {span}"
-
-
-def signed(value: float) -> str:
-    text = number(value)
-    return f"+{text}" if value > 0 else text.replace("-", "−")
-
-
-def _count(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

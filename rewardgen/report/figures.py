@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rewardgen.quoting import one_line
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.reflection import component_curves, number
+from rewardgen.reflection import component_curves
 from rewardgen.report.facts import LABELS, ancestry, finite, threshold, unit_of, usable
 from rewardgen.report.svg import (
     EXPERT,
@@ -29,6 +29,7 @@ from rewardgen.report.svg import (
     variable,
 )
 from rewardgen.store.view import CandidateView, RunView
+from rewardgen.text import number
 
 COLOURS = {"winner": WINNER, "expert": EXPERT, "sparse": SPARSE}
 _LARGEST = 1e30  # beyond it matplotlib's own arithmetic overflows

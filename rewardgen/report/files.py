@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
-import tempfile
 from pathlib import Path
 
+from rewardgen import files
 from rewardgen.errors import DiskFull, StoreError
 
 
@@ -21,16 +20,7 @@ def write_whole(text: str, out: Path) -> Path:
         StoreError: the file cannot be written.
     """
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, out)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        files.write_text(out, text, errors="replace")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(

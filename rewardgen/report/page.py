@@ -13,7 +13,6 @@ import jinja2
 from markupsafe import Markup
 
 from rewardgen.records import Message, Problem, Reply
-from rewardgen.reflection import number, percent
 from rewardgen.report import code, facts, figures
 from rewardgen.report.choices import choices
 from rewardgen.report.code import Diff
@@ -22,6 +21,7 @@ from rewardgen.report.people import people
 from rewardgen.report.replays import replays
 from rewardgen.report.svg import Picture
 from rewardgen.store.view import CallView, CandidateView, GenerationView, RunView
+from rewardgen.text import number, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 

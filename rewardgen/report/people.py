@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from rewardgen import preference
 from rewardgen.quoting import one_line
 from rewardgen.records import Standing, Verdict
-from rewardgen.reflection import number
 from rewardgen.report import facts
 from rewardgen.report.svg import INK, PALETTE, SOFT, WINNER, Key, Picture, canvas, to_svg, variable
 from rewardgen.store import GenerationView, RunView
+from rewardgen.text import number
 
 WORDS_LIMIT = 400
 _LARGEST = 1e30

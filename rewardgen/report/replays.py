@@ -11,10 +11,10 @@ from PIL import Image
 
 from rewardgen.errors import RewardgenError
 from rewardgen.records import candidate_of
-from rewardgen.reflection import number
 from rewardgen.replay import ReplayFiles, ensure, find, replay_ids, stills
 from rewardgen.report import facts
 from rewardgen.store import RunView
+from rewardgen.text import number
 
 THUMBNAILS = 60
 """Small pictures that a page carries: those of the candidates with the highest scores."""

@@ -12,10 +12,10 @@ from PIL import Image
 
 from rewardgen.config import Config
 from rewardgen.errors import SimulationFailed
-from rewardgen.reflection import number, percent
 from rewardgen.sim import make_simulator
 from rewardgen.store import Baseline
 from rewardgen.tasks import Task, Worlds
+from rewardgen.text import number, percent
 
 _SIZE = (240, 180)  # pixels, width and height of a picture
 _COLOURS = 64  # of a picture's palette: small files, and enough for models of few colours

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, field_validator
 
-from rewardgen import config
-from rewardgen.config import Config, Section, read_yaml, validate
+from rewardgen import config, yaml
+from rewardgen.config import Config, Section, validate
 from rewardgen.errors import ConfigError, UnknownName
 from rewardgen.prompting import Manner
 from rewardgen.records import Form, State
@@ -173,8 +173,14 @@ def load_method(name: str) -> Method:
         ConfigError: the file is no method.
     """
     path = method_file(name)
-    method = validate(Method, read_yaml(path), str(path))
-    config.load(None, {"task": "any"}, method_defaults=method.settings, where=f"{path}: settings")
+    document = yaml.read(path)
+    method = validate(Method, document.values, document.where)
+    config.load(
+        None,
+        {"task": "any"},
+        method_defaults=method.settings,
+        where=lambda place: f"{document.where(('settings', *place))}: settings",
+    )
     return method
 
 

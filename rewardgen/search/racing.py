@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from rewardgen.config import Config, RacingConfig
 from rewardgen.evaluation import Bounds, bounds
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.reflection import number as shown
+from rewardgen.text import number as shown
+from rewardgen.text import unit_suffix
 from rewardgen.training import checkpoint_steps
 
 OnStop = Callable[[str, int, int, str], None]
@@ -70,7 +71,7 @@ class Race:
         self._racing = config.search.racing
         self._rungs = rungs(config)
         self._total = checkpoint_steps(config.training)[-1]
-        self._unit = "" if unit in ("", "1") else f" {unit}"
+        self._unit = unit_suffix(unit)
         self._promise, self._former, self._on_stop = promise or {}, former, on_stop
 
     def __call__(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:

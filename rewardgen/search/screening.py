@@ -17,7 +17,6 @@ from rewardgen import prompting
 from rewardgen.errors import ProgramRejected, RewardFailed
 from rewardgen.program import check, extract
 from rewardgen.records import Forecast, Form, Problem, RewardProgram, TrainingResult
-from rewardgen.reflection import percent
 from rewardgen.sandbox import Sandbox, smoke_test
 from rewardgen.search import seeds
 from rewardgen.search.authoring import Draft
@@ -25,6 +24,7 @@ from rewardgen.search.foresight import Foresight
 from rewardgen.search.run import Call, Run
 from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
+from rewardgen.text import percent
 
 SMOKE_WORLDS = 16
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rewardgen import reflection
 from rewardgen.config import Config
 from rewardgen.evaluation import Bounds, bounds
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
@@ -20,6 +19,7 @@ from rewardgen.search.racing import Race, best_points, further_seeds
 from rewardgen.search.run import Run
 from rewardgen.search.trainings import train_rewards
 from rewardgen.store import AGAIN
+from rewardgen.text import number, unit_suffix
 
 ELITES = 2
 """Candidates of a generation that are measured again at most: the leader, and who leads once the leader has fallen."""
@@ -128,8 +128,8 @@ def elect(
         trainings[leader.key] += found
         again = [training.score for training in found]
         mean = math.fsum(again) / len(again)
-        told = f"measured again with {len(again)} fresh seeds: {reflection.number(mean)}"
-        told += f" {run.task.fitness_unit}" if run.task.fitness_unit not in ("", "1") else ""
+        told = f"measured again with {len(again)} fresh seeds: {number(mean)}"
+        told += unit_suffix(run.task.fitness_unit)
         known = f"{leader.reflection}\n{told}" if "fitness" in run.method.feedback else leader.reflection
         standing[leader.key] = replace(leader, again=mean, reflection=known)
         # what fresh seeds tell of the spread between seeds, they tell of everyone

@@ -16,10 +16,10 @@ from torch import Tensor
 from rewardgen.errors import RewardFailed
 from rewardgen.quoting import one_line
 from rewardgen.records import Episodes, Field, Labels, Layout, RewardProgram
-from rewardgen.reflection import arrows, number, percent
 from rewardgen.search import seeds
 from rewardgen.search.run import Run
 from rewardgen.tasks import Task, play_episodes
+from rewardgen.text import arrows, number, percent, unit_suffix
 from rewardgen.training import Population
 
 POINTS = 5
@@ -111,7 +111,7 @@ def episodes(task: Task, seen: Watched) -> str:
 def _episode(task: Task, seen: Watched, which: int, title: str) -> str:
     played = seen.played
     length = int(played.length[which])
-    unit = "" if task.fitness_unit in ("", "1") else f" {one_line(task.fitness_unit, 20)}"
+    unit = unit_suffix(one_line(task.fitness_unit, 20))
     cause = next((one_line(cause, 40) for cause, held in played.causes.items() if held[which]), "time limit")
     lines = [
         f"{title}: fitness {number(float(seen.fitness[which]))}{unit}, {length} steps, ended by: {cause}. "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
+from rewardgen import files
 from rewardgen.errors import StoreError
 from rewardgen.store.database import translated
 
@@ -20,13 +20,7 @@ def write_artifact(run_dir: Path, content: bytes, suffix: str) -> str:
     if path.is_file() and path.stat().st_size == len(content):
         return name
     with translated(run_dir):
-        folder.mkdir(exist_ok=True)
-        partial = folder / f".{name}.{os.getpid()}"
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        files.write_bytes(path, content)
     return name
 
 

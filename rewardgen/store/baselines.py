@@ -6,7 +6,6 @@ policies in it. A folder appears whole or not at all, so readers need no lock.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rewardgen import files
 from rewardgen.errors import StoreError
 from rewardgen.records import Evaluation, TrainingResult
 from rewardgen.store.artifacts import read_artifact, write_artifact
@@ -86,10 +86,7 @@ def write_baseline(folder: Path, key: str, baseline: Baseline, about: Mapping[st
             )
             bare = tuple(replace(training, weights=None) for training in baseline.trainings)
             file = _File(baseline.name, dict(about), now(), bare, names, baseline.evaluation)
-            with (partial / _FILE).open("w", encoding="utf-8") as handle:
-                handle.write(to_json(file, _File))
-                handle.flush()
-                os.fsync(handle.fileno())
+            files.write_text(partial / _FILE, to_json(file, _File))
             if place.exists():  # a broken one: it would have been read above
                 shutil.rmtree(place)
             try:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from rewardgen import files
 from rewardgen.errors import DiskFull, StoreError, StoreVersion
 
 FILE_NAME = "run.sqlite"
@@ -143,14 +144,10 @@ def create(run_dir: Path) -> sqlite3.Connection:
     path = run_dir / FILE_NAME
     if path.exists():
         raise StoreError(f"{run_dir} already holds a run; resume it with `rewardgen resume {run_dir}` or name another")
-    with translated(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
-        fresh = run_dir / (FILE_NAME + ".new")
-        fresh.unlink(missing_ok=True)
+    with translated(run_dir), files.replacing(path) as fresh:
         connection = sqlite3.connect(fresh, isolation_level=None)
         connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         connection.close()
-        fresh.replace(path)
     return connect(run_dir, write=True)
 
 

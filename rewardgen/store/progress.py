@@ -6,12 +6,13 @@ Nothing is decided by it and nothing lost with it, so it is no part of the store
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+
+from rewardgen import files
 
 _FILE = "progress.json"
 _STALE = 120.0
@@ -36,12 +37,10 @@ class Progress:
 def write_progress(run_dir: Path, what: str, steps: int, total: int, steps_per_second: float) -> None:
     """Say how far a training is; where the file cannot be written, nobody is told."""
     told = Progress(what, steps, total, steps_per_second, datetime.now(UTC).isoformat())
-    part = run_dir / f".{_FILE}"
     try:
-        part.write_text(json.dumps(asdict(told)))
-        os.replace(part, run_dir / _FILE)
+        files.write_text(run_dir / _FILE, json.dumps(asdict(told)))
     except OSError:
-        part.unlink(missing_ok=True)
+        pass
 
 
 def read_progress(run_dir: Path) -> Progress | None:

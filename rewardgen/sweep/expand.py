@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from rewardgen.search import method_names
-from rewardgen.sweep.source import Place, Problem, Source
 from rewardgen.sweep.spec import SweepSpec
+from rewardgen.yaml import Document, Place, Problem
 
 ALONE = "default"
 """The name of the only arm of a sweep that varies nothing."""
+MAX_FOLDER = 255
+"""Bytes that a folder's name can have in common file systems."""
 METHOD, PROMPTS = "search.method", "prompts"
 _ELSEWHERE = {"task": "tasks", "seed": "seeds", "threads": "share.threads"}
 """Settings of a run that a sweep gives elsewhere."""
@@ -44,7 +46,7 @@ class Arm:
     place: Place
 
 
-def expand(spec: SweepSpec, source: Source) -> tuple[Settings, list[Arm]]:
+def expand(spec: SweepSpec, source: Document) -> tuple[Settings, list[Arm]]:
     """The shared settings, and the arms in the order in which they were written.
 
     Raises:
@@ -67,6 +69,15 @@ def expand(spec: SweepSpec, source: Source) -> tuple[Settings, list[Arm]]:
             if key in _ELSEWHERE:
                 line = source.line(setting.place or ())
                 problems.append(Problem(line, f"{key}: a sweep says this as `{_ELSEWHERE[key]}`, outside of settings"))
+    problems += [
+        Problem(
+            source.line(arm.place),
+            f"the arm {arm.name[:40]!r}… has a name of {len(arm.folder)} characters, and its folder can have at most "
+            f"{MAX_FOLDER}: give it a shorter one under `arms`, or fewer or shorter values in `grid` and `points`",
+        )
+        for arm in arms
+        if len(arm.folder) > MAX_FOLDER
+    ]
     problems += _clashes(arms, source)
     if problems:
         raise source.error(problems)
@@ -109,7 +120,7 @@ def _seen_from(folder: Path, key: str, value: Any) -> Any:
     return value[: match.start("path")] + str(path if path.is_absolute() else (folder / path).resolve())
 
 
-def _axes(grid: Mapping[str, Any], source: Source, problems: list[Problem]) -> Iterator[list[tuple[str, Setting]]]:
+def _axes(grid: Mapping[str, Any], source: Document, problems: list[Problem]) -> Iterator[list[tuple[str, Setting]]]:
     """The values of each setting of the grid. A pattern stands for all search methods that it matches."""
     folder = source.path.parent
     for key, values, place in _leaves(grid, ("grid",)):
@@ -154,7 +165,7 @@ def _folder(name: str) -> str:
     return re.sub(r"[^a-z0-9_.=]+", "-", name.lower()).strip("-.") or "arm"
 
 
-def _clashes(arms: list[Arm], source: Source) -> Iterator[Problem]:
+def _clashes(arms: list[Arm], source: Document) -> Iterator[Problem]:
     first: dict[str, Arm] = {}
     for arm in arms:
         other = first.setdefault(arm.folder, arm)

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, PercentFormatter
 
 from rewardgen.quoting import one_line
-from rewardgen.reflection import number
 from rewardgen.report.svg import INK, PALETTE, SOFT, Picture, canvas, to_svg
 from rewardgen.sweep.analysis import Aggregate, Analysis, Cell
 from rewardgen.sweep.statistics import Estimate
 from rewardgen.sweep.words import SCORE, interval
+from rewardgen.text import number, unit_suffix
 
 _WIDE = 10.2  # inches
 _ROW = 0.3  # of one arm
@@ -164,8 +164,8 @@ def tasks(analysis: Analysis) -> Picture | None:
             for reference, dash in ((scale.sparse, (0, (1, 2))), (scale.expert, (0, (4, 2)))):
                 if math.isfinite(reference):
                     place.axvline(reference, color=SOFT, linewidth=1, linestyle=dash)
-            unit = f" ({one_line(scale.unit, 20)})" if scale.unit not in ("", "1") else ""
-            place.set_xlabel(f"{one_line(scale.task, 40)}: fitness{unit}")
+            unit = unit_suffix(one_line(scale.unit, 20)).strip()
+            place.set_xlabel(f"{one_line(scale.task, 40)}: fitness" + (f" ({unit})" if unit else ""))
             if index % columns == 0:
                 _names(place, arms)
         told = "; ".join(

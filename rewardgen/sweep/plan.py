@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rewardgen import config as settings
+from rewardgen import files
 from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError, UnknownName
 from rewardgen.search import load_method, versions
 from rewardgen.store import SWEEP_FILE
 from rewardgen.store.database import translated
 from rewardgen.sweep.expand import METHOD, PROMPTS, Arm, Setting, Settings, expand, merged
-from rewardgen.sweep.source import Problem, Source
 from rewardgen.sweep.spec import SweepSpec, read_spec
 from rewardgen.tasks import declared_tasks
+from rewardgen.yaml import Document, Problem
 
 FORM = 1
 
@@ -56,7 +55,7 @@ class Plan:
     name: str
     folder: Path
     spec: SweepSpec
-    source: Source
+    source: Document
     arms: tuple[Arm, ...]
     searches: tuple[Planned, ...]
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -116,7 +115,7 @@ def _seeded(planned: Planned, seed: int) -> Planned:
 
 
 def _tasks(
-    spec: SweepSpec, source: Source, envs: Sequence[Path], problems: list[Problem]
+    spec: SweepSpec, source: Document, envs: Sequence[Path], problems: list[Problem]
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
     """The tasks that the spec names, each with the training settings that it brings, in the spec's order.
 
@@ -149,7 +148,7 @@ def _tasks(
 
 
 def _combined(
-    task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Source, problems: list[Problem]
+    task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Document, problems: list[Problem]
 ) -> tuple[Config, Path | None] | None:
     """A run's configuration and folder of prompts; None, and what is wrong among ``problems``, if there is none."""
 
@@ -175,7 +174,7 @@ def _combined(
     return config, Path(str(prompts.value)) if prompts is not None else None
 
 
-def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Source) -> Problem:
+def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Document) -> Problem:
     """``text`` at the line that is to blame for the setting ``key``."""
     names = [
         key,
@@ -234,13 +233,7 @@ def write_whole(path: Path, document: Mapping[str, Any]) -> None:
         StoreError: it cannot be written.
     """
     with translated(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
+        files.write_text(path, json.dumps(document, indent=1))
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from rewardgen import yaml
 from rewardgen.config import BudgetConfig, Section, explained
-from rewardgen.sweep.source import Problem, Source, read_source
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -94,15 +94,15 @@ class SweepSpec(Section):
         return {str(k): {} if v is None else v for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def read_spec(path: Path) -> tuple[SweepSpec, Source]:
+def read_spec(path: Path) -> tuple[SweepSpec, yaml.Document]:
     """The sweep that the file at ``path`` describes; its settings are not looked at yet (``plan`` does).
 
     Raises:
         ConfigError: a key or value is wrong; the message names file, line and key, and the nearest keys there are.
     """
-    source = read_source(path)
+    source = yaml.read(path, "a sweep is a mapping with `tasks:` and more; docs/sweeps.md shows one")
     try:
         return SweepSpec.model_validate(source.values), source
     except ValidationError as error:
         found = zip(error.errors(), explained(SweepSpec, error), strict=True)
-        raise source.error([Problem(source.line(detail["loc"]), text) for detail, (_, text) in found]) from error
+        raise source.error([yaml.Problem(source.line(detail["loc"]), text) for detail, (_, text) in found]) from error

@@ -8,10 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rewardgen.reflection import number, percent
 from rewardgen.sweep.analysis import Analysis, Comparison
 from rewardgen.sweep.statistics import Estimate
 from rewardgen.sweep.words import interval
+from rewardgen.text import count, number, percent, unit_suffix
 
 Value = str | int | float | Estimate
 
@@ -109,7 +109,7 @@ def _aggregates(analysis: Analysis) -> Table:
     level = f"{100 * analysis.bootstrap.confidence:g} %"
     return Table(
         "aggregates",
-        f"Human-normalised scores over {_count(len(analysis.common), 'task')}, {level} stratified bootstrap intervals",
+        f"Human-normalised scores over {count(len(analysis.common), 'task')}, {level} stratified bootstrap intervals",
         (
             _ARM,
             Column("scores", "searches"),
@@ -253,7 +253,14 @@ def _scales(analysis: Analysis) -> Table:
             Column("source", "as measured by", text=True),
         ),
         tuple(
-            (scale.task, _unit(scale.unit), scale.sparse, scale.expert, "yes" if scale.apart else "no", scale.source)
+            (
+                scale.task,
+                _unit(scale.unit),
+                scale.sparse,
+                scale.expert,
+                "yes" if scale.apart else "no",
+                scale.source,
+            )
             for scale in analysis.scales
             if scale.known
         ),
@@ -329,7 +336,7 @@ def _supported(comparison: Comparison) -> str:
 
 
 def _unit(unit: str) -> str:
-    return "" if unit == "1" else unit
+    return unit_suffix(unit).strip()
 
 
 def _text(value: Value, column: Column) -> str:
@@ -356,7 +363,3 @@ def _digits(value: float) -> str | float:
 
 def _escaped(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
-
-
-def _count(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

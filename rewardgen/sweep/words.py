@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from rewardgen.reflection import number
-from rewardgen.report.facts import signed
 from rewardgen.sweep.analysis import Analysis, Comparison, Standing
 from rewardgen.sweep.statistics import Estimate
+from rewardgen.text import count, listed, number, signed, unit_suffix
 
 SCORE = "human-normalised score"
 
@@ -27,9 +26,9 @@ def verdict(comparison: Comparison) -> str:
     where = f" on {comparison.task}" if comparison.task else ""
     if not comparison.pairs:
         return f"{arm} and {against} have no task and seed in common{where} yet: there is nothing to compare."
-    unit = f" {comparison.unit}" if comparison.task and comparison.unit not in ("", "1") else ""
+    unit = unit_suffix(comparison.unit) if comparison.task else ""
     what = "" if comparison.task else f" in {SCORE}"
-    behind = _count(comparison.pairs, "pair") + " of one task and seed"
+    behind = count(comparison.pairs, "pair") + " of one task and seed"
     if comparison.tasks > 1:
         behind += f" on {comparison.tasks} tasks"
     if not difference.bounded:
@@ -73,31 +72,31 @@ def caveats(analysis: Analysis) -> list[str]:
     failed = [s.arm for s in analysis.standings if s.failed or s.unscored]
     if failed:
         told.append(
-            f"Searches without a score are left out, which may flatter {_listed(failed)}: those that fail are "
+            f"Searches without a score are left out, which may flatter {listed(failed)}: those that fail are "
             "perhaps those that would have done badly."
         )
     unknown = [scale.task for scale in analysis.scales if not scale.known]
     if unknown and any(result.scored for result in analysis.sweep.results):
         told.append(
-            f"{_listed(unknown)} {'has' if len(unknown) == 1 else 'have'} no scale: the expert's or the sparse reward "
+            f"{listed(unknown)} {'has' if len(unknown) == 1 else 'have'} no scale: the expert's or the sparse reward "
             "was not measured, or both reached the same. Shown by fitness alone."
         )
     scored = {cell.task for cell in analysis.cells if cell.scores}
     left_out = [s.task for s in analysis.scales if s.known and s.task in scored and s.task not in analysis.common]
     if left_out:
-        told.append(f"Not every arm has a score on {_listed(left_out)} yet: left out of what is over all tasks.")
+        told.append(f"Not every arm has a score on {listed(left_out)} yet: left out of what is over all tasks.")
     noisy = [scale.task for scale in analysis.scales if scale.known and not scale.apart]
     if noisy:
         told.append(
-            f"On {_listed(noisy)} the expert's reward is not told apart from the sparse one, so the scale of the "
+            f"On {listed(noisy)} the expert's reward is not told apart from the sparse one, so the scale of the "
             f"{SCORE} is itself mostly noise there; the interquartile mean suffers least from it."
         )
     varied = [scale for scale in analysis.scales if scale.varies]
     if varied:
         told.append(
             f"The expert's and the sparse reward were measured differently by different searches of "
-            f"{_listed([scale.task for scale in varied])}, because they train differently; the scale is that of "
-            f"{_listed(sorted({scale.source for scale in varied}))}."
+            f"{listed([scale.task for scale in varied])}, because they train differently; the scale is that of "
+            f"{listed(sorted({scale.source for scale in varied}))}."
         )
     counts = {len(cell.scores) for cell in analysis.cells if cell.task in analysis.common and cell.scores}
     if len(counts) > 1:
@@ -124,11 +123,3 @@ def standing(of: Standing) -> str:
     ]
     told = ", ".join(f"{count} {what}" for count, what in parts if count)
     return f"{of.arm}: {of.scored} of {of.planned} searches have a score; {told}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _count(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

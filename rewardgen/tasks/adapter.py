@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Setting
 from torch import Tensor
 
+from rewardgen import yaml
+from rewardgen.config import Where
 from rewardgen.config import validate as validate_settings
 from rewardgen.errors import ConfigError, MissingPackage, SimulationFailed, TaskError
 from rewardgen.records import Episodes, Field, State
@@ -95,19 +96,31 @@ def read_tasks(path: Path) -> list[tuple[str, type[Task]]]:
     A file declares one task, or under ``tasks`` several that share what stands beside it.
 
     Raises:
-        TaskError: the file is no such YAML; the message names the key.
+        TaskError: the file is no such YAML; the message names line and key.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TaskError(f"the task file {path} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise TaskError(f"the task file {path} must hold a mapping; docs/environments.md has a complete example")
-    shared = {key: value for key, value in content.items() if key != "tasks"}
-    several = content.get("tasks", [{}])
+        document = yaml.read(path, "a task file is a mapping; docs/environments.md has a complete example")
+    except ConfigError as error:
+        raise TaskError(str(error)) from error
+    shared = {key: value for key, value in document.values.items() if key != "tasks"}
+    several = document.values.get("tasks", [{}])
     if not isinstance(several, list) or not all(isinstance(each, dict) for each in several):
-        raise TaskError(f"{path}: tasks must be a list of mappings")
-    return [_declared(_merged(shared, each), path) for each in several]
+        raise TaskError(f"{document.where(('tasks',))}: tasks must be a list of mappings")
+    return [_declared(_merged(shared, each), path, _where(document, number)) for number, each in enumerate(several)]
+
+
+def _where(document: yaml.Document, number: int) -> Where:
+    """The lines of the ``number``-th task of a file: what it says itself, else what it shares with the others."""
+
+    def locate(place: yaml.Place) -> str:
+        own = ("tasks", number, *place)
+        for length in range(len(place), 0, -1):
+            for written in (own[: length + 2], place[:length]):
+                if written in document.lines:
+                    return document.where(written)
+        return document.where(own)
+
+    return locate
 
 
 def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,17 +132,28 @@ def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     return values
 
 
-def _declared(values: Mapping[str, Any], path: Path) -> tuple[str, type[Task]]:
-    where = f"{path}, task {values.get('task', '?')}"
+def _declared(values: Mapping[str, Any], path: Path, where: Where) -> tuple[str, type[Task]]:
+    """The task that ``values`` declare: name and class.
+
+    Raises:
+        TaskError: a key or value is wrong.
+    """
+
+    def named(place: yaml.Place) -> str:
+        return f"{where(place)}: task {values.get('task', '?')}"
+
     try:
-        declaration = validate_settings(_Declaration, values, where)
+        declaration = validate_settings(_Declaration, values, named)
     except ConfigError as error:
         raise TaskError(str(error)) from error
-    shown = tuple(_field(quantity, where) for quantity in declaration.fields)
+    places = [named(("fields", number, "from")) for number in range(len(declaration.fields))]
+    shown = tuple(_field(*each) for each in zip(declaration.fields, places, strict=True))
     sources = tuple(
-        _source(quantity.source, field.size, where) for quantity, field in zip(declaration.fields, shown, strict=True)
+        _source(quantity.source, field.size, place)
+        for quantity, field, place in zip(declaration.fields, shown, places, strict=True)
     )
-    sources += (_source(declaration.success.source, 1, where), _source(declaration.fitness.source, 1, where))
+    for part in ("success", "fitness"):
+        sources += (_source(getattr(declaration, part).source, 1, named((part, "from"))),)
     made = type(
         "".join(part.capitalize() for part in re.split(r"\W|_", declaration.task)),
         (EnvironmentTask,),

@@ -9,6 +9,7 @@ import sys
 import venv
 from pathlib import Path
 
+from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict
 
 from rewardgen.errors import MissingPackage, TaskError
@@ -89,10 +90,4 @@ def prepare(wanted: Requirements) -> Path:
 
 def _cache() -> Path:
     given = os.environ.get(CACHE_VARIABLE)
-    if given:
-        return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "rewardgen"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "rewardgen"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rewardgen"
+    return Path(given) if given else user_cache_path("rewardgen", appauthor=False, opinion=False)

@@ -28,7 +28,7 @@ from rewardgen.training.checkpoints import Examiner
 from rewardgen.training.labelling import Labelling
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
-from rewardgen.training.seeds import derive, first_ages, streams
+from rewardgen.training.seeds import first_ages, stream_seed, streams
 from rewardgen.training.trainer import OnCheckpoint, OnProgress, Record, rollout_lengths
 
 
@@ -155,7 +155,7 @@ class Reference:
                     "activation_fn": torch.nn.Tanh,
                     "log_std_init": math.log(config.initial_std),
                 },
-                seed=derive("sb3", seed) % 2**32,
+                seed=stream_seed("sb3", seed) % 2**32,
                 device="cpu",
             )
 

@@ -8,15 +8,18 @@ import torch
 from torch import Generator, Tensor
 
 
-def derive(*parts: int | str) -> int:
-    """A 63-bit seed that depends on every part and on their order."""
+def stream_seed(*parts: int | str) -> int:
+    """A 63-bit seed for torch that depends on every part and on their order, by SHA-256.
+
+    Seeds that are stored or shown, of trainings and replies, have 31 bits and come from ``search.seeds.derive``.
+    """
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def generator(*parts: int | str, device: torch.device | str = "cpu") -> Generator:
     """A generator that draws on ``device``; what it draws differs from one kind of device to another."""
-    return Generator(device).manual_seed(derive(*parts))
+    return Generator(device).manual_seed(stream_seed(*parts))
 
 
 def first_ages(worlds: int, horizon: int) -> Tensor:
@@ -31,4 +34,4 @@ def first_ages(worlds: int, horizon: int) -> Tensor:
 
 def streams(count: int, *parts: int | str) -> Tensor:
     """``(count,)`` int64 world streams, one for each place."""
-    return torch.tensor([derive(*parts, place) for place in range(count)], dtype=torch.int64)
+    return torch.tensor([stream_seed(*parts, place) for place in range(count)], dtype=torch.int64)

@@ -7,12 +7,14 @@ import binascii
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from platformdirs import user_state_path
+
+from rewardgen import files
 
 _BYTES = 32
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,60}")
@@ -50,8 +52,8 @@ def same(given: str, wanted: str) -> bool:
 
 
 def state_folder() -> Path:
-    """Where this user's programs keep what should outlive them (XDG)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "rewardgen"
+    """Return the folder for data of this user that outlives the program: ~/.local/state/rewardgen on Linux (XDG)."""
+    return user_state_path("rewardgen", appauthor=False)
 
 
 def load_key(folder: Path) -> tuple[Key, bool]:
@@ -63,15 +65,7 @@ def load_key(folder: Path) -> tuple[Key, bool]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            handle, fresh = tempfile.mkstemp(dir=folder)  # readable by its owner alone
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(_BYTES))
-            try:
-                os.link(fresh, path)  # unlike a replacement, it leaves the key of one who was faster
-            except FileExistsError:
-                pass
-            finally:
-                os.unlink(fresh)
+            files.write_new(path, secrets.token_bytes(_BYTES), mode=files.PRIVATE)
         return Key(path.read_bytes()), True
     except (OSError, ValueError):
         return Key(secrets.token_bytes(_BYTES)), False

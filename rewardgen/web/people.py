@@ -10,9 +10,9 @@ from fastapi import Request
 
 from rewardgen.preference import agreement, strengths, words_about
 from rewardgen.records import Judgement, Order, Remark, Standing, Words, candidate_of
-from rewardgen.reflection import number
 from rewardgen.report import facts
 from rewardgen.store import MAX_WORDS, RunView
+from rewardgen.text import number
 from rewardgen.web.asking import new_id, seal
 
 _WORDS = 50

@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 from starlette.requests import Request
 
-from rewardgen.report import code, facts
+from rewardgen import text
+from rewardgen.report import code
 from rewardgen.report.page import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -19,7 +20,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 @cache
 def _environment() -> jinja2.Environment:
     made = environment(TEMPLATES)  # the report's macros draw the same things here
-    made.filters.update(cut=code.cut, when=when, problem=problem, duration=facts.duration)
+    made.filters.update(cut=code.cut, when=when, problem=problem, duration=text.duration, unit_suffix=text.unit_suffix)
     return made
 
 

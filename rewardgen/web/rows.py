@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from rewardgen.reflection import number, percent
 from rewardgen.report import code, facts
 from rewardgen.report.choices import race_sentence
 from rewardgen.report.code import Diff
 from rewardgen.store import CandidateView, GenerationView, RunView
+from rewardgen.text import number, percent
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from fastapi.responses import HTMLResponse
 from rewardgen.errors import UsageError
 from rewardgen.preference import heard
 from rewardgen.records import candidate_of
-from rewardgen.reflection import number, percent
 from rewardgen.replay import replay_ids
 from rewardgen.report import code, facts, figures
 from rewardgen.report.svg import Picture
 from rewardgen.store import GenerationView, RunView, read_progress
+from rewardgen.text import number, percent
 from rewardgen.web.asking import candidate_in, generation_of, recorder_of, replay_of, runs_of
 from rewardgen.web.people import people_rows, remarks_on
 from rewardgen.web.rendering import page

@@ -13,11 +13,12 @@ from rich.console import Console
 from rewardgen.cli.lines import Lines
 from rewardgen.cli.live import LiveView
 from rewardgen.cli.output import jsonable, safe
-from rewardgen.cli.progress import Progress, duration
+from rewardgen.cli.progress import Progress
 from rewardgen.cli.settings import parse_assignments
 from rewardgen.config import Config
 from rewardgen.errors import UsageError
 from rewardgen.search import Event
+from rewardgen.text import clock
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m [red]red[/red] \u202egnp.exe \x08\r"
 
@@ -151,7 +152,7 @@ def test_the_rest_of_the_run_is_estimated_from_the_present_speed() -> None:
     ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (75, "1 min 15 s"), (7290, "2 h 01 min")]
 )
 def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert clock(seconds) == text
 
 
 def test_json_has_no_nan_and_keeps_paths_and_records() -> None:

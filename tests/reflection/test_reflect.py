@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from rewardgen.records import Checkpoint, Outcome, Problem, TrainingResult
-from rewardgen.reflection import arrows, component_curves, number, percent, reflect
+from rewardgen.reflection import component_curves, reflect
+from rewardgen.text import arrows, number, percent
 
 NAN = float("nan")
 TASK = SimpleNamespace(fitness_unit="m/s", horizon=1000, success_threshold=3.0)

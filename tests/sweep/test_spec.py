@@ -83,6 +83,14 @@ def test_every_mistake_is_named_with_its_line_and_the_nearest_key(tmp_path: Path
         ("tasks: [cartpole/swingup]\nsettings:\n  prompts: nowhere\n", 3, ("no folder", "nowhere")),
         ("tasks: [cartpole/swingup]\nenvs: [nowhere]\n", 2, ("no folder", "nowhere")),
         ("name: ../x\ntasks: [cartpole/swingup]\n", 1, ("name", "letters")),
+        ("tasks: [cartpole/swingup]\nbudgets: {total: {hours: 1:30}}\n", 2, ("total.hours", "number", "'1:30'")),
+        ("tasks: [cartpole/swingup]\nsettings: &s {training.steps: 4096, again: *s}\n", 2, ("&s contains itself",)),
+        (f"tasks: [cartpole/swingup]\narms:\n  a: {{}}\n  {'long ' * 60}arm: {{}}\n", 4, ("303 characters", "255")),
+        (
+            f"tasks: [cartpole/swingup]\ngrid:\n  llm.model:\n    - {'m' * 300}\n",
+            4,
+            ("300 characters", "shorter values in `grid`"),
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake(tmp_path: Path, text: str, line: int, parts: tuple[str, ...]) -> None:
