@@ -147,7 +147,9 @@ class TrainingConfig(Section):
         ge=0,
         description="KL divergence of an update that each policy's learning rate follows; 0: constant rate",
     )
-    anneal: bool = Field(False, description="let the learning rate fall linearly to zero")
+    anneal: float = Field(
+        0.3, ge=0, le=1, description="last share of the training over which learning rates fall linearly to zero"
+    )
     gamma: float = Field(0.99, gt=0, le=1)
     gae_lambda: float = Field(0.95, ge=0, le=1)
     clip_range: float = Field(0.2, gt=0)

@@ -174,7 +174,7 @@ class Learner:
 
         Args:
             rows: ``(K, N, Columns.width)``.
-            remaining: the share of the training still to come, by which the learning rate falls if it is annealed.
+            remaining: the share of the training still to come, from which follows whether learning rates are annealed.
 
         Returns:
             ``(K,)`` bools: False where a gradient was not finite, which means that the member has diverged.
@@ -256,7 +256,7 @@ class _Shard:
         size = count // minibatches
         if size not in self._bodies:
             self._bodies[size] = Body(parameters, size)
-        share = remaining if config.anneal else 1.0
+        share = min(1.0, remaining / config.anneal) if config.anneal > 0.0 else 1.0
         rates = torch.stack([self.rates, torch.full_like(self.rates, config.learning_rate)]).mul_(share).unsqueeze(-1)
         starts = torch.arange(members, device=rows.device)[:, None] * count
         flat = rows.reshape(members * count, width)

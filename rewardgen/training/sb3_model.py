@@ -131,14 +131,14 @@ class Reference:
         self._goals, self._explored = 0, 0
         self._checkpoints = 0
         length = rollout_lengths(config)[0]
-        rate = config.learning_rate
+        rate, anneal = config.learning_rate, config.anneal
         with warnings.catch_warnings():
             # it would have minibatches divide the rollout; ours need not
             warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
             self._model = PPO(
                 "MlpPolicy",
                 self._env,
-                learning_rate=(lambda remaining: rate * remaining) if config.anneal else rate,
+                learning_rate=(lambda remaining: rate * min(1.0, remaining / anneal)) if anneal else rate,
                 n_steps=length,
                 batch_size=max(2, -(-length * config.worlds // config.minibatches)),
                 n_epochs=config.epochs,

@@ -192,11 +192,15 @@ def test_annealing_reaches_the_optimiser() -> None:
     parameters = zeros(Shape(5, 2, (8,)), 1)
     initialise(parameters, generators(1), 1.0)
     before = parameters.flat.clone()
-    learner = Learner(parameters, TrainingConfig(anneal=True), generators(1))
-    learner.update(minibatch(parameters, 16), 0.0)
-    torch.testing.assert_close(parameters.flat, before, rtol=0, atol=0)
-    learner.update(minibatch(parameters, 16), 0.5)
-    assert (parameters.flat != before).any()
+    made = {}
+    for remaining in (0.0, 0.1, 0.2, 0.9):  # of which the last fifth is annealed
+        config = TrainingConfig(anneal=0.2, desired_kl=0.0, epochs=1, minibatches=1)
+        changed = Parameters(parameters.shape, before.clone())
+        Learner(changed, config, generators(1)).update(minibatch(parameters, 16), remaining)
+        made[remaining] = changed.flat - before
+    assert not made[0.0].any() and made[0.2].any()
+    torch.testing.assert_close(made[0.1], 0.5 * made[0.2], rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(made[0.9], made[0.2], rtol=0, atol=0)
 
 
 def test_a_gradient_that_is_not_finite_is_told_and_touches_no_other_member() -> None:
