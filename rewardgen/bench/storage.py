@@ -38,8 +38,8 @@ def mark_of(config: TrainingConfig) -> str:
 
 
 def same_settings(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a curve was made with exactly the settings ``wanted``: a setting that is new may have changed it."""
-    return dict(stored) == dict(wanted)
+    """Whether a curve was made with all of the settings ``wanted``. One that did not exist then is another setting."""
+    return all(name in stored and stored[name] == value for name, value in wanted.items())
 
 
 def read_record(path: Path, kind: type[Record]) -> Record | None:
