@@ -238,11 +238,11 @@ class Stay(Point):
 def test_a_decoder_of_the_right_factors_learns_the_task() -> None:
     """Nothing but the fitness of whole episodes is paid, and policies come to do what it asks for."""
     longer = SMALL.model_copy(
-        update={"steps": 12_288, "worlds": 16, "rollout": 32, "epochs": 4, "checkpoints": 3, "checkpoint_episodes": 32}
+        update={"steps": 12_288, "worlds": 16, "rollout": 32, "epochs": 4, "checkpoints": 6, "checkpoint_episodes": 32}
     )
     for result in train(Stay(), members("factors", "a", (1, 2, 3)), longer, threads=1):
         fitness = torch.tensor([point.fitness for point in result.curve])
-        assert fitness[1:].max() > fitness[0] + 1.0
+        assert fitness[1:].max() > fitness[0] + 3.0
         returns = torch.tensor([point.own_return for point in result.curve])
         assert (returns - fitness).abs().mean() < 0.2 * fitness.mean()  # rewards of an episode sum up to its fitness
 
