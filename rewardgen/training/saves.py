@@ -61,17 +61,20 @@ class Saves:
         note: Callable[[str], None],
     ) -> SavedTraining:
         """The file of the group ``members``; ``note`` is told what becomes of it."""
-        names = [[member.key, member.seed] for member in members]
         identity = {
             "format": FORMAT,
             "task": task.name,
-            "members": names,
+            "members": [[member.key, member.seed] for member in members],
             "training": config.model_dump(mode="json"),
             "place": f"{arrangement.sim}, {arrangement.device}",
             "versions": {package: version(package) for package in _PACKAGES},
             **self.about,
         }
-        return SavedTraining(self.folder / f"{digest(names)}.training", identity, self.companion, note)
+        return SavedTraining(self.path(members), identity, self.companion, note)
+
+    def path(self, members: Sequence[Member]) -> Path:
+        """Where the state of the group ``members`` is, if it is kept."""
+        return self.folder / f"{digest([[member.key, member.seed] for member in members])}.training"
 
     def delete(self) -> None:
         """Remove the files: the results are kept, or no longer wanted."""
