@@ -102,5 +102,4 @@ class CartpoleSwingupSparse(CartpoleSwingup):
     success_threshold = 500.0  # judged: held for half of the episode
     expert_source = "dm_control, suite/cartpole.py, swingup_sparse: 1 while the pole is upright and the cart centred"
 
-    def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        return self.sparse_reward(state, action, next_state)
+    expert_reward = Cartpole.sparse_reward

@@ -118,14 +118,21 @@ class _Told:
     EVERY = 10.0  # s
 
     def __init__(self, task: Task, config: Config) -> None:
-        self._name, self._total = task.name, 2 * config.evaluation.report_seeds * config.training.steps
+        from rewardgen.search.baselines import shared_reward
+
+        rewards = 1 if shared_reward(task) else 2
+        self._name, self._total = task.name, rewards * config.evaluation.report_seeds * config.training.steps
         self._began = self._said = time.monotonic()
+        self._first: int | None = None
 
     def __call__(self, steps: int) -> None:
         now = time.monotonic()
+        if self._first is None:  # those of a measurement that was stopped before count as done, but not as this one's
+            self._began, self._first = now, steps
         if now - self._said >= self.EVERY:
             self._said = now
-            note(f"{self._name}: {steps:,} of {self._total:,} steps, {steps / (now - self._began):,.0f} a second")
+            rate = (steps - self._first) / max(now - self._began, 1e-9)
+            note(f"{self._name}: {steps:,} of {self._total:,} steps, {rate:,.0f} a second")
 
 
 def _print(measured: Measured, *, heading: bool) -> None:

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from rewardgen.config import Config
 from rewardgen.errors import StoreError
 from rewardgen.evaluation import evaluate
 from rewardgen.records import Evaluation, TrainingResult
-from rewardgen.search import seeds
+from rewardgen.search import saving, seeds
 from rewardgen.search.versions import processor, versions
 from rewardgen.sim import EnvironmentSpec
 from rewardgen.store import Baseline, read_baseline, write_baseline
@@ -44,6 +45,15 @@ def task_rewards(task: Task) -> dict[str, TaskReward]:
         "expert": TaskReward(task.expert_reward, task.layout),
         "sparse": TaskReward(task.sparse_reward, task.layout),
     }
+
+
+def shared_reward(task: Task) -> bool:
+    """Whether the sparse reward of ``task`` is the very method that is its expert's: then it is trained once.
+
+    A task says so with ``sparse_reward = expert_reward`` (or the other way round) in the body of its class. Two methods
+    that happen to give the same numbers are two rewards.
+    """
+    return task.sparse_reward == task.expert_reward  # the same function bound to the same object
 
 
 def training_seeds(config: Config) -> list[int]:
@@ -118,8 +128,14 @@ def measure(
     config = settled(config, arrangement)
     with alone(folder, task, config):
         found = {} if anew else find(folder, task, config)
-        missing = {name: reward for name, reward in task_rewards(task).items() if name not in found}
-        members = [Member(name, seed, reward) for name, reward in missing.items() for seed in training_seeds(config)]
+        missing = [name for name in REWARDS if name not in found]
+        about = origin(task, config)
+        saves = saving.of_baselines(folder, key(about, "training")[:16], about)
+        trained = missing if not shared_reward(task) else missing[:1] if not found else []
+        members = _members(task, config, trained)
+        if members and saves.path(_members(task, config, REWARDS)).exists():
+            # a process that trained both was killed when it had kept one of them: their training is only read
+            trained, members = list(REWARDS), _members(task, config, REWARDS)
         results: list[TrainingResult] = []
         if members and config.training.trainer == "sb3":
             results = [train_sb3(task, member, config.training, threads=config.threads) for member in members]
@@ -131,13 +147,27 @@ def measure(
                 threads=config.threads,
                 arrangement=arrangement,
                 on_progress=on_progress,
+                saves=saves,
             )
+        for name in trained:
+            mine = tuple(sorted((result for result in results if result.key == name), key=lambda result: result.seed))
+            found[name] = Baseline(name, mine, evaluate_trainings(task, config, mine, seeds.baseline_episode_seed()))
         for name in missing:
-            mine = sorted((result for result in results if result.key == name), key=lambda result: result.seed)
-            evaluation = evaluate_trainings(task, config, mine, seeds.baseline_episode_seed())
-            found[name] = Baseline(name, tuple(mine), evaluation)
-            keep(folder, task, config, name, mine, evaluation)
+            if name not in found:
+                found[name] = named(name, next(iter(found.values())))
+            keep(folder, task, config, name, found[name].trainings, found[name].evaluation)
+        saves.delete()
     return {name: found[name] for name in REWARDS}
+
+
+def _members(task: Task, config: Config, names: Sequence[str]) -> list[Member]:
+    rewards = task_rewards(task)
+    return [Member(name, seed, rewards[name]) for name in names for seed in training_seeds(config)]
+
+
+def named(name: str, twin: Baseline) -> Baseline:
+    """What ``twin`` came to, as that of the reward ``name``, which is the same function."""
+    return Baseline(name, tuple(replace(each, key=name) for each in twin.trainings), twin.evaluation)
 
 
 def evaluate_trainings(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rewardgen.config import Config
-from rewardgen.records import Evaluation, RewardProgram
+from rewardgen.records import Evaluation, RewardProgram, TrainingResult
 from rewardgen.search import baselines, seeds
 from rewardgen.search.run import Run
 from rewardgen.search.trainings import train_rewards
@@ -20,8 +22,9 @@ def planned_steps(config: Config) -> int:
 def measure(run: Run, winner: str | None) -> None:
     """Train the winner's, the expert's and the sparse reward on the report seeds and evaluate them.
 
-    The last two are taken from the machine's baselines if they are there, and kept there if they are not. Their steps
-    count as the run's own either way: what a run comes to must not depend on what was run before it.
+    The last two are taken from the machine's baselines if they are there, and kept there if they are not. Where they
+    are one function, the expert's trainings and score are the sparse reward's too. Their steps count as the run's own
+    either way: what a run comes to must not depend on what was run before it.
 
     Args:
         winner: the winning program's source, or None when no candidate has a score.
@@ -35,17 +38,21 @@ def measure(run: Run, winner: str | None) -> None:
         rewards[name] = reward
         report_seeds[name] = baselines.training_seeds(run.config)
     known = _take(run, [name for name in baselines.REWARDS if not run.store.trainings(_owner(name))])
+    twins = {"sparse": "expert"} if baselines.shared_reward(run.task) else {}
     if not all(run.store.evaluation(name) for name in rewards):
         train_rewards(
             run,
-            {_owner(name): reward for name, reward in rewards.items()},
+            {_owner(name): reward for name, reward in rewards.items() if name not in twins},
             {_owner(name): own for name, own in report_seeds.items()},
             what="final",
         )
+        for name, twin in twins.items():
+            if not run.store.trainings(_owner(name)):
+                _add(run, name, run.store.trainings(_owner(twin), weights=True))
     for name in rewards:
         evaluation = run.store.evaluation(name)
         if evaluation is None:
-            evaluation = known[name].evaluation if name in known else _evaluate(run, name)
+            evaluation = known[name].evaluation if name in known else _evaluate(run, name, twins.get(name))
             run.store.add_evaluation(name, evaluation)
         run.say(
             "evaluated",
@@ -69,18 +76,26 @@ def _take(run: Run, names: list[str]) -> dict[str, Baseline]:
             found = baselines.find(run.baselines, run.task, run.config)
     known = {name: found[name] for name in names if name in found}
     for name, baseline in known.items():
-        for training in baseline.trainings:
-            run.tracking.whole(_owner(name), training)
-        run.tracking.settle()
-        run.store.add_trainings([(_owner(name), training) for training in baseline.trainings])
+        _add(run, name, baseline.trainings)
         run.say("baseline_found", name=name)
     return known
 
 
-def _evaluate(run: Run, name: str) -> Evaluation:
+def _add(run: Run, name: str, trainings: Sequence[TrainingResult]) -> None:
+    """Keep trainings that did not take place here as those of ``name``."""
+    for training in trainings:
+        run.tracking.whole(_owner(name), training)
+    run.tracking.settle()
+    run.store.add_trainings([(_owner(name), training) for training in trainings])
+
+
+def _evaluate(run: Run, name: str, twin: str | None) -> Evaluation:
+    """The score of ``name``; ``twin`` has the same reward and was evaluated before."""
     trainings = run.store.trainings(_owner(name), weights=True)
     if name not in baselines.REWARDS:
         return baselines.evaluate_trainings(run.task, run.config, trainings, seeds.report_episode_seed(run.config.seed))
-    evaluation = baselines.evaluate_trainings(run.task, run.config, trainings, seeds.baseline_episode_seed())
+    evaluation = run.store.evaluation(twin) if twin is not None else None
+    if evaluation is None:
+        evaluation = baselines.evaluate_trainings(run.task, run.config, trainings, seeds.baseline_episode_seed())
     baselines.keep(run.baselines, run.task, run.config, name, trainings, evaluation)
     return evaluation

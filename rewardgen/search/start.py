@@ -15,7 +15,7 @@ from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
 from rewardgen.sandbox import Sandbox, SandboxLimits
-from rewardgen.search import vision
+from rewardgen.search import saving, vision
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.events import Listener, silent
 from rewardgen.search.judging import blinded
@@ -222,6 +222,7 @@ def _work(
             )
             search(run)
         run.warn_pending()  # what a tracker said when it was closed
+        saving.remove(store.run_dir)
         store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))
         run.say("finished", winner=store.meta("winner"))
     except BaseException as error:

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import zip_longest
-from typing import cast
+from typing import Any, cast
 
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
+from rewardgen.search import baselines, saving
 from rewardgen.search.run import Run
 from rewardgen.search.shards import Workers, opened, order_for
 from rewardgen.search.trajectories import Collector
-from rewardgen.training import Judge, Member, Reward, credit_of, train, train_sb3
+from rewardgen.training import Judge, Member, Reward, Saves, credit_of, train, train_sb3
 
 
 def train_rewards(
@@ -47,7 +48,8 @@ def train_rewards(
     if any(missing.values()):
         with ExitStack() as workers:
             members = _members(run, rewards, missing, workers, stored)
-            _train_members(run, members, what, stored, judge, collector)
+            sources = {key: reward.source for key, reward in rewards.items() if isinstance(reward, RewardProgram)}
+            _train_members(run, members, sources, what, stored, judge, collector)
     return {key: [stored[key][seed] for seed in wanted[key]] for key in rewards}
 
 
@@ -81,6 +83,7 @@ def _elsewhere(run: Run) -> Workers | None:
 def _train_members(
     run: Run,
     members: Sequence[Member],
+    sources: Mapping[str, str],
     what: str,
     stored: dict[str, dict[int, TrainingResult]],
     judge: Judge | None,
@@ -96,11 +99,15 @@ def _train_members(
     run.say("training_started", members=len(members), steps=total, what=what)
     began = time.monotonic()
 
+    saves: Saves | None = None
+
     def on_progress(steps: int, before: int = 0) -> None:
         steps += before
         run.budget.check_hours()
-        rate = steps / max(time.monotonic() - began, 1e-9)
-        run.budget.measured(rate)
+        taken = steps - (saves.resumed_steps if saves is not None else 0)
+        rate = taken / max(time.monotonic() - began, 1e-9)
+        if taken:
+            run.budget.measured(rate)
         left = total - (watched.saved if watched is not None else 0)
         run.say("training_progress", steps=steps, total=left, steps_per_second=rate, what=what)
 
@@ -148,6 +155,7 @@ def _train_members(
                     collector.keep(episode)
         _keep(run, [(result.key, result) for result in came.results], stored, collector)
     else:
+        saves = saving.in_run(run.store.run_dir, members, _about(run, members, sources), collector)
         results = train(
             run.task,
             members,
@@ -159,9 +167,21 @@ def _train_members(
             on_note=lambda message: run.say("note", message=message),
             on_episodes=collector.take if collector is not None else None,
             judge=watched,
+            saves=saves,
         )
         kept = [(member.key, result) for member, result in zip(members, results, strict=True)]
         _keep(run, kept, stored, collector)
+        saves.delete()
+
+
+def _about(run: Run, members: Sequence[Member], sources: Mapping[str, str]) -> dict[str, Any]:
+    """All that the results of ``members`` follow from: their saved state is of use while none of it changes."""
+    return {
+        **baselines.origin(run.task, run.config),
+        "rewards": {member.key: sources.get(member.key, "") for member in members},
+        "form": run.method.form,
+        "credit": run.config.credit.model_dump(mode="json"),
+    }
 
 
 class _Watched:
@@ -173,7 +193,8 @@ class _Watched:
 
     def __call__(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
         reasons = self._judge(steps, results)
-        self.saved += len(reasons) * max(0, self._steps - steps)
+        stopped = [result.steps for result in results if result.status == "stopped"] + [steps] * len(reasons)
+        self.saved = sum(max(0, self._steps - each) for each in stopped)
         return reasons
 
 

@@ -10,18 +10,23 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from rewardgen.config import Config
 from rewardgen.records import Episodes
+from rewardgen.saved import Saved, content
 from rewardgen.search import seeds
 from rewardgen.sim import make_simulator
 from rewardgen.store import Store
 from rewardgen.tasks import Task, play_episodes
 
+_TAKEN = TypeAdapter(list[tuple[str, int, int]])
 RANDOM_EPISODES = 16
 HOLD = 25
 """Control steps for which random play holds an action at most."""
@@ -62,6 +67,17 @@ class Collector:
         self._kept.append(episode)
         if len(self._kept) >= 4 * self._most:  # or memory would grow with the size of the generation
             self._kept = spread(self._kept, 2 * self._most)
+
+    def save(self) -> dict[str, Any]:
+        return {"taken": [[key, seed, n] for (key, seed), n in self._taken.items()], "kept": dump(self._kept)}
+
+    def restore(self, saved: Saved) -> None:
+        taken = _TAKEN.validate_python(saved.get("taken"))
+        try:
+            kept = parse(content(saved, "kept") or b"")
+        except (SafetensorError, KeyError, RuntimeError) as error:
+            raise ValueError(f"the saved episodes cannot be read: {error}") from error
+        self._taken, self._kept = {(key, seed): n for key, seed, n in taken}, kept
 
     def content(self) -> bytes:
         """What was kept, as ``parse`` reads it."""

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rewardgen.saved import Saved
+
 STATE = (
     "time",
     "qpos",
@@ -106,6 +108,21 @@ class Simulator(ABC):
         where that cannot be done: then it stays as it is.
         """
         return None
+
+    def save(self) -> dict[str, Tensor] | None:
+        """Field name → its values: all that the worlds' next steps and readings depend on.
+
+        None where that cannot be told: what was simulated by then cannot be continued in another process.
+        """
+        return None
+
+    def restore(self, saved: Saved) -> None:
+        """Continue exactly from what ``save`` gave for as many worlds of the same model.
+
+        Raises:
+            ValueError: ``saved`` does not fit.
+        """
+        raise NotImplementedError  # asked for only where ``save`` gives something
 
     @abstractmethod
     def render(self, world: int, width: int = 480, height: int = 360) -> np.ndarray:

@@ -11,6 +11,7 @@ from mujoco import batch
 from torch import Tensor
 
 from rewardgen.errors import SimulationFailed
+from rewardgen.saved import Saved, tensor
 from rewardgen.sim.base import STATE, Simulator
 from rewardgen.sim.derived import POST_CONSTRAINT, keeps_current, keeps_post_constraint, not_kept
 from rewardgen.sim.rendering import render_model
@@ -109,6 +110,19 @@ class MujocoSim(Simulator):
         for name, values in self._post_constraint.items():
             kept._post_constraint[name].copy_(values[ids])
         return kept
+
+    def save(self) -> dict[str, Tensor] | None:
+        if self._sleeps:  # as in keep
+            return None
+        # Derived fields too: a task may read them before the next step.
+        return {name: self.field(name).clone() for name in dict.fromkeys((*self._fields, *STATE))}
+
+    def restore(self, saved: Saved) -> None:
+        if unknown := sorted(set(saved) - set(batch.DATA_FIELDS)):
+            raise ValueError(f"there are no fields {', '.join(unknown)}")
+        fields = {name: self.field(name) for name in dict.fromkeys((*STATE, *saved))}  # binding one computes all
+        for name, values in fields.items():
+            values.copy_(tensor(saved, name, values, finite=False))
 
     def _update_post_constraint(self, ids: Tensor) -> None:
         if not self._post_constraint:

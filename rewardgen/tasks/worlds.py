@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from rewardgen.errors import SimulationFailed
 from rewardgen.records import State
+from rewardgen.saved import Saved, section, tensor
 from rewardgen.sim import Simulator
 from rewardgen.tasks.base import Task
 from rewardgen.tasks.random import WorldRandom
@@ -129,6 +130,22 @@ class Worlds:
         self.streams, self.episode, self.age = self.streams[ids], self.episode[ids], self.age[ids]
         self.matrix = self.matrix[ids]
         return True
+
+    def save(self) -> dict[str, Any] | None:
+        """What the worlds' next steps depend on; None: the simulator cannot tell."""
+        sim = self.sim.save()
+        return None if sim is None else {"sim": sim, "episode": self.episode, "age": self.age, "matrix": self.matrix}
+
+    def restore(self, saved: Saved) -> None:
+        """Continue exactly from what ``save`` gave for worlds with the same streams, instead of ``start``.
+
+        Raises:
+            ValueError: ``saved`` does not fit.
+        """
+        self.episode = tensor(saved, "episode", self.episode)
+        self.age = tensor(saved, "age", self.age)
+        self.matrix = tensor(saved, "matrix", self.matrix)
+        self.sim.restore(section(saved, "sim"))
 
     def check(self) -> None:
         """Raise what steps did not wait for. Called once in ``CHECK_EVERY`` steps anyway.

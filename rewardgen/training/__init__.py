@@ -12,14 +12,17 @@ from rewardgen.training.arrangement import arrangement_of, settled
 from rewardgen.training.credit import credit_of
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
 from rewardgen.training.population import Population
+from rewardgen.training.saves import Saves
 from rewardgen.training.sb3 import train_sb3
-from rewardgen.training.trainer import Judge, Timings, checkpoint_steps, train
+from rewardgen.training.timings import Timings
+from rewardgen.training.trainer import Judge, checkpoint_steps, train
 
 __all__ = [
     "Judge",
     "Member",
     "Population",
     "Reward",
+    "Saves",
     "TaskReward",
     "Timings",
     "arrangement_of",

@@ -18,6 +18,7 @@ from torch import Tensor
 from rewardgen.config import CreditConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Form, Labels, State
+from rewardgen.saved import Saved
 from rewardgen.tasks import Task
 
 
@@ -50,6 +51,16 @@ class Credit(Protocol):
 
     def value(self, labels: Labels, states: Tensor, actions: Tensor, next_states: Tensor) -> Tensor:
         """What would be paid now for ``B`` transitions, ``(B,)``; changes nothing."""
+
+    def save(self) -> Saved:
+        """Everything that its further payments depend on."""
+
+    def restore(self, saved: Saved) -> None:
+        """Continue from what ``save`` gave.
+
+        Raises:
+            ValueError: ``saved`` does not fit.
+        """
 
 
 MakeCredit = Callable[[Task, int, int], Credit]

@@ -8,11 +8,14 @@ the episodes that it plays: other methods keep it from training altogether.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor
 
 from rewardgen.config import CreditConfig
 from rewardgen.records import Episodes, Labels
+from rewardgen.saved import Saved, generator_states, numbered, restore_generators, section, tensor, value
 from rewardgen.tasks import Task
 from rewardgen.training.credit import Rows, checked
 from rewardgen.training.normalise import RunningMoments
@@ -93,6 +96,36 @@ class Decoder:
         with torch.no_grad():
             return self._mean + self._deviation * self._decode(factors)
 
+    def save(self) -> dict[str, Any]:
+        adam = [self._optimizer.state[parameter] for parameter in self._parameters]
+        return {
+            "parameters": numbered(self._parameters),
+            "adam": numbered(dict(each) for each in adam),  # empty before the first fit
+            "moments": self._moments.save(),
+            "episodes": self._episodes,
+            "lengths": self._lengths,
+            "returns": self._returns,
+            "mean": self._mean,
+            "deviation": self._deviation,
+        }
+
+    def restore(self, saved: Saved) -> None:
+        """Continue from what ``save`` gave; the generator is its owner's."""
+        parameters, adam = section(saved, "parameters"), section(saved, "adam")
+        for number, mine in enumerate(self._parameters):
+            mine.data.copy_(tensor(parameters, str(number), mine))
+            if moments := section(adam, str(number)):
+                like = {"step": torch.zeros(()), "exp_avg": mine, "exp_avg_sq": mine}
+                self._optimizer.state[mine] = {name: tensor(moments, name, each) for name, each in like.items()}
+        self._moments.restore(section(saved, "moments"))
+        count, longest = _sizes(saved.get("episodes"), self._episodes.shape[2], self._keep)
+        self._episodes = tensor(saved, "episodes", torch.zeros(count, longest, self._episodes.shape[2]))
+        self._lengths = tensor(saved, "lengths", torch.zeros(count, dtype=torch.int64))
+        self._returns = tensor(saved, "returns", torch.zeros(count))
+        if ((self._lengths < 1) | (self._lengths > longest)).any():
+            raise ValueError("the saved lengths do not belong to the saved episodes")
+        self._mean, self._deviation = value(saved, "mean", float), value(saved, "deviation", float)
+
     def _decode(self, factors: Tensor) -> Tensor:
         mean, variance = self._moments.mean[0].float(), self._moments.variance[0].float()
         seen = ((factors - mean) * torch.rsqrt(variance + 1e-8)).clamp(-10.0, 10.0)
@@ -119,8 +152,7 @@ class Factors:
         checked(rows.components, rows.names, self._names)
         if self._decoder is None:
             self._names = rows.names
-            self._decoder = Decoder(len(rows.names), self._config, self._source)
-            self._factors = torch.zeros(self._task.horizon, len(self._age), len(rows.names))
+            self._decoder, self._factors = self._made(len(rows.names))
         self._follow(rows, self._decoder)
         if self._decoder.ready:
             self._decoder.fit(self._config.decoder_steps)
@@ -129,6 +161,38 @@ class Factors:
     def value(self, labels: Labels, states: Tensor, actions: Tensor, next_states: Tensor) -> Tensor:
         checked(labels.components, labels.names, self._names)
         return torch.zeros(len(labels.reward)) if self._decoder is None else self._decoder(labels.components)
+
+    def save(self) -> dict[str, Any]:
+        steps = int(self._age.max())  # of the episodes in progress; what lies behind them is never read
+        saved = {
+            "generator": generator_states([self._source]),
+            "names": list(self._names),
+            "age": self._age,
+            "states": self._states[: steps + 1],
+            "actions": self._actions[:steps],
+        }
+        if self._decoder is not None:
+            saved |= {"factors": self._factors[:steps], "decoder": self._decoder.save()}
+        return saved
+
+    def restore(self, saved: Saved) -> None:
+        self._age = tensor(saved, "age", self._age)
+        steps = int(self._age.max())
+        if int(self._age.min()) < 0 or steps > self._task.horizon:
+            raise ValueError("the saved age is not that of episodes of this task")
+        self._states[: steps + 1] = tensor(saved, "states", self._states[: steps + 1])
+        self._actions[:steps] = tensor(saved, "actions", self._actions[:steps])
+        self._names = tuple(value(saved, "names", list))
+        if self._names:
+            self._decoder, self._factors = self._made(len(self._names))
+            self._factors[:steps] = tensor(saved, "factors", self._factors[:steps])
+            self._decoder.restore(section(saved, "decoder"))
+        restore_generators([self._source], saved, "generator")
+
+    def _made(self, factors: int) -> tuple[Decoder, Tensor]:
+        """A decoder of so many factors, and where those of the episodes in progress are kept."""
+        decoder = Decoder(factors, self._config, self._source)
+        return decoder, torch.zeros(self._task.horizon, len(self._age), factors)
 
     def _follow(self, rows: Rows, decoder: Decoder) -> None:
         """Add a rollout to the episodes under way, and those that end in it to what the decoder learns from."""
@@ -177,3 +241,14 @@ class Factors:
             longest = int(lengths[sound].max())
             factors = self._factors[:longest, worlds[sound]].transpose(0, 1)
             decoder.add(factors, lengths[sound], fitness[sound])
+
+
+def _sizes(episodes: object, factors: int, most: int) -> tuple[int, int]:
+    """How many saved episodes there are, and the steps of the longest.
+
+    Raises:
+        ValueError: these are no episodes of so many ``factors``, or more than ``most``.
+    """
+    if not isinstance(episodes, Tensor) or episodes.dim() != 3 or episodes.shape[2] != factors or len(episodes) > most:
+        raise ValueError("the saved episodes are not those of this decoder")
+    return len(episodes), int(episodes.shape[1])

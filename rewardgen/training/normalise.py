@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rewardgen.saved import Saved, section, tensor, value
 from rewardgen.training import devices
 
 _CLIP = 10.0  # both scales are cut off at ten standard deviations, as Stable-Baselines3's VecNormalize does
@@ -44,6 +46,13 @@ class RunningMoments:
         mean += delta * (fresh / total)
         torch.div(spread, total, out=variance)
 
+    def save(self) -> dict[str, Any]:
+        return {"mean": self.mean, "variance": self.variance, "count": self.count}
+
+    def restore(self, saved: Saved) -> None:
+        self.mean, self.variance = tensor(saved, "mean", self.mean), tensor(saved, "variance", self.variance)
+        self.count = value(saved, "count", int)
+
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members alone."""
         self.mean, self.variance = self.mean[list(members)], self.variance[list(members)]
@@ -64,6 +73,13 @@ class ObservationScale:
     def load(self, member: int, mean: Tensor, variance: Tensor) -> None:
         self.moments.mean[member] = mean
         self.moments.variance[member] = variance
+        self._refresh()
+
+    def save(self) -> dict[str, Any]:
+        return self.moments.save()
+
+    def restore(self, saved: Saved) -> None:
+        self.moments.restore(saved)
         self._refresh()
 
     def keep(self, members: Sequence[int]) -> None:
@@ -104,6 +120,13 @@ class RewardScale:
         self.moments.update(returns.flatten(1))
         scale = torch.rsqrt(self.moments.variance + 1e-8).float()
         return (rewards * scale[:, None, None]).clamp_(-_CLIP, _CLIP)
+
+    def save(self) -> dict[str, Any]:
+        return {"returns": self._returns, "moments": self.moments.save()}
+
+    def restore(self, saved: Saved) -> None:
+        self._returns = tensor(saved, "returns", self._returns)
+        self.moments.restore(section(saved, "moments"))
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members alone."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
+from rewardgen.saved import Saved, section, tensor
 from rewardgen.tasks import Task
 from rewardgen.training import weights
 from rewardgen.training.networks import Head, Parameters, Shape, initialise, zeros
@@ -79,6 +81,13 @@ class Population:
     @property
     def members(self) -> int:
         return self.parameters.members
+
+    def save(self) -> dict[str, Any]:
+        return {"parameters": self.parameters.flat, "observations": self.scale.save()}
+
+    def restore(self, saved: Saved) -> None:
+        self.parameters.flat.copy_(tensor(saved, "parameters", self.parameters.flat))
+        self.scale.restore(section(saved, "observations"))
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members alone; ``parameters`` are new tensors then."""

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
+from rewardgen.saved import Saved, generator_states, restore_generators, section, tensor
 from rewardgen.training import devices
 from rewardgen.training.networks import Body, Head, Parameters, Shape, zeros
 
@@ -166,6 +168,11 @@ class Learner:
         """The policies' learning rates ``(K,)``."""
         return torch.cat([shard.rates for shard in self._shards])
 
+    @rates.setter
+    def rates(self, rates: Tensor) -> None:
+        for shard, members in zip(self._shards, self._slices, strict=True):
+            shard.rates = rates[members].clone()
+
     def update(self, rows: Tensor, remaining: float) -> Tensor:
         """Fit all members to one rollout.
 
@@ -188,24 +195,56 @@ class Learner:
 
     def keep(self, parameters: Parameters, members: Sequence[int]) -> None:
         """Go on with these members alone, whose weights are now ``parameters``."""
-        generators = [own for shard in self._shards for own in shard.generators]
-        moments = [shard.moments for shard in self._shards]
-        rates = self.rates[list(members)]
+        generators, moments, rates = self._generators, self._moments, self.rates
         self._deal(parameters, [generators[k] for k in members])
-        for shard, part in zip(self._shards, self._slices, strict=True):
-            shard.rates = rates[part].clone()
-        if all(moments):
-            whole = {
-                name: torch.cat([part[name] for part in moments], 1)[:, list(members)]
-                if first.dim() > 0
-                else first  # the count of updates, the same for all
-                for name, first in moments[0].items()
+        self.rates = rates[list(members)]
+        self._moments = {
+            name: value[:, list(members)] if value.dim() > 0 else value  # the count of updates is the same for all
+            for name, value in moments.items()
+        }
+
+    def save(self) -> dict[str, Any]:
+        return {"generators": generator_states(self._generators), "moments": self._moments, "rates": self.rates}
+
+    def restore(self, parameters: Parameters, saved: Saved) -> None:
+        """Continue from what ``save`` gave, with ``parameters`` as they were then.
+
+        Raises:
+            ValueError: ``saved`` does not fit.
+        """
+        generators, rates = self._generators, tensor(saved, "rates", self.rates)
+        restore_generators(generators, saved, "generators")
+        self._deal(parameters, generators)
+        self.rates = rates
+        step = torch.zeros((), device=parameters.flat.device)
+        like = {"step": step, "exp_avg": parameters.flat, "exp_avg_sq": parameters.flat}
+        moments = section(saved, "moments")
+        self._moments = {name: tensor(moments, name, value) for name, value in like.items()}
+
+    @property
+    def _generators(self) -> list[Generator]:
+        return [own for shard in self._shards for own in shard.generators]
+
+    @property
+    def _moments(self) -> dict[str, Tensor]:
+        """Adam's state of all members; empty before the first update."""
+        moments = [shard.moments for shard in self._shards]
+        if not all(moments):
+            return {}
+        return {
+            name: torch.cat([own[name] for own in moments], 1) if first.dim() > 0 else first
+            for name, first in moments[0].items()
+        }
+
+    @_moments.setter
+    def _moments(self, whole: dict[str, Tensor]) -> None:
+        if not whole:
+            return
+        for shard, members in zip(self._shards, self._slices, strict=True):
+            shard.moments = {
+                name: (value[:, members] if value.dim() > 0 else value).clone(memory_format=torch.contiguous_format)
+                for name, value in whole.items()
             }
-            for shard, part in zip(self._shards, self._slices, strict=True):
-                shard.moments = {
-                    name: (value[:, part] if value.dim() > 0 else value).clone(memory_format=torch.contiguous_format)
-                    for name, value in whole.items()
-                }
 
     def forget(self, member: int) -> None:
         """Set a failed member's weights and moments to zero, so that nothing non-finite is carried on."""

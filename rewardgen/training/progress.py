@@ -8,11 +8,14 @@ about the order of states, not about their worth.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from rewardgen.config import CreditConfig
 from rewardgen.records import Labels
+from rewardgen.saved import Saved, tensor, value
 from rewardgen.tasks import Task
 from rewardgen.training.credit import Rows, checked, sparse
 
@@ -68,6 +71,19 @@ class Progress:
             return self._config.sparse_weight * extrinsic
         bins = self._bins(labels.components)
         return self._sum(bins, extrinsic)
+
+    def save(self) -> dict[str, Any]:
+        return {"names": list(self._names), "counts": self.counts, "low": self.low, "span": self.span}
+
+    def restore(self, saved: Saved) -> None:
+        names = tuple(value(saved, "names", list))
+        if not names:  # nothing was trained on yet
+            return
+        ranges = torch.zeros(len(names), dtype=torch.float64)
+        counts = torch.zeros(len(names) * (self._config.bins - 1) + 1, dtype=torch.int64)
+        self.counts = tensor(saved, "counts", counts)
+        self.low, self.span = tensor(saved, "low", ranges), tensor(saved, "span", ranges)
+        self._names = names
 
     def _bins(self, measures: Tensor) -> Tensor:
         """``(..., C)`` measures → ``(...)`` int64 bins."""

@@ -12,7 +12,8 @@ from rewardgen.records import TrainingResult
 from rewardgen.sim import available_threads, torch_threads
 from rewardgen.tasks import Task
 from rewardgen.training.labelling import Member
-from rewardgen.training.trainer import OnCheckpoint, OnProgress, Record
+from rewardgen.training.record import Record
+from rewardgen.training.trainer import OnCheckpoint, OnProgress
 
 
 def train_sb3(

@@ -28,8 +28,9 @@ from rewardgen.training.checkpoints import Examiner
 from rewardgen.training.labelling import Labelling
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
+from rewardgen.training.record import Record
 from rewardgen.training.seeds import first_ages, stream_seed, streams
-from rewardgen.training.trainer import OnCheckpoint, OnProgress, Record, rollout_lengths
+from rewardgen.training.trainer import OnCheckpoint, OnProgress, rollout_lengths
 
 
 class WorldsVecEnv(VecEnv):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import accumulate, zip_longest
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import OutOfMemory, RewardFailed, SimulationFailed, UsageError
 from rewardgen.records import Checkpoint, Episodes, TrainingResult
+from rewardgen.saved import Saved, generator_states, numbered, restore_generators, section, tensor, value
 from rewardgen.sim import Arrangement, available_threads, torch_threads
 from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task, Worlds
@@ -27,8 +27,11 @@ from rewardgen.training.memory import Plan, halves, plan
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.ppo import Learner
+from rewardgen.training.record import Record
 from rewardgen.training.rollout import Rollout
+from rewardgen.training.saves import SavedTraining, Saves
 from rewardgen.training.seeds import first_ages, generator, streams
+from rewardgen.training.timings import Timings
 
 OnProgress = Callable[[int], None]
 OnCheckpoint = Callable[[str, int, Checkpoint], None]
@@ -38,71 +41,6 @@ MemoryAvailable = Callable[[torch.device], int | None]
 Judge = Callable[[int, Sequence[TrainingResult]], Mapping[int, str]]
 """Asked after every checkpoint but the last, with the steps so far and what each member has come to, in the order in
 which they were given: which members stop here → why."""
-
-
-@dataclass
-class Timings:
-    """Seconds of wall clock by what took them: ``rollout``, ``labels`` (waiting), ``learning``, ``checkpoints``.
-
-    A card goes on with one thing while the next is being asked for. With ``exact`` each is waited for, so that its time
-    is counted where it belongs, at the price of a little overlap.
-    """
-
-    exact: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
-    device: torch.device = ON_CPU.device
-
-    @contextmanager
-    def measure(self, what: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-            if self.exact:
-                devices.synchronise(self.device)
-        finally:
-            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - began
-
-    @property
-    def total(self) -> float:
-        return sum(self.seconds.values())
-
-
-@dataclass
-class Record:
-    """What one member has come to so far."""
-
-    member: Member
-    credit: Credit | None = None
-    failure: str = ""
-    stopped: str = ""
-    curve: list[Checkpoint] = field(default_factory=list)
-    weights: bytes | None = None
-    steps: int = 0
-    keep: Literal["best", "own", "last"] = "best"
-
-    def add(self, point: Checkpoint, weights: Callable[[], bytes]) -> None:
-        """Append a point of the curve; ``weights()`` are kept if it is what the training stands for so far."""
-        former = max((each.own_return for each in self.curve if each.chosen), default=-math.inf)
-        # what is kept is also what the training is scored by; NaN is never above
-        if self.keep == "last" or (self.keep == "own" and point.own_return > former):
-            self.curve = [replace(each, chosen=False) for each in self.curve]
-            point = replace(point, chosen=True)
-        self.curve.append(point)
-        if self.result(0.0).best is point:
-            self.weights = weights()
-
-    def result(self, seconds: float) -> TrainingResult:
-        status = "failed" if self.failure else "stopped" if self.stopped else "done"
-        return TrainingResult(
-            key=self.member.key,
-            seed=self.member.seed,
-            status=status,  # type: ignore[arg-type]
-            message=self.failure or self.stopped,
-            curve=tuple(self.curve),
-            weights=self.weights,
-            steps=self.steps,
-            seconds=seconds,
-        )
 
 
 @torch.no_grad()
@@ -119,6 +57,7 @@ def train(
     on_note: OnNote | None = None,
     judge: Judge | None = None,
     timings: Timings | None = None,
+    saves: Saves | None = None,
     memory_available: MemoryAvailable = devices.memory_available,
 ) -> list[TrainingResult]:
     """Train one policy for each member, all of them in one batch of worlds.
@@ -146,6 +85,10 @@ def train(
         on_note: told, in a sentence, what a person may want to know of how the training is carried out.
         judge: says who stops early; what it says must follow from what it is given, so that a training can be repeated.
         timings: is told where the time goes.
+        saves: keeps the state of the training after each checkpoint; a training that was stopped continues from what
+            is found there, exactly as it would have gone on. ``on_checkpoint`` is then called again for the points of
+            the curve that it already has, ``on_progress`` with the steps that it has taken; ``on_episodes`` is not.
+            Its files stay until the caller deletes them. Where the simulator cannot save its state, nothing is kept.
         memory_available: device → the bytes that are free on it, or None where that is no matter.
 
     Returns:
@@ -161,7 +104,7 @@ def train(
     timings = timings or Timings()
     timings.device = arrangement.device
     callbacks = Callbacks(on_progress, on_checkpoint, on_episodes, on_note or (lambda _: None), judge)
-    setting = Setting(task, config, threads or available_threads(), arrangement, timings)
+    setting = Setting(task, config, threads or available_threads(), arrangement, timings, saves)
     planned = plan(task, members, config, arrangement, memory_available(arrangement.device))
     if planned.message:
         callbacks.note(planned.message)
@@ -199,6 +142,7 @@ class Setting:
     threads: int
     arrangement: Arrangement
     timings: Timings
+    saves: Saves | None
 
 
 def _in_groups(
@@ -233,8 +177,11 @@ def _train_group(setting: Setting, members: Sequence[Member], callbacks: Callbac
         OutOfMemory: there is but one.
     """
     began = time.perf_counter()
+    file = None
+    if setting.saves is not None:
+        file = setting.saves.file(setting.task, members, setting.config, setting.arrangement, callbacks.note)
     try:
-        records = _run(setting, members, callbacks)
+        records = _run(setting, members, callbacks, file)
     except (RuntimeError, MemoryError, SimulationFailed) as error:
         if not devices.out_of_memory(error):
             raise
@@ -247,27 +194,38 @@ def _train_group(setting: Setting, members: Sequence[Member], callbacks: Callbac
     if not records:
         devices.release_memory(setting.arrangement.device)  # not sooner: the error held on to everything
         return None
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - began + (file.seconds if file is not None else 0.0)
     taken = sum(record.steps for record in records)
     return [record.result(seconds * (record.steps / taken if taken else 1 / len(records))) for record in records]
 
 
-def _run(setting: Setting, members: Sequence[Member], callbacks: Callbacks) -> Sequence[Record]:
-    with closing(_Training(setting, members)) as training:
-        return training.run(callbacks)
+def _run(
+    setting: Setting, members: Sequence[Member], callbacks: Callbacks, file: SavedTraining | None
+) -> Sequence[Record]:
+    restored: list[_Training] = []
+    if file is not None and file.read(lambda saved: restored.append(_Training.restored(setting, members, saved))):
+        if setting.saves is not None:
+            setting.saves.resumed_steps += restored[0].steps
+        training = restored[0]
+    else:
+        training = _Training(setting, members)
+    with closing(training):
+        return training.run(callbacks, file)
 
 
 class _Training:
     """One call of ``train``. ``_batch`` holds the records of the members that are in the batch, in their places."""
 
-    def __init__(self, setting: Setting, members: Sequence[Member]) -> None:
+    def __init__(self, setting: Setting, members: Sequence[Member], batch: Sequence[int] | None = None) -> None:
+        """Begin with all ``members``, or those whose numbers are in ``batch``; the others' trainings are over."""
         self._setting = setting
         task, config, device = setting.task, setting.config, setting.arrangement.device
         self._config, self._timings, self._device = config, setting.timings, device
-        self._batch = [Record(member, _credit(member, task, config), keep=config.keep) for member in members]
-        self._records = tuple(self._batch)
-        seeds = [member.seed for member in members]
-        count = len(members)
+        self._records = tuple(Record(member, _credit(member, task, config), keep=config.keep) for member in members)
+        self._batch = list(self._records) if batch is None else [self._records[k] for k in batch]
+        self._updates = self._done = 0
+        seeds = [record.member.seed for record in self._batch]
+        count = len(self._batch)
         self._population = Population.fresh(task, config, [generator("weights", seed) for seed in seeds], device)
         sim = setting.arrangement.simulator(task.model, count * config.worlds, setting.threads)
         self._worlds = Worlds(task, sim, torch.cat([streams(config.worlds, "worlds", seed) for seed in seeds]))
@@ -294,29 +252,117 @@ class _Training:
             [record.credit for record in self._batch],
         )
 
-    def run(self, callbacks: Callbacks) -> Sequence[Record]:
+    @classmethod
+    def restored(cls, setting: Setting, members: Sequence[Member], saved: Saved) -> _Training:
+        """The training of ``members`` that was saved.
+
+        Raises:
+            ValueError: ``saved`` is not of such a training.
+        """
+        batch = value(saved, "batch", list)
+        if not batch or sorted(set(batch) & set(range(len(members)))) != sorted(batch):
+            raise ValueError("the saved batch is not one of these members")
+        training = cls(setting, members, batch)
+        try:
+            training._restore(saved)
+        except BaseException:
+            training.close()
+            raise
+        return training
+
+    def save(self) -> dict[str, Any] | None:
+        """All that the rest of the training depends on, apart from what ``__init__`` is given.
+
+        None where the simulator cannot tell its part of it.
+        """
+        worlds = self._worlds.save()
+        if worlds is None:
+            return None
+        return {
+            "updates": self._updates,
+            "batch": [k for k, record in enumerate(self._records) if any(record is each for each in self._batch)],
+            "records": numbered(record.save() for record in self._records),
+            "credits": {
+                str(k): record.credit.save() for k, record in enumerate(self._batch) if record.credit is not None
+            },
+            "worlds": worlds,
+            "population": self._population.save(),
+            "learner": self._learner.save(),
+            "reward_scale": self._reward_scale.save(),
+            "noise": generator_states(self._noise),
+            "goals": self._goals,
+            "explored": self._explored,
+        }
+
+    def _restore(self, saved: Saved) -> None:
+        self._updates = value(saved, "updates", int)
+        lengths = rollout_lengths(self._config)
+        if not 0 < self._updates <= len(lengths):
+            raise ValueError(f"the saved updates are {self._updates} of {len(lengths)}")
+        self._done = sum(lengths[: self._updates]) * self._config.worlds
+        for k, record in enumerate(self._records):
+            record.restore(section(section(saved, "records"), str(k)))
+        for k, record in enumerate(self._batch):
+            if record.credit is not None:
+                record.credit.restore(section(section(saved, "credits"), str(k)))
+        self._worlds.restore(section(saved, "worlds"))
+        self._population.restore(section(saved, "population"))
+        self._learner.restore(self._population.parameters, section(saved, "learner"))
+        self._reward_scale.restore(section(saved, "reward_scale"))
+        restore_generators(self._noise, saved, "noise")
+        self._goals = tensor(saved, "goals", self._goals)
+        self._explored = value(saved, "explored", int)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of all members together; failed ones count as if they took part to the end."""
+        return sum(record.steps if record.stopped else self._done for record in self._records)
+
+    def run(self, callbacks: Callbacks, file: SavedTraining | None = None) -> Sequence[Record]:
         config = self._config
         lengths = rollout_lengths(config)
         due = checkpoint_updates(lengths, config.checkpoints)
-        self._worlds.start(first_ages(config.worlds, self._setting.task.horizon).repeat(len(self._batch)))
-        done = 0
-        for update, length in enumerate(lengths):
+        if self._updates == 0:
+            self._worlds.start(first_ages(config.worlds, self._setting.task.horizon).repeat(len(self._batch)))
+        else:
+            self._tell_again(callbacks)
+        for update, length in list(enumerate(lengths))[self._updates :]:
             rewards, values, following = self._simulate(length)
             self._learn(rewards, values, following, remaining=1.0 - update / len(lengths))
-            done += length * config.worlds
+            self._updates = update + 1
+            self._done += length * config.worlds
             for record, alive in zip(self._batch, self._alive, strict=True):
-                record.steps = done if alive else record.steps
+                record.steps = self._done if alive else record.steps
             if not any(self._alive):
                 break
             if update in due:
-                self._examine(done, callbacks)
+                self._examine(self._done, callbacks)
                 if callbacks.judge is not None and update < len(lengths) - 1:
-                    self._stop(callbacks.judge(done, [record.result(0.0) for record in self._records]))
+                    self._stop(callbacks.judge(self._done, [record.result(0.0) for record in self._records]))
                     if not any(self._alive):
                         break
+                self._write(file)
             if callbacks.progress is not None:
-                callbacks.progress(sum(record.steps if record.stopped else done for record in self._records))
+                callbacks.progress(self.steps)
         return self._records
+
+    def _tell_again(self, callbacks: Callbacks) -> None:
+        """Report what the restored training had reported, in the order in which it came."""
+        if callbacks.checkpoint is not None:
+            for points in zip_longest(*(record.curve for record in self._records)):
+                for record, point in zip(self._records, points, strict=True):
+                    if point is not None:
+                        callbacks.checkpoint(record.member.key, record.member.seed, replace(point, chosen=False))
+        if callbacks.progress is not None:
+            callbacks.progress(self.steps)
+
+    def _write(self, file: SavedTraining | None) -> None:
+        if file is None:
+            return
+        with self._timings.measure("checkpoints"):
+            state = self.save()
+            if state is not None:
+                file.write(state)
 
     def close(self) -> None:
         self._learner.close()

@@ -22,7 +22,7 @@ from rewardgen.store import RunView, read
 from rewardgen.store.database import from_json, to_json
 from rewardgen.tasks import load_task
 from rewardgen.training import Member
-from rewardgen.training.trainer import Record
+from rewardgen.training.record import Record
 from tests.search import tiny
 from tests.search.model_server import model_server
 from tests.search.test_resume import content

@@ -15,8 +15,8 @@ from rewardgen.records import Checkpoint, Labels
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, load_task, play_episodes
 from rewardgen.training import Member, Population, Reward, TaskReward, Timings, train
+from rewardgen.training.record import Record
 from rewardgen.training.seeds import streams
-from rewardgen.training.trainer import Record
 
 
 def test_it_learns_with_every_seed(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:

@@ -1,0 +1,193 @@
+"""Files that keep trainings in progress, so that a training whose process was killed continues from its checkpoint.
+
+A file holds a SHA-256 digest followed by a safetensors file of that digest: the tensors of ``_Training.save`` under
+the paths of their names, and its plain values as the JSON text ``facts``. Nothing in it can run. It is used only if it
+belongs to the same training: the same task, settings, members, versions and whatever else the caller names in
+``about``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from rewardgen import files
+from rewardgen.config import TrainingConfig
+from rewardgen.saved import Resumable, Saved, section, value
+from rewardgen.sim import Arrangement
+from rewardgen.tasks import Task
+from rewardgen.training.labelling import Member
+
+FORMAT = 1
+_PACKAGES = ("rewardgen", "torch", "mujoco")
+_DIGEST = hashlib.sha256().digest_size
+_FACTS = "facts"
+
+
+class Saves:
+    """The files of one call of ``train``: one for each group of members that trains together.
+
+    Args:
+        folder: where the files are written, for this call alone; made when the first of them is.
+        about: what the trainings' results depend on besides what ``train`` is given, as plain JSON values: the
+            rewards' source, above all.
+        companion: an object that follows the training, by ``on_episodes`` for example, and continues with it.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any], companion: Resumable | None = None) -> None:
+        self.folder = folder
+        self.about = about
+        self.companion = companion
+        self.resumed_steps = 0
+        """Environment steps of all members together that were restored instead of taken."""
+
+    def file(
+        self,
+        task: Task,
+        members: Sequence[Member],
+        config: TrainingConfig,
+        arrangement: Arrangement,
+        note: Callable[[str], None],
+    ) -> SavedTraining:
+        """The file of the group ``members``; ``note`` is told what becomes of it."""
+        identity = {
+            "format": FORMAT,
+            "task": task.name,
+            "members": [[member.key, member.seed] for member in members],
+            "training": config.model_dump(mode="json"),
+            "place": f"{arrangement.sim}, {arrangement.device}",
+            "versions": {package: version(package) for package in _PACKAGES},
+            **self.about,
+        }
+        return SavedTraining(self.path(members), identity, self.companion, note)
+
+    def path(self, members: Sequence[Member]) -> Path:
+        """Where the state of the group ``members`` is, if it is kept."""
+        return self.folder / f"{digest([[member.key, member.seed] for member in members])}.training"
+
+    def delete(self) -> None:
+        """Remove the files: the results are kept, or no longer wanted."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SavedTraining:
+    """The file of one group of members.
+
+    ``seconds`` is the wall-clock time that earlier processes spent on what was read.
+    """
+
+    def __init__(
+        self, path: Path, identity: Mapping[str, Any], companion: Resumable | None, note: Callable[[str], None]
+    ) -> None:
+        self._path, self._companion, self._note = path, companion, note
+        self._identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self._began = time.perf_counter()
+        self._failed = False
+        self.seconds = 0.0
+
+    def read(self, restore: Callable[[Saved], None]) -> bool:
+        """Hand the training's state to ``restore``; whether it was there, belonged to this training and fitted.
+
+        Args:
+            restore: raises ValueError if the state does not fit.
+        """
+        try:
+            saved = parse(self._path.read_bytes())
+            identity = section(saved, "identity")
+            differing = [name for name, mine in self._identity.items() if identity.get(name) != mine]
+            if differing or len(identity) != len(self._identity):
+                raise ValueError(f"it was saved with other {', '.join(differing) or 'facts'}")
+            seconds = value(saved, "seconds", float)
+            restore(section(saved, "training"))
+            if self._companion is not None:
+                self._companion.restore(section(saved, "companion"))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, ValueError) as error:
+            self._note(f"the saved state in {self._path} cannot be used, so its training starts over: {error}")
+            return False
+        self.seconds = seconds
+        return True
+
+    def write(self, state: Saved) -> None:
+        """Replace the file. Where that fails the training goes on: a later stop costs more of it."""
+        seconds = self.seconds + time.perf_counter() - self._began
+        companion = {} if self._companion is None else self._companion.save()
+        document = {"identity": self._identity, "seconds": seconds, "training": state, "companion": companion}
+        try:
+            files.write_bytes(self._path, dump(document))
+        except OSError as error:
+            if not self._failed:
+                self._note(f"the training's state could not be saved ({error}); if it is stopped, it starts over")
+            self._failed = True
+
+
+def digest(value: Any) -> str:
+    """A short name for a plain JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def dump(document: Saved) -> bytes:
+    """``document`` as the content of a file."""
+    tensors: dict[str, Tensor] = {}
+    facts = _split(document, "", tensors)
+    tensors[_FACTS] = _bytes(json.dumps(facts).encode())
+    body = save(tensors)
+    return hashlib.sha256(body).digest() + body
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """What ``dump`` wrote; bytes come back as uint8 tensors.
+
+    Raises:
+        ValueError: the content is damaged.
+    """
+    body = content[_DIGEST:]
+    if hashlib.sha256(body).digest() != content[:_DIGEST]:
+        raise ValueError("it is damaged")
+    try:
+        tensors = load(body)
+        document = json.loads(tensors.pop(_FACTS).numpy().tobytes())
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"it is not a file of this kind: {error}") from error
+    if not isinstance(document, dict):
+        raise ValueError("it is not a file of this kind: it holds no facts")
+    for path, found in tensors.items():
+        *parents, name = path.split("/")
+        place = document
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"it is not a file of this kind: {path} is in two places")
+        place[name] = found
+    return document
+
+
+def _split(document: Saved, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """The plain values of ``document``, nested as they are; its tensors and bytes go into ``tensors`` by path."""
+    plain: dict[str, Any] = {}
+    for name, each in document.items():
+        if isinstance(each, Tensor):
+            tensors[path + name] = each.detach().cpu().clone(memory_format=torch.contiguous_format)
+        elif isinstance(each, bytes):
+            tensors[path + name] = _bytes(each)
+        elif isinstance(each, Mapping):
+            plain[name] = _split(each, f"{path}{name}/", tensors)
+        else:
+            plain[name] = each
+    return plain
+
+
+def _bytes(content: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.zeros(0, dtype=torch.uint8)

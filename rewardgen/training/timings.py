@@ -1,0 +1,40 @@
+"""Where a training's time goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from rewardgen.sim.arrangement import ON_CPU
+from rewardgen.training import devices
+
+
+@dataclass
+class Timings:
+    """Seconds of wall clock by what took them: ``rollout``, ``labels`` (waiting), ``learning``, ``checkpoints``.
+
+    A card goes on with one thing while the next is being asked for. With ``exact`` each is waited for, so that its time
+    is counted where it belongs, at the price of a little overlap.
+    """
+
+    exact: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: torch.device = ON_CPU.device
+
+    @contextmanager
+    def measure(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+            if self.exact:
+                devices.synchronise(self.device)
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - began
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
