@@ -105,11 +105,11 @@ def failing(task: Task, config: TrainingConfig) -> Scenario:
     """One member's reward is NaN far from where its training begins: it fails on the way."""
 
     def reward(state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        total = torch.where(next_state.velocity.abs() > 1.8, torch.nan, -next_state.position.abs())
+        total = torch.where(next_state.velocity.abs() > 1.85, torch.nan, -next_state.position.abs())
         return total, {"near": total}
 
     return Scenario(
-        task, lambda: [Member("bad", 5, TaskReward(reward, task.layout)), Member("expert", 0, own(task))], config
+        task, lambda: [Member("bad", 6, TaskReward(reward, task.layout)), Member("expert", 0, own(task))], config
     )
 
 
