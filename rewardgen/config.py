@@ -123,7 +123,7 @@ def checked_base_url(url: str) -> str:
         ValueError: it is no address of an HTTP server, or it holds a password or key; the message shows neither.
     """
     parts = urlsplit(url)
-    if parts.username or parts.password or any(_SECRET_NAME.fullmatch(name) for name, _ in parse_qsl(parts.query)):
+    if "@" in url.partition("?")[0] or any(_SECRET_NAME.fullmatch(name) for name, _ in parse_qsl(parts.query)):
         raise ValueError("the base URL holds a name, password or key; put the key into its environment variable")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not a valid base URL; give one such as http://localhost:8000/v1")

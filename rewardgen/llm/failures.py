@@ -135,7 +135,8 @@ def _judged(
 
 
 _BLAMED = re.compile(
-    r"does not exist|not found|no such model|context (?:length|window|size)|too (?:long|many tokens)|api key|billing",
+    r"does not exist|not found|unexpected endpoint|no such model|context (?:length|window|size)|too long|"
+    r"too many tokens|api key|billing",
     re.IGNORECASE,
 )
 _TOO_LARGE = re.compile(r"too large|at most|exceed|maximum|less than|<=", re.IGNORECASE)

@@ -27,9 +27,9 @@ LONGEST_WAIT = 60.0
 AFTER_HINT = 1.0
 """Seconds at most that are added to the wait a server asks for, so that parallel searches do not come back at once."""
 
+_TIME = r"\d[\d.]*\s*(?:h|ms?|s)[a-z]*"
 _WORDS = re.compile(
-    r"(?:again|retry|wait|available|reset\w*)\b[^.\n]{0,40}?\b(?:in|after|for|within)?\s*(\d[\d.]*\s*(?:h|m|s|ms)[a-z]*\b"
-    r"(?:\s*\d[\d.]*\s*(?:m|s|ms)[a-z]*\b)*)",
+    rf"(?:again|retry|wait|available|reset\w*)\b[^.\n]{{0,40}}?\b(?:in|after|for|within)?\s*({_TIME}(?:\s*{_TIME})*)",
     re.IGNORECASE,
 )
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)

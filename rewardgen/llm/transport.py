@@ -152,7 +152,7 @@ def _bypasses(url: httpx2.URL, no_proxy: str) -> bool:
     for item in no_proxy.lower().split(","):
         name = item.strip()
         bare, colon, tail = name.rpartition(":")
-        if colon and tail.isdigit() and ":" not in bare.strip("[]"):
+        if colon and tail.isdigit() and (":" not in bare or bare.endswith("]")):
             if int(tail) != port:
                 continue
             name = bare

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rewardgen.errors import BudgetExceeded, LLMAuthError, LLMError, LLMUnavailable, Stopped
-from rewardgen.llm.budget import Budget
 from rewardgen.llm.answers import MAX_TEXT
+from rewardgen.llm.budget import Budget
 from rewardgen.records import Message
 from tests.llm.conftest import KEY, Clock, MakeClient
 from tests.llm.server import ModelServer, answers, completion, fails, hangs, resets, sends
