@@ -84,18 +84,20 @@ class Capabilities:
 
 @dataclass(eq=False)
 class Turn:
-    """One request under way. ``most`` is how many were under way with it at most, itself included."""
+    """One request under way. ``most``: how many were under way with it at most, itself included; ``ahead``: which of
+    them were there before it."""
 
     most: int
+    ahead: tuple[Turn, ...] = ()
 
 
 class Slots:
     """How many requests an endpoint is sent at once: up to ``limit``, fewer where it works on one after the other.
 
     A server with one slot lets the others wait, and their time runs. So once a request's duration is known from one
-    that was alone, no more are sent than it could answer one after the other within ``timeout``. Requests that are
-    about as fast together as alone prove that it works on several: then the limit is free again. A request that runs
-    out of time beside others halves it.
+    that was alone, no more are sent than it could answer one after the other within ``timeout``. One that is about as
+    fast as that and overtakes another proves that the server works on several: then the limit is free again. A request
+    that runs out of time beside others halves it.
 
     Works across event loops: each thread that asks has its own.
     """
@@ -150,7 +152,7 @@ class Slots:
         return True
 
     def _begin(self) -> Turn:
-        turn = Turn(0)
+        turn = Turn(0, tuple(self._under_way))
         self._under_way.append(turn)
         for each in self._under_way:
             each.most = max(each.most, len(self._under_way))
@@ -160,7 +162,8 @@ class Slots:
         if turn.most == 1:
             self._alone = seconds if self._alone is None else min(self._alone, seconds)
             self._limit = max(1, min(self._most, int(self._timeout / max(self._alone, 1e-3))))
-        elif self._alone is not None and seconds < 1.5 * self._alone:
+        # In a queue nobody overtakes: the first of several is as fast as one that is alone, and proves nothing.
+        elif any(other in self._under_way for other in turn.ahead) and seconds < 1.5 * (self._alone or 0.0):
             self._limit = self._most
 
     def _grant(self, future: asyncio.Future[Turn], turn: Turn) -> None:

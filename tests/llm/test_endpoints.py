@@ -406,7 +406,7 @@ def test_a_reply_that_is_cut_among_answers_is_handed_on_as_what_it_is(client: Ma
 
 
 def test_a_server_with_one_slot_is_sent_what_it_can_do_in_time() -> None:
-    """Timeouts of 10: a reply took 4 alone, so two fit one after the other; together they take as long as in a row."""
+    """With a timeout of 10: a reply took 4 alone, so two fit one after the other."""
     slots = Slots(4, timeout=10.0)
 
     async def run() -> list[int]:
@@ -418,14 +418,18 @@ def test_a_server_with_one_slot_is_sent_what_it_can_do_in_time() -> None:
         waiting = asyncio.ensure_future(slots.enter())
         await asyncio.sleep(0)
         assert not waiting.done()
-        slots.leave(turns[0], 4.0 * 2)
-        slots.leave(await waiting)
+        slots.leave(turns[0], 4.0)  # the first in a queue is as fast as one that is alone
+        third = await waiting
         limits.append(slots.limit)
-        slots.leave(turns[1], 4.5)  # nearly as fast as alone: it works on several
+        slots.leave(turns[1], 8.0)
+        fourth = await slots.enter()
         limits.append(slots.limit)
+        slots.leave(fourth, 4.5)  # it overtook the third: the server works on several
+        limits.append(slots.limit)
+        slots.leave(third)
         return limits
 
-    assert asyncio.run(run()) == [4, 2, 2, 4]
+    assert asyncio.run(run()) == [4, 2, 2, 2, 4]
 
 
 def test_a_request_that_ran_out_of_time_beside_others_lowers_the_limit_for_good() -> None:
