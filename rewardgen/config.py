@@ -8,12 +8,15 @@ flags (``--set training.steps=200000`` or the named ones). An unknown key is an 
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rewardgen import yaml
 from rewardgen.errors import ConfigError
@@ -24,7 +27,7 @@ Where = Callable[[yaml.Place], str]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class RacingConfig(Section):
@@ -109,17 +112,145 @@ class SearchConfig(Section):
         return {"enabled": value} if isinstance(value, bool) else value
 
 
-class LLMConfig(Section):
+_SECRET_NAME = re.compile(
+    r"((.*[_-])?(api[_-]?key|secret|password)|key|authorization|((access|auth|bearer)[_-]?)?token)", re.IGNORECASE
+)
+_OWN_SETTINGS = {"model", "messages", "n", "stream", "seed", "temperature", "max_tokens", "max_completion_tokens"}
+
+
+def checked_base_url(url: str) -> str:
+    """``url`` without a slash at its end.
+
+    Raises:
+        ValueError: it is no address of an HTTP server, or it holds a password or key; the message shows neither.
+    """
+    parts = urlsplit(url)
+    if "@" in url.partition("?")[0] or any(_SECRET_NAME.fullmatch(name) for name, _ in parse_qsl(parts.query)):
+        raise ValueError("the base URL holds a name, password or key; put the key into its environment variable")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not a valid base URL; give one such as http://localhost:8000/v1")
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/"), fragment=""))
+
+
+def _checked_extra(extra: Mapping[str, Any]) -> None:
+    """That ``llm.extra`` holds neither what has a setting of its own nor a key, which the store would keep."""
+    if own := sorted(_OWN_SETTINGS & set(extra)):
+        raise ValueError(f"{', '.join(own)}: the request has these already; see search.candidates and llm.*")
+    try:
+        json.dumps(extra)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"give what JSON can hold: {error}") from None
+    for name, value in extra.items():
+        if _SECRET_NAME.fullmatch(name):
+            raise ValueError(f"{name} looks like a key, and settings are stored; use llm.key_variable")
+        if isinstance(value, Mapping):
+            _checked_extra(value)
+
+
+class _EndpointSection(Section):
+    base_url: str | None
+    key_variable: str | None
+    extra: dict[str, Any] | None
+
+    @field_validator("base_url", check_fields=False)
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        return value if value is None else checked_base_url(value)
+
+    @field_validator("key_variable", check_fields=False)
+    @classmethod
+    def _is_variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("this is no name of an environment variable; give the name, never the key itself")
+        return value
+
+    @field_validator("extra", check_fields=False)
+    @classmethod
+    def _is_extra(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        _checked_extra(value or {})
+        return value
+
+
+class EndpointConfig(_EndpointSection):
+    """One of ``llm.models``: a model, and where it answers, if not where ``llm`` says."""
+
+    model: str = Field(..., min_length=1, description="the model's name at its endpoint")
+    base_url: str | None = Field(None, description="its endpoint; None is llm.base_url")
+    key_variable: str | None = Field(
+        None,
+        description="the variable of its key; None is llm.key_variable, or no key where it has a base_url of its own",
+    )
+    extra: dict[str, Any] | None = Field(None, description="None is llm.extra")
+
+    @field_validator("model")
+    @classmethod
+    def _is_model(cls, value: str) -> str:
+        if value in ("auto", "offline") or value.startswith(("replay:", "replay-strict:")):
+            raise ValueError(f"{value!r} is no language model at an endpoint")
+        return value
+
+
+class LLMConfig(_EndpointSection):
     model: str = Field("auto", description="a model's name, 'offline', 'replay:FILE', or 'auto': offline without a key")
+    models: tuple[EndpointConfig, ...] = Field(
+        (), description="models in order, instead of llm.model: the next one answers where one is down or over budget"
+    )
     base_url: str | None = Field(None, description="an OpenAI-compatible endpoint; None is the client's own default")
-    key_variable: str = Field("OPENAI_API_KEY", description="the environment variable that holds the key")
+    key_variable: str | None = Field(
+        "OPENAI_API_KEY", description="the environment variable that holds the key; None sends no key"
+    )
+    extra: dict[str, Any] = Field({}, description="further fields of each request, such as reasoning_effort")
     temperature: float = Field(1.0, ge=0, le=2)
-    max_tokens: int = Field(4096, ge=64, description="longest reply asked for, in tokens")
+    max_tokens: int = Field(4096, ge=64, description="longest reply asked for, in tokens, thoughts included")
     timeout: float = Field(180.0, gt=0, description="seconds that one request may take")
-    concurrency: int = Field(4, ge=1, le=64, description="requests under way at once")
-    retries: int = Field(5, ge=0, le=20, description="further tries after a passing failure")
+    concurrency: int = Field(4, ge=1, le=64, description="requests under way at once, at most")
+    retries: int = Field(8, ge=0, le=100, description="further tries after a passing failure")
+    patience: float = Field(
+        600.0, ge=0, description="seconds that one request waits between its tries, all together, at most"
+    )
     prices: Path | None = Field(None, description="a YAML file of dollars per million tokens that overrides ours")
     cache: bool = Field(True, description="answer a request that was already paid for from the cache")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _entries(cls, value: Any) -> Any:
+        """``models: [a, b]`` is short for ``models: [{model: a}, {model: b}]``."""
+        value = [value] if isinstance(value, str) else value
+        return [{"model": item} if isinstance(item, str) else item for item in value] if _is_list(value) else value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> LLMConfig:
+        if self.models and self.model != "auto":
+            raise ValueError("model and models are both given; list all in llm.models and leave llm.model at auto")
+        return self
+
+    @property
+    def each(self) -> tuple[LLMConfig, ...]:
+        """Who is asked, in order: this section for each model alone."""
+        if not self.models:
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={
+                    "models": (),
+                    "model": item.model,
+                    "base_url": item.base_url or self.base_url,
+                    # a key goes to no address that it was not named for
+                    "key_variable": item.key_variable or (None if item.base_url else self.key_variable),
+                    "extra": self.extra if item.extra is None else item.extra,
+                }
+            )
+            for item in self.models
+        )
+
+    @property
+    def label(self) -> str:
+        """The models' names in a line."""
+        return ", then ".join(item.model for item in self.models) or self.model
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 class BudgetConfig(Section):
@@ -316,14 +447,21 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
     *parents, last = [str(part) for part in detail["loc"]] or [""]
     key = ".".join([*parents, last])
     if detail["type"] != "extra_forbidden":
-        given = f" (it is {detail['input']!r})" if detail["type"] != "missing" else ""
-        return f"{key}: {_said(detail)}{given}"
+        return f"{key}: {_said(detail)}{_given(detail, last)}"
     siblings = [".".join([*parents, name]) for name in _names_at(model, parents)]
     near = [".".join([*parents, name]) for name in difflib.get_close_matches(last, _names_at(model, parents), 3)]
     near = near or difflib.get_close_matches(key, _keys(model), 3)
     return f"unknown key {key!r}; " + (
         f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}"
     )
+
+
+def _given(detail: Any, name: str) -> str:
+    """The wrong value, where it may be shown: people put passwords into base URLs, and keys where names belong."""
+    value = detail["input"]
+    if detail["type"] == "missing" or isinstance(value, Mapping) or name in ("base_url", "key_variable"):
+        return ""
+    return f" (it is {value!r})"
 
 
 def _said(detail: Any) -> str:

@@ -265,7 +265,8 @@ class RewardProgram:
 class Problem:
     """What is wrong with a reply or a program, in words that its author can act on.
 
-    ``stage`` is where it was found: extract, check, compile, smoke, screen, copy, train.
+    ``stage`` is where it was found: ended (the reply was cut or withheld, which no repair can mend), extract, check,
+    compile, smoke, screen, copy, train.
     """
 
     stage: str

@@ -6,17 +6,21 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rewardgen.cli.options import Json
 from rewardgen.cli.output import print_json, safe, show, table, write
+from rewardgen.cli.settings import Set, parse_assignments, with_flags
 from rewardgen.errors import RewardgenError
+
+if TYPE_CHECKING:
+    from rewardgen.config import LLMConfig
 
 PACKAGES = (
     "rewardgen",
@@ -44,15 +48,26 @@ class Finding:
 
 
 def doctor(
+    llm: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Check this language model alone, by one small request to its endpoint."),
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Its endpoint, where it is not OpenAI's.")] = None,
     key_variable: Annotated[
         str, typer.Option(metavar="NAME", help="The environment variable that holds the key.")
     ] = "OPENAI_API_KEY",
+    assignments: Set = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder that will hold the runs.")] = Path(
         "runs"
     ),
     json: Json = False,
 ) -> None:
     """Check this machine: what works, what does not, and what to do about it."""
+    if llm is not None or base_url is not None or assignments:
+        flags = {"llm.model": llm, "llm.base_url": base_url, "llm.key_variable": key_variable}
+        overrides = {**parse_assignments(assignments), **with_flags(flags)}
+        _report(_models(_llm_settings(overrides)), json=json)
+        return
     checks: list[Callable[[], Finding]] = [
         _python,
         _packages,
@@ -66,7 +81,10 @@ def doctor(
         lambda: _key(key_variable),
         lambda: _disk(out),
     ]
-    findings = [_guarded(check) for check in checks]
+    _report([_guarded(check) for check in checks], json=json)
+
+
+def _report(findings: list[Finding], *, json: bool) -> None:
     healthy = all(finding.level != "fault" for finding in findings)
     if json:
         print_json({"healthy": healthy, "checks": findings})
@@ -78,13 +96,44 @@ def doctor(
                 listing.add_row("", "", safe(f"→ {finding.advice}"))
         show(listing)
         write()
-        write(
-            "everything that the main job needs is here"
-            if healthy
-            else "the main job does not work yet: see the faults"
-        )
+        write("nothing is at fault here" if healthy else "the main job does not work yet: see the faults")
     if not healthy:
         raise typer.Exit(1)
+
+
+def _llm_settings(overrides: Mapping[str, Any]) -> LLMConfig:
+    from rewardgen.config import LLMConfig, given, validate
+    from rewardgen.errors import UsageError
+
+    sections = given(None, overrides)
+    if others := sorted(set(sections) - {"llm"}):
+        raise UsageError(f"doctor --llm asks a language model: --set takes llm.* alone, not {', '.join(others)}.*")
+    settings = validate(LLMConfig, sections["llm"], "the settings")
+    if settings.label in ("auto", "offline") or settings.label.startswith("replay"):
+        raise UsageError("name the language model to check: rewardgen doctor --llm MODEL")
+    return settings
+
+
+def _models(settings: LLMConfig) -> list[Finding]:
+    """One finding for each model that would be asked."""
+    from rewardgen.llm import check
+    from rewardgen.quoting import one_line
+
+    findings = []
+    for checked in check(settings, os.environ):
+        remarks = "; ".join(checked.notices)
+        if checked.error:
+            findings.append(Finding(checked.model, "fault", checked.error, remarks))
+            continue
+        tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in checked.replies)
+        dollars = sum(reply.dollars for reply in checked.replies)
+        found = (
+            f"answered {one_line(checked.answer, 60)!r} in {checked.seconds:.1f} s with {tokens} tokens"
+            + (f", ${dollars:.5f}" if dollars else "")
+            + (" (estimated: it names no usage)" if checked.replies[0].estimated else "")
+        )
+        findings.append(Finding(checked.model, "note" if remarks else "ok", found, remarks))
+    return findings
 
 
 def _guarded(check: Callable[[], Finding]) -> Finding:

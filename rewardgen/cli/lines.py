@@ -55,6 +55,9 @@ class Lines:
             + (f", improving on {parent}" if parent else "")
         )
 
+    def _endpoint(self, message: str, **_: Any) -> str:
+        return f"  {message}"
+
     def _replied(self, purpose: str, replies: int, dollars: float, **_: Any) -> str:
         return f"  {replies} replies ({purpose})" + (f", ${dollars:.4f}" if dollars else "")
 

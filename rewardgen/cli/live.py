@@ -61,7 +61,7 @@ class LiveView:
             self._screen.print(Text(safe(told)))
         elif event.kind == "evaluated":
             self._screen.print(final_line(str(event.data["name"]), progress.finals[str(event.data["name"])]))
-        elif event.kind == "note":
+        elif event.kind in ("note", "endpoint"):
             self._screen.print(Text(safe(str(event.data["message"])), style="dim"))
         elif event.kind == "warning":
             self._screen.print(Text(safe(f"note: {event.data['message']}"), style="yellow"))

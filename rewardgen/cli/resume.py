@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,8 +33,9 @@ def resume(
     from rewardgen.config import Config, validate
     from rewardgen.store import find_run, read
 
-    flags = {
+    flags: dict[str, Any] = {
         "llm.model": llm,
+        "llm.models": [] if llm else None,
         "llm.base_url": base_url,
         "budget.dollars": budget_dollars,
         "budget.tokens": budget_tokens,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -93,7 +93,7 @@ def run(
     from rewardgen.cli.session import search
     from rewardgen.search import configure
 
-    flags = {
+    flags: dict[str, Any] = {
         "task": task,
         "seed": seed,
         "threads": threads,
@@ -101,6 +101,7 @@ def run(
         "device": device,
         "sandbox.level": sandbox,
         "llm.model": llm,
+        "llm.models": [] if llm else None,  # the flag overrides both in a file
         "llm.base_url": base_url,
         "llm.temperature": temperature,
         "search.method": method,

@@ -42,7 +42,7 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
                 "seed": planned.seed,
                 "run": planned.run_dir,
                 "method": planned.config.search.method,
-                "model": planned.config.llm.model,
+                "model": planned.config.llm.label,
                 "status": status,
                 "message": ledger.left_out.get(index, ""),
                 "amounts": amounts,
@@ -58,7 +58,7 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
         }
         for planned in plan.searches
     }
-    models = {planned.config.llm.model for planned in plan.searches}
+    models = {planned.config.llm.label for planned in plan.searches}
     return {
         "sweep": plan.name,
         "folder": plan.folder,

@@ -2,6 +2,7 @@
 
     make_author(config.llm, environ=os.environ, ...)     the author that the configuration asks for
     author.reply(messages, n, seed=...)                  exactly n replies
+    check(config.llm, os.environ)                        what an endpoint answers to one small request
 
 An author is a language model behind an OpenAI-compatible endpoint, the offline author that needs no language model,
 or a recording. Prices and the budget belong to this room too: what a reply costs, and whether the next one may be
@@ -10,7 +11,8 @@ asked for.
 
 from rewardgen.llm.author import Author, make_author
 from rewardgen.llm.budget import Budget
+from rewardgen.llm.check import Checked, check
 from rewardgen.llm.conversation import purpose_of
 from rewardgen.llm.prices import Price, Prices
 
-__all__ = ["Author", "Budget", "Price", "Prices", "make_author", "purpose_of"]
+__all__ = ["Author", "Budget", "Checked", "Price", "Prices", "check", "make_author", "purpose_of"]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
-from rewardgen.config import LLMConfig
+from rewardgen.config import LLMConfig, checked_base_url
 from rewardgen.errors import ConfigError, RewardgenError
 from rewardgen.llm.budget import Budget
 from rewardgen.llm.cache import ReplyCache
+from rewardgen.llm.fallback import FallbackAuthor
 from rewardgen.llm.prices import Prices
 from rewardgen.llm.recording import Recorder, read_recording
 from rewardgen.llm.replay import ReplayAuthor
+from rewardgen.llm.secrets import read_key
 from rewardgen.records import Message, Reply
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
@@ -85,9 +87,11 @@ def make_author(
     recording: Path | None,
     budget: Budget | None = None,
     on_warning: Callable[[str], None] = _log.warning,
+    on_notice: Callable[[str], None] = _log.info,
     run: str = "",
+    jitter: str = "",
 ) -> Author:
-    """The author that ``config.model`` names.
+    """The author that ``config.model`` names, or that ``config.models`` do.
 
     "offline" writes rewards without a language model, "replay:FILE" answers from a recording ("replay-strict:FILE"
     only where the messages are exactly those recorded), "auto" is offline unless the key's variable is set, and
@@ -98,34 +102,43 @@ def make_author(
         cache_dir: where replies are kept, for ``config.cache``; None keeps none.
         recording: a JSONL file that every call is appended to; None records nothing.
         budget: what the model may cost; None is no limit.
-        on_warning: told of what a person should know but need not act on.
+        on_warning: told of what a person should know but need not act on; from any thread.
+        on_notice: told of what passes, such as a try again; from any thread.
         run: names the run that asks: what the cache holds of its own replies counts as its cost.
+        jitter: seeds the random part of waits between tries. Searches that run side by side should differ in it, lest
+            they all come back to a busy server at once.
 
     Raises:
-        ConfigError: no model is named, the base URL is none, or a dollar budget meets a model without a price.
+        ConfigError: no model is named, the base URL or a proxy's is not valid, the key cannot be one, or a dollar
+            budget meets a model without a price.
         LLMError: the recording to be replayed cannot be used.
     """
-    author = _make(
-        config, environ, ReplyCache(cache_dir if config.cache else None, run), recording, budget or Budget(), on_warning
-    )
+    cache = ReplyCache(cache_dir if config.cache else None, run)
+    budget = budget or Budget()
+    author: Author
+    if config.models:
+        clients = [
+            _client(each, environ, cache, budget, on_warning, on_notice, f"{jitter}/{place}")
+            for place, each in enumerate(config.each)
+        ]
+        author = clients[0] if len(clients) == 1 else FallbackAuthor(clients, on_warning)
+    else:
+        author = _without_model(config, environ, recording, on_warning) or _client(
+            config, environ, cache, budget, on_warning, on_notice, jitter
+        )
     return author if recording is None else RecordedAuthor(author, Recorder(recording))
 
 
-def _make(
-    config: LLMConfig,
-    environ: Mapping[str, str],
-    cache: ReplyCache,
-    recording: Path | None,
-    budget: Budget,
-    on_warning: Callable[[str], None],
-) -> Author:
+def _without_model(
+    config: LLMConfig, environ: Mapping[str, str], recording: Path | None, on_warning: Callable[[str], None]
+) -> Author | None:
+    """The author for which no language model is asked, if the configuration names one."""
     for prefix, strict in ((REPLAY, False), (STRICT_REPLAY, True)):
         if config.model.startswith(prefix):
             earlier = read_recording(recording) if recording is not None and recording.exists() else ()
             path = Path(config.model.removeprefix(prefix)).expanduser()
             return ReplayAuthor(path, strict=strict, earlier=earlier, on_warning=on_warning)
-    key = environ.get(config.key_variable, "").strip() or None
-    if config.model == "offline" or (config.model == "auto" and key is None):
+    if config.model == "offline" or (config.model == "auto" and read_key(environ, config.key_variable) is None):
         from rewardgen.llm.offline import OfflineAuthor
 
         return OfflineAuthor()
@@ -133,42 +146,47 @@ def _make(
         raise ConfigError(
             f"{config.key_variable} is set, but no model is named; give --llm MODEL, or --llm offline to use none"
         )
-    base_url = _checked_url(config.base_url or environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
-    if key is None and base_url == DEFAULT_BASE_URL:
-        raise ConfigError(
-            f"{config.model} needs a key: set {config.key_variable}, name another endpoint with --base-url, "
-            "or give --llm offline to use no language model"
-        )
-    return _client(config, base_url, key, environ, cache, budget, on_warning)
+    return None
 
 
 def _client(
     config: LLMConfig,
-    base_url: str,
-    key: str | None,
     environ: Mapping[str, str],
     cache: ReplyCache,
     budget: Budget,
     on_warning: Callable[[str], None],
+    on_notice: Callable[[str], None],
+    jitter: str,
 ) -> Author:
+    key = read_key(environ, config.key_variable)
+    try:
+        base_url = checked_base_url(config.base_url or environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+    except ValueError as error:
+        raise ConfigError(f"{'llm.base_url' if config.base_url else 'OPENAI_BASE_URL'}: {error}") from None
+    if key is None and base_url == DEFAULT_BASE_URL:
+        raise ConfigError(
+            f"{config.model} needs a key: set {config.key_variable or 'llm.key_variable'}, name another endpoint with "
+            "--base-url, or give --llm offline to use no language model"
+        )
     # the SDK takes most of a second to import, and only this author needs it
     from rewardgen.llm.client import ClientAuthor
 
     prices = Prices.load(config.prices)
-    if config.model not in prices:
+    if prices.of(config.model, base_url) is None:
         if budget.dollars is not None:
             raise ConfigError(
                 f"no price is known for {config.model}, so a budget in dollars cannot be kept; name its price in a "
                 "file (llm.prices), or set budget.tokens or budget.calls instead of budget.dollars"
             )
         on_warning(f"no price is known for {config.model}: its cost is unknown and shown as $0; see llm.prices")
-    return ClientAuthor(config, base_url=base_url, key=key, environ=environ, prices=prices, cache=cache, budget=budget)
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"the base URL {url!r} is none; give one such as http://localhost:8000/v1")
-    if parts.username or parts.password:
-        raise ConfigError("the base URL holds a name or password; put the key into its environment variable instead")
-    return url.rstrip("/")
+    return ClientAuthor(
+        config,
+        base_url=base_url,
+        key=key,
+        environ=environ,
+        prices=prices,
+        cache=cache,
+        budget=budget,
+        on_notice=on_notice,
+        uniform=random.Random(jitter).uniform,
+    )

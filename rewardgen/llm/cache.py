@@ -10,7 +10,7 @@ import dataclasses
 import errno
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,13 @@ def reply_key(
     max_tokens: int,
     seed: int,
     index: int,
+    extra: Mapping[str, Any],
 ) -> str:
     """The hash of all that reply number ``index`` depends on."""
-    parts = [_FORM, endpoint, model, messages_hash(messages), temperature, max_tokens, seed, index]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    parts: list[Any] = [_FORM, endpoint, model, messages_hash(messages), temperature, max_tokens, seed, index]
+    if extra:
+        parts.append(extra)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class ReplyCache:

@@ -2,7 +2,8 @@
 
 ``reply`` asks for what its cache does not hold, in as few requests as the server allows, and asks again until it has
 exactly as many replies as it was asked for. Each reply is in the cache before it is handed on. The requests run in an
-event loop of their own, so that Ctrl-C cancels them at once, wherever they are.
+event loop of their own, so that Ctrl-C cancels them at once, wherever they are. What the endpoint cannot do is found
+out once and remembered (``capabilities``).
 """
 
 from __future__ import annotations
@@ -17,27 +18,35 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import anyio.from_thread
 import httpx2
 import openai
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from rewardgen.config import LLMConfig
 from rewardgen.errors import LLMAuthError, LLMError, LLMUnavailable, Stopped
+from rewardgen.llm import answers
 from rewardgen.llm.budget import Budget, Reservation
 from rewardgen.llm.cache import ReplyCache, reply_key
+from rewardgen.llm.capabilities import Capabilities, Slots
 from rewardgen.llm.conversation import estimated_prompt_tokens, estimated_tokens
-from rewardgen.llm.failures import LONGEST_RETRY_AFTER, Backoff, Failure, PassingFailure, describe
+from rewardgen.llm.failures import Failure, PassingFailure, describe, in_band, path_hint, web_page
+from rewardgen.llm.patience import Backoff
 from rewardgen.llm.prices import Prices
-from rewardgen.llm.transport import Secret, make_transport
+from rewardgen.llm.probe import look
+from rewardgen.llm.secrets import Secret
+from rewardgen.llm.transport import make_transport, proxy_for
+from rewardgen.program import without_thoughts
+from rewardgen.program.extract import FILTERED, LENGTH
 from rewardgen.records import Message, Reply
 
 CONNECT_SECONDS = 10.0
 REPLIES_PER_REQUEST = 16
 """A server that honours ``n`` is asked for at most so many replies at once."""
-MAX_TEXT = 2**18
-"""A reply is cut to so many characters: far more than any reward, and what a run can keep and show."""
+TIMEOUTS_ALONE = 3
+"""A request that runs out of time with nothing else under way is tried so often: waiting longer is what would help."""
 
 
 class ClientAuthor:
@@ -47,9 +56,10 @@ class ClientAuthor:
         config: the ``llm`` section; ``config.model`` names the model.
         base_url: the endpoint, such as ``https://api.openai.com/v1``.
         key: the key; None for an endpoint that asks for none.
-        sleep, now, uniform: the clock and the jitter of the retries, for tests to control.
+        on_notice: told why a request is tried again, and what the endpoint is found not to take; from any thread.
+        sleep, now, uniform: the clock and the jitter of the retries; ``uniform`` None draws the same for each client.
 
-    ``reply`` may be called from several threads at once; the bound on concurrency holds for each call.
+    ``reply`` may be called from several threads at once; ``config.concurrency`` bounds the requests of all of them.
     """
 
     offline = False
@@ -64,18 +74,22 @@ class ClientAuthor:
         prices: Prices,
         cache: ReplyCache,
         budget: Budget,
+        on_notice: Callable[[str], None] = lambda message: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         uniform: Callable[[float, float], float] | None = None,
     ) -> None:
-        self._config, self._base_url, self._environ = config, base_url, environ
-        self._key = Secret(key or "none")
-        self._price = prices.of(config.model)
+        self._config, self._base_url = config, base_url
+        self._key = Secret(key) if key else None
+        self._proxy = proxy_for(base_url, environ)
+        self._secrets = Secret(*([key] if key else []), *(self._proxy.passwords if self._proxy else []))
+        self._price = prices.of(config.model, base_url)
         self._cache, self._budget = cache, budget
-        self._sleep, self._now = sleep, now
+        self._notice, self._sleep, self._now = on_notice, sleep, now
         self._uniform = uniform or random.Random(0).uniform
-        # what this endpoint has been found not to take; shared by threads, and each change only makes it larger
-        self._refused: set[str] = set()
+        self._can = Capabilities()
+        self._slots = Slots(config.concurrency, config.timeout)
+        self._looked = self._answered = False
         self._under_way: set[Future[dict[int, Reply]]] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -90,11 +104,13 @@ class ClientAuthor:
     def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
         """Exactly ``n`` replies, the same ones for the same messages and seed while the cache holds them.
 
+        A reply may be no answer, by its ``finish_reason``: cut at the limit, or withheld. Such a one is not cached.
+
         Raises:
             BudgetExceeded: the next request could cost more than is left; nothing was sent.
             LLMAuthError: the endpoint refused the key.
-            LLMUnavailable: it failed in passing ways until the retries were used up.
-            LLMError: it refused the request.
+            LLMUnavailable: it failed in passing ways until patience was used up.
+            LLMError: it refused the request; or none of its first replies is an answer.
             Stopped: ``close`` was called.
             DiskFull, StoreError: the cache could not be written.
         """
@@ -106,7 +122,30 @@ class ClientAuthor:
         missing = [index for index in range(n) if index not in replies]
         if missing:
             replies |= self._fetch(messages, missing, keys, seed)
+            self._check_answers([replies[index] for index in range(n)])
         return [replies[index] for index in range(n)]
+
+    def _check_answers(self, replies: Sequence[Reply]) -> None:
+        """Raise if the endpoint answers, but never with an answer: every further request would be paid for nothing."""
+        self._answered = self._answered or any(answers.is_answer(reply.text, reply.finish_reason) for reply in replies)
+        if self._answered or not replies:
+            return
+        reason, limit = replies[0].finish_reason, self._config.max_tokens
+        if reason == LENGTH:
+            empty = not any(without_thoughts(reply.text) for reply in replies)
+            told = "was used up by thoughts before an answer began" if empty else "was used up before the answer ended"
+            raise LLMError(
+                f"{self._where()}: all of its {limit} tokens (llm.max_tokens) {told}, in every reply; raise the limit, "
+                f"as with --set llm.max_tokens={4 * limit}, or lower the effort with llm.extra (docs/models.md)"
+            )
+        if reason == FILTERED:
+            raise LLMError(
+                f"{self._where()}: its content filter withheld every reply (finish_reason {reason}); ask another model"
+            )
+        raise LLMError(
+            f"{self._where()}: every reply is a call of a tool (finish_reason {reason}), and none was offered; switch "
+            "tools off at the server, or ask another model"
+        )
 
     def close(self) -> None:
         """Cancel what is under way, in whatever thread, and refuse what comes later; both raise Stopped there."""
@@ -140,18 +179,18 @@ class ClientAuthor:
         self, messages: Sequence[Message], missing: list[int], keys: list[str], seed: int
     ) -> dict[int, Reply]:
         replies: dict[int, Reply] = {}
-        limit = asyncio.Semaphore(self._config.concurrency)
 
         async def fetch(client: openai.AsyncOpenAI, wanted: list[int]) -> None:
-            async with limit:
-                answers = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
-            for index, answer in zip(wanted, answers, strict=False):
-                self._cache.put(keys[index], answer)
-                replies[index] = answer
+            found = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
+            for index, reply in zip(wanted, found, strict=False):
+                if answers.is_answer(reply.text, reply.finish_reason):
+                    self._cache.put(keys[index], reply)
+                replies[index] = reply
 
         async with self._open() as client:
+            await self._look(client)
             while missing:
-                size = 1 if "n" in self._refused else REPLIES_PER_REQUEST
+                size = REPLIES_PER_REQUEST if self._can.takes("n") else 1
                 parts = [missing[start : start + size] for start in range(0, len(missing), size)]
                 # what others under way bring is paid for, so a failure waits until they are in the cache
                 outcomes = await asyncio.gather(*(fetch(client, part) for part in parts), return_exceptions=True)
@@ -163,13 +202,15 @@ class ClientAuthor:
 
     def _open(self) -> openai.AsyncOpenAI:
         timeout = httpx2.Timeout(self._config.timeout, connect=min(CONNECT_SECONDS, self._config.timeout))
+        parts = urlsplit(self._base_url)
         return openai.AsyncOpenAI(
             api_key="added-by-the-transport",
-            base_url=self._base_url,
+            base_url=urlunsplit(parts._replace(query="")),
+            default_query=dict(parse_qsl(parts.query)),  # such as api-version
             timeout=timeout,
             max_retries=0,
             http_client=httpx2.AsyncClient(
-                transport=make_transport(self._base_url, self._key, self._environ),
+                transport=make_transport(self._proxy, self._key),
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=self._config.concurrency),
                 # the transport puts the key on every request, so it must not follow one to another host
@@ -177,15 +218,50 @@ class ClientAuthor:
             ),
         )
 
+    async def _look(self, client: openai.AsyncOpenAI) -> None:
+        """Once, before anything is spent: whether there is such an endpoint at all."""
+        if self._looked:
+            return
+        seen = await look(client, self._base_url, self._now(), self._proxy)
+        if seen.failure is not None:
+            seen.failure.message = self._secrets.mask(seen.failure.message)
+            if seen.failure.passing:
+                raise LLMUnavailable(_sentence(f"{self._where()}: {seen.failure.message}", seen.failure.advice))
+            raise self._lasting(seen.failure)
+        self._looked = True
+        if advice := seen.advice(self._config.model):
+            self._notice(self._secrets.mask(f"{self._base_url}: {advice}"))
+
     # ---- one request and its retries
 
     async def _request(self, client: openai.AsyncOpenAI, messages: Sequence[Message], n: int, seed: int) -> list[Reply]:
         """Between 1 and ``n`` replies."""
+        alone = 0  # tries that ran out of time with nothing else under way
+        waited = 0.0
+
+        def stop(state: RetryCallState) -> bool:
+            nonlocal alone, waited
+            failure = _failure_of(state)
+            alone += failure.timed_out
+            waited = state.idle_for
+            return (
+                state.attempt_number > self._config.retries
+                or alone >= TIMEOUTS_ALONE
+                or state.idle_for + state.upcoming_sleep > self._config.patience
+            )
+
+        def say(state: RetryCallState) -> None:
+            self._notice(
+                f"{self._where()}: {_failure_of(state).message}; trying again in {state.upcoming_sleep:.0f} s "
+                f"(try {state.attempt_number + 1} of {self._config.retries + 1})"
+            )
+
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._config.retries + 1),
-            wait=Backoff(self._uniform),
+            stop=stop,
+            wait=Backoff(self._uniform, lambda error: getattr(getattr(error, "failure", None), "retry_after", None)),
             retry=retry_if_exception_type(PassingFailure),
             sleep=self._sleep,
+            before_sleep=say,
             reraise=True,
         )
         failure: Failure | None = None
@@ -193,78 +269,101 @@ class ClientAuthor:
             return await retrying(self._attempt, client, messages, n, seed)
         except PassingFailure as last:
             failure = last.failure
-        raise LLMUnavailable(
-            f"{self._where()} gave no usable answer in {self._config.retries + 1} tries; the last one failed with "
-            f"{failure.message}. Try again later, or check the base URL"
-        )
+        raise self._unavailable(failure, int(retrying.statistics["attempt_number"]), waited)
 
     async def _attempt(self, client: openai.AsyncOpenAI, messages: Sequence[Message], n: int, seed: int) -> list[Reply]:
-        failure: Failure | None
+        """One try; what the endpoint does not take is left out and asked again at once."""
+        first: Failure | None = None
+        without: frozenset[str] = frozenset()
         while True:
-            parameters = self._parameters(n, seed)
-            held = self._reserve(messages, parameters.get("n", 1))
-            started = time.monotonic()
-            try:
-                completion, failure = await self._send(client, messages, parameters)
-            except BaseException:
-                held.keep()  # cancelled on the way: it may have been billed
-                raise
+            parameters = self._can.parameters(self._config, n, seed, without)
+            completion, failure, seconds, held = await self._send(client, messages, parameters)
             if completion is not None:
-                return self._accept(completion, messages, n, held, time.monotonic() - started)
+                if without:
+                    self._refuse(without, first)
+                return self._accept(completion, messages, n, held, seconds)
             assert failure is not None
             (held.keep if failure.billed else held.release)()
-            if failure.refused and self._leave_out(failure.refused, parameters):
+            offered = self._can.offered(parameters, messages)
+            if self._refuse(failure.refused & offered, failure):
                 continue  # the same request without what this endpoint does not take
+            # The server takes something not, and does not say what: try without, step by step.
+            steps = [step & offered for step in _SUSPECTS if step & offered]
+            if failure.suspect and steps:
+                first, without = first or failure, without | steps[0]
+                continue
             break
-        failure.message = self._key.mask(failure.message)
+        failure = first if first is not None and not failure.passing else failure
+        failure.message = self._secrets.mask(failure.message)
         if not failure.passing:
             raise self._lasting(failure)
-        if failure.retry_after is not None and failure.retry_after > LONGEST_RETRY_AFTER:
-            raise LLMUnavailable(
-                f"{self._where()} asks to wait {failure.retry_after:.0f} s before the next try ({failure.message}); "
-                "resume the run then"
-            )
         raise PassingFailure(failure)
 
     async def _send(
         self, client: openai.AsyncOpenAI, messages: Sequence[Message], parameters: Mapping[str, Any]
-    ) -> tuple[dict[str, Any] | None, Failure | None]:
-        """The completion as plain JSON, or what went wrong. No error of the SDK leaves here."""
-        caught: Exception
+    ) -> tuple[dict[str, Any] | None, Failure | None, float, Reservation]:
+        """The completion as plain JSON, or what went wrong; how long it took. No error of the SDK leaves here."""
+        turn = await self._slots.enter()
+        seconds: float | None = None
         try:
-            async with asyncio.timeout(self._config.timeout):
-                answer = await client.chat.completions.with_raw_response.create(
-                    model=self._config.model,
-                    messages=[{"role": message.role, "content": _content(message)} for message in messages],  # type: ignore[misc]
-                    **parameters,
+            held = self._reserve(messages, parameters.get("n", 1))
+            started = time.monotonic()
+            caught: Exception
+            try:
+                async with asyncio.timeout(self._config.timeout):
+                    answer = await client.chat.completions.with_raw_response.create(
+                        model=self._config.model,
+                        messages=[
+                            {"role": message.role, "content": _content(message)}  # type: ignore[misc]
+                            for message in self._can.messages(messages)
+                        ],
+                        extra_body=self._config.extra or None,
+                        **parameters,
+                    )
+                response = answer.http_response
+                seconds = time.monotonic() - started
+                failure = self._read_failure(response)
+                return (None if failure else _parsed(response)), failure, seconds, held
+            except Exception as error:
+                caught = error
+            except BaseException:
+                held.keep()  # cancelled on the way: it may have been billed
+                raise
+            failure = describe(caught, self._now(), self._base_url, self._proxy)
+            if failure.timed_out and self._slots.timed_out(turn):
+                failure.timed_out = False
+                failure.message += (
+                    f" while {turn.most} requests were under way; a server that works on one at a time lets the others "
+                    f"wait, so from now on {self._slots.limit} at once (llm.concurrency is {self._config.concurrency})"
                 )
-            completion = answer.http_response.json()
-            if _choices(completion):
-                return completion, None
-            return None, Failure("an answer without choices", passing=True, billed=True)
-        except Exception as error:
-            caught = error
-        return None, describe(caught, self._now())
+            return None, failure, 0.0, held
+        finally:
+            self._slots.leave(turn, seconds)
 
-    def _parameters(self, n: int, seed: int) -> dict[str, Any]:
-        parameters: dict[str, Any] = {
-            "temperature": self._config.temperature,
-            "max_tokens": self._config.max_tokens,
-            "seed": seed,
-        }
-        if n > 1:
-            parameters["n"] = n
-        with self._lock:
-            if "max_tokens" in self._refused:
-                parameters["max_completion_tokens"] = self._config.max_tokens
-            return {name: value for name, value in parameters.items() if name not in self._refused}
+    def _read_failure(self, response: httpx2.Response) -> Failure | None:
+        """What is wrong with an answer that came with status 200; None where it holds at least one choice."""
+        kind = response.headers.get("content-type", "")
+        if (page := web_page(response.content, kind)) is not None:
+            advice = f"check the base URL{path_hint(self._base_url)}"
+            if self._proxy is not None:
+                advice += f"; the request went through {self._proxy.shown}"
+            return Failure(f"a web page, {page!r}, instead of JSON", passing=False, status=200, advice=advice)
+        completion = _parsed(response)
+        error = completion.get("error") if isinstance(completion, dict) else None
+        choices = answers.choices_of(completion)
+        broken = [choice for choice in choices if choice.get("error")]
+        if not error and choices and len(broken) < len(choices):
+            return None
+        if error or broken:
+            return in_band(error or broken[0]["error"], response.headers, self._now(), self._base_url)
+        return Failure("an answer without choices", passing=True, billed=True)
 
-    def _leave_out(self, names: frozenset[str], parameters: Mapping[str, Any]) -> bool:
-        """Remember what the endpoint does not take; False if the request had none of it."""
-        sent = names & set(parameters)
-        with self._lock:
-            self._refused |= sent
-        return bool(sent)
+    def _refuse(self, names: frozenset[str], failure: Failure | None) -> bool:
+        """Remember what the endpoint does not take and say it; False if there is nothing to remember."""
+        if new := self._can.refuse(names):
+            told = f" ({failure.message})" if failure else ""
+            self._notice(self._secrets.mask(f"{self._where()} does not take {self._can.words(new)}{told}"))
+        return bool(names)
 
     # ---- what an answer is worth
 
@@ -277,46 +376,69 @@ class ClientAuthor:
         self, completion: Mapping[str, Any], messages: Sequence[Message], n: int, held: Reservation, seconds: float
     ) -> list[Reply]:
         """The replies of a completion, with its cost shared out among them."""
-        choices = _choices(completion)
+        choices = answers.choices_of(completion)
         if len(choices) < n:
-            with self._lock:
-                self._refused.add("n")
-        texts = [_text(choice) for choice in choices]
-        prompt, answered, cached = _usage(completion)
+            self._refuse(frozenset({"n"}), None)
+        choices = [choice for choice in choices if not choice.get("error")]  # the others are asked for again
+        texts = [answers.text_of(choice) for choice in choices]
+        prompt, answered, cached = answers.usage_of(completion)
         estimated = prompt is None or answered is None
         prompt = estimated_prompt_tokens(messages) if prompt is None else prompt
         answered = sum(estimated_tokens(text) for text in texts) if answered is None else answered
         dollars = self._price.dollars(prompt, answered, cached) if self._price else 0.0
         held.settle(dollars, prompt + answered)
         kept = min(len(texts), n)
-        shares = _shares(answered, [len(text) for text in texts[:kept]])
+        shares = answers.shares(answered, [len(text) for text in texts[:kept]])
         for_prompt = self._price.dollars(prompt, 0, cached) if self._price else 0.0
         model = completion.get("model")
         return [
             Reply(
-                text=self._key.mask(texts[place][:MAX_TEXT]),
-                model=self._key.mask(model[:200]) if isinstance(model, str) and model else self._config.model,
+                text=self._secrets.mask(texts[place][: answers.MAX_TEXT]),
+                model=self._secrets.mask(model[:200]) if isinstance(model, str) and model else self._config.model,
                 prompt_tokens=prompt if place == 0 else 0,
                 completion_tokens=shares[place],
                 dollars=(for_prompt if place == 0 else 0.0)
                 + (self._price.dollars(0, shares[place]) if self._price else 0.0),
                 seconds=seconds,
                 estimated=estimated,
-                finish_reason=_finish_reason(choices[place], texts[place]),
+                finish_reason=answers.finish_reason_of(choices[place], texts[place]),
             )
             for place in range(kept)
         ]
 
     # ---- words
 
-    def _lasting(self, failure: Failure) -> LLMError:
-        if failure.status in (401, 403):
-            return LLMAuthError(
-                f"{self._where()} refused the key in {self._config.key_variable} ({failure.message}); "
-                f"set {self._config.key_variable} to a key that may use this model"
+    def _unavailable(self, failure: Failure, tries: int, waited: float) -> LLMUnavailable:
+        if failure.retry_after is not None and waited + failure.retry_after > self._config.patience:
+            return LLMUnavailable(
+                f"{self._where()} asks to wait {failure.retry_after:.0f} s before the next try ({failure.message}), "
+                f"which is more than llm.patience ({self._config.patience:.0f} s); resume the run then, or raise it"
             )
-        hint = "; check the model's name and the base URL" if failure.status == 404 else ""
-        return LLMError(f"{self._where()} refused the request ({failure.message}){hint}")
+        advice = failure.advice or "try again later, or raise llm.retries and llm.patience"
+        if failure.timed_out:
+            advice = "raise llm.timeout or lower llm.max_tokens; what was given up may still be in the server's queue"
+        return LLMUnavailable(
+            f"{self._where()} gave no usable answer in {tries} tries and {waited:.0f} s of waiting between them; the "
+            f"last one failed with {failure.message}. What to do: {advice}"
+        )
+
+    def _lasting(self, failure: Failure) -> LLMError:
+        variable = self._config.key_variable
+        if failure.status == 401 and self._key is None:
+            told = f"set {variable or 'llm.key_variable'}" if variable else "name its variable with llm.key_variable"
+            return LLMAuthError(f"{self._where()} asks for a key ({failure.message}): {told}")
+        if failure.status == 401:
+            return LLMAuthError(
+                f"{self._where()} refused the key in {variable} ({failure.message}); set {variable} to a key that may "
+                "use this model"
+            )
+        if failure.status == 403:
+            advice = failure.advice or "a firewall, or a limit on countries, on the way there"
+            return LLMAuthError(
+                f"{self._where()} refused access ({failure.message}): the key in {variable} may not use this model, or "
+                f"something else refuses: {advice}"
+            )
+        return LLMError(_sentence(f"{self._where()} refused the request ({failure.message})", failure.advice))
 
     def _where(self) -> str:
         return f"{self._config.model} at {self._base_url}"
@@ -324,8 +446,26 @@ class ClientAuthor:
     def _cache_key(self, messages: Sequence[Message], seed: int, index: int) -> str:
         return reply_key(
             self._base_url, self._config.model, messages, temperature=self._config.temperature,
-            max_tokens=self._config.max_tokens, seed=seed, index=index,
+            max_tokens=self._config.max_tokens, seed=seed, index=index, extra=self._config.extra,
         )  # fmt: skip
+
+
+_SUSPECTS = (frozenset({"n"}), frozenset({"seed", "temperature", "stream_options"}))
+"""What endpoints most often do not take, in the order in which a refusal that names nothing is tried without it."""
+
+
+def _sentence(text: str, advice: str) -> str:
+    return f"{text}; {advice}" if advice else text
+
+
+def _failure_of(state: RetryCallState) -> Failure:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, PassingFailure)  # no other error is retried
+    return error.failure
+
+
+def _parsed(response: httpx2.Response) -> Any:
+    return answers.parse_completion(response.content, response.headers.get("content-type", ""))
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
@@ -342,46 +482,3 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
 def _request_seed(seed: int, index: int) -> int:
     """A seed for the server, different for each request of a call: equal seeds might bring equal replies."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4], "big") >> 1
-
-
-def _choices(completion: Any) -> list[dict[str, Any]]:
-    found = completion.get("choices") if isinstance(completion, dict) else None
-    return [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
-
-
-def _text(choice: Mapping[str, Any]) -> str:
-    """What a choice says: its content, else its refusal, else nothing."""
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        return ""
-    content = message.get("content")
-    if isinstance(content, list):  # some endpoints answer in parts
-        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) and content else str(message.get("refusal") or "")
-
-
-def _finish_reason(choice: Mapping[str, Any], text: str) -> str:
-    return "cut" if len(text) > MAX_TEXT else str(choice.get("finish_reason") or "stop")[:40]
-
-
-def _usage(completion: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
-    """Prompt tokens, completion tokens (None where the server names none), and how many of the prompt were cached."""
-    usage = completion.get("usage")
-    if not isinstance(usage, dict):
-        return None, None, 0
-    details = usage.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), cached or 0
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _shares(total: int, lengths: Sequence[int]) -> list[int]:
-    """``total`` split in proportion to ``lengths``, in whole numbers that add up to it."""
-    whole = sum(lengths)
-    if whole == 0:
-        return [total] + [0] * (len(lengths) - 1)
-    ends = [round(total * sum(lengths[: place + 1]) / whole) for place in range(len(lengths))]
-    return [end - start for start, end in zip([0, *ends], ends, strict=False)]

@@ -1,32 +1,34 @@
-"""What can go wrong with a request, and whether trying again can help.
+"""What can go wrong with a request, whether trying again can help, and what to do.
 
-    a passing failure (retried)      429, 408, 409, 5xx, no connection, reset, timeout, broken JSON, no choices
-    a lasting one (raised at once)   401 and 403 → LLMAuthError; any other 4xx or 3xx, a giant body → LLMError
+    a passing failure (retried)      408, 409, 425, 429, 5xx, no connection, reset, timeout, broken JSON, no choices
+    a lasting one (raised at once)   401, 403 → LLMAuthError; any other 4xx or 3xx, a used-up quota, a certificate that
+                                     cannot be trusted, a web page instead of JSON, a giant body → LLMError
 
-Nothing that the SDK raised is kept or chained: its errors hold whole requests.
+An ``error`` in the body of a 200, or in one of its choices, counts as the status that it names. Each message holds the
+server's own words. Nothing that the SDK raised is kept or chained: its errors hold whole requests.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
-from tenacity import RetryCallState
 
-from rewardgen.llm.transport import MAX_BODY_BYTES, BodyTooLarge
-
-FIRST_WAIT = 1.0
-"""Seconds that the first retry waits at most; each further one at most twice as long as the one before."""
-LONGEST_WAIT = 60.0
-LONGEST_RETRY_AFTER = 600.0
-"""A server that asks for more patience than this is taken to be down."""
+from rewardgen.llm.capabilities import PLAIN, SYSTEM
+from rewardgen.llm.patience import asked_wait
+from rewardgen.llm.transport import MAX_BODY_BYTES, BodyTooLarge, Proxy
 
 _PASSING_STATUS = {408, 409, 425, 429}
+_NOT_ABOUT_PARAMETERS = {401, 402, 403, 404, 405, 407, 408, 413, 429}
 _MAX_SHOWN = 300
+NO_CREDIT = "add credit there, or name another endpoint (llm.models)"
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Failure:
     """One failed attempt in words.
 
     ``retry_after`` is the seconds that the server asked to wait. ``billed`` says that the server may have charged for
-    the attempt all the same. ``refused`` are the request's parameters that the server would not take.
+    the attempt anyway. ``refused`` are what the server says it does not take (see ``Capabilities``); ``suspect`` says
+    that it may not take something without saying what. ``advice`` is what to do about it.
     """
 
     message: str
@@ -43,6 +46,9 @@ class Failure:
     retry_after: float | None = None
     billed: bool = False
     refused: frozenset[str] = field(default_factory=frozenset)
+    suspect: bool = False
+    timed_out: bool = False
+    advice: str = ""
 
 
 class PassingFailure(Exception):
@@ -53,98 +59,214 @@ class PassingFailure(Exception):
         super().__init__(failure.message)
 
 
-def describe(error: BaseException, now: datetime) -> Failure:
+def describe(error: BaseException, now: datetime, base_url: str, proxy: Proxy | None) -> Failure:
     """What an error that the SDK (or the total timeout around it) raised means."""
     if isinstance(error, openai.APIStatusError):
-        return _status_failure(error, now)
+        return _status_failure(error, now, base_url, proxy)
     if isinstance(error, TimeoutError):
-        return Failure("no answer within the time limit (llm.timeout)", passing=True, billed=True)
+        return _timeout()
     if isinstance(error, openai.APIConnectionError):
-        return _connection_failure(error)
+        return _connection_failure(error, base_url, proxy)
     if isinstance(error, openai.APIResponseValidationError | ValueError | TypeError | RecursionError):
         # the SDK lets a JSON error through as it is, and a body of another form as whatever its model makes of it
         return Failure("an answer that is no complete JSON of a chat completion", passing=True, billed=True)
     return Failure(f"an unexpected {type(error).__name__}", passing=False)
 
 
-def _status_failure(error: openai.APIStatusError, now: datetime) -> Failure:
-    status = error.status_code
-    said = _said(error)
-    message = f"HTTP {status}" + (f": {said}" if said else "")
-    if status in _PASSING_STATUS or status >= 500:
-        return Failure(message, passing=True, status=status, retry_after=retry_after(error.response.headers, now))
+def web_page(content: bytes, content_type: str) -> str | None:
+    """The title of an HTML page, or its first words; None where ``content`` is no HTML page."""
+    start = content[:2000].lstrip().lower()
+    if "html" not in content_type.lower() and not start.startswith((b"<!doctype html", b"<html")):
+        return None
+    text = content[:20_000].decode("utf-8", "replace")
+    title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+    return _short(title[1] if title and title[1].strip() else re.sub(r"<[^>]*>", " ", text)) or "no text"
+
+
+def in_band(error: Any, headers: Mapping[str, str], now: datetime, base_url: str) -> Failure:
+    """An ``error`` in the body of a 200, or in one of its choices."""
+    said = _said({"error": error})
+    code = error.get("code") if isinstance(error, dict) else None
+    code = int(code) if isinstance(code, str) and code.isdigit() else code
+    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    message = f"an error in its answer{f', code {status}' if status else ''}: {said or 'without words'}"
+    if status is None and not _LASTING_WORDS.search(said):
+        status = 402 if _is_used_up(error, said) else 500
+    return _judged(message, status or 400, said, error, headers, now, base_url)
+
+
+_LASTING_WORDS = re.compile(r"unexpected endpoint|not found|invalid|unsupported|does not exist", re.IGNORECASE)
+
+
+def _status_failure(error: openai.APIStatusError, now: datetime, base_url: str, proxy: Proxy | None) -> Failure:
+    response, status = error.response, error.status_code
     if 300 <= status < 400:
-        where = error.response.headers.get("location", "elsewhere")
+        where = response.headers.get("location", "elsewhere")
         return Failure(f"HTTP {status}: redirected to {where}; give that address as the base URL", False, status)
-    refused = _refused_parameters(error, said) if status in (400, 422) else frozenset()
-    return Failure(message, passing=False, status=status, refused=refused)
+    title = web_page(response.content, response.headers.get("content-type", ""))
+    said = _said(error.body) if title is None else f"a web page, {title!r}"
+    message = f"HTTP {status}" + (f": {said}" if said else "")
+    failure = _judged(message, status, said, _error_object(error.body), response.headers, now, base_url)
+    if proxy is not None and (status in (403, 407) or title is not None):
+        failure.passing = failure.passing and status != 407
+        failure.advice = f"the request went through {proxy.shown}: see whether it lets you through, or set NO_PROXY"
+    return failure
 
 
-def _connection_failure(error: openai.APIConnectionError) -> Failure:
+def _judged(
+    message: str, status: int, said: str, error: Any, headers: Mapping[str, str], now: datetime, base_url: str
+) -> Failure:
+    """A failure that the server told, by its status and its words."""
+    wait = asked_wait(headers, error, said, now)
+    if _is_used_up(error, said) and (wait is None or status == 402):
+        return Failure(message, passing=False, status=status, advice=NO_CREDIT)
+    refused = _refused(status, said, error)
+    if status in _PASSING_STATUS or (status >= 500 and not refused and status != 501):
+        advice = "it is still loading: wait until it is ready" if status == 503 and "load" in said.lower() else ""
+        return Failure(message, passing=True, status=status, retry_after=wait, advice=advice)
+    return Failure(
+        message,
+        passing=False,
+        status=status,
+        refused=refused,
+        suspect=status < 500 and status not in _NOT_ABOUT_PARAMETERS and not _BLAMED.search(said),
+        advice=_advice(status, said, base_url),
+    )
+
+
+_BLAMED = re.compile(
+    r"does not exist|not found|unexpected endpoint|no such model|context (?:length|window|size)|too long|"
+    r"too many tokens|api key|billing",
+    re.IGNORECASE,
+)
+_TOO_LARGE = re.compile(r"too large|at most|exceed|maximum|less than|<=", re.IGNORECASE)
+_CONTEXT = re.compile(r"context (?:length|window|size)|too long|too many tokens", re.IGNORECASE)
+
+
+def _advice(status: int, said: str, base_url: str) -> str:
+    if _CONTEXT.search(said):
+        return "raise the context length at the server, or lower llm.max_tokens or search.generations"
+    if "max_tokens" in said and _TOO_LARGE.search(said):
+        return "lower llm.max_tokens"
+    if status in (404, 405) or "unexpected endpoint" in said.lower():
+        return f"check the model's name and the base URL{path_hint(base_url)}"
+    return ""
+
+
+def path_hint(base_url: str) -> str:
+    """What is likely missing from a base URL without a path."""
+    parts = urlsplit(base_url)
+    return "" if parts.path.strip("/") else f", which usually ends in /v1: {parts._replace(path='/v1').geturl()}"
+
+
+def _is_used_up(error: Any, said: str) -> bool:
+    """Whether the account is out of money, which no waiting mends. A limit per minute is called a quota too."""
+    names = {str(error.get(name)) for name in ("code", "type")} if isinstance(error, dict) else set()
+    return bool(names & {"insufficient_quota", "billing_hard_limit_reached", "402"}) or bool(_USED_UP.search(said))
+
+
+_USED_UP = re.compile(
+    r"insufficient[ _](?:quota|credits?|balance|funds)|credit balance is too low|billing hard limit|out of credits?|"
+    r"payment required",
+    re.IGNORECASE,
+)
+
+
+def _timeout() -> Failure:
+    return Failure("no answer within the time limit (llm.timeout)", passing=True, billed=True, timed_out=True)
+
+
+def _connection_failure(error: openai.APIConnectionError, base_url: str, proxy: Proxy | None) -> Failure:
     cause = error.__cause__
     if isinstance(cause, BodyTooLarge):
         size = MAX_BODY_BYTES // 2**20
         return Failure(f"the answer is larger than {size} MiB, which no reply needs to be", passing=False, billed=True)
+    if proxy is not None and isinstance(cause, httpx2.ProxyError | httpx2.ConnectError | httpx2.ConnectTimeout):
+        refused = isinstance(cause, httpx2.ProxyError)
+        return Failure(
+            f"{proxy.shown} {'refused' if refused else 'cannot be reached'}: {str(cause) or 'timed out'}",
+            passing=not refused,
+            advice=f"check {proxy.variable}, or list the endpoint's host in NO_PROXY",
+        )
+    words = str(cause)
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return Failure(
+            f"its certificate cannot be trusted: {words}",
+            passing=False,
+            advice="if your network has a certificate authority of its own, name its file in SSL_CERT_FILE",
+        )
+    if "WRONG_VERSION_NUMBER" in words or "record layer failure" in words.lower():
+        return Failure(
+            f"it speaks no TLS: {words}", passing=False, advice="the base URL may have to begin with http://"
+        )
     if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return Failure(f"no connection: {str(cause) or 'timed out'}", passing=True)
+        advice = f"see whether the server runs, and check the base URL {base_url}"
+        return Failure(f"no connection: {words or 'timed out'}", passing=True, advice=advice)
     if isinstance(cause, httpx2.TimeoutException):
-        return Failure("no answer within the time limit (llm.timeout)", passing=True, billed=True)
+        return _timeout()
     if isinstance(cause, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.ProxyError):
         return Failure(f"{type(cause).__name__}: {cause}", passing=False)
     return Failure(f"the connection broke: {cause or error}", passing=True, billed=True)
 
 
-def _said(error: openai.APIStatusError) -> str:
+def _error_object(body: Any) -> Any:
+    """The ``error`` in a body, which some endpoints (Gemini) wrap into a list."""
+    if isinstance(body, list) and body:
+        body = body[0]
+    return body.get("error", body) if isinstance(body, dict) else body
+
+
+def _said(body: Any) -> str:
     """What the server said, as one short line."""
-    body: Any = error.body
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        body = inner.get("message") or inner.get("detail") or "" if isinstance(inner, dict) else inner
-    text = " ".join(str(body or "").split())
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+    error = _error_object(body)
+    if isinstance(error, dict):
+        metadata = error.get("metadata")
+        raw = metadata.get("raw") if isinstance(metadata, dict) else None  # OpenRouter: what the provider said
+        detail = error.get("message") or error.get("detail") or error.get("error") or ""
+        error = f"{detail} ({raw})" if raw else detail
+    return _short(error if isinstance(error, str) else json.dumps(error) if error else "")
 
 
-# A 400 that is about one of these parameters can be cured by leaving it out.
-_OPTIONAL_PARAMETERS = ("max_completion_tokens", "max_tokens", "temperature", "seed", "n")
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_SHOWN else line[:_MAX_SHOWN] + "…"
 
 
-def _refused_parameters(error: openai.APIStatusError, said: str) -> frozenset[str]:
-    if error.param in _OPTIONAL_PARAMETERS:
-        return frozenset([error.param])
-    words = set(said.replace("'", " ").replace('"', " ").replace("`", " ").replace(":", " ").replace(",", " ").split())
-    named = [name for name in _OPTIONAL_PARAMETERS if name in words]
+# ---- what the server does not take
+
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_NAMES = {
+    "n": r"(?<![\\\w])n(?!\w)|candidate_?count|candidates|completion choices?|num_choices|best_of",
+    "seed": r"\bseed\b",
+    "temperature": r"\btemperature\b",
+    "max_tokens": r"\bmax_tokens\b",
+    "max_completion_tokens": r"\bmax_completion_tokens\b",
+    "stream_options": r"\bstream_options\b",
+    SYSTEM: r"system[ _](?:role|message|prompt|instruction)|developer instruction|role[ :'\"]+system|"
+    r"roles must alternate|only (?:support )?user and (?:assistant|model) roles",
+    PLAIN: r"stream mode|only supports? stream|stream parameter|stream(?:ing)?['\"`]? (?:must|should) be|"
+    r"streaming is required|non-stream|without stream|requires? stream",
+}
+_PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _NAMES.items()}
+
+
+def _refused(status: int, said: str, error: Any) -> frozenset[str]:
+    """What the server says it does not take. llama.cpp says so with a 500, about answers and templates alone."""
+    if not (400 <= status < 500 and status not in _NOT_ABOUT_PARAMETERS) and status not in (500, 501):
+        return frozenset()
+    param = error.get("param") if isinstance(error, dict) else None
+    if param in _PATTERNS:
+        return frozenset([param]) if param not in _LIMITS or not _is_too_large(said) else frozenset()
+    named = {name for name, pattern in _PATTERNS.items() if pattern.search(said)}
+    if status == 500:
+        named &= {"n", SYSTEM, PLAIN}
     # "Unsupported parameter: 'max_tokens' … Use 'max_completion_tokens' instead" names both: the first is refused
-    if "max_tokens" in named and "max_completion_tokens" in named:
-        first = min(("max_tokens", "max_completion_tokens"), key=said.find)
-        named = [name for name in named if not name.startswith("max_") or name == first]
+    if set(_LIMITS) <= named:
+        named.discard(max(_LIMITS, key=said.find))
+    if _is_too_large(said):
+        named -= set(_LIMITS)
     return frozenset(named)
 
 
-def retry_after(headers: httpx2.Headers, now: datetime) -> float | None:
-    """The seconds of a ``Retry-After`` header, which gives seconds or an HTTP date (RFC 9110, 10.2.3)."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
-    return max(seconds, 0.0) if seconds == seconds else None
-
-
-class Backoff:
-    """How long a retry waits: what the server asked for, else exponentially longer with full jitter."""
-
-    def __init__(self, uniform: Any) -> None:
-        self._uniform = uniform
-
-    def __call__(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, PassingFailure) and error.failure.retry_after is not None:
-            return error.failure.retry_after
-        ceiling = min(FIRST_WAIT * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
-        return float(self._uniform(0.0, ceiling))
+def _is_too_large(said: str) -> bool:
+    return bool(_TOO_LARGE.search(said)) and not re.search(r"not supported|unsupported|instead", said, re.IGNORECASE)

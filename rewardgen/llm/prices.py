@@ -1,11 +1,16 @@
-"""What tokens cost: a table of dollars per million, ours in ``prices.yaml``, the user's over it."""
+"""What tokens cost: the price lists that the library genai-prices carries, and the user's own file over them.
+
+Its lists are part of its package: nothing is fetched. An endpoint that it knows has its provider's prices. Elsewhere,
+behind a proxy of one's own for instance, a model that only its maker serves has its maker's price; nothing is guessed
+for open models, which cost something else at every place.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,10 @@ from rewardgen import yaml
 from rewardgen.errors import ConfigError
 
 PER_MILLION = 1e-6
+
+_MAKERS = ("openai", "anthropic", "google", "x-ai")
+_OPEN = re.compile(r"gpt-oss|gemma", re.IGNORECASE)
+"""Models of these makers that others serve too."""
 
 # "-2025-04-14", "-20250929" and "-latest" name a snapshot of the model before them
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-latest)$")
@@ -35,36 +44,62 @@ class Price:
 
 
 class Prices:
-    """Model → Price. A model that is not in the table has no price: nothing is guessed."""
+    """Model → Price: ``models``, else the library's lists."""
 
     def __init__(self, models: Mapping[str, Price]) -> None:
         self._models = dict(models)
 
     @classmethod
     def load(cls, override: Path | None = None) -> Prices:
-        """Our table, with the models of the file ``override`` over it.
+        """The models of the file ``override`` over the library's lists.
 
         Raises:
             ConfigError: the file cannot be read or is not a price table.
         """
-        models = _parse(yaml.read(Path(str(files("rewardgen.llm") / "prices.yaml"))))
-        if override is not None:
-            models |= _parse(yaml.read(override))
-        return cls(models)
+        return cls({} if override is None else _parse(yaml.read(override)))
 
-    def of(self, model: str) -> Price | None:
-        """The price of ``model``: as named, else without its provider's prefix, else without its snapshot's date."""
+    def of(self, model: str, base_url: str | None = None) -> Price | None:
+        """The price of ``model`` at ``base_url`` (None: wherever its maker serves it); None where none is known.
+
+        The user's file is searched for the name, then for it without its provider's prefix and its snapshot's date.
+        """
         bare = model.rsplit("/", 1)[-1]
         for name in (model, bare, _SNAPSHOT.sub("", bare)):
             if name in self._models:
                 return self._models[name]
-        return None
+        return _listed(model, base_url)
 
-    def __contains__(self, model: str) -> bool:
-        return self.of(model) is not None
 
-    def __len__(self) -> int:
-        return len(self._models)
+def _listed(model: str, base_url: str | None) -> Price | None:
+    from genai_prices.data_snapshot import get_snapshot  # takes a fifth of a second, and only language models need it
+
+    snapshot = get_snapshot()
+    provider = None
+    if base_url is not None:
+        try:
+            provider = snapshot.find_provider(None, None, base_url)
+        except LookupError:
+            pass
+    bare = model.rsplit("/", 1)[-1]
+    for name in (model, _SNAPSHOT.sub("", model)) if provider else (bare, _SNAPSHOT.sub("", bare)):
+        try:
+            found_at, found = snapshot.find_provider_model(name, provider, None, None)
+        except LookupError:
+            continue
+        if provider is None and (found_at.id not in _MAKERS or _OPEN.search(name)):
+            continue
+        listed = found.get_prices(datetime.now(UTC))
+        full, output, cached = (_base(listed, part) for part in ("input_mtok", "output_mtok", "cache_read_mtok"))
+        if full is not None and output is not None:
+            return Price(full, output, cached)
+    return None
+
+
+def _base(listed: Any, part: str) -> float | None:
+    """A price per million tokens; where it rises with the length of the prompt, that of prompts as short as ours."""
+    price = getattr(listed, part, None)
+    price = getattr(price, "base", price)
+    return None if price is None else float(price)
 
 
 def _parse(table: yaml.Document) -> dict[str, Price]:

@@ -26,6 +26,7 @@ from typing import get_args
 from rewardgen.errors import LLMError
 from rewardgen.llm.conversation import Purpose, messages_hash, purpose_of, text_hash
 from rewardgen.llm.recording import RecordedCall, read_recording
+from rewardgen.program import without_thoughts
 from rewardgen.records import Message, Reply
 
 BY_ORDER = "replayed by order"
@@ -149,8 +150,9 @@ class ReplayAuthor:
 
 
 def _faulty_reply(messages: Sequence[Message]) -> str:
-    """The reply that a repair is about: the last message of the assistant."""
-    return next((message.content for message in reversed(messages) if message.role == "assistant"), "")
+    """The reply that a repair is about: the assistant's last message, in older recordings with its thoughts."""
+    said = next((message.content for message in reversed(messages) if message.role == "assistant"), "")
+    return without_thoughts(said).strip()
 
 
 def _shown(text: str, width: int = 60) -> str:

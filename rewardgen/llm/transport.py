@@ -8,8 +8,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
 
 import httpx2
+
+from rewardgen.errors import ConfigError
+from rewardgen.llm.secrets import Secret, password_of
 
 MAX_BODY_BYTES = 32 * 2**20
 """An answer larger than this is refused without being read to its end."""
@@ -19,34 +26,18 @@ class BodyTooLarge(httpx2.TransportError):
     """The server sent more than ``MAX_BODY_BYTES``."""
 
 
-class Secret:
-    """A string that no ``repr``, ``str`` or format shows."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    __str__ = __repr__
-
-    def mask(self, text: str) -> str:
-        """``text`` with every occurrence of the secret hidden."""
-        return text.replace(self._value, "***") if self._value else text
-
-
 class EdgeTransport(httpx2.AsyncBaseTransport):
-    """Adds the key, reads bodies up to a bound, and unpacks compressed ones up to the same bound."""
+    """Adds the key, if there is one; reads bodies up to a bound, and unpacks compressed ones up to the same bound."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, key: Secret) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, key: Secret | None) -> None:
         self._inner, self._key = inner, key
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         headers = httpx2.Headers(request.headers)
-        headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        if self._key is None:
+            headers.pop("Authorization", None)
+        else:
+            headers["Authorization"] = f"Bearer {self._key.reveal()}"
         headers["Accept-Encoding"] = "identity"
         # a copy: the request that errors refer to stays without the key
         sent = httpx2.Request(
@@ -86,21 +77,93 @@ async def _read(response: httpx2.Response) -> bytes:
     return plain
 
 
-def make_transport(base_url: str, key: Secret, environ: Mapping[str, str]) -> EdgeTransport:
-    """A transport for ``base_url`` through the proxy that ``environ`` names for it, if it names one."""
-    return EdgeTransport(httpx2.AsyncHTTPTransport(proxy=proxy_for(base_url, environ)), key)
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy and the environment variable that names it."""
+
+    url: str = field(repr=False)
+    variable: str
+
+    @property
+    def shown(self) -> str:
+        """For messages: without the name and password that the URL may hold."""
+        return f"the proxy {_without_userinfo(self.url)} ({self.variable})"
+
+    @property
+    def passwords(self) -> list[str]:
+        return password_of(urlsplit(self.url).netloc.rpartition("@")[0])
 
 
-def _bypasses(host: str, no_proxy: str) -> bool:
-    """Whether ``NO_PROXY`` names the host: itself, a domain that it is in, or "*" for all."""
-    names = [name.strip().lstrip(".").lower() for name in no_proxy.split(",") if name.strip()]
-    return any(name == "*" or host == name or host.endswith(f".{name}") for name in names)
+def make_transport(proxy: Proxy | None, key: Secret | None) -> EdgeTransport:
+    """A transport through ``proxy``, or direct."""
+    return EdgeTransport(httpx2.AsyncHTTPTransport(proxy=proxy.url if proxy else None), key)
 
 
-def proxy_for(base_url: str, environ: Mapping[str, str]) -> str | None:
-    """The proxy by the usual variables (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, either case)."""
+def proxy_for(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy by the usual variables (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, either case).
+
+    Raises:
+        ConfigError: its URL cannot be used; the message names the variable.
+    """
     url = httpx2.URL(base_url)
-    named = {name.lower(): value for name, value in environ.items() if name.lower().endswith("_proxy") and value}
-    if _bypasses(url.host, named.get("no_proxy", "")):
+    named = {
+        name.lower(): (name, value) for name, value in environ.items() if name.lower().endswith("_proxy") and value
+    }
+    if _bypasses(url, named.get("no_proxy", ("", ""))[1]):
         return None
-    return named.get(f"{url.scheme}_proxy") or named.get("all_proxy")
+    found = named.get(f"{url.scheme}_proxy") or named.get("all_proxy")
+    return None if found is None else _checked(*found)
+
+
+def _checked(variable: str, url: str) -> Proxy:
+    scheme, sign, _ = url.partition("://")
+    shown = _without_userinfo(url)
+    otherwise = f"or list the endpoint's host in NO_PROXY, or unset {variable}"
+    if not sign:
+        raise ConfigError(f"{variable} is {shown!r}, which has no scheme; write http://{shown}, {otherwise}")
+    if scheme.lower() == "socks":
+        right = "socks5" + shown[len("socks") :]
+        raise ConfigError(f"{variable} is {shown!r}, and socks:// names no protocol; write {right}, {otherwise}")
+    if scheme.lower() in ("socks5", "socks5h"):
+        if find_spec("socksio") is None:
+            raise ConfigError(
+                f"{variable} is {shown!r}, a SOCKS proxy, which needs another package: pip install socksio; {otherwise}"
+            )
+    elif scheme.lower() not in ("http", "https"):
+        raise ConfigError(f"{variable} is {shown!r}; give the URL of an HTTP or SOCKS proxy, {otherwise}")
+    try:
+        valid = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigError(f"{variable} is {shown!r}, which names no host; write {scheme}://HOST:PORT, {otherwise}")
+    return Proxy(url, variable)
+
+
+def _without_userinfo(url: str) -> str:
+    head, sign, rest = url.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{head}{sign}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _bypasses(url: httpx2.URL, no_proxy: str) -> bool:
+    """Whether ``NO_PROXY`` names the host: itself, with its port, a domain or network that it is in, or "*" for all."""
+    host, port = url.host.lower(), url.port or {"http": 80, "https": 443}[url.scheme]
+    for item in no_proxy.lower().split(","):
+        name = item.strip()
+        bare, colon, tail = name.rpartition(":")
+        if colon and tail.isdigit() and (":" not in bare or bare.endswith("]")):
+            if int(tail) != port:
+                continue
+            name = bare
+        name = name.removeprefix("*").lstrip(".") if name != "*" else name
+        if name and (name == "*" or host == name.strip("[]") or host.endswith(f".{name}") or _in_network(host, name)):
+            return True
+    return False
+
+
+def _in_network(host: str, name: str) -> bool:
+    try:
+        return ip_address(host) in ip_network(name.strip("[]"), strict=False)
+    except ValueError:
+        return False

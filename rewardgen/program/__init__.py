@@ -1,13 +1,16 @@
 """From a language model's reply to a program that the sandbox may run.
 
 extract(reply_text) -> source           the reward's code in a reply, or why there is none
+extract_reply(reply) -> source          the same, with what the server said of how the reply ended
+without_thoughts(text) -> text          a reply's answer, without thoughts, channel marks and stop tokens
 check(source, layout) -> RewardProgram  the static check: every problem at once, with its line
 shaping_reference() -> str              what a prompt says of the shaping functions
 standalone(program) -> str              the program as a file that needs torch alone
 """
 
 from rewardgen.program.check import check
-from rewardgen.program.extract import extract
+from rewardgen.program.extract import extract, extract_reply
 from rewardgen.program.reference import shaping_reference, standalone
+from rewardgen.program.thoughts import without_thoughts
 
-__all__ = ["check", "extract", "shaping_reference", "standalone"]
+__all__ = ["check", "extract", "extract_reply", "shaping_reference", "standalone", "without_thoughts"]

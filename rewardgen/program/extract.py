@@ -15,13 +15,23 @@ from dataclasses import dataclass
 
 from rewardgen.errors import ProgramRejected
 from rewardgen.program.check import MAX_SOURCE, parse
-from rewardgen.records import Problem
+from rewardgen.program.thoughts import without_thoughts
+from rewardgen.records import Problem, Reply
 
 MAX_REPLY = 400_000  # characters
 MAX_BLOCKS = 64
+MAX_ENDS = 16
+"""Fences that are tried as the end of one block."""
 
 ENTRY = "compute_reward"
 _ASK = "answer with one ```python block that defines compute_reward(state, action, next_state)"
+LENGTH, FILTERED, TOOL_CALLS = "length", "content_filter", "tool_calls"
+"""Values of ``finish_reason`` in the chat completions API."""
+# Python takes none of these for indentation or a separator, and models that copy typeset text write them.
+_SPACES = {
+    ord(character): " " for character in "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
+}
+_SPACES |= {ord(character): "" for character in "\u200b\u2060\ufeff"}
 # possessive throughout: in a reply of spaces, giving characters back would take hours
 _OPENING = re.compile(r"(?:^|(?<=\s))(`{3,}+|~{3,}+)[ \t]*+([^`~\s]*+)[^`~]*+$")
 _DEFINES = re.compile(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{ENTRY}\b", re.MULTILINE)
@@ -52,26 +62,45 @@ def extract(reply_text: str) -> str:
     if len(reply_text) > MAX_REPLY:
         size = len(reply_text) / 1e6
         raise _rejected(f"the reply is {size:.1f} million characters long, a reward has a few thousand: {_ASK}")
-    text = reply_text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    text = _without_thoughts(text)
+    text = reply_text.replace("\r\n", "\n").replace("\r", "\n").translate(_SPACES)
     if not text.strip():
         raise _rejected(f"the reply is empty: {_ASK}")
+    text = without_thoughts(text)
+    if not text:
+        raise _rejected(f"the reply breaks off inside its thoughts, or holds nothing else: {_ASK}")
     blocks = _blocks(text)
     source = _choose(blocks) if blocks else None
     if source is None:
-        source = _from_json(text) or _unfenced(text)
+        source = next(
+            (found for part in (text, *(block.text for block in blocks)) if (found := _from_json(part))), None
+        )
+    source = source or _unfenced(text)
     if source is None:
         what = "no Python code" if blocks else "no code"
         raise _rejected(f"the reply holds {what}: {_ASK}")
     return _unwrapped(source)
 
 
-def _without_thoughts(text: str) -> str:
-    """The reply after a reasoning model's thoughts, whose code is a draft."""
-    head, closing, tail = text.rpartition("</think>")
-    if closing:
-        return tail if tail.strip() else head
-    return text
+def extract_reply(reply: Reply) -> str:
+    """``extract`` for a model's reply, with what the server said of how it ended.
+
+    Raises:
+        ProgramRejected: as ``extract``; or (stage "ended") the reply is no answer and asking its author for a repair
+            cannot help: it was cut at ``llm.max_tokens`` or withheld by a filter.
+    """
+    answer = without_thoughts(reply.text)
+    if reply.finish_reason == LENGTH:
+        told = (
+            "the reply was cut off at llm.max_tokens"
+            if answer
+            else "all of llm.max_tokens was used up by thoughts, so there is no answer"
+        )
+        raise _rejected(f"{told}; raise it (--set llm.max_tokens=N)", stage="ended")
+    if reply.finish_reason == FILTERED and not answer:
+        raise _rejected("the endpoint's content filter withheld the reply", stage="ended")
+    if reply.finish_reason == TOOL_CALLS and not answer:
+        raise _rejected(f"the reply is a call of a tool, and there are no tools here: {_ASK}")
+    return extract(reply.text)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -81,28 +110,49 @@ def _without_thoughts(text: str) -> str:
 def _blocks(text: str) -> list[_Block]:
     """The fenced blocks, in order; a fence that is never closed runs to the end."""
     blocks: list[_Block] = []
-    fence, language = "", ""
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if not fence:
-            opening = _OPENING.search(line)
-            if opening:
-                fence, language, lines = opening[1], opening[2].lower(), []
-            continue
-        stripped = line.strip()
-        if stripped.startswith(fence) and not stripped.strip(fence[0]):
-            blocks.append(_Block(_dedented(lines), language, True))
-            fence = ""
-        elif _OPENING.fullmatch(stripped) and stripped[0] == fence[0] and _is_python(stripped.strip("`~ ").lower()):
-            blocks.append(_Block(_dedented(lines), language, False))  # the last fence was left open
-            language, lines = stripped.strip("`~ ").lower(), []
-        else:
-            lines.append(line)
-        if len(blocks) >= MAX_BLOCKS:
-            break
-    if fence and lines:
-        blocks.append(_Block(_dedented(lines), language, False))
+    lines = text.split("\n")
+    number = 0
+    while number < len(lines) and len(blocks) < MAX_BLOCKS:
+        opening = _OPENING.search(lines[number])
+        number += 1
+        if opening:
+            block, number = _block(lines, number, opening[1], opening[2].lower())
+            blocks.append(block)
     return [block for block in blocks if block.text.strip()]
+
+
+def _block(lines: Sequence[str], first: int, fence: str, language: str) -> tuple[_Block, int]:
+    """The block whose first line is ``first``, and the line after it.
+
+    It ends at the first fence that completes a program: a fence in a docstring is none, since what stands before it
+    does not parse, and text may follow the fence that closes it. Where no fence completes one, it ends at the first
+    that stands alone in its line, or that opens another block.
+    """
+    fallback: tuple[_Block, int] | None = None
+    tried = 0
+    for number in range(first, len(lines)):
+        line = lines[number]
+        position = line.find(fence)
+        if position < 0 or "#" in line[:position]:  # a fence in a comment belongs to the code
+            continue
+        before, after = line[:position], line[position:].lstrip(fence[0]).strip()
+        opens = not before.strip() and _is_opening(after)
+        body = [*lines[first:number], *([before] if before.strip() else [])]
+        block = _Block(_dedented(body), language, not opens)
+        following = number if opens else number + 1
+        tried += 1
+        if tried <= MAX_ENDS and _tree(block.text) is not None and block.text.strip():
+            return block, following
+        if fallback is None and not before.strip() and (opens or not after):
+            fallback = block, following
+        if tried >= MAX_ENDS and fallback is not None:
+            break
+    return fallback or (_Block(_dedented(lines[first:]), language, False), len(lines))
+
+
+def _is_opening(after: str) -> bool:
+    """Whether a fence followed by ``after`` opens a block of Python."""
+    return after != "" and _is_python(after.lower())
 
 
 def _choose(blocks: Sequence[_Block]) -> str | None:
@@ -289,5 +339,5 @@ def _free_names(tree: ast.Module) -> set[str]:
     return read - bound - _top_names(tree)
 
 
-def _rejected(message: str, line: int | None = None) -> ProgramRejected:
-    return ProgramRejected([Problem("extract", message, line)])
+def _rejected(message: str, line: int | None = None, stage: str = "extract") -> ProgramRejected:
+    return ProgramRejected([Problem(stage, message, line)])

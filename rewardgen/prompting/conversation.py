@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from rewardgen.program import shaping_reference
+from rewardgen.program import shaping_reference, without_thoughts
 from rewardgen.prompting.manner import Manner
 from rewardgen.prompting.templates import render
 from rewardgen.prompting.view import TaskView, task_view
@@ -140,10 +140,13 @@ def repair(
 ) -> list[Message]:
     """``messages`` continued by the reply that was refused and by what was wrong with it.
 
+    The reply goes back without its thoughts and channel marks: providers ask for that, some chat templates refuse them,
+    and they would be paid for again.
+
     Raises:
         ConfigError: a template is missing or wrong.
     """
-    said = long_text(reply_text, REPLY_LIMIT).strip() or "(an empty answer)"
+    said = long_text(without_thoughts(reply_text), REPLY_LIMIT).strip() or "(an empty answer)"
     shown = [one_line(f"{problem.stage}: {problem}", PROBLEM_LIMIT) for problem in problems[:PROBLEMS]]
     copied = any(problem.stage == "copy" for problem in problems)
     told = render("repair.j2", prompts_dir, problems=shown, more=max(0, len(problems) - PROBLEMS), copied=copied)

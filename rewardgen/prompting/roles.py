@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewardgen.program import without_thoughts
 from rewardgen.prompting.conversation import REPLY_LIMIT
 from rewardgen.prompting.templates import render
 from rewardgen.prompting.view import task_view
@@ -31,6 +32,7 @@ def review(task: Task, source: str, form: str = "reward", prompts_dir: Path | No
 
 def objections(reply: str) -> str | None:
     """What a critic wants changed; None if it accepts, or gave no verdict that could be acted on."""
+    reply = without_thoughts(reply)
     found = _VERDICT.search(reply)
     if found is None or found.group(1).lower() == "accept":
         return None
@@ -43,8 +45,9 @@ def revise(messages: Sequence[Message], reply: str, objected: str, prompts_dir: 
     Raises:
         ConfigError: a template is missing or wrong.
     """
+    said = long_text(without_thoughts(reply), REPLY_LIMIT).strip()
     told = render("revise.j2", prompts_dir, objections=quoted(objected) or "> (no reason was given)")
-    return [*messages, Message("assistant", long_text(reply, REPLY_LIMIT).strip()), Message("user", told)]
+    return [*messages, Message("assistant", said), Message("user", told)]
 
 
 def analysis(task: Task, source: str, watched: str, prompts_dir: Path | None = None) -> list[Message]:

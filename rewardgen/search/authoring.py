@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected
-from rewardgen.program import extract
+from rewardgen.program import extract_reply
 from rewardgen.records import Message, Reply
 from rewardgen.search import seeds
 from rewardgen.search.run import Call, Run
@@ -114,6 +114,6 @@ def reviewed(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft
 def _program(reply: Reply) -> str | None:
     """The code in a reply; None where there is none to review: the checks will say so."""
     try:
-        return extract(reply.text)
+        return extract_reply(reply)
     except ProgramRejected:
         return None

@@ -15,6 +15,7 @@ class Event:
                       arrangement (where physics and learning take place), why
     generation_started restart, generation, parent (key or None)
     calling           purpose, n
+    endpoint          message (why a request is tried again, or what an endpoint does not take)
     replied           purpose, replies, prompt_tokens, completion_tokens, dollars, cached
     verdict           candidate, attempt, accepted (bool), problems (list of str)
     training_started  members, steps (of all members together), what ("generation", "further", "again" or "final")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 1.0
 """Between two notes of how far a training is, for those who watch from elsewhere."""
+NOTICE_SECONDS = 0.2
+"""Between two looks at what the author wants said while it is waited for."""
 LASTING = frozenset({"note", "warning"})
 """Kinds of events that the store keeps: those that stand in no other record."""
 
@@ -71,6 +73,8 @@ class Run:
     progress_due: float = 0.0
     pending_warnings: list[str] = field(default_factory=list)
     """What the author or a tracker wants said; they may want so from any thread, so the loop says it."""
+    pending_notices: list[str] = field(default_factory=list)
+    """The same of what passes, such as a request that is tried again: shown, but not kept."""
 
     @cached_property
     def transitions(self) -> Transitions:
@@ -123,6 +127,9 @@ class Run:
             try:
                 for call, future in zip(missing, futures, strict=True):
                     try:
+                        while wait([future], timeout=NOTICE_SECONDS).not_done:
+                            self.tell_notices()
+                        self.tell_notices()
                         replies = future.result()
                     except LLMError as error:
                         self.store.add_call(call.key, purpose, call.seed, call.messages, [], str(error))
@@ -162,6 +169,10 @@ class Run:
 
     def warn(self, message: str) -> None:
         self.say("warning", message=message)
+
+    def tell_notices(self) -> None:
+        while self.pending_notices:
+            self.say("endpoint", message=self.pending_notices.pop(0))
 
     def warn_pending(self) -> None:
         while self.pending_warnings:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected, RewardFailed
-from rewardgen.program import check, extract
-from rewardgen.records import Forecast, Form, Problem, RewardProgram, TrainingResult
+from rewardgen.program import check, extract, extract_reply
+from rewardgen.records import Forecast, Form, Problem, Reply, RewardProgram, TrainingResult
 from rewardgen.sandbox import Sandbox, smoke_test
 from rewardgen.search import seeds
 from rewardgen.search.authoring import Draft
@@ -113,16 +113,16 @@ def screen_source(
     sandbox: Sandbox,
     task: Task,
     transitions: Transitions,
-    text: str,
+    text: str | Reply,
     *,
     call_seconds: float,
     is_reply: bool = True,
     form: Form = "reward",
 ) -> Trial:
-    """One text through all checks."""
+    """One text through all checks: a model's ``Reply``, the text of one, or a program (``is_reply`` False)."""
     source = None
     try:
-        source = extract(text) if is_reply else text
+        source = extract_reply(text) if isinstance(text, Reply) else extract(text) if is_reply else text
         program = check(source, task.layout)
     except ProgramRejected as rejected:
         return Trial(source, None, tuple(rejected.problems))
@@ -131,7 +131,8 @@ def screen_source(
 
 
 def screen(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft]) -> dict[str, Screened]:
-    """Screen a generation. What fails goes back to its author, ``search.repairs`` times at most.
+    """Screen a generation. What fails goes back to its author, ``search.repairs`` times at most; not so a reply that
+    was cut at ``llm.max_tokens`` or withheld by a filter: a repair would end as it did.
 
     A method that wants all its programs to run then asks for a fresh one in its place, ``fill`` times at most.
     """
@@ -144,6 +145,9 @@ def screen(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft])
         for key, draft in pending.items():
             result = screener.attempt(key, keys.index(key), attempt, draft)
             if result.program is not None:
+                done[key] = result
+            elif any(problem.stage == "ended" for problem in result.problems):
+                run.store.reject(key)
                 done[key] = result
             else:
                 failed[key] = (draft, result.problems)
@@ -202,7 +206,7 @@ class Screener:
                 run.sandbox,
                 run.task,
                 run.transitions,
-                draft.reply.text,
+                draft.reply,
                 call_seconds=run.config.sandbox.smoke_seconds,
                 form=run.method.form,
             )

@@ -165,6 +165,7 @@ def _work(
     budget = WorkBudget(config.budget, lambda: int(store.spent()["steps"]), float(store.meta("seconds", 0.0)))
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
     warnings: list[str] = []
+    notices: list[str] = []
     try:
         spending = _spending(config, store.spent())  # one for whoever is asked: the limits are the run's
         make = partial(
@@ -173,13 +174,17 @@ def _work(
             cache_dir=store.run_dir.parent / REPLIES,
             budget=spending,
             on_warning=warnings.append,
+            on_notice=notices.append,
             run=str(store.meta("id")),
+            jitter=f"{store.run_dir.name}/{config.seed}",
         )
         author = make(config.llm, recording=store.run_dir / "recording.jsonl")
         viewer = None
         if config.search.judge != "fitness" and config.search.judging.by == "vlm":
             vision.check(config, task)  # before anything is spent on candidates that could not be shown
-            viewer = make(config.llm.model_copy(update={"model": config.search.judging.model}), recording=None)
+            viewer = make(
+                config.llm.model_copy(update={"model": config.search.judging.model, "models": ()}), recording=None
+            )
         store.set_meta(author=author.name)
         subject = _subject(store, config, method.name, author.name)
         with (
@@ -205,6 +210,7 @@ def _work(
                 workers=workers,
                 arrangement=arrangement,
                 pending_warnings=warnings,
+                pending_notices=notices,
             )
             run.say(
                 "run_started",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from rewardgen import prompting
+from rewardgen.program import without_thoughts
 from rewardgen.records import Turn, Verdict
 from rewardgen.search import seeds, watching
 from rewardgen.search.run import Run
@@ -57,7 +58,8 @@ def _analysed(run: Run, restart: int, generation: int, best: Scored) -> str:
         return ""
     messages = prompting.analysis(run.task, best.source, watching.episodes(run.task, seen), run.prompts_dir)
     seed = seeds.derive(run.config.seed, "analysis", restart, generation)
-    return run.ask(f"r{restart}g{generation}analysis", "analysis", messages, 1, seed)[0].text
+    reply = run.ask(f"r{restart}g{generation}analysis", "analysis", messages, 1, seed)[0]
+    return without_thoughts(reply.text)
 
 
 def of_parents(run: Run, parents: Iterable[str], everyone: Mapping[str, Scored]) -> list[Turn]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rewardgen import prompting, replay
 from rewardgen.config import Config
 from rewardgen.errors import ConfigError
+from rewardgen.program import without_thoughts
 from rewardgen.quoting import one_line
 from rewardgen.records import Answer
 from rewardgen.replay.recording import model_of
@@ -77,7 +78,7 @@ def _frames(run: Run, shown: str) -> list[bytes]:
 
 def parse(text: str) -> tuple[Answer, str] | None:
     """The answer and its reason, where ``text`` is one JSON object with just these, in a fence or not; else None."""
-    bare = text.strip()
+    bare = without_thoughts(text).strip()
     if fenced := _FENCE.match(bare):
         bare = fenced[1]
     try:

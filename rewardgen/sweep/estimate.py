@@ -76,7 +76,7 @@ def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
     calls = sum(asked)
     prompt = calls * replies.prompt_tokens
     completion = (generations * search.candidates + sum(asked[1:])) * replies.reply_tokens
-    price = Prices.load(config.llm.prices).of(model)
+    price = Prices.load(config.llm.prices).of(model, config.llm.each[0].base_url)
     # what a generation asks for at one time is answered together
     waiting = sum(min(number, generations) for number in asked) * replies.seconds
     return Amounts(
@@ -113,8 +113,8 @@ def of_baselines(config: Config, rates: Rates, threads: int) -> Amounts:
 
 
 def model_of(config: Config) -> str | None:
-    """The language model that a run would ask; None where none is."""
-    model = config.llm.model
+    """The language model that a run would ask first; None where none is."""
+    model = config.llm.each[0].model
     if model == "offline" or model.startswith(("replay:", "replay-strict:")):
         return None
     if model == "auto":  # with a key it is an error, which is said elsewhere

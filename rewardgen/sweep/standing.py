@@ -135,7 +135,7 @@ def checked(planned: Planned) -> Standing:
     return of_view(planned, view)
 
 
-_LLM_MATTERS = ("llm.model", "llm.temperature", "llm.max_tokens")
+_LLM_MATTERS = ("llm.model", "llm.models", "llm.temperature", "llm.max_tokens")
 
 
 def _may_differ(key: str, wanted: Any) -> bool:
@@ -145,7 +145,7 @@ def _may_differ(key: str, wanted: Any) -> bool:
     return (
         key == "threads"
         or key.startswith(("budget.", "tracking."))
-        or (key.startswith("llm.") and key not in _LLM_MATTERS)
+        or (key.startswith("llm.") and key not in _LLM_MATTERS and not key.startswith("llm.extra"))
     )
 
 

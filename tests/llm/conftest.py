@@ -26,6 +26,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.slept: list[float] = []
+        self.notices: list[str] = []
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -56,6 +57,7 @@ def client(tmp_path: Path, clock: Clock) -> MakeClient:
             budget=budget or Budget(),
             sleep=clock.sleep,
             now=lambda: NOW,
+            on_notice=clock.notices.append,
             uniform=clock.uniform,
         )
 

@@ -25,6 +25,9 @@ class ModelServer:
         self.default = default or answers()
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.paths: list[str] = []
+        self.models: list[str] | None = None
+        """What it lists; None for a server without a list."""
         self.arrived = threading.Semaphore(0)
         self.released = threading.Event()
         self.at_once = self.most_at_once = 0
@@ -58,8 +61,17 @@ class Handler(BaseHTTPRequestHandler):
     """Which request this is, from 1."""
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        owner = self.server_owner
+        owner.paths.append(self.path)
+        if owner.models is None or self.path.partition("?")[0] != "/v1/models":
+            self.send(404, b'{"detail": "Not Found"}')
+        else:
+            self.send(200, json.dumps({"object": "list", "data": [{"id": name} for name in owner.models]}).encode())
+
     def do_POST(self) -> None:
         owner = self.server_owner
+        owner.paths.append(self.path)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with owner.lock:
             owner.requests.append(body)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rewardgen.config import LLMConfig
+from rewardgen.config import LLMConfig, validate
 from rewardgen.errors import ConfigError, DiskFull, LLMError
 from rewardgen.llm import Author, Budget, make_author, purpose_of
 from rewardgen.llm.recording import Recorder, read_recording
@@ -38,7 +38,7 @@ def repair_of(conversation: list[Message], reply: str) -> list[Message]:
 def make(
     model: str, environ: dict[str, str] | None = None, recording: Path | None = None, **settings: object
 ) -> Author:
-    config = LLMConfig(model=model, **settings)  # type: ignore[arg-type]
+    config = validate(LLMConfig, {"model": model, **settings}, "the settings")
     return make_author(config, environ=environ or {}, cache_dir=None, recording=recording)
 
 
@@ -98,7 +98,7 @@ def test_a_model_without_a_price_costs_an_unknown_amount_and_says_so() -> None:
 
 def test_every_call_is_recorded_without_the_key(tmp_path: Path) -> None:
     path = tmp_path / "run" / "recording.jsonl"
-    with ModelServer(answers(), fails(400, f"bad {KEY}")) as server:
+    with ModelServer(answers(), default=fails(400, f"bad {KEY}")) as server:
         author = make("m", {"OPENAI_API_KEY": KEY}, path, base_url=server.url, cache=False)
         replies = author.reply(FIRST, 2, seed=5)
         with pytest.raises(LLMError):

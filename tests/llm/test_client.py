@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rewardgen.errors import BudgetExceeded, LLMAuthError, LLMError, LLMUnavailable, Stopped
+from rewardgen.llm.answers import MAX_TEXT
 from rewardgen.llm.budget import Budget
-from rewardgen.llm.client import MAX_TEXT
 from rewardgen.records import Message
 from tests.llm.conftest import KEY, Clock, MakeClient
 from tests.llm.server import ModelServer, answers, completion, fails, hangs, resets, sends
@@ -110,25 +110,25 @@ def test_a_large_batch_falls_into_requests_of_bounded_size_under_bounded_concurr
 def test_retry_after_in_seconds_is_waited_for(client: MakeClient, clock: Clock) -> None:
     with ModelServer(fails(429, headers={"Retry-After": "7"}), fails(429, headers={"Retry-After": "2.5"})) as server:
         assert len(client(server).reply(ASK, 1, seed=1)) == 1
-    assert clock.slept == [7.0, 2.5]
+    assert clock.slept == [7.5, 3.0], "what was asked for, and half of a second of jitter"
 
 
 def test_retry_after_as_a_date_is_waited_for(client: MakeClient, clock: Clock) -> None:
     with ModelServer(fails(503, headers={"Retry-After": "Wed, 02 Jan 2030 03:04:25 GMT"})) as server:
         client(server).reply(ASK, 1, seed=1)
-    assert clock.slept == [20.0]
+    assert clock.slept == [20.5]
 
 
 def test_a_date_that_has_passed_asks_for_no_wait(client: MakeClient, clock: Clock) -> None:
     with ModelServer(fails(503, headers={"Retry-After": "Wed, 02 Jan 2030 03:00:00 GMT"})) as server:
         client(server).reply(ASK, 1, seed=1)
-    assert clock.slept == [0.0]
+    assert clock.slept == [0.5]
 
 
 def test_without_a_word_from_the_server_the_wait_doubles(client: MakeClient, clock: Clock) -> None:
     with ModelServer(fails(500), fails(502), fails(429, headers={"Retry-After": "soon"})) as server:
         client(server).reply(ASK, 1, seed=1)
-    assert clock.slept == [0.5, 1.0, 2.0]
+    assert clock.slept == [0.75, 1.5, 3.0]
 
 
 def test_a_server_that_asks_for_an_hour_counts_as_down(client: MakeClient, clock: Clock) -> None:
@@ -143,7 +143,7 @@ def test_a_server_that_asks_for_an_hour_counts_as_down(client: MakeClient, clock
 PASSING = {
     "internal error": fails(500),
     "reset": resets,
-    "no JSON": sends(b"<html>busy</html>", {"Content-Type": "text/html"}),
+    "no JSON": sends(b"busy", {"Content-Type": "text/plain"}),
     "truncated JSON": sends(completion(["half a reply"])[:-30]),
     "truncated body": sends(completion(["half a reply"])[:40], length=400),
     "empty choices": sends(completion([])),
@@ -353,7 +353,7 @@ def test_without_the_cache_every_call_is_made(client: MakeClient) -> None:
 
 def test_an_error_in_the_middle_of_a_batch_loses_nothing(client: MakeClient) -> None:
     one = answers(count=1)
-    with ModelServer(one, one, one, fails(400, "the third top-up is refused"), default=one) as server:
+    with ModelServer(one, one, one, fails(404, "the third top-up is refused"), default=one) as server:
         with pytest.raises(LLMError, match="third top-up"):
             client(server, concurrency=1).reply(ASK, 6, seed=1)
         asked = len(server.requests)

@@ -1,0 +1,62 @@
+"""Several models in order: the next one answers where one cannot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rewardgen.errors import BudgetExceeded, LLMError
+from rewardgen.records import Message, Reply
+
+if TYPE_CHECKING:
+    from rewardgen.llm.author import Author
+
+
+class FallbackAuthor:
+    """Asks ``authors`` in order. One that fails is not asked again by this process: it had its patience.
+
+    One whose next request would exceed the budget is passed over too: a cheaper one after it may still fit.
+
+    Args:
+        on_warning: told of each change, which decides who writes the rewards from there on.
+    """
+
+    offline = False
+
+    def __init__(self, authors: Sequence[Author], on_warning: Callable[[str], None]) -> None:
+        self._authors, self._warn = tuple(authors), on_warning
+        self._first = 0
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return ", then ".join(author.name for author in self._authors)
+
+    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+        """``n`` replies, all of one author.
+
+        Raises:
+            LLMError, BudgetExceeded: the last author's own error, if it cannot answer either.
+            Stopped: ``close`` was called.
+        """
+        for place in range(self._first, len(self._authors)):
+            try:
+                return self._authors[place].reply(messages, n, seed=seed)
+            except (LLMError, BudgetExceeded) as error:
+                if place + 1 == len(self._authors):
+                    raise
+                self._pass_on(place, error)
+        raise AssertionError("there is always a last author")
+
+    def close(self) -> None:
+        for author in self._authors:
+            author.close()
+
+    def _pass_on(self, place: int, error: Exception) -> None:
+        with self._lock:
+            if self._first > place:
+                return  # another thread was told so before
+            self._first = place + 1
+        here, after = self._authors[place].name, self._authors[place + 1].name
+        self._warn(f"{after} is asked from now on, because {here} cannot answer: {error}")
