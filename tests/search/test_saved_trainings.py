@@ -115,6 +115,7 @@ class Trainings:
         return found
 
 
+@pytest.mark.slow
 def test_a_search_killed_in_its_trainings_twenty_times(tmp_path: Path) -> None:
     moments = random.Random(7)
     with start(PROGRAM, tmp_path / "undisturbed" / "run", SEARCH) as process:
