@@ -227,9 +227,8 @@ def differences(run: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
                 ends = ["(a row)" if row in each else ABSENT for each in (old, new)]
                 yield Difference(run, table, _short(row), "", *ends)
                 continue
-            for column in sorted({*old[row], *new[row]}):
-                for path, one, other in _leaves(old[row], new[row], column):
-                    yield Difference(run, table, row, path, one, other)
+            for column, one, other in _leaves({"": old[row]}, {"": new[row]}, ""):
+                yield Difference(run, table, row, column, one, other)
 
 
 def _named(rows: Sequence[Any], key: Sequence[str]) -> dict[str, Row]:

@@ -8,8 +8,10 @@ was renamed on purpose stands in a YAML file: ``--renamed FILE`` (``content.Rena
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -17,16 +19,19 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rewardgen import search
+from rewardgen.report import write_report
 from rewardgen.search.shards import Came, Order, carry_out, received, sent
+from rewardgen.store import read
 from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep import Finished, Job, make_plan, rates_of, run_sweep
 from rewardgen.sweep import carry_out as carry_out_job
+from rewardgen.sweep.results import load
 from tests.conftest import FROM_OUTSIDE
 from tests.search import tiny
 from tests.search.content import Difference, Renamed, differences, document
@@ -89,6 +94,18 @@ def served(writer: Writer, settings: Mapping[str, Any], folder: Path, threads: i
     return {server.url: "http://server"}
 
 
+NUMBER = re.compile(r"(?<![\d.])-?\d+\.\d+(?!\d|\.| s\b| min\b| h\b)")
+"""A number with a decimal point that is neither a version nor a duration."""
+
+
+def reported(settings: Mapping[str, Any], folder: Path, threads: int) -> None:
+    """Run a search and keep the numbers in its report, in their order."""
+    searched(settings, folder, threads)
+    page = write_report(read(folder / "run"), folder / "report.html", draw=False).read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]*>", " ", re.sub(r"<(script|style|svg)\b.*?</\1>", " ", page, flags=re.DOTALL))
+    _write(folder / "report.json", {"numbers": NUMBER.findall(html.unescape(text))})
+
+
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
@@ -145,7 +162,7 @@ arms:
   racing: {{search.racing.share: 0.5}}
   progress: {{search.method: progress}}
 budgets:
-  arms: {{progress: {{steps: 2048}}}}
+  arms: {{progress: {{steps: 3000}}}}
 settings: {settings}
 """
 
@@ -170,7 +187,7 @@ class Here:
 
 
 def swept(folder: Path, threads: int) -> None:
-    """Run a sweep of two arms and two seeds, one of which its budget leaves out, and keep how each search ended."""
+    """Run a sweep of two arms and two seeds, one of which its budget leaves out; keep how all ended, and the results."""
     settings = {key: value for key, value in PLAIN.items() if key not in ("task", "threads", "search.racing")}
     settings |= {"search.generations": 1}
     spec = folder / "spec.yaml"
@@ -178,8 +195,9 @@ def swept(folder: Path, threads: int) -> None:
     plan = make_plan(spec, folder)
     rates = rates_of(plan, folder)
     ended = run_sweep(plan, Here(threads), baselines=folder / ".baselines", rates=rates, threads=threads)
-    results = [{"search": each.planned.key, "status": each.status, "message": each.message} for each in ended]
-    (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    ends = [{"search": each.planned.key, "status": each.status, "message": each.message} for each in ended]
+    document = {"ends": ends, "results": [asdict(result) for result in load(plan.folder).results]}
+    (folder / "results.json").write_text(json.dumps(document, default=str), encoding="utf-8")
 
 
 # ---- replies that are fixed, whatever the prompts say
@@ -235,7 +253,7 @@ STOPPED = "SELECT 1 FROM trainings WHERE status = 'stopped'"
 FURTHER = "SELECT 1 FROM trainings WHERE status = 'done' AND owner LIKE '%c_' GROUP BY owner HAVING count(*) > 1"
 AGAIN = "SELECT 1 FROM trainings WHERE owner LIKE '%/again'"
 REFUSED = "SELECT 1 FROM candidates WHERE status = 'rejected'"
-KILLED_RACE = PLAIN | RACE | SCREENED | {"search.remeasure": 1}
+EVERYTHING = PLAIN | RACE | SCREENED | {"search.remeasure": 1}
 RECIPES: tuple[Recipe, ...] = (
     *(
         Recipe(f"method-{name}", partial(searched, tiny.of_method(name) | BASE), (SEVERAL,) if name == "eureka" else ())
@@ -308,7 +326,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         "killed",
-        partial(killed, KILLED_RACE, [("checkpoint", 5), ("remeasured", 1)]),
+        partial(killed, EVERYTHING, [("checkpoint", 5), ("remeasured", 1)]),
         (STOPPED, AGAIN),
     ),
     _simple("sb3", search__generations=1, training__trainer="sb3"),
@@ -317,6 +335,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("shards-progress", partial(sharded, tiny.of_method("progress") | BASE, 2)),
     Recipe("shard-race", partial(sharded, PLAIN | RACE, 1), (STOPPED,)),
     Recipe("sweep", swept),
+    Recipe("report", partial(reported, EVERYTHING), (STOPPED, AGAIN)),
 )  # fmt: skip
 
 

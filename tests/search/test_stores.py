@@ -48,7 +48,7 @@ BEFORE = {
     },
     "run.sqlite events": {"key": [], "rows": [{"kind": "note", "data": "b"}, {"kind": "warning", "data": "c"}]},
     "run.sqlite meta": {"key": ["key"], "rows": [{"key": "winner", "value": "a"}]},
-    "results.json": {"key": [], "rows": [{"owner": "a"}]},
+    "results.json": {"key": [], "rows": [[{"owner": "a"}]]},
 }
 
 
@@ -60,10 +60,10 @@ def test_every_value_that_differs_is_named_to_the_last_bit() -> None:
     training["low"] = None
     del training["steps"]
     now["run.sqlite events"]["rows"][0]["data"] = "d"
-    now["results.json"]["rows"][0]["owner"] = "b"
+    now["results.json"]["rows"][0][0]["owner"] = "b"
     del now["run.sqlite meta"]
     assert [str(each) for each in differences("run", BEFORE, now)] == [
-        'run · results.json · owner: "a" → "b"',
+        'run · results.json · [0].owner: "a" → "b"',
         'run · run.sqlite events · {"data": "b", "kind": "note"}: (a row) → (absent)',
         'run · run.sqlite events · {"data": "d", "kind": "note"}: (absent) → (a row)',
         "run · run.sqlite meta: (1 rows) → (absent)",
@@ -82,7 +82,7 @@ def test_what_was_renamed_on_purpose_is_no_difference(tmp_path: Path) -> None:
         },
         "run.sqlite events": {"key": [], "rows": [{"kind": "info", "data": "b"}, {"kind": "warning", "data": "c"}]},
         "run.sqlite meta": {"key": ["key"], "rows": [{"key": "best", "value": "a"}]},
-        "results.json": {"key": [], "rows": [{"owner": "a"}]},
+        "results.json": {"key": [], "rows": [[{"owner": "a"}]]},
     }
     assert len(list(differences("run", BEFORE, now))) == 6
     file = tmp_path / "renamed.yaml"
