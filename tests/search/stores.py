@@ -187,7 +187,7 @@ class Here:
 
 
 def swept(folder: Path, threads: int) -> None:
-    """Run a sweep of two arms and two seeds, one of which its budget leaves out; keep how all ended, and the results."""
+    """Run a sweep of two arms and two seeds whose budget leaves one search out; keep how all ended, and the results."""
     settings = {key: value for key, value in PLAIN.items() if key not in ("task", "threads", "search.racing")}
     settings |= {"search.generations": 1}
     spec = folder / "spec.yaml"
