@@ -157,7 +157,6 @@ def sharded(settings: Mapping[str, Any], shards: int, folder: Path, threads: int
 SWEEP = """
 tasks: [reacher/reach]
 seeds: 2
-share: {{threads: {threads}}}
 arms:
   racing: {{search.racing.share: 0.5}}
   progress: {{search.method: progress}}
@@ -191,7 +190,7 @@ def swept(folder: Path, threads: int) -> None:
     settings = {key: value for key, value in PLAIN.items() if key not in ("task", "threads", "search.racing")}
     settings |= {"search.generations": 1}
     spec = folder / "spec.yaml"
-    spec.write_text(SWEEP.format(threads=threads, settings=json.dumps(settings)), encoding="utf-8")
+    spec.write_text(SWEEP.format(settings=json.dumps(settings)), encoding="utf-8")
     plan = make_plan(spec, folder)
     rates = rates_of(plan, folder)
     ended = run_sweep(plan, Here(threads), baselines=folder / ".baselines", rates=rates, threads=threads)
