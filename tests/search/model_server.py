@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,9 @@ def compute_reward(state, action, next_state):
 ```
 """
 BROKEN = "```python\ndef compute_reward(state, action, next_state):\n    return open('/etc/passwd'), {}\n```"
+
+Writer = Callable[[list[dict[str, str]], int, str], list[str]]
+"""Messages, how many replies, and the name of a state field → the replies."""
 
 
 @dataclass
@@ -41,14 +44,16 @@ class ModelServer:
 
 
 @contextmanager
-def model_server(field_name: str) -> Iterator[ModelServer]:
+def model_server(field_name: str, writer: Writer | None = None) -> Iterator[ModelServer]:
+    """Serve replies of ``writer`` (by default ``write``), which must follow from the request alone."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             request = json.loads(body)
             choices = [
                 {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-                for i, text in enumerate(write(request["messages"], request.get("n") or 1, field_name))
+                for i, text in enumerate((writer or write)(request["messages"], request.get("n") or 1, field_name))
             ]
             answer = json.dumps(
                 {

@@ -19,7 +19,6 @@ from rewardgen.records import Checkpoint, Forecast, Problem, TrainingResult
 from rewardgen.search import Event
 from rewardgen.search.selection import Scored, best_of, intervals, planned_steps, winner_of
 from rewardgen.store import RunView, Store, curse_records, race_record, read, screening_record
-from tests.search import model_server as model_server_module
 from tests.search import tiny
 from tests.search.model_server import model_server
 from tests.search.test_search import EUREKA
@@ -193,9 +192,8 @@ def copies(messages: list[dict[str, str]], n: int, field_name: str) -> list[str]
 @pytest.mark.parametrize("audit", [0.0, 1.0])
 def test_copies_go_back_or_are_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, audit: float) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "a-key-for-tests")
-    monkeypatch.setattr(model_server_module, "write", copies)
     changes = {"search__generations": 1, "search__candidates": 3, "search__repairs": 1, "search__racing": False}
-    with model_server("fingertip_position") as server:
+    with model_server("fingertip_position", copies) as server:
         model = {"llm__model": "a-model", "llm__base_url": server.url}
         view = run(tmp_path, search__screening__audit=audit, search__remeasure=0, **model, **changes)
     first, *others = view.candidates.values()

@@ -24,30 +24,12 @@ from rewardgen.tasks import load_task
 from rewardgen.training import Member
 from rewardgen.training.record import Record
 from tests.search import tiny
+from tests.search.content import content
 from tests.search.model_server import model_server
-from tests.search.test_resume import content
-
-TINY: dict[str, Any] = {
-    **tiny.SEARCH,
-    "llm.model": "offline",
-    "search.generations": 2,
-    "search.seeds": 1,
-    "training.steps": 512,
-}
-
-
-def settings(method: str, **changes: Any) -> dict[str, Any]:
-    """A tiny search by a method; judged, where it asks people, by a simulation of them."""
-    overrides = TINY | {"search.judging.by": "simulated", "search.method": method}
-    if load_method(method).settings.get("search", {}).get("candidates", 8) > 3:
-        overrides["search.candidates"] = 3
-    if load_method(method).form == "factors":  # episodes must end for a decoder to have something to learn from
-        overrides |= {"training.steps": 1024, "training.worlds": 2, "training.rollout": 128}
-    return overrides | {key.replace("__", "."): value for key, value in changes.items()}
 
 
 def run(folder: Path, method: str, **changes: Any) -> RunView:
-    return search.run(configure(None, settings(method, **changes)), folder)
+    return search.run(configure(None, tiny.of_method(method, **changes)), folder)
 
 
 @pytest.mark.parametrize("method", method_names())
@@ -105,7 +87,7 @@ def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> 
 def test_a_program_without_components_goes_back_before_training(tmp_path: Path, method: str) -> None:
     head = "```python\ndef compute_reward(state, action, next_state):\n    up = state.pole_angle.cos()\n    return up, "
     manner = load_method(method).manner
-    asked = prompting.messages(load_task(TINY["task"]), [], (), None, manner)
+    asked = prompting.messages(load_task(tiny.SEARCH["task"]), [], (), None, manner)
     said, better = head + "{}\n```", head + '{"up": up}\n```'
     recorder = Recorder(tmp_path / "recording.jsonl")
     recorder.add("a-model", asked, 1, 0, [Reply(said, "a-model")])
@@ -124,7 +106,7 @@ class Cut(BaseException):
 
 
 def test_a_method_with_several_roles_goes_on_where_it_was_cut_and_asks_nothing_twice(tmp_path: Path) -> None:
-    whole = search.run(configure(None, settings("auto_mc")), tmp_path / "whole" / "run")
+    whole = search.run(configure(None, tiny.of_method("auto_mc")), tmp_path / "whole" / "run")
     cut, cuts = tmp_path / "cut" / "run", []
 
     def stopping(event: Event) -> None:
@@ -134,7 +116,7 @@ def test_a_method_with_several_roles_goes_on_where_it_was_cut_and_asks_nothing_t
             raise Cut
 
     with pytest.raises(Cut):
-        search.run(configure(None, settings("auto_mc")), cut, listener=stopping)
+        search.run(configure(None, tiny.of_method("auto_mc")), cut, listener=stopping)
     with pytest.raises(Cut):
         search.resume(cut, listener=stopping)
     view = search.resume(cut, listener=stopping)
@@ -149,7 +131,7 @@ def test_a_method_with_several_roles_goes_on_where_it_was_cut_and_asks_nothing_t
 @pytest.mark.parametrize("method", ["progress", "lare"])
 def test_trainings_with_a_memory_come_to_the_same_after_a_cut(tmp_path: Path, method: str) -> None:
     """Cut in the middle of a generation's trainings, whose counts or decoder were in memory alone."""
-    chosen = configure(None, settings(method))
+    chosen = configure(None, tiny.of_method(method))
     whole = search.run(chosen, tmp_path / "whole" / "run")
     cut, seen = tmp_path / "cut" / "run", []
 
@@ -174,7 +156,7 @@ def test_a_run_goes_on_by_the_method_that_it_began_with(tmp_path: Path) -> None:
             raise Cut
 
     with pytest.raises(Cut):
-        run_by = configure(None, settings(str(path)))
+        run_by = configure(None, tiny.of_method(str(path)))
         search.run(run_by, tmp_path / "run", listener=stopping)
     path.write_text("name: mine\nsummary: changed\nform: progress\nfeedback: [components]\n")
     view = search.resume(tmp_path / "run")

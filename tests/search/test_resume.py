@@ -6,7 +6,6 @@ import itertools
 import json
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rewardgen.store import read
-from rewardgen.store.database import FILE_NAME
 from tests.search import tiny
+from tests.search.content import content
 from tests.search.model_server import ModelServer, model_server
 
 KILLS = 20
@@ -62,22 +61,6 @@ def start(folder: Path, server: ModelServer) -> subprocess.Popen[str]:
         text=True,
         env={"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": "test", "OMP_NUM_THREADS": "1", "MUJOCO_GL": "disable"},
     )
-
-
-def content(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table of the store without the columns and keys that tell the time or where an answer came from."""
-    volatile = {"started", "time", "seconds", "cached", "id"}
-    connection = sqlite3.connect(folder / FILE_NAME)
-    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    found = {}
-    for table in tables:
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in volatile]
-        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
-        if table == "meta":
-            rows = [row for row in rows if row[0] not in ("id", "seconds", "created", "versions")]
-        found[table] = sorted(rows, key=repr)
-    connection.close()
-    return found
 
 
 def processes_of(folder: Path) -> list[int]:

@@ -11,7 +11,7 @@ from rewardgen.config import load as load_config
 from rewardgen.records import Checkpoint, Evaluation, Message, Reply, TrainingResult
 from rewardgen.store import Store
 from rewardgen.sweep.results import Progress, Result, Score, Sweep
-from tests.search.test_resume import content
+from tests.search.content import content
 
 UNIT = "m/s"
 EXPERT, SPARSE = Score(5.0, 4.5, 5.5, 0.9), Score(1.0, 0.5, 1.5, 0.1)
@@ -129,6 +129,6 @@ def contents(sweep: Path) -> dict[str, Any]:
     found = {}
     for file in sorted(sweep.rglob("run.sqlite")):
         stored = content(file.parent)
-        stored["meta"] = [row for row in stored["meta"] if row[0] != "baselines"]
+        stored["meta"] = [row for row in stored["meta"] if row["key"] != "baselines"]
         found[file.parent.relative_to(sweep).as_posix()] = stored
     return found
