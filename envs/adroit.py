@@ -41,7 +41,7 @@ DOOR_WIDE = 1.57  # rad: expert reward: target angle
 DOOR_COST = 0.1  # expert reward: per rad² from DOOR_WIDE
 DOOR_EFFORT = 1e-5  # expert reward: per unit of squared velocities
 DOOR_BONUSES = ((0.2, 2.0), (1.0, 8.0), (DOOR_OPEN, 10.0))  # expert reward: (angle, bonus beyond it)
-DOOR_SEEN_OPEN = 1.0  # rad: from this angle the observation's door flag is 1, before it -1
+DOOR_SEEN_OPEN = 1.0  # rad: beyond this angle the door flag of the observation is 1, otherwise -1
 
 BOARD_HEIGHT = (0.1, 0.25)  # m: range of the nail board's height
 NAIL_IN = 0.01  # m: the nail is driven in within this distance of its goal

@@ -30,7 +30,7 @@ KNEES = (8, 10, 12)  # columns of qpos; one less in qvel, because a quaternion h
 
 @register("ball_balance/keep")
 class BallBalanceKeep(Task):
-    """Isaac Gym's BallBalance in 500 steps of 0.01 s; three knee motors."""
+    """Isaac Gym's BallBalance in 500 steps of 0.01 s; actions are rates of the knee servos' set-points, rad/s."""
 
     group = "eureka"
     description = (
@@ -57,7 +57,7 @@ class BallBalanceKeep(Task):
     )
 
     def make_model(self) -> mujoco.MjModel:
-        """Load ``ball_balance.xml``, which rebuilds Isaac Gym's table in MuJoCo."""
+        """Load ``ball_balance.xml``, which has the dimensions of Isaac Gym's."""
         return mujoco.MjModel.from_xml_path(str(MODEL))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:

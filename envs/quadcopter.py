@@ -28,7 +28,7 @@ TILTS = 8  # pitch and roll of each of four rotors
 
 @register("quadcopter/hover")
 class QuadcopterHover(Task):
-    """Isaac Gym's Quadcopter in 500 steps of 0.01 s; eight tilt servos and four thrusts."""
+    """Isaac Gym's Quadcopter in 500 steps of 0.01 s; actions are rates of 8 tilts (rad/s) and 4 thrusts (N/s)."""
 
     group = "eureka"
     description = (
@@ -57,7 +57,7 @@ class QuadcopterHover(Task):
     )
 
     def make_model(self) -> mujoco.MjModel:
-        """Load ``quadcopter.xml``, which rebuilds Isaac Gym's model in MuJoCo."""
+        """Load ``quadcopter.xml``, which has the dimensions of Isaac Gym's."""
         return mujoco.MjModel.from_xml_path(str(MODEL))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
