@@ -1,12 +1,12 @@
-"""The Adroit hand of Rajeswaran et al. (2018), as Gymnasium-Robotics has it: door, hammer, pen, and a ball to carry.
+"""The Adroit hand of Rajeswaran et al. (2018), from Gymnasium-Robotics: door, hammer, pen and relocate.
 
-An action spreads over the range of each position actuator. What the package moves in the model at each reset (the
-door's frame, the nail's board, the wanted pen and the place to carry to) are mocap bodies here: worlds differ in state
-alone.
+Actions from -1 to 1 are scaled to the range of each position actuator. Bodies that the package moves by editing the
+model at each reset (door frame, nail board, target pen, ball goal) are mocap bodies here, so that all worlds share one
+model.
 
-The expert rewards are the package's. In its releases 1.2.1 to 1.4.2 those of door, hammer and ball lost a sign in a
-refactoring and pay for keeping the palm away. Here they pay for bringing it near, as before, as the package's own
-pages say, and as its repair does (Gymnasium-Robotics, pull request 220).
+The expert rewards are the package's, with one correction: in its releases 1.2.1 to 1.4.2 the palm's distance has the
+wrong sign for door, hammer and ball, so that keeping the palm away is rewarded. Here it is a cost, as in earlier
+releases, the package's documentation and its fix (Gymnasium-Robotics, pull request 220).
 """
 
 from __future__ import annotations
@@ -31,46 +31,46 @@ from rewardgen.tasks import (
 )
 
 STIFFNESS = {("A_WRJ1", "A_WRJ0"): 10.0, ("A_FFJ3", "A_THJ0"): 1.0}
-"""N m/rad: of the position actuators from one name to another, which the package sets after loading its model."""
+"""N m/rad: stiffness of the position actuators from the first to the last name, as set by the package."""
 
-REACH_COST = 0.1  # of the expert rewards, per m from the palm to what it should take hold of
+REACH_COST = 0.1  # expert rewards: per m from the palm to the object to grasp
 
-DOOR_AT = ((-0.3, -0.2), (0.25, 0.35), (0.252, 0.35))  # m: where the frame stands, along x, y and z
-DOOR_OPEN = 1.35  # rad: from here the door counts as open
-DOOR_WIDE = 1.57  # rad: what the expert reward aims at
-DOOR_COST = 0.1  # of the expert reward, per rad² from there
-DOOR_EFFORT = 1e-5  # of the expert reward, per unit of squared velocities
-DOOR_BONUSES = ((0.2, 2.0), (1.0, 8.0), (DOOR_OPEN, 10.0))  # of the expert reward: beyond which angle, how much
-DOOR_SEEN_OPEN = 1.0  # rad: the policy is told that the door is open from here
+DOOR_AT = ((-0.3, -0.2), (0.25, 0.35), (0.252, 0.35))  # m: range of the frame's position along x, y and z
+DOOR_OPEN = 1.35  # rad: the door counts as open from this angle
+DOOR_WIDE = 1.57  # rad: expert reward: target angle
+DOOR_COST = 0.1  # expert reward: per rad² from DOOR_WIDE
+DOOR_EFFORT = 1e-5  # expert reward: per unit of squared velocities
+DOOR_BONUSES = ((0.2, 2.0), (1.0, 8.0), (DOOR_OPEN, 10.0))  # expert reward: (angle, bonus beyond it)
+DOOR_SEEN_OPEN = 1.0  # rad: beyond this angle the door flag of the observation is 1, otherwise -1
 
-BOARD_HEIGHT = (0.1, 0.25)  # m
-NAIL_IN = 0.01  # m: the nail counts as driven in within this distance of its goal
-NAIL_COST = 10.0  # of the expert reward, per m from the nail to its goal
-HAMMER_EFFORT = 1e-2  # of the expert reward, per unit of the velocities' norm
-LIFTED = 0.04  # m: what is higher counts as lifted from the table
-LIFT_BONUS = 2.0  # of the expert reward, for a lifted hammer
-NAIL_BONUSES = ((0.02, 25.0), (NAIL_IN, 75.0))  # of the expert reward: within which distance, how much
-SEEN = 1.0  # m/s, rad/s and N: the hammer's velocities and the force on the nail are clipped to this for the policy
+BOARD_HEIGHT = (0.1, 0.25)  # m: range of the nail board's height
+NAIL_IN = 0.01  # m: the nail is driven in within this distance of its goal
+NAIL_COST = 10.0  # expert reward: per m from the nail to its goal
+HAMMER_EFFORT = 1e-2  # expert reward: per unit of the velocities' norm
+LIFTED = 0.04  # m: height above which hammer or ball counts as lifted
+LIFT_BONUS = 2.0  # expert reward: for a lifted hammer
+NAIL_BONUSES = ((0.02, 25.0), (NAIL_IN, 75.0))  # expert reward: (distance, bonus within it)
+SEEN = 1.0  # m/s, rad/s and N: clip of hammer velocities and nail force in the observation
 
-PEN_NEAR = 0.075  # m: the pen counts as held within this of where it should be
-PEN_ALIGNED = 0.95  # cosine: and as turned as wanted beyond this
-PEN_BONUSES = ((0.9, 10.0), (PEN_ALIGNED, 50.0))  # of the expert reward: beyond which cosine, how much
-PEN_DROPPED = 0.075  # m: below this height,
-PEN_DROP_COST = 5.0  # of the expert reward
-PEN_TILT = 1.0  # rad: the wanted direction is turned by up to this about x and about y
+PEN_NEAR = 0.075  # m: the pen counts as held within this distance of its place over the palm
+PEN_ALIGNED = 0.95  # cosine beyond which the pen counts as aligned with the goal
+PEN_BONUSES = ((0.9, 10.0), (PEN_ALIGNED, 50.0))  # expert reward: (cosine, bonus beyond it)
+PEN_DROPPED = 0.075  # m: height below which the pen counts as dropped
+PEN_DROP_COST = 5.0  # expert reward: for a dropped pen
+PEN_TILT = 1.0  # rad: largest rotation of the goal direction about x and about y
 
-BALL_AT = ((-0.15, 0.15), (-0.15, 0.3))  # m: where the ball starts, along x and y
-BALL_GOAL = ((-0.2, 0.2), (-0.2, 0.2), (0.15, 0.35))  # m: where it should go, along x, y and z
-BALL_THERE = 0.1  # m: the ball counts as there within this distance
-BALL_COST = 0.5  # of the expert reward, per m from a lifted ball to its goal, and from the palm to it
-BALL_LIFT_BONUS = 1.0  # of the expert reward
-BALL_BONUSES = ((BALL_THERE, 10.0), (0.05, 20.0))  # of the expert reward: within which distance, how much
+BALL_AT = ((-0.15, 0.15), (-0.15, 0.3))  # m: range of the ball's start along x and y
+BALL_GOAL = ((-0.2, 0.2), (-0.2, 0.2), (0.15, 0.35))  # m: range of the goal along x, y and z
+BALL_THERE = 0.1  # m: the ball is at its goal within this distance
+BALL_COST = 0.5  # expert reward: per m from a lifted ball to the goal and from the palm to the goal
+BALL_LIFT_BONUS = 1.0  # expert reward: for a lifted ball
+BALL_BONUSES = ((BALL_THERE, 10.0), (0.05, 20.0))  # expert reward: (distance, bonus within it)
 
 FINGERS = "then of wrist, first, middle, ring and little finger and thumb, each from its base to its tip"
 
 
 class AdroitTask(UnitActions):
-    """What the four tasks share."""
+    """Base of the four tasks: 200 steps of 0.01 s, success in the last state as fitness."""
 
     group = "robotics"
     package = ("gymnasium_robotics", "rewardgen[robotics]")
@@ -81,11 +81,12 @@ class AdroitTask(UnitActions):
     success_threshold = 1.0
 
     scene: ClassVar[str]
-    """The model's file."""
+    """File name of the model."""
     placed: ClassVar[str]
-    """The body without joints that is put elsewhere in each episode."""
+    """Name of the body without joints that gets another pose in each episode."""
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the package's ``scene``, edited by ``edit``, with ``placed`` as a mocap body."""
         spec = mujoco.MjSpec.from_file(str(self.asset(f"envs/assets/adroit_hand/{self.scene}")))
         self.edit(spec)
         spec.body(self.placed).mocap = True
@@ -97,39 +98,43 @@ class AdroitTask(UnitActions):
         return model
 
     def edit(self, spec: mujoco.MjSpec) -> None:
-        """Change the model further before it is compiled."""
+        """Change the model's spec before it is compiled; by default nothing."""
 
     @cached_property
     def _place(self) -> int:
         return int(self.model.body(self.placed).mocapid[0])
 
     def site(self, sim: Simulator, name: str) -> Tensor:
-        """``(num_worlds, 3)`` m, world frame."""
+        """Return the position of the site ``name``, ``(num_worlds, 3)`` m, world frame."""
         return sim.field("site_xpos")[:, sim.model.site(name).id]
 
     def body(self, sim: Simulator, name: str) -> Tensor:
-        """``(num_worlds, 3)`` m, world frame."""
+        """Return the position of the body ``name``, ``(num_worlds, 3)`` m, world frame."""
         return sim.field("xpos")[:, sim.model.body(name).id]
 
     def success(self, state: State) -> Tensor:
-        """``(n,)`` bools."""
+        """Return whether the task is solved in each state, ``(n,)`` bools."""
         raise NotImplementedError
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return 1 where the last state is a success, else 0, ``(n,)``."""
         return self.success(State(episode.layout, episode.states[-1])).to(torch.float32)
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps that end in a success."""
         success = self.success(next_state).to(action.dtype)
         return success, {"success": success}
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
-    """``(n,)`` m between points ``(n, 3)``."""
+    """Return the distances between points ``(n, 3)``, ``(n,)`` m."""
     return (one - other).norm(dim=-1)
 
 
 @register("adroit/door")
 class AdroitDoor(AdroitTask):
+    """Gymnasium-Robotics' AdroitHandDoor-v1: 28 position actuators."""
+
     description = (
         "A robot hand with five fingers, on an arm that turns about three axes and moves forward, hangs before a door, "
         "which stands somewhere else in every episode. It should undo the latch by turning the handle and swing the "
@@ -151,10 +156,12 @@ class AdroitDoor(AdroitTask):
     placed = "frame"
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw the position of the door's frame."""
         place = torch.stack([generator.uniform(low, high) for low, high in DOOR_AT], dim=-1)
         sim.field("mocap_pos")[ids, self._place] = place
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read arm and hand, door and latch from ``qpos`` and ``qvel``, palm and handle from their sites."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         return {
             "joint_angles": qpos[:, :28],
@@ -168,6 +175,7 @@ class AdroitDoor(AdroitTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the package's observation, ``(n, 39)``, with a flag for an open door."""
         seen_open = torch.where(state.door_angle > DOOR_SEEN_OPEN, 1.0, -1.0)
         return torch.cat(
             [
@@ -183,9 +191,11 @@ class AdroitDoor(AdroitTask):
         )
 
     def success(self, state: State) -> Tensor:
+        """Return whether the door is open by 1.35 rad or more, ``(n,)`` bools."""
         return state.door_angle >= DOOR_OPEN
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the package's reward: bonuses for opening, minus palm distance, angle and effort costs."""
         angle = next_state.door_angle
         effort = next_state.joint_velocities.square().sum(-1)
         effort = effort + next_state.door_velocity.square() + next_state.latch_velocity.square()
@@ -200,6 +210,8 @@ class AdroitDoor(AdroitTask):
 
 @register("adroit/hammer")
 class AdroitHammer(AdroitTask):
+    """Gymnasium-Robotics' AdroitHandHammer-v1: 26 position actuators."""
+
     description = (
         "A robot hand with five fingers, on an arm that turns about two axes, hangs over a table with a hammer on it. "
         "A nail sticks out of a board beyond it, at another height in every episode. The hand should take the hammer "
@@ -226,9 +238,11 @@ class AdroitHammer(AdroitTask):
     placed = "nail_board"
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw the height of the nail's board."""
         sim.field("mocap_pos")[ids, self._place, 2] = generator.uniform(*BOARD_HEIGHT)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read arm, hand and nail, the nail's force sensor, and the hammer's pose and velocities."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         turned = sim.field("xmat")[:, sim.model.body("Object").id].reshape(-1, 3, 3)
         return {
@@ -248,6 +262,7 @@ class AdroitHammer(AdroitTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the package's observation, ``(n, 46)``, with clipped hammer velocities and nail force."""
         return torch.cat(
             [
                 state.joint_angles,
@@ -264,9 +279,11 @@ class AdroitHammer(AdroitTask):
         )
 
     def success(self, state: State) -> Tensor:
+        """Return whether the nail is within 0.01 m of its goal, ``(n,)`` bools."""
         return distance(state.nail_position, state.nail_goal_position) < NAIL_IN
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the package's reward: bonuses for lifting and driving, minus distances and effort."""
         nail = distance(next_state.nail_position, next_state.nail_goal_position)
         hammer, head = next_state.hammer_position, next_state.hammer_head_position
         lifted = (hammer[:, 2] > LIFTED) & (head[:, 2] > LIFTED)
@@ -292,6 +309,8 @@ class AdroitHammer(AdroitTask):
 
 @register("adroit/pen")
 class AdroitPen(AdroitTask):
+    """Gymnasium-Robotics' AdroitHandPen-v1: 24 position actuators."""
+
     description = (
         "A robot hand with five fingers lies on its back, fixed at the forearm, with a pen on its palm. It should turn "
         "the pen in the hand, without dropping it, until it points in a wanted direction, another one in every episode."
@@ -314,12 +333,14 @@ class AdroitPen(AdroitTask):
     placed = "target"
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw the goal direction: rotations of up to 1 rad about x and about y."""
         half = 0.5 * generator.uniform(-PEN_TILT, PEN_TILT, 2)
         (cos_x, cos_y), (sin_x, sin_y) = torch.cos(half).unbind(-1), torch.sin(half).unbind(-1)
         turn = torch.stack([cos_x * cos_y, sin_x * cos_y, cos_x * sin_y, sin_x * sin_y], dim=-1)
         sim.field("mocap_quat")[ids, self._place] = turn
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read hand and pen; directions are unit vectors between the sites at the pens' ends."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         pen = self.site(sim, "object_top") - self.site(sim, "object_bottom")
         goal = self.site(sim, "target_top") - self.site(sim, "target_bottom")
@@ -335,6 +356,7 @@ class AdroitPen(AdroitTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the package's observation, ``(n, 45)``: no joint velocities."""
         return torch.cat(
             [
                 state.joint_angles,
@@ -350,13 +372,15 @@ class AdroitPen(AdroitTask):
         )
 
     def alignment(self, state: State) -> Tensor:
-        """``(n,)``: the cosine of the angle between the pen's direction and the wanted one."""
+        """Return the cosine of the angle between the pen's direction and the goal's, ``(n,)``."""
         return (state.pen_direction * state.goal_direction).sum(-1)
 
     def success(self, state: State) -> Tensor:
+        """Return whether the pen is held within 0.075 m and aligned beyond 0.95, ``(n,)`` bools."""
         return (state.pen_offset.norm(dim=-1) < PEN_NEAR) & (self.alignment(state) > PEN_ALIGNED)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the package's reward: alignment with bonuses, minus offset and a cost of dropping."""
         away, aligned = next_state.pen_offset.norm(dim=-1), self.alignment(next_state)
         near = (away < PEN_NEAR).to(action.dtype)
         terms = {
@@ -370,6 +394,8 @@ class AdroitPen(AdroitTask):
 
 @register("adroit/relocate")
 class AdroitRelocate(AdroitTask):
+    """Gymnasium-Robotics' AdroitHandRelocate-v1: 30 position actuators."""
+
     description = (
         "A robot hand with five fingers, on an arm that moves and turns along and about three axes, hangs over a table "
         "on which a ball lies. It should take the ball and carry it to a goal in the air; ball and goal lie somewhere "
@@ -389,18 +415,21 @@ class AdroitRelocate(AdroitTask):
     placed = "goal"
 
     def edit(self, spec: mujoco.MjSpec) -> None:
+        """Replace the site that marks the goal by a mocap body."""
         drawn = spec.site("target")
         goal = spec.worldbody.add_body(name="goal", mocap=True)
         goal.add_site(name="goal", size=drawn.size, rgba=drawn.rgba)
         spec.delete(drawn)
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
-        # The package moves the ball's body; its slides, which start at 0, move it just as well.
+        """Draw the ball's position on the table and the goal's in the air."""
+        # The package moves the ball's body; moving its slide joints, which start at 0, is equivalent.
         sim.field("qpos")[ids, 30:32] = torch.stack([generator.uniform(*ends) for ends in BALL_AT], dim=-1)
         goal = torch.stack([generator.uniform(*ends) for ends in BALL_GOAL], dim=-1)
         sim.field("mocap_pos")[ids, self._place] = goal
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read arm and hand, palm site, ball, and the goal's mocap body."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         return {
             "joint_angles": qpos[:, :30],
@@ -412,6 +441,7 @@ class AdroitRelocate(AdroitTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the package's observation, ``(n, 39)``: joints and the offsets palm, ball, goal."""
         return torch.cat(
             [
                 state.joint_angles,
@@ -423,9 +453,11 @@ class AdroitRelocate(AdroitTask):
         )
 
     def success(self, state: State) -> Tensor:
+        """Return whether the ball is within 0.1 m of its goal, ``(n,)`` bools."""
         return distance(state.ball_position, state.goal_position) < BALL_THERE
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the package's reward: bonuses for lifting and arriving, minus distances."""
         palm, ball, goal = next_state.palm_position, next_state.ball_position, next_state.goal_position
         lifted = (ball[:, 2] > LIFTED).to(action.dtype)
         away = distance(ball, goal)

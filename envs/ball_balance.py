@@ -1,7 +1,7 @@
-"""A ball on a round tray that three legs hold, after Isaac Gym's BallBalance: keep the ball on the tray.
+"""Isaac Gym's BallBalance: keep a ball on a round tray that stands on three actuated legs.
 
-World frame: z up, the tray's middle above the origin. Makoviychuk et al. (2021) describe Isaac Gym; Eureka (Ma et al.,
-2024) searches on this task, with the time that the ball stays up as its truth.
+World frame: z up, the centre of the tray above the origin. Isaac Gym: Makoviychuk et al. (2021). Eureka (Ma et al.,
+2024) uses this task; its fitness is the time until the ball falls.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from torch import Tensor
 from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, register
 
 MODEL = Path(__file__).parent / "assets" / "ball_balance.xml"
-NEAREST, FURTHEST = 0.001, 0.5  # m: the ball starts this far from above the tray's middle,
-START_HEIGHTS = (1.0, 2.0)  # m: this high,
-FALLING_SPEED = 5.0  # m/s: falling this fast,
-INWARD_SPEED = 5.0  # m/s: and moving inward at up to this at the rim, less nearer to the middle
-LOST_HEIGHT = 0.15  # m: an episode ends when the ball's centre is below this
-GOAL_HEIGHT = 0.7  # m: of the expert reward, where the ball's centre is to be
-ON_TRAY = 0.25  # m: the sparse reward pays within this of the middle,
-STILL_SPEED = 0.5  # m/s: for a ball no faster than this
-WHOLE_STEPS = 450.0  # of the 500: what counts as balancing; where it starts almost still a ball stays by itself
-KNEES = (8, 10, 12)  # in qpos; in qvel one less, as a quaternion has four numbers
+NEAREST, FURTHEST = 0.001, 0.5  # m: horizontal distance of the ball's start from the tray's centre
+START_HEIGHTS = (1.0, 2.0)  # m: height of the ball's start
+FALLING_SPEED = 5.0  # m/s: initial downward speed
+INWARD_SPEED = 5.0  # m/s: largest initial speed towards the centre; scales with the distance from it
+LOST_HEIGHT = 0.15  # m: terminates when the ball's centre is below this
+GOAL_HEIGHT = 0.7  # m: expert reward: target height of the ball's centre
+ON_TRAY = 0.25  # m: sparse reward: largest distance from the tray's centre
+STILL_SPEED = 0.5  # m/s: sparse reward: largest speed of the ball
+WHOLE_STEPS = 450.0  # of 500: success threshold; a ball that starts almost still stays on the tray without control
+KNEES = (8, 10, 12)  # columns of qpos; one less in qvel, because a quaternion has four numbers
 
 
 @register("ball_balance/keep")
 class BallBalanceKeep(Task):
+    """Isaac Gym's BallBalance in 500 steps of 0.01 s; actions are rates of the knee servos' set-points, rad/s."""
+
     group = "eureka"
     description = (
         "A round tray, 0.5 m in radius, rests on three legs whose feet stay where they are; each leg's knee is driven, "
@@ -55,9 +57,11 @@ class BallBalanceKeep(Task):
     )
 
     def make_model(self) -> mujoco.MjModel:
+        """Load ``ball_balance.xml``, which has the dimensions of Isaac Gym's."""
         return mujoco.MjModel.from_xml_path(str(MODEL))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Drop the ball from 1 to 2 m at a random place above the tray, at 5 m/s and moving inward."""
         distance = generator.uniform(NEAREST, FURTHEST)
         inward = (distance - NEAREST) / (FURTHEST - NEAREST) * generator.uniform(0.0, INWARD_SPEED)
         angle = generator.uniform(-math.pi, math.pi)
@@ -69,6 +73,7 @@ class BallBalanceKeep(Task):
         qvel[ids, 14] = -FALLING_SPEED
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read ball and tray in the world frame; the tray's normal is the z axis of its body."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         return {
             "ball_position": qpos[:, 13:16],
@@ -80,23 +85,28 @@ class BallBalanceKeep(Task):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return all fields, ``(n, 18)``."""
         ball = [state.ball_position, state.ball_velocity]
         tray = [state.tray_position, state.tray_normal]
         return torch.cat([*ball, *tray, state.knee_angles, state.knee_velocities], dim=-1)
 
     def terminations(self, state: State) -> dict[str, Tensor]:
+        """End the episode when the ball's centre is below 0.15 m."""
         return {"ball on the floor": state.ball_position[:, 2] < LOST_HEIGHT}
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return the episode length, ``(n,)`` control steps."""
         return episode.length.to(torch.float32)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return Isaac Gym's reward: closeness to 0.7 m above the origin, times slowness of the ball."""
         aside = next_state.ball_position[:, 0:2].square().sum(-1)
         distance = (aside + (next_state.ball_position[:, 2] - GOAL_HEIGHT).square()).sqrt()
         resting = 1.0 / (1.0 + distance) / (1.0 + next_state.ball_velocity.norm(dim=-1))
         return resting, {"resting": resting}
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for a ball within 0.25 m of the centre, at most 0.5 m/s fast and not on the floor."""
         near = next_state.ball_position[:, 0:2].norm(dim=-1) <= ON_TRAY
         still = next_state.ball_velocity.norm(dim=-1) <= STILL_SPEED
         balanced = (near & still & ~self.terminated(next_state)).to(action.dtype)

@@ -15,13 +15,15 @@ from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Field, RewardAndTerms, Simulator, State, SuiteTask, WorldRandom, register, tolerance
 from rewardgen.tasks.suite import random_joints, read_sensor, suite_spec
 
-TOTAL_MASS = 14.0  # kg: what the model file asks for
-RUN_SPEED = 10.0  # m/s: no more is paid beyond it
+TOTAL_MASS = 14.0  # kg: as the model file asks for
+RUN_SPEED = 10.0  # m/s: speed at which the reward saturates
 SETTLING = 200  # substeps without action before an episode begins
 
 
 @register("dmc_cheetah/run")
 class CheetahRun(SuiteTask):
+    """dm_control's cheetah/run: 1000 steps of 0.01 s, six joint motors."""
+
     description = (
         "A planar two-legged cheetah with six driven joints (thigh, shin and foot of the back and of the front leg) "
         "lies on flat ground as it fell. It should run forward, in the +x direction, as fast as it can."
@@ -36,27 +38,30 @@ class CheetahRun(SuiteTask):
         Field("forward_speed", (), "m/s", "velocity along x of the centre of mass of the whole body"),
     )
     frame_skip = 1
-    success_threshold = 500.0  # judged: 5 m/s on average, faster than any shuffle
+    success_threshold = 500.0  # chosen by hand: 5 m/s on average, faster than any shuffling gait
     expert_source = "dm_control, suite/cheetah.py, run: forward speed over 10 m/s, at least 0 and at most 1"
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the suite's ``cheetah.xml`` and scale its total mass to 14 kg."""
         spec = suite_spec("cheetah")
-        spec.compiler.settotalmass = -1  # deprecated, and warned of on every load: the same by hand, below
+        spec.compiler.settotalmass = -1  # deprecated (MuJoCo warns on each load); mj_setTotalmass below does the same
         model = spec.compile()
         mujoco.mj_setTotalmass(model, TOTAL_MASS)
         mujoco.mj_setConst(model, mujoco.MjData(model))
         return model
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw the limited joints uniformly and let the body settle for 200 substeps without action."""
         columns, values = random_joints(sim.model, generator, unlimited=False)
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
-        aside = MujocoSim(sim.model, len(ids))  # the other worlds must not move meanwhile
+        aside = MujocoSim(sim.model, len(ids))  # a separate simulator, so that the other worlds do not move
         aside.field("qpos")[:, columns] = values
         aside.step(torch.zeros(len(ids), sim.model.nu), SETTLING)
         qpos[ids] = aside.field("qpos")
         qvel[ids] = aside.field("qvel")
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Split ``qpos`` and ``qvel`` into torso and joints; the forward speed is the suite's sensor."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         return {
             "torso_position": qpos[:, 0:2],
@@ -69,6 +74,7 @@ class CheetahRun(SuiteTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the suite's observation, ``(n, 17)``: everything but x position and forward speed."""
         return torch.cat(
             [
                 state.torso_position[:, 1:],
@@ -82,5 +88,6 @@ class CheetahRun(SuiteTask):
         )
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the suite's reward: forward speed divided by 10 m/s, clipped to 0 and 1."""
         run = tolerance(next_state.forward_speed, RUN_SPEED, math.inf, RUN_SPEED, "linear", value_at_margin=0.0)
         return run, {"run": run}

@@ -14,12 +14,14 @@ from torch import Tensor
 from rewardgen.tasks import Field, RewardAndTerms, Simulator, State, SuiteTask, WorldRandom, register, tolerance
 from rewardgen.tasks.suite import random_joints, read_sensor, small_control, suite_spec
 
-STAND_HEIGHT = 0.6  # m: of the torso over the foot
-HIGHEST = 2.0  # m: no more counts as standing
-HOP_SPEED = 2.0  # m/s: no more is paid beyond it
+STAND_HEIGHT = 0.6  # m: smallest height of the torso over the foot that counts as standing
+HIGHEST = 2.0  # m: largest height that counts as standing
+HOP_SPEED = 2.0  # m/s: speed at which the reward saturates
 
 
 class Hopper(SuiteTask):
+    """Base of the suite's hopper tasks: 1000 steps of 0.02 s, four joint motors."""
+
     fields = (
         Field("torso_position", (2,), "m", "position of the torso: x forward, z relative to a height of 1 m"),
         Field("torso_pitch", (), "rad", "lean of the torso in the plane, 0 upright, positive forward"),
@@ -34,14 +36,17 @@ class Hopper(SuiteTask):
     frame_skip = 4
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the suite's ``hopper.xml``."""
         return suite_spec("hopper").compile()
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw pitch and joint angles uniformly, the joints within their limits, at rest."""
         columns, values = random_joints(sim.model, generator)
         qpos = sim.field("qpos")
         qpos[ids[:, None], columns] = values
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Split ``qpos`` and ``qvel`` into torso and joints; touch and speed are the suite's sensors."""
         qpos, qvel, heights = sim.field("qpos"), sim.field("qvel"), sim.field("xipos")[:, :, 2]
         return {
             "torso_position": qpos[:, 0:2],
@@ -56,6 +61,7 @@ class Hopper(SuiteTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the suite's observation, ``(n, 15)``, with touch forces f as log(1 + f)."""
         return torch.cat(
             [
                 state.torso_position[:, 1:],
@@ -72,14 +78,17 @@ class Hopper(SuiteTask):
 
 @register("dmc_hopper/stand")
 class HopperStand(Hopper):
+    """dm_control's hopper/stand."""
+
     description = (
         "A planar robot with a single leg and four driven joints (waist, hip, knee, ankle) falls to flat ground in a "
         "random pose. It should stand up, its torso well above its foot, and stay so with little effort."
     )
-    success_threshold = 700.0  # judged: up within the first quarter, and standing from then on
+    success_threshold = 700.0  # chosen by hand: up within the first quarter, then standing
     expert_source = "dm_control, suite/hopper.py, stand: 1 with the torso high over the foot, less for large actions"
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the suite's reward: 1 with the torso high, times 0.8 to 1 for small actions."""
         high = tolerance(next_state.height_over_foot, STAND_HEIGHT, HIGHEST)
         standing = high * (small_control(action).mean(-1) + 4.0) / 5.0
         return standing, {"standing": standing}
@@ -87,15 +96,18 @@ class HopperStand(Hopper):
 
 @register("dmc_hopper/hop")
 class HopperHop(Hopper):
+    """dm_control's hopper/hop."""
+
     description = (
         "A planar robot with a single leg and four driven joints (waist, hip, knee, ankle) falls to flat ground in a "
         "random pose. It should get up and hop forward, in the +x direction, fast and with its torso well above its "
         "foot."
     )
-    success_threshold = 150.0  # judged: steady hops; getting up and the flight phases, leg drawn in, earn nothing
+    success_threshold = 150.0  # chosen by hand: steady hops; getting up, and flight with the leg drawn in, score 0
     expert_source = "dm_control, suite/hopper.py, hop: forward speed over 2 m/s while the torso is high over the foot"
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the suite's reward: 1 with the torso high, times a linear factor for speed up to 2 m/s."""
         high = tolerance(next_state.height_over_foot, STAND_HEIGHT, HIGHEST)
         speed = tolerance(next_state.forward_speed, HOP_SPEED, math.inf, HOP_SPEED / 2.0, "linear", value_at_margin=0.5)
         hopping = high * speed

@@ -15,13 +15,15 @@ from torch import Tensor
 from rewardgen.tasks import Field, RewardAndTerms, Simulator, State, SuiteTask, WorldRandom, register, tolerance
 from rewardgen.tasks.suite import random_joints, read_sensor, small_control, suite_spec, until_no_contacts
 
-STAND_HEIGHT = 1.4  # m: of the head
-UPRIGHT = 0.9  # cosine of the torso's tilt from which on it counts as fully upright
-DRIFT = 2.0  # m/s: standing, a horizontal speed of this is worth a tenth
+STAND_HEIGHT = 1.4  # m: head height from which the reward's height factor is 1
+UPRIGHT = 0.9  # cosine of the torso's tilt from which the uprightness factor is 1
+DRIFT = 2.0  # m/s: stand: margin of the horizontal velocity; at this speed its factor is 0.1
 EXTREMITIES = ("left_hand", "left_foot", "right_hand", "right_foot")
 
 
 class Humanoid(SuiteTask):
+    """Base of the suite's humanoid tasks: 1000 steps of 0.025 s, 21 joint motors."""
+
     fields = (
         Field(
             "joint_angles",
@@ -44,17 +46,19 @@ class Humanoid(SuiteTask):
         "the horizontal speed that is asked for"
     )
     target_speed: ClassVar[float]
-    """The horizontal speed beyond which no more is paid, m/s; 0: standing still."""
+    """Horizontal speed at which the reward saturates, m/s; 0: stand still."""
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the suite's ``humanoid.xml``."""
         return suite_spec("humanoid").compile()
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw joint angles and an orientation until nothing is in contact, at rest."""
         qpos = sim.field("qpos")
 
         def place(chosen: Tensor) -> None:
             columns, values = random_joints(sim.model, generator)
-            turned = generator.uniform(0.0, 1.0, 4)  # the suite draws from the positive numbers alone here
+            turned = generator.uniform(0.0, 1.0, 4)  # from 0 to 1 only, as in the suite: not uniform over orientations
             turned = turned / turned.norm(dim=-1, keepdim=True)
             rows = ids[chosen][:, None]
             qpos[rows, columns] = values[chosen]
@@ -63,6 +67,7 @@ class Humanoid(SuiteTask):
         until_no_contacts(sim, ids, place)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read joints, head height, hands and feet in the torso's frame, and velocities."""
         model, qvel, places = sim.model, sim.field("qvel"), sim.field("xpos")
         torso = model.body("torso").id
         frame = sim.field("xmat")[:, torso].unflatten(-1, (3, 3))
@@ -79,6 +84,7 @@ class Humanoid(SuiteTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the suite's observation, ``(n, 67)``."""
         return torch.cat(
             [
                 state.joint_angles,
@@ -94,6 +100,11 @@ class Humanoid(SuiteTask):
         )
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the suite's reward: the product of head height, uprightness, small actions and speed.
+
+        With ``target_speed`` 0 the speed factor rewards standing still, otherwise moving at that speed in any
+        direction.
+        """
         high = tolerance(next_state.head_height, STAND_HEIGHT, math.inf, margin=STAND_HEIGHT / 4.0)
         upright = tolerance(
             next_state.torso_vertical[:, 2], UPRIGHT, math.inf, 1.0 + UPRIGHT, "linear", value_at_margin=0.0
@@ -113,29 +124,35 @@ class Humanoid(SuiteTask):
 
 @register("dmc_humanoid/stand")
 class HumanoidStand(Humanoid):
+    """dm_control's humanoid/stand."""
+
     description = (
         "A humanoid with 21 driven joints falls to flat ground in a random pose. It should stand up, its head at the "
         "height of standing and its torso upright, and stand still with little effort."
     )
-    success_threshold = 500.0  # judged: standing for more than half of the episode
+    success_threshold = 500.0  # chosen by hand: standing for more than half of the episode
     target_speed = 0.0
 
 
 @register("dmc_humanoid/walk")
 class HumanoidWalk(Humanoid):
+    """dm_control's humanoid/walk: 1 m/s."""
+
     description = (
         "A humanoid with 21 driven joints falls to flat ground in a random pose. It should stand up and walk upright "
         "at 1 m/s, in any horizontal direction, with little effort."
     )
-    success_threshold = 500.0  # judged: walking for more than half of the episode
+    success_threshold = 500.0  # chosen by hand: walking for more than half of the episode
     target_speed = 1.0
 
 
 @register("dmc_humanoid/run")
 class HumanoidRun(Humanoid):
+    """dm_control's humanoid/run: 10 m/s."""
+
     description = (
         "A humanoid with 21 driven joints falls to flat ground in a random pose. It should stand up and run upright as "
         "fast as it can, in any horizontal direction, with little effort."
     )
-    success_threshold = 200.0  # judged: standing alone earns 165
+    success_threshold = 200.0  # chosen by hand: standing alone scores 165
     target_speed = 10.0

@@ -1,4 +1,4 @@
-"""dm_control's planar manipulator: an arm of four links with a hand of finger and thumb, and a ball.
+"""dm_control's planar manipulator: an arm of four links with finger and thumb, and a ball.
 
 x is sideways, z up.
 """
@@ -14,9 +14,9 @@ from torch import Tensor
 from rewardgen.tasks import Field, RewardAndTerms, Simulator, State, SuiteTask, WorldRandom, register, tolerance
 from rewardgen.tasks.suite import random_joints, read_sensor, suite_spec, until_no_contacts
 
-CLOSE = 0.01  # m: the ball counts as at the target within this distance
-TARGET_Y = 0.001  # m: how far the target lies behind the plane of the ball
-IN_HAND, IN_TARGET = 0.1, 0.1  # shares of episodes that begin with the ball in the hand, and at the target
+CLOSE = 0.01  # m: the ball is at the target within this distance
+TARGET_Y = 0.001  # m: offset of the target from the plane of the ball
+IN_HAND, IN_TARGET = 0.1, 0.1  # probability of a start with the ball in the hand, at the target
 JOINTS = ("arm_root", "arm_shoulder", "arm_elbow", "arm_wrist", "finger", "fingertip", "thumb", "thumbtip")
 BALL = ("ball_x", "ball_z", "ball_y")
 TOUCH = ("palm_touch", "finger_touch", "thumb_touch", "fingertip_touch", "thumbtip_touch")
@@ -25,6 +25,8 @@ OTHER_PROPS = ("peg", "target_peg", "slot", "cup")
 
 @register("dmc_manipulator/bring_ball")
 class ManipulatorBringBall(SuiteTask):
+    """dm_control's manipulator/bring_ball: 1000 steps of 0.01 s, five motors."""
+
     description = (
         "A planar arm of four links ends in a hand of a finger and a thumb, closed and opened by one motor; a ball "
         "lies or falls somewhere within reach, or is in the hand already. It should grasp the ball, bring it to the "
@@ -44,10 +46,11 @@ class ManipulatorBringBall(SuiteTask):
         Field("target_orientation", (2,), "1", "cosine and sine of half the target's angle, of no importance"),
     )
     frame_skip = 10
-    success_threshold = 400.0  # judged: brought there within the first half, and held
+    success_threshold = 400.0  # chosen by hand: at the target within the first half, then held
     expert_source = "dm_control, suite/manipulator.py, bring_ball: 1 at the target, falling steeply with the distance"
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the suite's ``manipulator.xml`` without the other props, the target as a mocap body."""
         spec = suite_spec("manipulator")
         for name in OTHER_PROPS:
             spec.delete(spec.body(name))
@@ -55,6 +58,11 @@ class ManipulatorBringBall(SuiteTask):
         return spec.compile()
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw arm, target and ball until nothing is in contact.
+
+        The ball starts in the hand (10 %), at the target (10 %), or anywhere with a horizontal velocity of up to 5 m/s
+        (80 %).
+        """
         model = sim.model
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         target, orientation = sim.field("mocap_pos"), sim.field("mocap_quat")
@@ -82,19 +90,20 @@ class ManipulatorBringBall(SuiteTask):
             free = torch.stack(
                 [generator.uniform(-0.5, 0.5), generator.uniform(0.0, 0.7), generator.uniform(0.0, 2.0 * math.pi)], -1
             )
-            sim.forward(rows)  # where the hand is now
+            sim.forward(rows)  # update the hand's pose for the new joint angles
             held, along = grasp_position[ids, grasp], grasp_frame[ids, grasp]
             turned = torch.pi - torch.atan2(along[:, 6], along[:, 0])
             start = torch.where(in_hand[:, None], torch.stack([held[:, 0], held[:, 2], turned], dim=-1), free)
             start = torch.where(in_target[:, None], torch.stack([x, z, angle], dim=-1), start)
             qpos[rows[:, None], ball] = start[chosen]
             falling = chosen & ~in_hand & ~in_target
-            # a start that is given up leaves the ball's velocity behind, in the suite as well
+            # The ball's velocity of a rejected start is kept, as in the suite.
             qvel[ids[falling], ball_x] = thrown[falling]
 
         until_no_contacts(sim, ids, place)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read joints, touch sensors, and the poses of hand, ball and target in the plane."""
         model, qpos, qvel = sim.model, sim.field("qpos"), sim.field("qvel")
         places, turns = sim.field("xpos"), sim.field("xquat")
         hand, ball = model.body("hand").id, model.body("ball").id
@@ -115,6 +124,7 @@ class ManipulatorBringBall(SuiteTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the suite's observation, ``(n, 44)``: angles as sine and cosine, touch f as log(1 + f)."""
         bent = torch.stack([torch.sin(state.joint_angles), torch.cos(state.joint_angles)], dim=-1)
         return torch.cat(
             [
@@ -134,6 +144,7 @@ class ManipulatorBringBall(SuiteTask):
         )
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the suite's reward: 1 within 0.01 m of the target, decaying over a margin of 0.02 m."""
         in_plane = (next_state.ball_position - next_state.target_position).square().sum(-1)
         distance = torch.sqrt(in_plane + TARGET_Y**2)
         near = tolerance(distance, 0.0, CLOSE, margin=2.0 * CLOSE)

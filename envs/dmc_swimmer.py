@@ -1,4 +1,4 @@
-"""dm_control's planar swimmer of many links in a fluid, after Coulom (2002), seen from above."""
+"""dm_control's planar swimmer of many links in a viscous fluid, after Coulom (2002)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from rewardgen.tasks import Field, RewardAndTerms, Simulator, State, SuiteTask, 
 from rewardgen.tasks.suite import loosen_target, random_joints, suite_spec
 
 LINK = 0.1  # m: length of a link
-TARGET_RADIUS = 0.1  # m
-NEAR, ANYWHERE = 0.3, 2.0  # m: half the width of the square that close targets, and the others, lie in
-CLOSE_TARGETS = 0.2  # share of episodes with a close target
+TARGET_RADIUS = 0.1  # m: the nose is at the target within this distance
+NEAR, ANYWHERE = 0.3, 2.0  # m: half-width of the square of close targets and of all others
+CLOSE_TARGETS = 0.2  # probability of a close target
 SENSORS = (("velocimeter", mujoco.mjtSensor.mjSENS_VELOCIMETER), ("gyro", mujoco.mjtSensor.mjSENS_GYRO))
 
 
 def fields_of(links: int) -> tuple[Field, ...]:
+    """Return the state fields of a swimmer of ``links`` links, which has ``links - 1`` joints."""
     return (
         Field("joint_angles", (links - 1,), "rad", "between neighbouring links, from the head to the tail"),
         Field("nose_to_target", (2,), "m", "vector from the nose to the target, in the head's frame: -y is forward"),
@@ -28,12 +29,18 @@ def fields_of(links: int) -> tuple[Field, ...]:
 
 
 class Swimmer(SuiteTask):
+    """Base of the suite's swimmer tasks: 1000 steps of 0.03 s, one motor per joint.
+
+    ``links`` is the number of links, the head included.
+    """
+
     frame_skip = 15
-    success_threshold = 500.0  # judged: at the target for half of the episode; targets are up to 2.8 m away
+    success_threshold = 500.0  # chosen by hand: at the target for half of the episode; targets are up to 2.8 m away
     expert_source = "dm_control, suite/swimmer.py: 1 with the nose in the target, with a long tail outside it"
     links: ClassVar[int]
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the suite's ``swimmer.xml`` with further links appended, as the suite's builder does."""
         spec = suite_spec("swimmer")
         links, inertial, visual = (spec.find_default(name) for name in ("swimmer", "inertial", "visual"))
         motor = spec.default
@@ -60,6 +67,7 @@ class Swimmer(SuiteTask):
         return spec.compile()
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw heading and joint angles, and a target that is close in a fifth of the episodes."""
         columns, values = random_joints(sim.model, generator)
         qpos, target = sim.field("qpos"), sim.field("mocap_pos")
         qpos[ids[:, None], columns] = values
@@ -67,10 +75,11 @@ class Swimmer(SuiteTask):
         target[ids, 0, 0:2] = box[:, None] * generator.uniform(-1.0, 1.0, 2)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read joints, link velocities from the sensors, and the target in the head's frame."""
         nose, head = sim.model.geom("nose").id, sim.model.body("head").id
         way = sim.field("mocap_pos")[:, 0] - sim.field("geom_xpos")[:, nose]
         frame = sim.field("xmat")[:, head].unflatten(-1, (3, 3))
-        first = sim.model.sensor("head_vel").adr[0]  # then the head's gyro, and the same of each link
+        first = sim.model.sensor("head_vel").adr[0]  # followed by the head's gyro, then both sensors of each link
         motion = sim.field("sensordata")[:, first:].unflatten(-1, (self.links, 6))
         return {
             "joint_angles": sim.field("qpos")[:, 3:],
@@ -80,10 +89,12 @@ class Swimmer(SuiteTask):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return the suite's observation, ``(n, 4 links + 1)``: joints, target, velocity of each link."""
         motion = torch.cat([state.link_velocities, state.link_rates[:, :, None]], dim=-1)
         return torch.cat([state.joint_angles, state.nose_to_target, motion.flatten(1)], dim=-1)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the suite's reward: 1 with the nose within 0.1 m of the target, a long tail outside."""
         distance = next_state.nose_to_target.norm(dim=-1)
         near = tolerance(distance, 0.0, TARGET_RADIUS, margin=5.0 * TARGET_RADIUS, shape="long_tail")
         return near, {"near": near}
@@ -91,6 +102,8 @@ class Swimmer(SuiteTask):
 
 @register("dmc_swimmer/swimmer6")
 class Swimmer6(Swimmer):
+    """dm_control's swimmer/swimmer6."""
+
     description = (
         "A snake of six links with five driven joints swims in the plane, in a fluid that resists it. It should swim "
         "until its nose is at a target, which lies elsewhere in every episode, and stay there."
@@ -101,6 +114,8 @@ class Swimmer6(Swimmer):
 
 @register("dmc_swimmer/swimmer15")
 class Swimmer15(Swimmer):
+    """dm_control's swimmer/swimmer15."""
+
     description = (
         "A snake of fifteen links with fourteen driven joints swims in the plane, in a fluid that resists it. It "
         "should swim until its nose is at a target, which lies elsewhere in every episode, and stay there."

@@ -1,4 +1,4 @@
-"""Two poles on a cart, one upon the other, as Gymnasium's InvertedDoublePendulum-v5 has it: keep them upright.
+"""A double pendulum on a cart, from Gymnasium's InvertedDoublePendulum-v5: keep both poles upright.
 
 Planar coordinates: x along the rail, z up.
 """
@@ -21,16 +21,18 @@ from rewardgen.tasks import (
     register,
 )
 
-RESET_NOISE = 0.1  # m and rad: half the width of the uniform; m/s and rad/s: standard deviation
-LOWEST_TIP = 1.0  # m: an episode ends when the upper pole's tip is at or below this; upright it is at 1.2
-BALANCED_TIP = 1.15  # m: the sparse reward pays at or above this
-SEEN_VALUE = 10.0  # m/s, rad/s and N: velocities and the rail's force are clipped to this for the policy
-ALIVE_BONUS = 10.0  # of the expert reward, for each step that does not end the episode
-WHOLE_SECONDS = 45.0  # s of the 50: what counts as balancing
+RESET_NOISE = 0.1  # half-width of the uniform noise on qpos (m, rad); standard deviation on qvel (m/s, rad/s)
+LOWEST_TIP = 1.0  # m: terminates when the tip is at or below this; upright it is at 1.2
+BALANCED_TIP = 1.15  # m: sparse reward: lowest tip
+SEEN_VALUE = 10.0  # m/s, rad/s and N: clip of velocities and of the rail's force in the observation
+ALIVE_BONUS = 10.0  # expert reward: per step that does not terminate the episode
+WHOLE_SECONDS = 45.0  # s of 50: success threshold
 
 
 @register("double_pendulum/balance")
 class DoublePendulumBalance(Task):
+    """Gymnasium's InvertedDoublePendulum-v5 in 1000 steps of 0.05 s; one force on the cart."""
+
     group = "gymnasium"
     description = (
         "A cart on a horizontal rail carries a pole, 0.6 m long, with a second such pole on top, both on free hinges; "
@@ -58,13 +60,16 @@ class DoublePendulumBalance(Task):
     gymnasium_id = "InvertedDoublePendulum-v5"
 
     def make_model(self) -> mujoco.MjModel:
+        """Load Gymnasium's ``inverted_double_pendulum.xml``."""
         return mujoco.MjModel.from_xml_path(str(gymnasium_asset("inverted_double_pendulum.xml")))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Add uniform noise to ``qpos`` and Gaussian noise to ``qvel``, as Gymnasium does."""
         sim.field("qpos")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 3)
         sim.field("qvel")[ids] += RESET_NOISE * generator.normal(3)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read positions and velocities, the tip's site, and the constraint force on the cart."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         return {
             "cart_position": qpos[:, 0],
@@ -76,6 +81,7 @@ class DoublePendulumBalance(Task):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return Gymnasium's observation, ``(n, 9)``: angles as sine and cosine, clipped velocities."""
         clipped = [state.cart_velocity[:, None], state.pole_velocities, state.rail_force[:, None]]
         return torch.cat(
             [
@@ -88,12 +94,18 @@ class DoublePendulumBalance(Task):
         )
 
     def terminations(self, state: State) -> dict[str, Tensor]:
+        """End the episode when the tip of the upper pole is at 1 m or lower."""
         return {"poles fell": state.tip_position[:, 1] <= LOWEST_TIP}
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return the time until the poles fall, ``(n,)`` s."""
         return episode.length * self.control_step
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return Gymnasium's reward: alive bonus minus tip distance and velocity costs.
+
+        The distance is measured from the point 2 m above the middle of the rail, which the tip cannot reach.
+        """
         x, height = next_state.tip_position.unbind(-1)
         lower, upper = next_state.pole_velocities.unbind(-1)
         alive = ALIVE_BONUS * (~self.terminated(next_state)).to(action.dtype)
@@ -102,5 +114,6 @@ class DoublePendulumBalance(Task):
         return alive + distance + velocity, {"alive": alive, "distance": distance, "velocity": velocity}
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps that end with the tip at 1.15 m or higher."""
         balanced = (next_state.tip_position[:, 1] >= BALANCED_TIP).to(action.dtype)
         return balanced, {"balanced": balanced}

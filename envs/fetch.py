@@ -1,7 +1,7 @@
-"""A Fetch arm at a table, as Gymnasium-Robotics' Fetch environments (v4) have it: reach, push, slide, pick and place.
+"""A Fetch arm at a table, from Gymnasium-Robotics' Fetch environments (v4): reach, push, slide, pick and place.
 
-An action moves the gripper and, in the last task alone, its two fingers. World frame: x away from the robot, z up; the
-gripper always points down. After Plappert et al., "Multi-Goal Reinforcement Learning" (2018).
+Actions move the gripper and, in pick_and_place only, its two fingers. World frame: x away from the robot, z up; the
+gripper always points down. Source: Plappert et al., "Multi-Goal Reinforcement Learning" (2018).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from rewardgen.tasks import (
     register,
 )
 
-STRIDE = 0.05  # m: how far an action of 1 moves the gripper's target
-DOWN = (1.0, 0.0, 1.0, 0.0)  # what each action adds to the gripper's orientation, a quaternion: it turns it downwards
-AT_GOAL = 0.05  # m: what is to be brought to the goal counts as there within this distance
-SETTLING = 10  # control steps that bring the gripper to where episodes start
-FROM_FOLDED = (-0.498, 0.005, -0.431)  # m: that place, from the gripper's in the model's own pose
-CLEARANCE = 0.1  # m: an object starts at least this far from the gripper, in the plane
-CANDIDATES = 64  # places drawn for an object, of which the first with that clearance is taken
-HIGHEST = 0.45  # m above the table: goals in the air lie below this
-EYE = (2.5, -0.55, 1.05)  # m: where pictures are taken from, as far and from the side that the package's are
-EYE_AXES = (0.743, 0.669, 0.0, -0.162, 0.18, 0.97)  # right and up of these pictures
+STRIDE = 0.05  # m: displacement of the gripper's target by an action of 1
+DOWN = (1.0, 0.0, 1.0, 0.0)  # quaternion added to the gripper's orientation at each action; turns it downwards
+AT_GOAL = 0.05  # m: gripper or object is at the goal within this distance
+SETTLING = 10  # control steps that move the gripper to the start of episodes
+FROM_FOLDED = (-0.498, 0.005, -0.431)  # m: that start, relative to the gripper in the model's default pose
+CLEARANCE = 0.1  # m: smallest horizontal distance of the object's start from the gripper
+CANDIDATES = 64  # object positions drawn; the first with that clearance is used
+HIGHEST = 0.45  # m above the table: upper bound of goals in the air
+EYE = (2.5, -0.55, 1.05)  # m: camera position, with the distance and side of the package's camera
+EYE_AXES = (0.743, 0.669, 0.0, -0.162, 0.18, 0.97)  # right and up axes of the camera
 
 FINGERS = ("robot0:r_gripper_finger_joint", "robot0:l_gripper_finger_joint")
 
@@ -54,7 +54,7 @@ OBJECT_FIELDS = (
 
 
 class FetchTask(Task):
-    """What the four tasks share. The goal is the place of a mocap body, in the simulator's ``mocap_pos``."""
+    """Base of the four tasks: 50 steps of 0.04 s; the goal is a mocap body."""
 
     group = "robotics"
     package = ("gymnasium_robotics", "rewardgen[robotics]")
@@ -65,57 +65,61 @@ class FetchTask(Task):
     success_threshold = 1.0
 
     scene: ClassVar[str]
-    """The model's file."""
+    """File name of the model."""
     base: ClassVar[tuple[float, float, float]] = (0.405, 0.48, 0.0)
-    """m: where the robot stands."""
+    """Position of the robot, m."""
     object_start: ClassVar[tuple[float, ...] | None] = (1.25, 0.53, 0.4, 1.0, 0.0, 0.0, 0.0)
-    """Position (m) and quaternion that an object settles from; None: there is no object."""
+    """Position (m) and quaternion from which the object settles; None: no object."""
     extra_height: ClassVar[float] = 0.0
-    """m: how much higher than for pushing the gripper starts."""
+    """Height of the gripper's start above that of push, m."""
     fingers_work: ClassVar[bool] = False
-    """False: the fingers are held shut."""
+    """Whether actions drive the fingers; False: they are held shut."""
     object_range: ClassVar[float] = 0.15
-    """m: an object starts within this of the gripper, along x and along y."""
+    """Largest offset of the object's start from the gripper along x and y, m."""
     goal_range: ClassVar[float] = 0.15
-    """m: goals lie within this of ``goal_offset`` from the gripper's start, along each axis."""
+    """Largest distance of the goal from the gripper's start plus ``goal_offset`` along each axis, m."""
     goal_offset: ClassVar[float] = 0.0
-    """m: along x."""
+    """Offset of the goals along x, m."""
     goals_in_the_air: ClassVar[bool] = False
-    """True: every other goal for an object is above the table."""
+    """Whether half of the goals for an object are above the table."""
 
     # ---- the model
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the package's ``scene`` with the goal as a mocap body and a camera beside the table."""
         spec = mujoco.MjSpec.from_file(str(self.asset(f"envs/assets/fetch/{self.scene}")))
-        drawn = spec.site("target0")  # the package moves this site for each picture; here it goes with the goal
+        drawn = spec.site("target0")  # the package moves this site for rendering; here it is attached to the goal body
         goal = spec.worldbody.add_body(name="goal", mocap=True)
         goal.add_site(name="goal", size=drawn.size, rgba=drawn.rgba)
         spec.delete(drawn)
-        # The robot's own camera, otherwise the first, is in its head and sees little but that.
+        # Add a camera: the robot's own one is in its head and shows little besides the head.
         camera = spec.worldbody.add_camera(name="beside", pos=EYE)
         camera.alt.type, camera.alt.xyaxes = mujoco.mjtOrientation.mjORIENTATION_XYAXES, EYE_AXES
         model = spec.compile()
-        # The gripper is welded to where the mocap body is, not to where both happen to be in the model's own pose.
+        # Weld the gripper to the mocap body without the offset that both have in the default pose.
         welds = model.eq_type == int(mujoco.mjtEq.mjEQ_WELD)
         model.eq_data[welds, :7] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
         return model
 
     @cached_property
     def action_low(self) -> Tensor:
+        """Return the lower bound of actions, ``(4,)``: -1."""
         return -torch.ones(4)
 
     @cached_property
     def action_high(self) -> Tensor:
+        """Return the upper bound of actions, ``(4,)``: 1."""
         return torch.ones(4)
 
     @cached_property
     def action_names(self) -> tuple[str, ...]:
+        """Name the components of an action: three displacements of the gripper, and the fingers."""
         last = "opening of the fingers" if self.fingers_work else "nothing (the fingers are held shut)"
         return "gripper along x", "gripper along y", "gripper along z", last
 
     @cached_property
     def _settled(self) -> mujoco.MjData:
-        """The pose that episodes start from: the gripper drawn down to the table, an object come to rest on it."""
+        """State from which episodes start: the gripper moved down to the table, the object at rest on it."""
         model = self.model
         data = mujoco.MjData(model)
         for axis, value in enumerate(self.base):
@@ -132,7 +136,7 @@ class FetchTask(Task):
 
     @cached_property
     def _start(self) -> dict[str, Tensor]:
-        """Start values, by name, from ``_settled``: places as the last substep saw them, as the package takes them."""
+        """Start values from ``_settled`` by name; positions are those of the last substep, as in the package."""
         settled = self._settled
         values = {
             "qpos": settled.qpos,
@@ -148,6 +152,7 @@ class FetchTask(Task):
     # ---- the simulation
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Start from the settled pose; draw the goal around the gripper and the object's position."""
         qpos = sim.field("qpos")
         start = {name: value.to(qpos) for name, value in self._start.items()}
         qpos[ids] = start["qpos"]
@@ -163,7 +168,7 @@ class FetchTask(Task):
             if self.goals_in_the_air:
                 chosen = generator.uniform(0.0, 1.0) < 0.5
                 place[:, 2] += (generator.uniform(0.0, HIGHEST) * chosen).to(qpos)
-            # The package draws until a place is far enough. None of so many is, once in a million starts at most.
+            # The package redraws until the object is far enough; all CANDIDATES fail at most once in 1e6 resets.
             drawn = generator.uniform(-self.object_range, self.object_range, CANDIDATES, 2).to(qpos)
             first = (drawn.norm(dim=-1) >= CLEARANCE).to(torch.uint8).argmax(-1)
             away = drawn.gather(1, first[:, None, None].expand(-1, 1, 2)).squeeze(1)
@@ -171,25 +176,27 @@ class FetchTask(Task):
         sim.field("mocap_pos")[ids, goal] = place
 
     def advance(self, sim: Simulator, action: Tensor) -> None:
+        """Move the gripper's mocap body by the action, simulate, and set it back to the gripper's pose."""
         hand, _ = self._mocap_ids
         mocap_pos, mocap_quat, qpos = sim.field("mocap_pos"), sim.field("mocap_quat"), sim.field("qpos")
         xpos, xquat = sim.field("xpos"), sim.field("xquat")
         mocap_pos[:, hand] += STRIDE * action[:, :3]
         mocap_quat[:, hand, 0] += DOWN[0]
         mocap_quat[:, hand, 2] += DOWN[2]
-        if self.fingers_work:  # the actuators: left, then right
+        if self.fingers_work:  # actuators are in the order left, right
             right, left = self._finger_qpos
             sim.step(qpos[:, [left, right]] + action[:, 3:], self.frame_skip)
         else:
             sim.step(action[:, :0], self.frame_skip)
             qpos[:, self._finger_qpos] = 0.0
             sim.forward(torch.arange(sim.num_worlds, device=sim.device))
-        # The next action starts from where the gripper got to, not from where it was told to go.
+        # The next action is relative to the gripper's actual pose, not to its target.
         link = self._link
         mocap_pos[:, hand] = xpos[:, link]
         mocap_quat[:, hand] = xquat[:, link]
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read gripper, fingers, goal and, where there is one, the object; velocities are in m/s and rad/s."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         gripper = sim.field("site_xpos")[:, self._grip_site]
         values = {
@@ -210,11 +217,11 @@ class FetchTask(Task):
             }
         return values
 
-    # ---- where things stand in the model
+    # ---- indices into the model
 
     @cached_property
     def _mocap_ids(self) -> tuple[int, int]:
-        """Of the body that the gripper follows, and of the goal."""
+        """Mocap indices of the body that the gripper follows and of the goal."""
         return int(self.model.body("robot0:mocap").mocapid[0]), int(self.model.body("goal").mocapid[0])
 
     @cached_property
@@ -249,14 +256,17 @@ class FetchTask(Task):
     def _object_dofs(self) -> list[int]:
         return moving_dofs(self.model, int(self.model.body("object0").id))
 
-    # ---- what is wanted
+    # ---- goal and rewards
 
     def achieved(self, state: State) -> Tensor:
-        """``(n, 3)`` m: what is to be brought to the goal."""
+        """Return the position that should be at the goal, ``(n, 3)`` m: by default the object's."""
         return state.object_position
 
     def observation(self, state: State) -> Tensor:
-        """The package's: achieved goal, desired goal, observation; velocities are per control step there."""
+        """Return the package's achieved goal, desired goal and observation, in that order, ``(n, 31)``.
+
+        Without an object it is ``(n, 16)``. Velocities are per control step, as in the package.
+        """
         step = self.control_step
         parts = [self.achieved(state), state.goal_position, state.gripper_position]
         if self.object_start is None:
@@ -274,23 +284,26 @@ class FetchTask(Task):
         return torch.cat(parts, dim=-1)
 
     def distance(self, state: State) -> Tensor:
-        """``(n,)`` m."""
+        """Return the distance from ``achieved`` to the goal, ``(n,)`` m."""
         return (self.achieved(state) - state.goal_position).norm(dim=-1)
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return 1 where the last state is within 0.05 m of the goal, else 0, ``(n,)``."""
         return (self.distance(State(episode.layout, episode.states[-1])) < AT_GOAL).to(torch.float32)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the package's dense reward: minus the distance to the goal."""
         total = -self.distance(next_state)
         return total, {"distance": total}
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps that end within 0.05 m of the goal."""
         there = (self.distance(next_state) < AT_GOAL).to(action.dtype)
         return there, {"there": there}
 
 
 def moving_dofs(model: mujoco.MjModel, body: int) -> list[int]:
-    """The degrees of freedom that move ``body``, from its own towards the root."""
+    """Return the degrees of freedom that move ``body``, from its own towards the root."""
     while model.body_dofnum[body] == 0:
         body = int(model.body_parentid[body])
     dof, found = int(model.body_dofadr[body] + model.body_dofnum[body] - 1), []
@@ -301,9 +314,9 @@ def moving_dofs(model: mujoco.MjModel, body: int) -> list[int]:
 
 
 def velocity(sim: Simulator, dofs: Sequence[int], point: Tensor) -> tuple[Tensor, Tensor]:
-    """Angular and linear velocity, ``(n, 3)`` each, of a body moved by ``dofs`` at ``point`` ``(n, 3)``, world frame.
+    """Return angular and linear velocity, ``(n, 3)`` each, at ``point`` ``(n, 3)`` of a body moved by ``dofs``.
 
-    Jacobian times ``qvel``, as ``mj_jacSite`` has it: MuJoCo's ``cvel`` is that of a substep before.
+    World frame. Computed as Jacobian times ``qvel``, like ``mj_jacSite``, because MuJoCo's ``cvel`` is one substep old.
     """
     root = int(sim.model.body_rootid[sim.model.dof_bodyid[dofs[0]]])
     twist = (sim.field("cdof")[:, dofs] * sim.field("qvel")[:, dofs, None]).sum(1)
@@ -316,6 +329,8 @@ SOURCE = "Gymnasium-Robotics, {}: minus the distance to the goal"
 
 @register("fetch/reach")
 class FetchReach(FetchTask):
+    """Gymnasium-Robotics' FetchReachDense-v4: no object, the goal is for the gripper."""
+
     description = (
         "A robot arm is steered by moving its gripper, whose fingers are held shut. It should bring the point between "
         "the fingertips to a goal in the air, which lies somewhere else in every episode, and be there at the end."
@@ -329,11 +344,14 @@ class FetchReach(FetchTask):
     extra_height = 0.2
 
     def achieved(self, state: State) -> Tensor:
+        """Return the gripper's position, ``(n, 3)`` m."""
         return state.gripper_position
 
 
 @register("fetch/push")
 class FetchPush(FetchTask):
+    """Gymnasium-Robotics' FetchPushDense-v4: goals on the table."""
+
     description = (
         "A robot arm at a table is steered by moving its gripper, whose fingers are held shut. It should push a block, "
         "a cube that lies on the table, to a goal on the table; block and goal lie elsewhere in every episode, and the "
@@ -347,6 +365,8 @@ class FetchPush(FetchTask):
 
 @register("fetch/slide")
 class FetchSlide(FetchTask):
+    """Gymnasium-Robotics' FetchSlideDense-v4: goals on a long table, 0.4 m further along x."""
+
     description = (
         "A robot arm at a long, slippery table is steered by moving its gripper, whose fingers are held shut. It "
         "should hit a puck so that it slides to a goal, which lies out of the arm's reach in most episodes, and comes "
@@ -366,6 +386,8 @@ class FetchSlide(FetchTask):
 
 @register("fetch/pick_and_place")
 class FetchPickAndPlace(FetchTask):
+    """Gymnasium-Robotics' FetchPickAndPlaceDense-v4: actions drive the fingers, half of the goals are in the air."""
+
     description = (
         "A robot arm at a table is steered by moving its gripper and opening or closing its two fingers. It should "
         "take a block, a cube that lies on the table, to a goal on the table or above it; block and goal lie elsewhere "

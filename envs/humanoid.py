@@ -1,6 +1,6 @@
-"""The humanoid of Tassa, Erez and Todorov (2012), as Gymnasium's Humanoid-v5 and HumanoidStandup-v5 have it.
+"""The humanoid of Tassa, Erez and Todorov (2012), from Gymnasium's Humanoid-v5 and HumanoidStandup-v5.
 
-World frame: x forward, z up. Run, or get up from lying on the back.
+Tasks: run, or stand up from lying on the back. World frame: x forward, z up.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from rewardgen.tasks import (
     register,
 )
 
-RESET_NOISE = 0.01  # m, rad, m/s and rad/s: half the width of the uniform around the model's own pose
-TORSO_HEIGHTS = (1.0, 2.0)  # m: a running humanoid's episode ends when its torso leaves this range
-CONTROL_COST = 0.1  # of both expert rewards, per unit of squared action
-CONTACT_COST = 5e-7  # of both expert rewards, per unit of squared contact force,
-LARGEST_CONTACT_COST = 10.0  # and no more than this
-ALIVE_BONUS = 5.0  # of running's expert reward, for each step that does not end the episode
-FORWARD_WEIGHT = 1.25  # of running's expert reward, per m/s
-RUNNING_SPEED = 1.0  # m/s: what counts as running, a walk's pace; the best policies known reach 5 and more
-STANDING_HEIGHT = 1.0  # m: of the torso, what counts as standing: running's episodes end below it; upright it is 1.3 m
+RESET_NOISE = 0.01  # m, rad, m/s and rad/s: half-width of the uniform noise on the default pose
+TORSO_HEIGHTS = (1.0, 2.0)  # m: running terminates when the torso leaves this range
+CONTROL_COST = 0.1  # both expert rewards: per unit of squared action
+CONTACT_COST = 5e-7  # both expert rewards: per unit of squared contact force
+LARGEST_CONTACT_COST = 10.0  # both expert rewards: upper bound of the contact cost
+ALIVE_BONUS = 5.0  # run expert reward: per step that does not terminate the episode
+FORWARD_WEIGHT = 1.25  # run expert reward: per m/s
+RUNNING_SPEED = 1.0  # m/s: success threshold, a walking pace; the best known policies reach 5 and more
+STANDING_HEIGHT = 1.0  # m: torso height, success threshold; running terminates below it; upright it is 1.3 m
 
 
 class Humanoid(Task):
-    """What both tasks share: the body's state and what the policy sees of it."""
+    """Base of both tasks: 1000 steps of 0.015 s, 17 joint motors; fields, observation, costs."""
 
     group = "gymnasium"
     fields = (
@@ -61,15 +61,18 @@ class Humanoid(Task):
     model_file: str
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile Gymnasium's ``model_file``, with contact forces computed after each step."""
         spec = mujoco.MjSpec.from_file(str(gymnasium_asset(self.model_file)))
         compute_post_constraint(spec)
         return spec.compile()
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Add uniform noise to ``qpos`` and ``qvel``, as Gymnasium does."""
         sim.field("qpos")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 24)
         sim.field("qvel")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 23)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read MuJoCo's arrays that Gymnasium observes, without the world body and the root's motors."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         return {
             "torso_position": qpos[:, 0:3],
@@ -86,6 +89,7 @@ class Humanoid(Task):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return Gymnasium's observation, ``(n, 348)``: all fields but the horizontal position."""
         return torch.cat(
             [
                 state.torso_position[:, 2:],
@@ -103,7 +107,7 @@ class Humanoid(Task):
         )
 
     def costs(self, action: Tensor, next_state: State) -> dict[str, Tensor]:
-        """What both expert rewards subtract, ``(n,)`` each, negative."""
+        """Return the control and contact costs of both expert rewards, ``(n,)`` each, negative."""
         squared_forces = next_state.contact_forces.square().sum((-2, -1))
         return {
             "control": -CONTROL_COST * action.square().sum(-1),
@@ -113,6 +117,8 @@ class Humanoid(Task):
 
 @register("humanoid/run")
 class HumanoidRun(Humanoid):
+    """Gymnasium's Humanoid-v5: run along +x."""
+
     description = (
         "A humanoid with 17 driven joints stands on flat ground. It should run forward, in the +x direction, as fast "
         "as it can without falling; the episode ends when its torso leaves the heights from 1 m to 2 m."
@@ -128,24 +134,28 @@ class HumanoidRun(Humanoid):
     model_file = "humanoid.xml"
 
     def terminations(self, state: State) -> dict[str, Tensor]:
+        """End the episode when the torso's height leaves 1 to 2 m, as Humanoid-v5 does."""
         height, (lowest, highest) = state.torso_position[:, 2], TORSO_HEIGHTS
         return {"torso too low": height <= lowest, "torso too high": height >= highest}
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return the distance along x over the full 15 s, ``(n,)`` m/s; time after a fall counts with speed 0."""
         way = episode.last("torso_position")[:, 0] - episode.first("torso_position")[:, 0]
         return way / (episode.horizon * self.control_step)
 
     def forward_speed(self, state: State, next_state: State) -> Tensor:
-        """Mean speed of the centre of mass over one control step, as Gymnasium measures it, ``(n,)`` m/s."""
+        """Return the centre of mass's mean speed over one control step, as Gymnasium does, ``(n,)`` m/s."""
         return (next_state.centre_of_mass[:, 0] - state.centre_of_mass[:, 0]) / self.control_step
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return Humanoid-v5's reward: 1.25 times forward speed, plus alive bonus, minus costs."""
         forward = FORWARD_WEIGHT * self.forward_speed(state, next_state)
         alive = ALIVE_BONUS * (~self.terminated(next_state)).to(action.dtype)
         terms = {"forward": forward, "alive": alive, **self.costs(action, next_state)}
         return forward + alive + terms["control"] + terms["contact"], terms
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps at 1 m/s or more that do not terminate the episode."""
         fast = self.forward_speed(state, next_state) >= RUNNING_SPEED
         running = (fast & ~self.terminated(next_state)).to(action.dtype)
         return running, {"running": running}
@@ -153,6 +163,8 @@ class HumanoidRun(Humanoid):
 
 @register("humanoid/standup")
 class HumanoidStandup(Humanoid):
+    """Gymnasium's HumanoidStandup-v5; nothing ends an episode early."""
+
     description = (
         "A humanoid with 17 driven joints lies on its back on flat ground. It should get up: raise its torso to the "
         "height of a standing body, and keep it there."
@@ -169,18 +181,21 @@ class HumanoidStandup(Humanoid):
 
     @property
     def substep(self) -> float:
-        """Seconds of one physics step."""
+        """Seconds in one physics substep."""
         return float(self.model.opt.timestep)
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return the mean height of the torso over the second half of the episode, ``(n,)`` m."""
         return episode.field("torso_position")[1 + episode.horizon // 2 :, :, 2].mean(0)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return HumanoidStandup-v5's reward: torso height divided by the substep, plus 1, minus costs."""
         height = next_state.torso_position[:, 2] / self.substep
         alive = torch.ones_like(height)
         terms = {"height": height, "alive": alive, **self.costs(action, next_state)}
         return height + alive + terms["control"] + terms["contact"], terms
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps that end with the torso at 1 m or higher."""
         standing = (next_state.torso_position[:, 2] >= STANDING_HEIGHT).to(action.dtype)
         return standing, {"standing": standing}

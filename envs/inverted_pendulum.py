@@ -1,4 +1,4 @@
-"""A pole on a cart, after Barto, Sutton and Anderson (1983), as Gymnasium's InvertedPendulum-v5 has it: balance it.
+"""A pole on a cart, after Barto, Sutton and Anderson (1983), from Gymnasium's InvertedPendulum-v5: balance it.
 
 Planar coordinates: x along the rail, z up.
 """
@@ -21,15 +21,17 @@ from rewardgen.tasks import (
     register,
 )
 
-RESET_NOISE = 0.01  # m, rad, m/s and rad/s: half the width of the uniform around standing still
-LARGEST_ANGLE = 0.2  # rad: an episode ends when the pole leans further than this
-UPRIGHT_ANGLE = 0.05  # rad: the sparse reward pays up to this lean,
-CENTRE = 0.2  # m: with the cart as near the middle of the rail
-WHOLE_SECONDS = 36.0  # s of the 40: what counts as balancing, as nine tenths of the time do for two poles
+RESET_NOISE = 0.01  # m, rad, m/s and rad/s: half-width of the uniform noise around upright and at rest
+LARGEST_ANGLE = 0.2  # rad: terminates when the pole leans further
+UPRIGHT_ANGLE = 0.05  # rad: sparse reward: largest lean
+CENTRE = 0.2  # m: sparse reward: largest distance of the cart from the middle
+WHOLE_SECONDS = 36.0  # s of 40: success threshold, 90 % of the episode, as for the double pendulum
 
 
 @register("inverted_pendulum/balance")
 class InvertedPendulumBalance(Task):
+    """Gymnasium's InvertedPendulum-v5 in 1000 steps of 0.04 s; one force on the cart."""
+
     group = "gymnasium"
     description = (
         "A cart on a horizontal rail carries a pole, 0.6 m long, on a free hinge; only the cart is driven. It should "
@@ -51,13 +53,16 @@ class InvertedPendulumBalance(Task):
     gymnasium_id = "InvertedPendulum-v5"
 
     def make_model(self) -> mujoco.MjModel:
+        """Load Gymnasium's ``inverted_pendulum.xml``."""
         return mujoco.MjModel.from_xml_path(str(gymnasium_asset("inverted_pendulum.xml")))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Add uniform noise to ``qpos`` and ``qvel``, as Gymnasium does."""
         sim.field("qpos")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 2)
         sim.field("qvel")[ids] += generator.uniform(-RESET_NOISE, RESET_NOISE, 2)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read positions and velocities of cart and pole from ``qpos`` and ``qvel``."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         return {
             "cart_position": qpos[:, 0],
@@ -67,19 +72,24 @@ class InvertedPendulumBalance(Task):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return all fields, ``(n, 4)``."""
         return torch.stack([state.cart_position, state.pole_angle, state.cart_velocity, state.pole_velocity], dim=-1)
 
     def terminations(self, state: State) -> dict[str, Tensor]:
+        """End the episode when the pole leans by more than 0.2 rad."""
         return {"pole fell": state.pole_angle.abs() > LARGEST_ANGLE}
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return the time until the pole leans too far, ``(n,)`` s."""
         return episode.length * self.control_step
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return Gymnasium's reward: 1 for each step that does not terminate the episode."""
         alive = (~self.terminated(next_state)).to(action.dtype)
         return alive, {"alive": alive}
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps with a lean of at most 0.05 rad and the cart within 0.2 m of the middle."""
         upright = next_state.pole_angle.abs() <= UPRIGHT_ANGLE
         balanced = (upright & (next_state.cart_position.abs() <= CENTRE)).to(action.dtype)
         return balanced, {"balanced": balanced}

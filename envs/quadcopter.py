@@ -1,7 +1,7 @@
-"""A quadcopter with rotors that tilt, after Isaac Gym's Quadcopter: fly to a place and hover there.
+"""Isaac Gym's Quadcopter with tilting rotors: fly to a target and hover there.
 
-World frame: z up; the place is 1 m above the origin. Makoviychuk et al. (2021) describe Isaac Gym; Eureka (Ma et al.,
-2024) searches on this task, with minus the distance at the end of an episode as its truth.
+World frame: z up; the target is 1 m above the origin. Isaac Gym: Makoviychuk et al. (2021). Eureka (Ma et al., 2024)
+uses this task; its fitness is minus the distance at the end of an episode.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from torch import Tensor
 from rewardgen.tasks import Episodes, Field, RewardAndTerms, Simulator, State, Task, WorldRandom, register
 
 MODEL = Path(__file__).parent / "assets" / "quadcopter.xml"
-START_ASIDE = 1.5  # m: half the width of the square that it starts in,
-START_RISE = (-0.2, 1.5)  # m: at this much above the place's height
-TILT_NOISE = 0.2  # rad: half the width of the uniform that each rotor's tilts start in
-TARGET_HEIGHT = 1.0  # m, above the origin
-FURTHEST = 3.0  # m: an episode ends when it is further from the place than this
-LOWEST = 0.3  # m: or lower than this
-HOVERING = 0.1  # m: what counts as being there, half of what it measures across
-TILTS = 8  # pitch and roll of four rotors
+START_ASIDE = 1.5  # m: half-width of the square of start positions
+START_RISE = (-0.2, 1.5)  # m: range of the start height relative to the target
+TILT_NOISE = 0.2  # rad: half-width of the uniform start distribution of the rotor tilts
+TARGET_HEIGHT = 1.0  # m above the origin
+FURTHEST = 3.0  # m: terminates when further from the target
+LOWEST = 0.3  # m: terminates when lower
+HOVERING = 0.1  # m: success threshold of the distance, half the quadcopter's width
+TILTS = 8  # pitch and roll of each of four rotors
 
 
 @register("quadcopter/hover")
 class QuadcopterHover(Task):
+    """Isaac Gym's Quadcopter in 500 steps of 0.01 s; actions are rates of 8 tilts (rad/s) and 4 thrusts (N/s)."""
+
     group = "eureka"
     description = (
         "A quadcopter of 0.25 kg has four rotors; each pushes with up to 2 N and tilts by up to 0.52 rad in two "
@@ -55,17 +57,20 @@ class QuadcopterHover(Task):
     )
 
     def make_model(self) -> mujoco.MjModel:
+        """Load ``quadcopter.xml``, which has the dimensions of Isaac Gym's."""
         return mujoco.MjModel.from_xml_path(str(MODEL))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw position and rotor tilts uniformly; the servo activations start at the same tilts."""
         qpos, act = sim.field("qpos"), sim.field("act")
         qpos[ids, 0:2] += generator.uniform(-START_ASIDE, START_ASIDE, 2)
         qpos[ids, 2] += generator.uniform(*START_RISE)
         tilts = generator.uniform(-TILT_NOISE, TILT_NOISE, TILTS)
         qpos[ids, 7:15] = tilts
-        act[ids, 0:8] = tilts  # the servos hold them there
+        act[ids, 0:8] = tilts  # the servos' activations hold the tilts
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read the chassis from ``qpos`` and ``qvel``, tilts from ``qpos``, thrusts from the activations."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         position = qpos[:, 0:3]
         return {
@@ -79,26 +84,31 @@ class QuadcopterHover(Task):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return all fields but the absolute position, ``(n, 25)``."""
         motion = [state.to_target, state.orientation, state.velocity, state.angular_velocity]
         return torch.cat([*motion, state.rotor_tilts, state.rotor_thrusts], dim=-1)
 
     def terminations(self, state: State) -> dict[str, Tensor]:
+        """End the episode more than 3 m from the target or below 0.3 m."""
         return {
             "flew away": state.to_target.norm(dim=-1) > FURTHEST,
             "came too low": state.position[:, 2] < LOWEST,
         }
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return minus the distance to the target in the last state, ``(n,)`` m."""
         return -episode.last("to_target").norm(dim=-1)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return Isaac Gym's reward: closeness, times 1 plus terms for uprightness and slow yaw."""
         near = 1.0 / (1.0 + next_state.to_target.square().sum(-1))
-        tilt = 2.0 * next_state.orientation[:, 1:3].square().sum(-1)  # 1 minus the cosine of the tilt
+        tilt = 2.0 * next_state.orientation[:, 1:3].square().sum(-1)  # equals 1 - cos(tilt)
         upright = near / (1.0 + tilt.square())
-        # Isaac Gym's is in the world frame; upright, where it matters, the two are the same
+        # Isaac Gym uses the world frame; near upright, where the factor matters, both agree.
         calm = near / (1.0 + next_state.angular_velocity[:, 2].square())
         return near + upright + calm, {"near": near, "upright": upright, "calm": calm}
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps that end within 0.1 m of the target."""
         hovering = (next_state.to_target.norm(dim=-1) <= HOVERING).to(action.dtype)
         return hovering, {"hovering": hovering}

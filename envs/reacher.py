@@ -1,4 +1,4 @@
-"""A planar arm of two links, as Gymnasium's Reacher-v5 has it: bring the fingertip to the target.
+"""A planar two-link arm, from Gymnasium's Reacher-v5: bring the fingertip to the target.
 
 The arm moves in the horizontal plane around its base at the origin.
 """
@@ -23,14 +23,16 @@ from rewardgen.tasks import (
     register,
 )
 
-ANGLE_NOISE = 0.1  # rad, half the width of the uniform that the arm's start is drawn from
-VELOCITY_NOISE = 0.005  # rad/s, likewise
-REACH = 0.2  # m: targets lie in the disc of this radius around the base
-AT_TARGET = 0.02  # m: the fingertip counts as there within this distance
+ANGLE_NOISE = 0.1  # rad: half-width of the uniform noise on the arm's angles
+VELOCITY_NOISE = 0.005  # rad/s: half-width of the uniform noise on the arm's velocities
+REACH = 0.2  # m: radius of the disc of targets around the base
+AT_TARGET = 0.02  # m: the fingertip is at the target within this distance
 
 
 @register("reacher/reach")
 class ReacherReach(Task):
+    """Gymnasium's Reacher-v5: 50 steps of 0.02 s, two torques."""
+
     group = "gymnasium"
     description = (
         "A planar arm of two links, each 0.1 m long and driven at its joint, moves in the horizontal plane. It should "
@@ -52,18 +54,21 @@ class ReacherReach(Task):
     gymnasium_id = "Reacher-v5"
 
     def make_model(self) -> mujoco.MjModel:
+        """Load Gymnasium's ``reacher.xml``."""
         return mujoco.MjModel.from_xml_path(str(gymnasium_asset("reacher.xml")))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Add uniform noise to the arm; draw the target uniformly from a disc of 0.2 m."""
         qpos, qvel = sim.field("qpos"), sim.field("qvel")
         qpos[ids, 0:2] += generator.uniform(-ANGLE_NOISE, ANGLE_NOISE, 2)
         qvel[ids, 0:2] += generator.uniform(-VELOCITY_NOISE, VELOCITY_NOISE, 2)
-        # Even over the disc: Gymnasium draws from the square around it until it hits, which is the same.
+        # Uniform over the disc. Gymnasium rejects draws from the enclosing square, which has the same distribution.
         radius = REACH * generator.uniform(0.0, 1.0).sqrt()
         angle = generator.uniform(-torch.pi, torch.pi)
         qpos[ids, 2:4] = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Read the arm's joints and the positions of fingertip and target in the plane."""
         qpos, qvel, xpos = sim.field("qpos"), sim.field("qvel"), sim.field("xpos")
         return {
             "joint_angles": qpos[:, 0:2],
@@ -73,6 +78,7 @@ class ReacherReach(Task):
         }
 
     def observation(self, state: State) -> Tensor:
+        """Return Reacher-v5's observation, ``(n, 10)``: angles as cosine and sine, offset to the target."""
         return torch.cat(
             [
                 torch.cos(state.joint_angles),
@@ -85,15 +91,18 @@ class ReacherReach(Task):
         )
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return minus the mean distance over the second half of the episode, ``(n,)`` m."""
         away = episode.field("fingertip_position") - episode.field("target_position")
         return -away.norm(dim=-1)[1 + episode.horizon // 2 :].mean(0)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return Reacher-v5's reward: minus the distance to the target and the squared action."""
         distance = -(next_state.fingertip_position - next_state.target_position).norm(dim=-1)
         control = -action.square().sum(-1)
         return distance + control, {"distance": distance, "control": control}
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps that end within 0.02 m of the target."""
         distance = (next_state.fingertip_position - next_state.target_position).norm(dim=-1)
         there = (distance <= AT_TARGET).to(action.dtype)
         return there, {"there": there}

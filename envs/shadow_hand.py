@@ -1,9 +1,9 @@
-"""The Shadow Dexterous Hand with a thing on its palm, as Gymnasium-Robotics' HandManipulate environments have it.
+"""The Shadow Dexterous Hand with an object on its palm, from Gymnasium-Robotics' HandManipulate environments.
 
-An action spreads over the range of each of 20 position actuators. The goal, a pose of the thing, is that of a mocap
-body. The package drops the thing anew for each episode and lets it come to rest; here that is done a number of times
-before the first episode, and each episode draws one of these starts, with a goal of its own. After Plappert et al.,
-"Multi-Goal Reinforcement Learning" (2018). The last two tasks are Eureka's pen spinning (Ma et al., 2024) on that hand.
+Actions from -1 to 1 are scaled to the range of each of 20 position actuators. The goal, a pose of the object, is the
+pose of a mocap body. The package drops the object and lets it settle at each reset; here that is done ``STARTS`` times
+before the first episode, and each episode draws one of these starts and a goal. Source: Plappert et al., "Multi-Goal
+Reinforcement Learning" (2018). The last two tasks are Eureka's pen spinning (Ma et al., 2024) on this hand.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from rewardgen.tasks import (
 )
 
 JOINTS = 24
-OBJECT = slice(24, 31)  # in qpos: position and quaternion of the thing
-SETTLING = 10  # control steps in which the thing comes to lie on the palm before an episode
-ON_PALM = 0.04  # m: a thing that lies lower has fallen off
-STARTS = 128  # settled starts, of which each episode draws one
-START_SPREAD = 0.005  # m: standard deviation of where the thing is dropped
-GOAL_OFFSET = ((-0.04, 0.04), (-0.06, 0.02), (0.0, 0.06))  # m: from the thing's start to its goal, along x, y and z
-ROTATION_REACHED = 0.1  # rad: the thing counts as turned as wanted within this angle
-POSITION_WEIGHT = 10.0  # rad/m: of the expert reward
-EYE = (0.69, 0.5, 0.4)  # m: where pictures are taken from, near the hand and from the side that the package's are
-EYE_AXES = (0.819, -0.574, 0.0, 0.243, 0.346, 0.906)  # right and up of these pictures
+OBJECT = slice(24, 31)  # columns of qpos: the object's position, quaternion
+SETTLING = 10  # control steps in which the object settles on the palm
+ON_PALM = 0.04  # m: an object that settles lower has fallen off the palm
+STARTS = 128  # settled starts; each episode draws one
+START_SPREAD = 0.005  # m: standard deviation of the drop position
+GOAL_OFFSET = ((-0.04, 0.04), (-0.06, 0.02), (0.0, 0.06))  # m: range of goal minus start, along x, y, z
+ROTATION_REACHED = 0.1  # rad: the orientation is reached within this angle
+POSITION_WEIGHT = 10.0  # rad/m: expert reward: weight of the distance
+EYE = (0.69, 0.5, 0.4)  # m: camera position, near the hand and on the side of the package's camera
+EYE_AXES = (0.819, -0.574, 0.0, 0.243, 0.346, 0.906)  # right and up axes of the camera
 
-PEN_REACHED = 0.2  # rad: a spinning pen has reached its goal within this angle, whatever its turn about itself
-PEN_DROPPED = 0.24  # m: its episode ends when it is this far from where it lay
-PEN_STEP = math.radians(30.0)  # from one goal of spinning to the next
-PEN_GOALS = 3.0  # what counts as reorienting: one may be near from the start, and a second be met by luck
-PEN_WHOLE_TURN = 12.0  # goals: what counts as spinning, once around
-PEN_TURN_MARGIN = 0.1  # rad: of the expert reward, as are
-PEN_PLACE_WEIGHT, PEN_CONTROL_COST, PEN_GOAL_BONUS = 10.0, 0.0002, 250.0  # per m, per unit squared, for each goal
+PEN_REACHED = 0.2  # rad: spinning: goal direction reached within this angle; roll is free
+PEN_DROPPED = 0.24  # m: spinning: terminates at this distance from where the pen lay
+PEN_STEP = math.radians(30.0)  # pen_spin: angle from one goal to the next
+PEN_GOALS = 3.0  # pen_reorient: success threshold; one goal may be near the start, one met by chance
+PEN_WHOLE_TURN = 12.0  # goals, pen_spin: success threshold, one full turn
+PEN_TURN_MARGIN = 0.1  # rad: spinning expert reward: added to the angle
+PEN_PLACE_WEIGHT, PEN_CONTROL_COST, PEN_GOAL_BONUS = 10.0, 0.0002, 250.0  # reward: per m, per squared action, per goal
 
 
 def hand_and_thing(sim: Simulator) -> dict[str, Tensor]:
-    """What all tasks see."""
+    """Read the fields that all tasks have: joints, object and goal."""
     qpos, qvel = sim.field("qpos"), sim.field("qvel")
     return {
         "joint_angles": qpos[:, :JOINTS],
@@ -68,7 +68,7 @@ def hand_and_thing(sim: Simulator) -> dict[str, Tensor]:
 
 
 class ShadowHandTask(UnitActions):
-    """What the three tasks share."""
+    """Base of all tasks: 100 steps of 0.04 s, success in the last state as fitness."""
 
     group = "robotics"
     package = ("gymnasium_robotics", "rewardgen[robotics]")
@@ -89,16 +89,18 @@ class ShadowHandTask(UnitActions):
     )
 
     scene: ClassVar[str]
-    """The model's file."""
+    """File name of the model."""
     turned_at_start: ClassVar[bool] = True
-    """True: the thing is dropped in a random attitude."""
+    """Whether the object is dropped in a random orientation."""
     position_reached: ClassVar[float] = 0.01
-    """m: the thing counts as there within this distance."""
+    """Distance within which the goal position is reached, m."""
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the spec of ``make_spec``."""
         return self.make_spec().compile()
 
     def make_spec(self) -> mujoco.MjSpec:
+        """Return the package's ``scene`` with the goal as a mocap body and a camera beside the hand."""
         spec = mujoco.MjSpec.from_file(str(self.asset(f"envs/assets/hand/{self.scene}")))
         spec.delete(spec.joint("target:joint"))
         spec.body("target").mocap = True
@@ -108,7 +110,7 @@ class ShadowHandTask(UnitActions):
 
     @cached_property
     def _settled(self) -> tuple[Tensor, Tensor]:
-        """``qpos`` and ``qvel`` of starts, ``(k, ...)`` with ``k`` at most ``STARTS``: dropped, and come to rest."""
+        """``qpos`` and ``qvel`` after settling, ``(k, ...)`` with ``k`` at most ``STARTS``, without failed drops."""
         streams = torch.arange(STARTS)
         sim, random = MujocoSim(self.model, STARTS), WorldRandom(streams, torch.full_like(streams, -1))
         qpos = sim.field("qpos")
@@ -125,6 +127,7 @@ class ShadowHandTask(UnitActions):
         return qpos[lying].clone(), sim.field("qvel")[lying].clone()
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw one of the settled starts and a goal pose around it."""
         qpos, qvel, place = sim.field("qpos"), sim.field("qvel"), sim.field("mocap_pos")
         starts, velocities = (values.to(qpos) for values in self._settled)
         chosen = (generator.uniform(0.0, 1.0) * len(starts)).long().clamp(max=len(starts) - 1)
@@ -134,10 +137,11 @@ class ShadowHandTask(UnitActions):
         sim.field("mocap_quat")[ids, 0] = attitudes(generator).to(qpos)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Return the fields of ``hand_and_thing``."""
         return hand_and_thing(sim)
 
     def observation(self, state: State) -> Tensor:
-        """The package's: achieved goal, desired goal, observation."""
+        """Return the package's achieved goal, desired goal and observation, in that order, ``(n, 75)``."""
         achieved = [state.object_position, state.object_quaternion]
         return torch.cat(
             [
@@ -154,40 +158,47 @@ class ShadowHandTask(UnitActions):
         )
 
     def distance(self, state: State) -> Tensor:
-        """``(n,)`` m from the thing to where it should be."""
+        """Return the distance from the object to its goal, ``(n,)`` m."""
         return (state.object_position - state.goal_position).norm(dim=-1)
 
     def rotation(self, state: State) -> Tensor:
-        """``(n,)`` rad by which the thing is to be turned yet, 0 to 2 pi."""
+        """Return the rotation left to the goal orientation, ``(n,)`` rad, 0 to 2 pi."""
         return angle_between(state.object_quaternion, state.goal_quaternion)
 
     def success(self, state: State) -> Tensor:
-        """``(n,)`` bools."""
+        """Return whether position and orientation are reached, ``(n,)`` bools."""
         return (self.distance(state) < self.position_reached) & (self.rotation(state) < ROTATION_REACHED)
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return 1 where the last state is a success, else 0, ``(n,)``."""
         return self.success(State(episode.layout, episode.states[-1])).to(torch.float32)
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the package's dense reward: minus 10 times the distance, minus the rotation left."""
         terms = {"position": -POSITION_WEIGHT * self.distance(next_state), "rotation": -self.rotation(next_state)}
         return terms["position"] + terms["rotation"], terms
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return 1 for steps that end in a success."""
         success = self.success(next_state).to(action.dtype)
         return success, {"success": success}
 
 
 def attitudes(generator: WorldRandom) -> Tensor:
-    """``(k, 4)``: turns by any angle about an axis towards a point drawn from a cube, as the package draws them."""
+    """Draw orientations as the package does: any angle about a random axis; ``(k, 4)`` unit quaternions.
+
+    The axis points towards a point drawn uniformly from a cube.
+    """
     half = 0.5 * generator.uniform(-math.pi, math.pi)[:, None]
     axis = generator.uniform(-1.0, 1.0, 3)
     return torch.cat([torch.cos(half), torch.sin(half) * axis / axis.norm(dim=-1, keepdim=True)], dim=-1)
 
 
 def angle_between(one: Tensor, other: Tensor) -> Tensor:
-    """``(n,)`` rad, 0 to 2 pi, of the turn between unit quaternions ``(n, 4)``; twice the arccosine, but exact at 0.
+    """Return the angle of the rotation between unit quaternions ``(n, 4)``, ``(n,)`` rad, 0 to 2 pi.
 
-    As in the package, a quaternion and its negative are not the same here, though they are the same attitude.
+    Equals twice the arccosine of the real part, but is exact at 0. As in the package, a quaternion and its negative
+    differ here, although they are the same orientation.
     """
     conjugate = torch.cat([other[:, :1], -other[:, 1:]], dim=-1)
     turn = quaternion_product(one, conjugate)
@@ -195,18 +206,18 @@ def angle_between(one: Tensor, other: Tensor) -> Tensor:
 
 
 def along_z(quaternion: Tensor) -> Tensor:
-    """``(n, 3)``: where the z axis, along which a pen lies, points after the turns ``(n, 4)``."""
+    """Rotate the z axis, along which a pen lies, by unit quaternions ``(n, 4)``: ``(n, 3)``."""
     w, x, y, z = quaternion.unbind(-1)
     return torch.stack([2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y)], dim=-1)
 
 
 def angle_of(one: Tensor, other: Tensor) -> Tensor:
-    """``(n,)`` rad, 0 to pi, between unit vectors ``(n, 3)``."""
+    """Return the angle between unit vectors ``(n, 3)``, ``(n,)`` rad, 0 to pi."""
     return torch.atan2(torch.linalg.cross(one, other).norm(dim=-1), (one * other).sum(-1))
 
 
 def matrix_of(quaternion: Tensor) -> Tensor:
-    """``(n, 3, 3)`` of unit quaternions ``(n, 4)``."""
+    """Convert unit quaternions ``(n, 4)`` to rotation matrices ``(n, 3, 3)``."""
     w, x, y, z = quaternion.unbind(-1)
     rows = [
         torch.stack([1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)], dim=-1),
@@ -217,7 +228,7 @@ def matrix_of(quaternion: Tensor) -> Tensor:
 
 
 def quaternion_of(angles: Tensor) -> Tensor:
-    """``(n, 4)`` of angles ``(n, 3)`` as ``euler_angles`` gives them."""
+    """Convert Euler angles ``(n, 3)``, as ``euler_angles`` returns them, to quaternions ``(n, 4)``."""
     (c1, c2, c3), (s1, s2, s3) = torch.cos(0.5 * angles).unbind(-1), torch.sin(0.5 * angles).unbind(-1)
     return torch.stack(
         [
@@ -232,6 +243,8 @@ def quaternion_of(angles: Tensor) -> Tensor:
 
 @register("shadow_hand/block")
 class ShadowHandBlock(ShadowHandTask):
+    """Gymnasium-Robotics' HandManipulateBlockDense-v1."""
+
     description = (
         "A robot hand lies on its back with a cube on its palm. With its fingers and wrist it should bring the cube to "
         "a goal near the palm and into an attitude, both others in every episode, and hold it there at the end."
@@ -243,6 +256,8 @@ class ShadowHandBlock(ShadowHandTask):
 
 @register("shadow_hand/egg")
 class ShadowHandEgg(ShadowHandTask):
+    """Gymnasium-Robotics' HandManipulateEggDense-v1."""
+
     description = (
         "A robot hand lies on its back with an egg-shaped body on its palm. With its fingers and wrist it should bring "
         "the egg to a goal near the palm and into an attitude, both others in every episode, and hold it there at the "
@@ -255,6 +270,8 @@ class ShadowHandEgg(ShadowHandTask):
 
 @register("shadow_hand/pen")
 class ShadowHandPen(ShadowHandTask):
+    """Gymnasium-Robotics' HandManipulatePenDense-v1: the rotation about the pen's axis is free."""
+
     description = (
         "A robot hand lies on its back with a pen on its palm. With its fingers and wrist it should bring the pen to a "
         "goal near the palm and point it in a wanted direction, both others in every episode, and hold it there at the "
@@ -267,7 +284,7 @@ class ShadowHandPen(ShadowHandTask):
     position_reached = 0.05
 
     def rotation(self, state: State) -> Tensor:
-        """The turn about the last of the three angles is left out, as the package leaves it out."""
+        """Return the rotation left without the last Euler angle, as in the package, ``(n,)`` rad, 0 to 2 pi."""
         angles = euler_angles(matrix_of(state.object_quaternion))
         wanted = euler_angles(matrix_of(state.goal_quaternion))
         free = quaternion_of(torch.cat([angles[:, :2], wanted[:, 2:]], dim=-1))
@@ -275,9 +292,9 @@ class ShadowHandPen(ShadowHandTask):
 
 
 class PenGoals(ShadowHandTask):
-    """Eureka's pen spinning (Ma et al., 2024): whenever the pen points as wanted, the next direction is wanted.
+    """Base of Eureka's pen spinning (Ma et al., 2024): each goal direction reached is replaced by the next.
 
-    How many were reached stands in ``userdata``, with the number that the random goals of that episode follow from.
+    ``userdata`` holds the number of goals reached and the seed of the episode's random goals.
     """
 
     group = "eureka"
@@ -301,15 +318,17 @@ class PenGoals(ShadowHandTask):
     turned_at_start = False
 
     def make_model(self) -> mujoco.MjModel:
+        """Compile the spec of ``make_spec`` with two numbers of ``userdata``."""
         spec = self.make_spec()
         spec.nuserdata = 2
         return spec.compile()
 
     @abstractmethod
     def next_goal(self, sim: Simulator, ids: Tensor) -> Tensor:
-        """The attitude that the pens of the worlds ``ids`` ``(k,)`` are to take next, ``(k, 4)``."""
+        """Return the next goal orientation of the worlds ``ids`` ``(k,)``, ``(k, 4)``."""
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        """Draw a settled start and a seed for the goals; the goal position is where the pen lies."""
         super().reset(sim, ids, generator)
         data = sim.field("userdata")
         data[ids, 0] = 0.0
@@ -319,6 +338,7 @@ class PenGoals(ShadowHandTask):
         sim.field("mocap_quat")[ids, 0] = self.next_goal(sim, ids)
 
     def advance(self, sim: Simulator, action: Tensor) -> None:
+        """Simulate one control step, then count goals reached and replace them."""
         super().advance(sim, action)
         pen, goal = sim.field("qpos")[:, 27:31], sim.field("mocap_quat")[:, 0]
         reached = (angle_of(along_z(pen), along_z(goal)) <= PEN_REACHED).nonzero().squeeze(-1)
@@ -327,6 +347,7 @@ class PenGoals(ShadowHandTask):
             sim.field("mocap_quat")[reached, 0] = self.next_goal(sim, reached)
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        """Return the fields of ``hand_and_thing``, both directions and the number of goals reached."""
         seen = hand_and_thing(sim)
         return {
             **seen,
@@ -336,18 +357,21 @@ class PenGoals(ShadowHandTask):
         }
 
     def observation(self, state: State) -> Tensor:
-        """As the other tasks', with the two directions; how many goals were reached is not for the policy."""
+        """Return the other tasks' observation and both directions, ``(n, 81)``; not the goals reached."""
         directions = [state.pen_direction, state.goal_direction]
         return torch.cat([super().observation(state), *directions], dim=-1)
 
     def terminations(self, state: State) -> dict[str, Tensor]:
+        """End the episode when the pen is 0.24 m or more from the goal position."""
         return {"pen dropped": (state.object_position - state.goal_position).norm(dim=-1) >= PEN_DROPPED}
 
     def fitness(self, episode: Episodes) -> Tensor:
+        """Return the number of goals reached in the episode, ``(n,)``."""
         return episode.last("goals_reached")
 
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        # of the goal that the action was taken for: where that was reached, next_state shows another one
+        """Return Isaac Gym's ShadowHand reward, with terms for angle, position, control and goals reached."""
+        # Measure against the goal of `state`: once it is reached, next_state holds the next goal.
         left = angle_of(next_state.pen_direction, state.goal_direction)
         terms = {
             "turn": 1.0 / (left + PEN_TURN_MARGIN),
@@ -358,13 +382,14 @@ class PenGoals(ShadowHandTask):
         return terms["turn"] + terms["place"] + terms["control"] + terms["goal"], terms
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
+        """Return the number of goals reached in the step: 0 or 1."""
         goal = next_state.goals_reached - state.goals_reached
         return goal, {"goal": goal}
 
 
 @register("shadow_hand/pen_reorient")
 class ShadowHandPenReorient(PenGoals):
-    """The first of Eureka's two stages."""
+    """First of Eureka's two stages: random goals."""
 
     description = (
         "A robot hand lies on its back with a pen on its palm. With its fingers and wrist it should turn the pen, "
@@ -374,13 +399,14 @@ class ShadowHandPenReorient(PenGoals):
     success_threshold = PEN_GOALS
 
     def next_goal(self, sim: Simulator, ids: Tensor) -> Tensor:
+        """Draw a random orientation from the episode's seed and the number of goals reached."""
         count, number = sim.field("userdata")[ids].long().unbind(-1)
         return attitudes(WorldRandom(number, count)).to(sim.field("mocap_quat"))
 
 
 @register("shadow_hand/pen_spin")
 class ShadowHandPenSpin(PenGoals):
-    """The second of Eureka's two stages."""
+    """Second of Eureka's two stages: goals that turn about the vertical axis."""
 
     description = (
         "A robot hand lies on its back with a pen on its palm. With its fingers and wrist it should spin the pen over "
@@ -390,6 +416,7 @@ class ShadowHandPenSpin(PenGoals):
     success_threshold = PEN_WHOLE_TURN
 
     def next_goal(self, sim: Simulator, ids: Tensor) -> Tensor:
+        """Rotate the current goal by 30 degrees about the vertical axis."""
         goal = sim.field("mocap_quat")[ids, 0]
         turn = torch.zeros_like(goal)
         turn[:, 0], turn[:, 3] = math.cos(0.5 * PEN_STEP), math.sin(0.5 * PEN_STEP)
