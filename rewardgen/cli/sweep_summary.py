@@ -109,7 +109,7 @@ def show_forecast(told: dict[str, Any]) -> None:
         )
     if told["baselines"]["kinds"]:
         listing.add_row("(expert, sparse)", "", "", "", *_cells(told["baselines"]["amounts"]))
-    listing.add_row("together", "", "", str(count - finished - len(left_out)), *_cells(told["total"]), style="bold")
+    listing.add_row("together", "", "", str(searches - finished - len(left_out)), *_cells(told["total"]), style="bold")
     show(listing)
     write()
     write(f"About {clock(told['wall_hours'] * 3600)} from start to end.")

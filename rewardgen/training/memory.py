@@ -95,9 +95,13 @@ def learning_bytes(task: Task, config: TrainingConfig) -> int:
     hidden, action, observation = sum(shape.hidden), shape.action, shape.observation
     steps = config.worlds * config.rollout
     minibatch = steps // min(config.minibatches, steps)
-    networks = 2 * shape.parameters * 6  # weights twice, gradient, two moments, and a temporary of the clipping
+    networks = (
+        2 * shape.parameters * 7
+    )  # weights twice, gradient, two moments, Adam's step, a temporary of the clipping
     kept = steps * (2 * width + 2 * action + row)  # transitions, noise and rows
-    valuing = steps * (hidden + 1)  # the value function's layers for a whole rollout, kept for the next
+    # the layers of the value function and of the policy (for the KL divergence) for a whole rollout, kept for the next
+    valuing = steps * (hidden + 1)
+    diverging = steps * (hidden + action) if config.desired_kl > 0.0 else 0
     body = minibatch * (4 * hidden + 8 * action + 8)
     acting = config.worlds * (hidden + 4 * (observation + action + width) + _FRESH_START)
     # what comes and goes: valuing needs the observations twice; an epoch needs its rows in order, and their order
@@ -105,7 +109,7 @@ def learning_bytes(task: Task, config: TrainingConfig) -> int:
     epoch = steps * (2 * row + 4 * _INDEX // _FLOAT)
     passing = max(looking, epoch) + _SCRATCH * steps
     playing = (task.horizon + 1) * config.checkpoint_episodes * (2 * width + action)
-    return _FLOAT * (networks + kept + valuing + body + acting + passing + playing)
+    return _FLOAT * (networks + kept + valuing + diverging + body + acting + passing + playing)
 
 
 def _gigabytes(size: float) -> str:

@@ -115,7 +115,7 @@ def test_a_pool_has_twelve_different_rewards_and_is_the_same_again(task: str, sa
     names = [each.name for each in pool.rewards]
     assert len(names) >= 12 and len(set(names)) == len(names)
     assert names[:2] == ["expert", "sparse"]
-    assert {each.kind for each in pool.rewards} == {"task", "spoiled", "offline"}
+    assert {each.kind for each in pool.rewards} == {"task", "spoiled", "offline", "written"}
     assert len({each.digest for each in pool.rewards}) == len(names)
     again = make_pool(load_task(task), sandbox, threads=1)
     assert [(e.name, e.about, e.digest) for e in again.rewards] == [(e.name, e.about, e.digest) for e in pool.rewards]

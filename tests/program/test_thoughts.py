@@ -91,7 +91,7 @@ def test_a_fence_inside_a_docstring_or_a_comment_is_code() -> None:
 
 
 def test_typeset_spaces_are_spaces() -> None:
-    typeset = REWARD.replace("    ", "\u00a0\u2003\u202f ").replace("0.5 *", "0.5\u200b\u00a0*")
+    typeset = REWARD.replace("    ", "\u00a0\u2003\u202f ").replace("0.5 *", "0.5\u00a0*")
     assert extract(f"```python\n{typeset}```") == REWARD
 
 

@@ -32,7 +32,7 @@ CRASHES = """def compute_reward(state, action, next_state):
     up = torch.cos(next_state.pole_angle)
     return up[:1], {"up": up}
 """
-SECRET = "a-password"
+SECRET = "a-private-host"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def config() -> Config:
             "threads": 1,
             "sim": "mujoco",
             "device": "cpu",
-            "llm.base_url": f"https://me:{SECRET}@example.org/v1",
+            "llm.base_url": f"https://{SECRET}.example.org/v1",
             "llm.key_variable": "A_KEY_OF_MINE",
         },
     )
