@@ -31,7 +31,7 @@ LENGTH, FILTERED, TOOL_CALLS = "length", "content_filter", "tool_calls"
 _SPACES = {
     ord(character): " " for character in "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
 }
-_SPACES |= {ord(character): "" for character in "\ufeff"}
+_SPACES[0xFEFF] = ""  # a byte order mark; the check refuses other invisible characters
 # possessive throughout: in a reply of spaces, giving characters back would take hours
 _OPENING = re.compile(r"(?:^|(?<=\s))(`{3,}+|~{3,}+)[ \t]*+([^`~\s]*+)[^`~]*+$")
 _DEFINES = re.compile(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{ENTRY}\b", re.MULTILINE)
