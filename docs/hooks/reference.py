@@ -191,7 +191,10 @@ def python_page() -> str:
         lines += ["", f"## {title}"]
         for name in [name for name, value in exported.items() if value.__module__.startswith(modules)]:
             value = exported.pop(name)
-            lines += ["", f"::: {value.__module__}.{value.__qualname__}"]
+                        defined = f"{value.__module__}.{value.__qualname__}"
+            if value.__qualname__ != name:
+                lines += ["", f"`rewardgen.{name}` is defined as `{defined}`:"]
+            lines += ["", f"::: {defined}"]
             lines += ["    options:", f"      heading: rewardgen.{name}", f"      toc_label: {name}"]
             if value is Config:
                 lines.append("      members: false")
