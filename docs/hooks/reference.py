@@ -191,7 +191,7 @@ def python_page() -> str:
         lines += ["", f"## {title}"]
         for name in [name for name, value in exported.items() if value.__module__.startswith(modules)]:
             value = exported.pop(name)
-                        defined = f"{value.__module__}.{value.__qualname__}"
+            defined = f"{value.__module__}.{value.__qualname__}"
             if value.__qualname__ != name:
                 lines += ["", f"`rewardgen.{name}` is defined as `{defined}`:"]
             lines += ["", f"::: {defined}"]
