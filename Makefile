@@ -6,6 +6,7 @@
 #   make setup TORCH_INDEX=ADDRESS     torch from this index and no other, in whatever build it holds
 #   make run ARGS="..."                further flags for `rewardgen run`
 #   make test ARGS="..."               further flags for pytest
+#   make docs                          the documentation site, in build/docs/
 
 PYTHON ?= python3
 TORCH ?= cpu
@@ -19,10 +20,10 @@ STAMP := .venv/stamp
 LOCK := uv pip compile --universal --quiet --no-annotate --no-header --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fuzz check format lock wheel clean
+.PHONY: help setup run test fuzz check docs format lock wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -10
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -11
 
 setup: $(STAMP)
 
@@ -85,6 +86,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Broken links, missing anchors and references without a target are errors; nothing is fetched.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -33,24 +33,26 @@ class Section(BaseModel):
 class RacingConfig(Section):
     """Successive halving of a generation's candidates while they train."""
 
-    enabled: bool = Field(True, description="stop candidates that fall behind; the population trainer alone can")
+    enabled: bool = Field(True, description="stop candidates that fall behind; only with the population trainer")
     rungs: int = Field(3, ge=1, le=10, description="checkpoints at which candidates may stop, closer together early on")
-    keep: float = Field(0.5, gt=0, lt=1, description="share of the candidates that each rung means to carry on")
+    keep: float = Field(0.5, gt=0, lt=1, description="share of the candidates that each rung aims to continue")
     confidence: float = Field(
         0.8,
         ge=0,
         lt=1,
-        description="of the intervals that must not overlap for a candidate to stop; 0 is plain halving",
+        description="confidence level of the intervals; a candidate is stopped only if its interval does not overlap "
+        "a better one's. 0: plain successive halving",
     )
-    finalists: int = Field(2, ge=1, description="candidates that reach the end at least, if the steps are enough")
+    finalists: int = Field(2, ge=1, description="min. number of candidates that reach the end, if the steps allow it")
     share: float = Field(
         0.8,
         gt=0,
         le=1,
-        description="of the steps of training all to the end, the most that a race takes; one always reaches the end",
+        description="max. share of the steps that training every candidate to the end would take; one candidate always "
+        "reaches the end",
     )
     further_seeds: int = Field(
-        1, ge=0, le=64, description="most training seeds that steps saved by a race add to each candidate at its end"
+        1, ge=0, le=64, description="max. extra training seeds per finalist, paid for with steps saved by racing"
     )
 
 
@@ -62,7 +64,7 @@ class ScreeningConfig(Section):
     copy_distance: float = Field(
         0.005, ge=0, le=1, description="a reward this near to one tried before is a copy, up to scale and shaping"
     )
-    audit: float = Field(0.1, ge=0, le=1, description="share of the copies that are trained all the same, as a check")
+    audit: float = Field(0.1, ge=0, le=1, description="share of the copies that are trained anyway, as a check")
     agreement: float = Field(
         0.0, ge=0, lt=1, description="a program that orders fewer of the pairs of episodes goes back to its author"
     )
@@ -78,16 +80,22 @@ class JudgingConfig(Section):
         "people", description="people, a simulation that knows the fitness, or a vision model that is shown frames"
     )
     model: str = Field("", description="the vision model's name, at the endpoint of llm.base_url")
-    pairs: int = Field(10, ge=1, le=10_000, description="judgements wanted of each generation, if it has that many")
+    pairs: int = Field(
+        10, ge=1, le=10_000, description="judgements to collect for each generation, if it has that many pairs"
+    )
     wait_hours: float = Field(
         24.0, ge=0, le=10_000, description="longest wait for people; then the search goes on with what there is"
     )
     starts: int = Field(1, ge=1, le=16, description="start states that replays are shown from, in turn")
     error_rate: float = Field(0.0, ge=0, le=0.5, description="share of the simulated judge's answers that are wrong")
-    weight: float = Field(0.5, ge=0, le=1, description="of the judgements beside the fitness, where the judge is mixed")
+    weight: float = Field(
+        0.5, ge=0, le=1, description="weight of the judgements against the fitness, with judge: mixed"
+    )
 
 
 class SearchConfig(Section):
+    """How many rewards are asked for, and how they are compared."""
+
     method: str = Field("eureka", description="a search method: a name in rewardgen/search/methods or a YAML file")
     generations: int = Field(3, ge=1, description="how many times the language model is asked")
     candidates: int = Field(8, ge=1, le=256, description="rewards asked for in each generation")
@@ -95,7 +103,10 @@ class SearchConfig(Section):
     repairs: int = Field(2, ge=0, le=10, description="times a program that fails its checks goes back to its author")
     restarts: int = Field(1, ge=1, description="independent searches, the best of which wins")
     confidence: float = Field(
-        0.8, ge=0, lt=1, description="of the intervals whose lower bounds rank candidates; 0 ranks by the mean alone"
+        0.8,
+        ge=0,
+        lt=1,
+        description="confidence level of the intervals whose lower bounds rank candidates; 0: rank by the mean",
     )
     remeasure: int = Field(1, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
     judge: Literal["fitness", "people", "mixed"] = Field(
@@ -175,12 +186,12 @@ class EndpointConfig(_EndpointSection):
     """One of ``llm.models``: a model, and where it answers, if not where ``llm`` says."""
 
     model: str = Field(..., min_length=1, description="the model's name at its endpoint")
-    base_url: str | None = Field(None, description="its endpoint; None is llm.base_url")
+    base_url: str | None = Field(None, description="its endpoint; null: llm.base_url")
     key_variable: str | None = Field(
         None,
-        description="the variable of its key; None is llm.key_variable, or no key where it has a base_url of its own",
+        description="environment variable of its key; null: llm.key_variable, or no key if it has its own base_url",
     )
-    extra: dict[str, Any] | None = Field(None, description="None is llm.extra")
+    extra: dict[str, Any] | None = Field(None, description="as llm.extra, which null stands for")
 
     @field_validator("model")
     @classmethod
@@ -191,23 +202,23 @@ class EndpointConfig(_EndpointSection):
 
 
 class LLMConfig(_EndpointSection):
+    """The language model that writes the rewards, and how it is asked."""
+
     model: str = Field("auto", description="a model's name, 'offline', 'replay:FILE', or 'auto': offline without a key")
     models: tuple[EndpointConfig, ...] = Field(
         (), description="models in order, instead of llm.model: the next one answers where one is down or over budget"
     )
-    base_url: str | None = Field(None, description="an OpenAI-compatible endpoint; None is the client's own default")
+    base_url: str | None = Field(None, description="an OpenAI-compatible endpoint; null: the client's default")
     key_variable: str | None = Field(
-        "OPENAI_API_KEY", description="the environment variable that holds the key; None sends no key"
+        "OPENAI_API_KEY", description="environment variable that holds the key; null: send no key"
     )
     extra: dict[str, Any] = Field({}, description="further fields of each request, such as reasoning_effort")
-    temperature: float = Field(1.0, ge=0, le=2)
+    temperature: float = Field(1.0, ge=0, le=2, description="sampling temperature of the replies")
     max_tokens: int = Field(4096, ge=64, description="longest reply asked for, in tokens, thoughts included")
     timeout: float = Field(180.0, gt=0, description="seconds that one request may take")
-    concurrency: int = Field(4, ge=1, le=64, description="requests under way at once, at most")
+    concurrency: int = Field(4, ge=1, le=64, description="max. concurrent requests")
     retries: int = Field(8, ge=0, le=100, description="further tries after a passing failure")
-    patience: float = Field(
-        600.0, ge=0, description="seconds that one request waits between its tries, all together, at most"
-    )
+    patience: float = Field(600.0, ge=0, description="max. seconds that one request waits between its tries in total")
     prices: Path | None = Field(None, description="a YAML file of dollars per million tokens that overrides ours")
     cache: bool = Field(True, description="answer a request that was already paid for from the cache")
 
@@ -254,25 +265,29 @@ def _is_list(value: Any) -> bool:
 
 
 class BudgetConfig(Section):
-    """None is no limit; 0 allows nothing."""
+    """Limits of a run; new work that would exceed one is not started. ``null``: no limit; 0 allows nothing."""
 
-    dollars: float | None = Field(None, ge=0)
-    tokens: int | None = Field(None, ge=0)
+    dollars: float | None = Field(None, ge=0, description="US dollars for the language model")
+    tokens: int | None = Field(None, ge=0, description="tokens of prompts and replies together")
     calls: int | None = Field(None, ge=0, description="requests to the language model")
     steps: int | None = Field(None, ge=0, description="environment steps")
-    hours: float | None = Field(None, ge=0)
+    hours: float | None = Field(None, ge=0, description="hours that the search runs, without waiting for people")
 
 
 class TrainingConfig(Section):
     """PPO's settings; a task file may change their defaults for its domain."""
 
-    trainer: Literal["population", "sb3"] = Field("population", description="sb3 is the reference, one at a time")
+    trainer: Literal["population", "sb3"] = Field(
+        "population", description="sb3: Stable-Baselines3's PPO as a reference, one training at a time"
+    )
     steps: int = Field(1_000_000, ge=1, description="environment steps of each training")
     worlds: int = Field(64, ge=1, description="worlds of each training")
     rollout: int = Field(32, ge=1, description="control steps between updates")
-    epochs: int = Field(4, ge=1)
-    minibatches: int = Field(8, ge=1)
-    learning_rate: float = Field(1e-3, gt=0, description="of the value function, and of the policy at first")
+    epochs: int = Field(4, ge=1, description="passes over a rollout in each update")
+    minibatches: int = Field(8, ge=1, description="minibatches in each pass")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="learning rate of the value function, and initial one of the policy"
+    )
     desired_kl: float = Field(
         0.01,
         ge=0,
@@ -281,16 +296,18 @@ class TrainingConfig(Section):
     anneal: float = Field(
         0.3, ge=0, le=1, description="last share of the training over which learning rates fall linearly to zero"
     )
-    gamma: float = Field(0.99, gt=0, le=1)
-    gae_lambda: float = Field(0.95, ge=0, le=1)
-    clip_range: float = Field(0.2, gt=0)
+    gamma: float = Field(0.99, gt=0, le=1, description="discount factor")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
+    clip_range: float = Field(0.2, gt=0, description="clipping range of the probability ratio")
     entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
-    value_weight: float = Field(0.5, ge=0)
+    value_weight: float = Field(0.5, ge=0, description="weight of the value loss")
     max_grad_norm: float = Field(
         0.5, gt=0, description="the gradients of policy and value are each clipped to this norm"
     )
     hidden: tuple[int, ...] = Field((64, 64), description="widths of the hidden layers of policy and value")
-    initial_std: float = Field(1.0, gt=0, description="of the Gaussian policy, in units of half the action range")
+    initial_std: float = Field(
+        1.0, gt=0, description="initial standard deviation of the policy, in units of half the action range"
+    )
     checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
     checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
     keep: Literal["best", "own", "last"] = Field(
@@ -304,27 +321,34 @@ class CreditConfig(Section):
     """How measures of progress, or factors, become rewards: for methods whose programs return these."""
 
     bins: int = Field(20, ge=2, le=1000, description="parts that the range of each measure of progress is cut into")
-    count_weight: float = Field(1.0, ge=0, description="of the bonus 1/√N for the Nth visit to a bin")
-    sparse_weight: float = Field(1.0, ge=0, description="of the task's own sparse reward, paid beside the bonus")
-    decoder_hidden: int = Field(16, ge=1, le=1024, description="units of the decoder of factors")
-    decoder_rate: float = Field(3e-3, gt=0, description="its learning rate")
-    decoder_steps: int = Field(2, ge=1, le=1000, description="its gradient steps after each rollout")
-    decoder_episodes: int = Field(128, ge=2, description="finished episodes that it learns from, the latest")
+    count_weight: float = Field(1.0, ge=0, description="weight of the bonus 1/√N for the Nth visit to a bin")
+    sparse_weight: float = Field(
+        1.0, ge=0, description="weight of the task's sparse reward, which is added to the bonus"
+    )
+    decoder_hidden: int = Field(16, ge=1, le=1024, description="hidden units of the decoder of factors")
+    decoder_rate: float = Field(3e-3, gt=0, description="learning rate of the decoder")
+    decoder_steps: int = Field(2, ge=1, le=1000, description="gradient steps of the decoder after each rollout")
+    decoder_episodes: int = Field(128, ge=2, description="latest finished episodes that the decoder learns from")
 
 
 class EvaluationConfig(Section):
+    """How the reported scores of winner, expert and sparse reward are measured."""
+
     report_seeds: int = Field(
         3, ge=1, description="fresh training seeds for the winner, the expert and the sparse reward"
     )
     report_episodes: int = Field(32, ge=1, description="fresh episodes for each of those trainings")
-    confidence: float = Field(0.95, gt=0, lt=1)
+    confidence: float = Field(0.95, gt=0, lt=1, description="confidence level of the reported intervals")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples")
 
 
 class SandboxConfig(Section):
+    """How reward programs are confined, and what they may use."""
+
     level: Literal["strict", "basic"] = Field(
         "strict" if sys.platform == "linux" else "basic",
-        description="strict refuses to run where a layer of protection is missing; basic makes do with what there is",
+        description="strict (default on Linux) refuses to run where a layer of protection is missing; basic (default "
+        "elsewhere) uses the layers that there are",
     )
     call_seconds: float = Field(10.0, gt=0, description="wall-clock limit of one call of a reward")
     program_seconds: float = Field(1800.0, gt=0, description="wall-clock limit of a program's calls together")
@@ -334,17 +358,19 @@ class SandboxConfig(Section):
 
 
 class Config(Section):
+    """All settings of a run; ``load_config`` builds it from a file and overrides."""
+
     task: str = Field(..., description="a task's name, such as cheetah/run")
     seed: int = Field(0, ge=0, description="all randomness of the run follows from it")
-    threads: int = Field(0, ge=0, description="processor threads for physics and learning; 0 is all")
-    sim: Literal["auto", "mujoco", "warp"] = Field("auto", description="warp is mujoco_warp, for graphics cards")
+    threads: int = Field(0, ge=0, description="CPU threads for physics and learning; 0: all")
+    sim: Literal["auto", "mujoco", "warp"] = Field("auto", description="simulator; warp: MuJoCo Warp, for GPUs")
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="where policies act and learn, and warp simulates: auto, cpu, cuda or cuda:N",
+        description="device of policies, learning and warp: auto, cpu, cuda or cuda:N",
     )
     tracking: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
-        ("tensorboard",), description="where curves go besides the run itself; false is nowhere"
+        ("tensorboard",), description="where curves are written besides the run's store; false: nowhere"
     )
     search: SearchConfig = SearchConfig()
     llm: LLMConfig = LLMConfig()

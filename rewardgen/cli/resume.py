@@ -19,11 +19,13 @@ def resume(
     run: RunName = "latest",
     llm: Annotated[str | None, typer.Option(metavar="MODEL", help="Go on with another model.")] = None,
     base_url: Annotated[str | None, typer.Option(metavar="URL", help="Go on at another endpoint.")] = None,
-    budget_dollars: Annotated[float | None, typer.Option(min=0)] = None,
-    budget_tokens: Annotated[int | None, typer.Option(min=0)] = None,
-    budget_calls: Annotated[int | None, typer.Option(min=0)] = None,
-    budget_steps: Annotated[int | None, typer.Option(min=0)] = None,
-    budget_hours: Annotated[float | None, typer.Option(min=0)] = None,
+    budget_dollars: Annotated[float | None, typer.Option(min=0, help="Max. US dollars for the language model.")] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(min=0, help="Max. tokens, of prompts and replies together.")
+    ] = None,
+    budget_calls: Annotated[int | None, typer.Option(min=0, help="Max. requests to the language model.")] = None,
+    budget_steps: Annotated[int | None, typer.Option(min=0, help="Max. environment steps.")] = None,
+    budget_hours: Annotated[float | None, typer.Option(min=0, help="Max. hours, without waiting for people.")] = None,
     assignments: Set = None,
     out: RunsDir = Path("runs"),
     json: Json = False,

@@ -34,7 +34,9 @@ def run(
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", rich_help_panel=MODEL, help="An OpenAI-compatible endpoint.")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, max=2, rich_help_panel=MODEL)] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=2, rich_help_panel=MODEL, help="Sampling temperature.")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(metavar="NAME", rich_help_panel=SIZE, help="A search method, or its YAML file.")
     ] = None,
@@ -71,11 +73,21 @@ def run(
     sim: Physics = None,
     device: Device = None,
     sandbox: SandboxLevel = None,
-    budget_dollars: Annotated[float | None, typer.Option(min=0, rich_help_panel=BUDGET)] = None,
-    budget_tokens: Annotated[int | None, typer.Option(min=0, rich_help_panel=BUDGET)] = None,
-    budget_calls: Annotated[int | None, typer.Option(min=0, rich_help_panel=BUDGET)] = None,
-    budget_steps: Annotated[int | None, typer.Option(min=0, rich_help_panel=BUDGET)] = None,
-    budget_hours: Annotated[float | None, typer.Option(min=0, rich_help_panel=BUDGET)] = None,
+    budget_dollars: Annotated[
+        float | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. US dollars for the language model.")
+    ] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. tokens, of prompts and replies together.")
+    ] = None,
+    budget_calls: Annotated[
+        int | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. requests to the language model.")
+    ] = None,
+    budget_steps: Annotated[
+        int | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. environment steps.")
+    ] = None,
+    budget_hours: Annotated[
+        float | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. hours, without waiting for people.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings; flags override it.")
     ] = None,

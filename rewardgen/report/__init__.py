@@ -13,7 +13,20 @@ from rewardgen.store.view import RunView
 
 
 def write_report(view: RunView, out: Path, *, draw: bool = False) -> Path:
-    """Write the report of a run; see ``rewardgen.report.page.write_report``."""
+    """Write the report of a run as one HTML file.
+
+    Args:
+        view: the run, finished or not.
+        out: the HTML file to write; its folder is made. An older file is replaced as a whole.
+        draw: render the pictures of replays that are missing; otherwise the page shows those that exist.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        DiskFull: no room to write.
+        StoreError: the file cannot be written.
+    """
     # drawing takes a second to import, and sentences alone need none of it
     from rewardgen.report import page
 

@@ -187,11 +187,11 @@ def load_method(name: str) -> Method:
 def configure(
     path: Path | None = None, overrides: Mapping[str, Any] | None = None, envs: Sequence[Path] = ()
 ) -> Config:
-    """A run's configuration with all that lies beneath a person's own settings: the method's, then the task's.
+    """Build a run's settings from defaults, the search method, the task, a YAML file and overrides, in this order.
 
     Args:
         path: a YAML file, or None.
-        overrides: dotted key → value, from flags.
+        overrides: dotted key → value, such as ``{"training.steps": 200_000}``.
         envs: further folders of task files.
 
     Raises:

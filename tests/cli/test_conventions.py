@@ -55,8 +55,8 @@ def test_each_room_exports_what_it_lists_and_says_what_it_is_for(room: str) -> N
     assert all(hasattr(module, name) for name in module.__all__)
 
 
-def test_the_public_names_are_those_that_the_readme_lists() -> None:
-    table = (ROOT / "README.md").read_text(encoding="utf-8").split("### From Python")[1].split("\n## ")[0]
+def test_the_public_names_are_those_that_the_docs_list() -> None:
+    table = (ROOT / "docs" / "from-python.md").read_text(encoding="utf-8")
     first_column = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     listed = {name for cell in first_column for name in re.findall(r"`(\w+)`", cell)}
     assert listed == set(rewardgen.__all__) - {"__version__"}
@@ -66,8 +66,8 @@ def test_the_public_names_are_those_that_the_readme_lists() -> None:
         _ = rewardgen.nothing_of_the_kind
 
 
-def test_the_readme_shows_the_example_that_is_tested() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_tutorial_shows_the_example_that_is_tested() -> None:
+    text = (ROOT / "docs" / "own-task.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- example: (\S+) -->\n```python\n(.*?)```\n<!-- end of example -->", text, re.DOTALL)
     assert shown is not None
     example = (ROOT / shown[1]).read_text(encoding="utf-8")
