@@ -17,7 +17,7 @@ from rewardgen.tasks.adapter import EnvironmentTask
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.episodes import play_episodes
-from rewardgen.tasks.loader import declared_tasks, load_task, requirements_of, task_names
+from rewardgen.tasks.loader import declared_tasks, files_without_tasks, load_task, requirements_of, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
 from rewardgen.tasks.rotations import euler_angles, quaternion_product
@@ -42,6 +42,7 @@ __all__ = [
     "Worlds",
     "declared_tasks",
     "euler_angles",
+    "files_without_tasks",
     "gymnasium_asset",
     "load_task",
     "package_asset",

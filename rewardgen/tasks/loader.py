@@ -1,16 +1,19 @@
 """Finds task files and loads them: by path, under private module names, each folder treated like any other.
 
-A file of Python holds tasks of ours (``base``), one of YAML declares tasks on environments of others (``adapter``).
+A file of Python holds tasks of ours (``base``), one of YAML declares tasks on environments of others (``adapter``). The
+modules that make such environments may stand beside the YAML file: they belong to the workers, perhaps under another
+Python, and are never executed here.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -71,6 +74,15 @@ def declared_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[type[Task]]:
     return [found[name].task for name in sorted(found)]
 
 
+def files_without_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[Path]:
+    """The files that ``load_task`` executes as task files although they register no task.
+
+    Raises:
+        TaskError: a task file raises.
+    """
+    return [path for folder in _folders(envs_dirs) for path, tasks in _load_folder(folder).items() if not tasks]
+
+
 def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirements | None:
     """What the environment of the task ``name`` needs in a Python of its own; None where it needs none.
 
@@ -100,8 +112,12 @@ def _entry(name: str, envs_dirs: Sequence[Path | str]) -> Entry:
     return found[name]
 
 
-def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
-    """All tasks by name."""
+def _folders(envs_dirs: Sequence[Path | str]) -> list[Path]:
+    """The folders that are searched for task files, rewardgen's own first.
+
+    Raises:
+        TaskError: one of them is not there.
+    """
     named = [Path(part) for part in os.environ.get(ENVS_VARIABLE, "").split(os.pathsep) if part]
     folders: list[Path] = []
     for folder in [own_envs_dir(), *(Path(part) for part in envs_dirs), *named]:
@@ -109,14 +125,60 @@ def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
             raise TaskError(f"there is no folder {folder} with task files; check --envs and {ENVS_VARIABLE}")
         if folder.resolve() not in folders:
             folders.append(folder.resolve())
+    return folders
+
+
+def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
+    """All tasks by name."""
     found: Registrations = {}
-    for folder in folders:
-        for path in sorted([*folder.glob("*.py"), *folder.glob("*.yaml")]):
-            if not path.name.startswith("_"):
-                _merge(found, _load_yaml(path) if path.suffix == ".yaml" else _load_file(path))
+    for folder in _folders(envs_dirs):
+        for registered in _load_folder(folder).values():
+            _merge(found, registered)
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         _merge(found, _load(f"entry point {point.value}", f"the entry point {point.name} ({point.value})", point.load))
     return found
+
+
+def _load_folder(folder: Path) -> dict[Path, Registrations]:
+    """What each task file of ``folder`` registers, in the order of their names."""
+    declared = {path: _load_yaml(path) for path in _files(folder, "*.yaml")}
+    helpers = _environment_modules(folder, declared.values())
+    python = {path: _load_file(path) for path in _files(folder, "*.py") if path not in helpers}
+    return dict(sorted({**declared, **python}.items()))
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("_"))
+
+
+def _environment_modules(folder: Path, declared: Iterable[Registrations]) -> set[Path]:
+    """The files of ``folder`` that its declarations' ``imports`` name, and those that these import in turn."""
+    found: set[Path] = set()
+    pending: list[str] = []
+    for entry in (entry for registered in declared for entry in registered.values()):
+        if issubclass(entry.task, EnvironmentTask):
+            pending += entry.task.declaration.environment.imports
+    while pending:
+        path = folder / f"{pending.pop().partition('.')[0]}.py"
+        if path not in found and path.is_file():
+            found.add(path)
+            pending += _imported(path)
+    return found
+
+
+def _imported(path: Path) -> list[str]:
+    """The modules that a file of Python imports, by its text alone; none where it is no Python."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # its worker says so
+        return []
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.append(node.module)
+    return names
 
 
 def _merge(found: Registrations, more: Registrations) -> None:

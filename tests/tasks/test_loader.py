@@ -12,7 +12,16 @@ import torch
 
 from rewardgen.errors import MissingPackage, TaskError, UnknownName
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Worlds, gymnasium_asset, load_task, loader, package_asset, register, task_names
+from rewardgen.tasks import (
+    Worlds,
+    files_without_tasks,
+    gymnasium_asset,
+    load_task,
+    loader,
+    package_asset,
+    register,
+    task_names,
+)
 
 EXAMPLE = Path(__file__).parent / "example"
 ENVS = Path(__file__).parents[2] / "envs"
@@ -93,6 +102,41 @@ def test_private_modules_keep_out_of_the_way(tmp_path: Path) -> None:
 def test_files_with_a_leading_underscore_are_not_tasks(tmp_path: Path) -> None:
     write(tmp_path, "raise RuntimeError", "_helpers.py")
     assert task_names([tmp_path]) == task_names()
+
+
+def test_modules_of_declared_environments_are_executed_by_workers_alone(tmp_path: Path) -> None:
+    trace = tmp_path / "executed"
+    write(
+        tmp_path,
+        """
+        task: x/other
+        description: Pendulum up.
+        environment: {id: Pendulum-v1, imports: [my_env.registration]}
+        fields: [{name: up, from: "observation[0]", unit: "1", meaning: cosine}]
+        success: {from: "observation[0]"}
+        fitness: {from: "observation[0]", over: mean, unit: "1", meaning: share, threshold: 0.5}
+        horizon: 50
+        """,
+        "t.yaml",
+    )
+    record = f"import pathlib\npathlib.Path({str(trace)!r}).write_text(__name__)\n"
+    write(tmp_path, f"{record}import only_in_the_other_python\nimport geometry, math\n", "my_env.py")
+    write(tmp_path, f"{record}from shapes import box\nimport my_env\n", "geometry.py")
+    write(tmp_path, f"{record}def broken(:\n", "shapes.py")
+    write(tmp_path, example(name="slider/beside"), "my_env_tasks.py")
+    assert {"x/other", "slider/beside"} <= set(task_names([tmp_path]))
+    assert not trace.exists()
+    assert files_without_tasks([tmp_path]) == []
+    with pytest.raises(TaskError, match="only_in_the_other_python"):
+        load_task("x/other", [tmp_path])
+    assert trace.read_text() == "my_env"  # in the worker
+
+
+def test_task_files_that_register_nothing_are_found(tmp_path: Path) -> None:
+    path = write(tmp_path, "import math\n", "tools.py")
+    write(tmp_path, example(name="slider/beside"))
+    write(tmp_path, "raise RuntimeError\n", "_tools.py")
+    assert files_without_tasks([tmp_path]) == [path]
 
 
 def test_an_unknown_task_names_its_neighbours() -> None:
