@@ -16,6 +16,7 @@ from rewardgen.tasks.actions import UnitActions
 from rewardgen.tasks.adapter import EnvironmentTask
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
+from rewardgen.tasks.blame import task_fault
 from rewardgen.tasks.episodes import play_episodes
 from rewardgen.tasks.loader import declared_tasks, files_without_tasks, load_task, requirements_of, task_names
 from rewardgen.tasks.random import WorldRandom
@@ -50,6 +51,7 @@ __all__ = [
     "quaternion_product",
     "register",
     "requirements_of",
+    "task_fault",
     "task_names",
     "tolerance",
     "validate",

@@ -21,6 +21,7 @@ from types import ModuleType
 from rewardgen.errors import TaskError, UnknownName
 from rewardgen.tasks.adapter import EnvironmentTask, read_tasks
 from rewardgen.tasks.base import Task
+from rewardgen.tasks.blame import MODULE_PREFIX, own_envs_dir
 from rewardgen.tasks.interpreter import Requirements
 from rewardgen.tasks.registry import Entry, Registrations, add, collecting, register
 from rewardgen.tasks.validation import check_declaration, validate
@@ -30,7 +31,6 @@ ENVS_VARIABLE = "REWARDGEN_ENVS"
 ENTRY_POINTS = "rewardgen.envs"
 """A package's entry points of this group name modules with task files."""
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _loaded: dict[str, Registrations] = {}
 """What each file or entry point has registered, by the private name of its module."""
 
@@ -92,12 +92,6 @@ def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirem
     task = _entry(name, envs_dirs).task
     python = task.declaration.environment.python if issubclass(task, EnvironmentTask) else None
     return python if isinstance(python, Requirements) else None
-
-
-def own_envs_dir() -> Path:
-    """The folder of rewardgen's own tasks: in the repository, or inside the package where a wheel was installed."""
-    packaged, beside = _PACKAGE / "_data" / "envs", _PACKAGE.parent / "envs"
-    return packaged if packaged.is_dir() else beside
 
 
 def _entry(name: str, envs_dirs: Sequence[Path | str]) -> Entry:
@@ -205,7 +199,7 @@ def _load_file(path: Path) -> Registrations:
     except OSError as error:
         raise TaskError(f"cannot read the task file {path}: {error}") from error
     digest = hashlib.sha256(str(path).encode() + b"\0" + source).hexdigest()[:12]
-    name = f"_rewardgen_envs_{digest}_{path.stem}"
+    name = f"{MODULE_PREFIX}{digest}_{path.stem}"
 
     def execute() -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, path)
