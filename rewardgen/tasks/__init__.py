@@ -17,7 +17,7 @@ from rewardgen.tasks.adapter import EnvironmentTask
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
 from rewardgen.tasks.blame import task_fault
-from rewardgen.tasks.episodes import play_episodes
+from rewardgen.tasks.episodes import DIVERGED, play_episodes
 from rewardgen.tasks.loader import declared_tasks, files_without_tasks, load_task, requirements_of, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
@@ -28,6 +28,7 @@ from rewardgen.tasks.worlds import Step, Worlds
 from rewardgen.tolerance import tolerance
 
 __all__ = [
+    "DIVERGED",
     "EnvironmentTask",
     "Episodes",
     "Field",

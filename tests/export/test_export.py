@@ -237,7 +237,7 @@ def shaped_program(field: str) -> str:
     """A reward that calls every shaping function, those that refuse some arguments among them."""
     calls = [
         "above(x, 0.1, 0.2)", "below(x, 0.1, 0.2)", "exponential(x, 0.5)", "gaussian(x, 0.5)", "distance(q, q)",
-        "squared_norm(q)", "wrap_angle(x)", "angle_difference(x, x)", "tolerance(x, (0.0, 1.0), 0.5)",
+        "squared_norm(q)", "wrap_angle(x)", "angle_difference(x, x)", "tolerance(x, 0.0, 1.0, 0.5)",
         "proximity(x, 0.5)", "quat_angle(q, q)", "quat_upright(q)", "heading(q)", "quat_conjugate(q)[..., 0]",
         "quat_multiply(q, q)[..., 0]", "quat_rotate(q, q[..., 1:])[..., 0]",
         "quat_rotate_inverse(q, q[..., 1:])[..., 0]",
