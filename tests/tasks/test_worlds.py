@@ -155,7 +155,7 @@ def test_a_task_may_say_itself_what_its_actions_do(simulate: Simulate) -> None:
     ("declared", "said"),
     [
         ({"action_high": torch.ones(2)}, "two float32 vectors of one size"),
-        ({"action_high": torch.full((1,), float("inf"))}, "both finite"),
+        ({"action_high": torch.full((1,), float("inf"))}, "the range of speed, -1 to inf, must have two"),
         ({"action_names": ("speed", "heading")}, "names 2 components of an action that has 1"),
     ],
 )
