@@ -111,10 +111,22 @@ def _run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if (fault := _task_fault(error)) is not None:
+            _fail(type(fault).__name__, str(fault), fault.exit_code, fault, as_json=as_json)
+            return fault.exit_code
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}; this is a fault of rewardgen itself: please report it"
         _fail("InternalError", message, 1, error, as_json=as_json)
         return 1
+
+
+def _task_fault(error: Exception) -> RewardgenError | None:
+    """What a user's task file raised, if any has been loaded by now."""
+    if "rewardgen.tasks" not in sys.modules:
+        return None
+    from rewardgen.tasks import task_fault
+
+    return task_fault(error)
 
 
 def _fail(kind: str, message: str, code: int, error: BaseException, *, as_json: bool) -> None:

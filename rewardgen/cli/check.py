@@ -56,6 +56,9 @@ def check(
                 write(f"{file}: {problem.stage}: {problem}")
         raise ProgramRejected(trial.problems)
     if json:
-        print_json({"file": file, "task": task, "accepted": True, "digest": trial.program.digest, "problems": []})
+        facts = {"file": file, "task": task, "accepted": True, "digest": trial.program.digest, "problems": []}
+        print_json({**facts, "warnings": [trial.warning] if trial.warning else []})
     else:
+        if trial.warning:
+            write(f"warning: {trial.warning}", style="yellow")
         write(f"{file} is a reward for {task}: it passed every check")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from rewardgen.cli.output import console, note, print_json
 from rewardgen.cli.progress import Progress
 from rewardgen.errors import RewardgenError, Stopped, UsageError
@@ -32,6 +34,7 @@ def search(
     Raises:
         Stopped: Ctrl-C, or SIGTERM; the message is the line that resumes.
         RewardgenError: what ``work`` raised, with the line that resumes where that helps.
+        typer.Exit: with 1, where no reward was found or the report or the export could not be written.
     """
     go_on = f"rewardgen resume {shlex.quote(str(run_dir))}"
     try:
@@ -54,13 +57,15 @@ def search(
         files = None if exported is None else exported
         print_json({**summary(view), "report": report, "export": files, "problems": problems})
     else:
+        for problem in problems:
+            note(problem)
         show_ending(view, report, exported)
-    for problem in problems:
-        note(problem)
+    if view.winner is None or problems:
+        raise typer.Exit(1)
 
 
 def hand_over(view: RunView) -> tuple[Path | None, Exported | None, list[str]]:
-    """Write the report and the export of a finished run. What cannot be written is said, and spoils nothing else."""
+    """Write the report and the export of a finished run. What cannot be written is told in the list."""
     from rewardgen.export import export_run
     from rewardgen.report import write_report
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from rewardgen.cli.lines import OFFLINE
@@ -82,7 +84,7 @@ def verdict(view: RunView) -> str:
     unit = str(view.task.get("fitness_unit", ""))
     winner = evaluation_of(view, "winner")
     if view.winner is None:
-        return "No candidate could be trained, so there is no reward to report."
+        return no_reward(view)
     if winner is None:
         return "The best reward has no reported score."
     if winner.seeds < 2:
@@ -107,17 +109,33 @@ def verdict(view: RunView) -> str:
     return " ".join(sentences)
 
 
+def no_reward(view: RunView) -> str:
+    """That a run found no reward, and the problem that most of its candidates ended with."""
+    candidates = list(view.candidates.values())
+    ends = Counter(str(candidate.problems[-1]) for candidate in candidates if candidate.problems)
+    often = ends.most_common(1)
+    why = f"; {often[0][1]} ended with: {shorten(often[0][0], 200, placeholder=' ...').rstrip('.')}" if often else ""
+    return (
+        f"No reward found: none of {len(candidates)} candidates could be trained{why}. "
+        f"`rewardgen show {view.path}` lists them all."
+    )
+
+
 def show_ending(view: RunView, report: Path | None, exported: Exported | None) -> None:
     """The end of a run: the reward, its score beside the others', where everything lies."""
     winner = view.candidates.get(view.winner or "")
     write()
-    if winner is not None and winner.source is not None:
+    if winner is None:
+        write(no_reward(view), style="bold")
+        write()
+    elif winner.source is not None:
         write(f"The best reward ({winner.key}):", style="bold")
         write()
         code(winner.source.strip())
         write()
-    _show_scores(view)
-    write(verdict(view))
+    if winner is not None:
+        _show_scores(view)
+        write(verdict(view))
     if legible := legibility_sentence(view):
         write(legible)
     if view.author.startswith("offline"):
@@ -164,6 +182,8 @@ def show_run(view: RunView) -> None:
     if view.finals:
         _show_scores(view)
         write(verdict(view))
+    elif view.status == "finished" and view.winner is None:
+        write(no_reward(view))
     winner = view.candidates.get(view.winner or "")
     if winner is not None and winner.source is not None:
         write()

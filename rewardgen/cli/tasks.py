@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardgen.cli.options import Envs, Json, folders
-from rewardgen.cli.output import print_json, safe, show, table, write
+from rewardgen.cli.output import note, print_json, safe, show, table, write
 from rewardgen.text import unit_suffix
 
 if TYPE_CHECKING:
@@ -20,13 +20,18 @@ def tasks(
     json: Json = False,
 ) -> None:
     """List the tasks, or show one: its fields, its fitness, where its expert reward comes from."""
-    from rewardgen.tasks import declared_tasks, load_task
+    from rewardgen.tasks import declared_tasks, files_without_tasks, load_task
 
     places = folders(envs)
     if name is not None:
         facts = describe(load_task(name, places))
         print_json(facts) if json else _show_one(facts)
         return
+    for path in files_without_tasks(places):
+        note(
+            f"{path} registers no task, but is executed as a task file; start its name with an underscore, or name it "
+            "in a declaration's environment.imports"
+        )
     found = [declared(task) for task in declared_tasks(places)]
     if json:
         print_json({"tasks": found})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,6 +75,8 @@ def train(
     failed = [result for result in results if result.status == "failed"]
     if len(failed) == len(results):
         raise RewardgenError(f"every training failed: {failed[0].message}")
+    points = [point for result in results for point in result.curve]
+    diverged = _diverged(points)
     if json:
         print_json(
             {
@@ -82,12 +85,19 @@ def train(
                 "arrangement": str(arrangement),
                 "config": settings.training,
                 "trainings": results,
+                "episodes_diverged": diverged,
                 "saved": save,
             }
         )
         return
     for result in results:
         _print_curve(loaded, result)
+    if diverged:
+        played = sum(point.episodes for point in points)
+        note(
+            f"warning: {diverged} of {played} episodes at the checkpoints ended because the simulation diverged (a "
+            "number became NaN or huge); check units and actuators, or make the timestep smaller"
+        )
     if save is not None and best is not None:
         write(f"the best policy is in {save}")
 
@@ -166,6 +176,13 @@ class _Progress:
 
     def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
         note(f"seed {seed}: {point.steps:,} steps, fitness {point.fitness:.3g} {self._unit}")
+
+
+def _diverged(points: Sequence[Checkpoint]) -> int:
+    """How many of the checkpoints' episodes ended because the simulation diverged."""
+    from rewardgen.tasks import DIVERGED
+
+    return sum(round(point.causes.get(DIVERGED, 0.0) * point.episodes) for point in points)
 
 
 def _print_curve(task: Task, result: Any) -> None:

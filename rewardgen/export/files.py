@@ -13,7 +13,7 @@ import jinja2
 from rewardgen import files
 from rewardgen.errors import RewardgenError
 from rewardgen.export.carry import CannotCarry, Carried, carry_state
-from rewardgen.program import standalone
+from rewardgen.program import STATE_METHODS, standalone
 from rewardgen.records import Evaluation, Form, RewardProgram
 from rewardgen.tasks import Task
 
@@ -80,6 +80,7 @@ def export(
         "carried": carried,
         "note": note,
         "has_policy": weights is not None,
+        "state_methods": STATE_METHODS,
         "own_state": "class State" not in program.source,
     }
     said = f"# No reward: {NO_REWARD[origin.form]}.\n" if origin.form != "reward" else ""

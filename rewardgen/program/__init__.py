@@ -9,8 +9,9 @@ standalone(program) -> str              the program as a file that needs torch a
 """
 
 from rewardgen.program.check import check
+from rewardgen.program.exported import STATE_METHODS
 from rewardgen.program.extract import extract, extract_reply
 from rewardgen.program.reference import shaping_reference, standalone
 from rewardgen.program.thoughts import without_thoughts
 
-__all__ = ["check", "extract", "extract_reply", "shaping_reference", "standalone", "without_thoughts"]
+__all__ = ["STATE_METHODS", "check", "extract", "extract_reply", "shaping_reference", "standalone", "without_thoughts"]

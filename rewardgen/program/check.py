@@ -11,6 +11,7 @@ import ast
 import warnings
 
 from rewardgen.errors import ProgramRejected
+from rewardgen.program.exported import added_by_export
 from rewardgen.program.normalise import normalise
 from rewardgen.program.rules import Checker
 from rewardgen.records import Layout, Problem, RewardProgram
@@ -26,6 +27,8 @@ MAX_PROBLEMS = 20
 def check(source: str, layout: Layout) -> RewardProgram:
     """Check a reward's source against the form that rewards have and the state fields in ``layout``.
 
+    What an export added to a program that was checked before is taken off again.
+
     Returns:
         The program, lightly normalised (see ``normalise``).
 
@@ -34,10 +37,12 @@ def check(source: str, layout: Layout) -> RewardProgram:
     """
     source = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\f", "")
     tree = parse(source)
+    added = added_by_export(tree)
+    tree.body = [node for node in tree.body if node not in added]
     problems = Checker(layout).check(tree)
     if problems:
         raise ProgramRejected(_merged(problems))
-    return RewardProgram(normalise(source, tree))
+    return RewardProgram(normalise(source, tree, added))
 
 
 def parse(source: str) -> ast.Module:

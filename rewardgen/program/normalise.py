@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
 _OPERATORS = {
     ast.Add: b"+",
@@ -26,8 +27,8 @@ _OPERATORS = {
 }
 
 
-def normalise(source: str, tree: ast.Module) -> str:
-    """``source`` with the module's rewrites; ``tree`` is what it parses to."""
+def normalise(source: str, tree: ast.Module, dropped: Sequence[ast.stmt] = ()) -> str:
+    """``source`` with the module's rewrites; ``tree`` is what it parses to, without the statements ``dropped``."""
     text = source.encode()
     starts = _line_starts(text)
     edits: list[tuple[int, int, bytes]] = []
@@ -38,6 +39,7 @@ def normalise(source: str, tree: ast.Module) -> str:
         elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             edits += _out_of_place(text, starts, node)
     edits += [_whole_lines(starts, node) for node in tree.body if is_main_block(node)]
+    edits += [_whole_lines(starts, node) for node in dropped]
 
     pieces, position = [], 0
     for start, end, replacement in sorted(edits):

@@ -26,13 +26,12 @@ def standalone(program: RewardProgram) -> str:
     docstring = ast.get_docstring(ast.parse(program.source), clean=False) is not None
     start = body[0].end_lineno if docstring else 0
     lines = program.source.splitlines()
-    future = "from __future__ import annotations"
-    own = [line for line in lines[start:] if line.strip() != future]
     helpers = [inspect.getsource(getattr(shaping, name)).strip() for name in _by_source_order() if name in needed]
-    head = [*lines[:start], "" if docstring else None, future, "", "import math", "", "import torch"]
-    parts = ["\n".join(line for line in head if line is not None)]
-    if helpers:
-        parts[0] += "\nfrom torch import Tensor"
+    imports = ["from __future__ import annotations", "", "import math", "", "import torch"]
+    imports += ["from torch import Tensor"] if helpers else []
+    # A program that was exported before has the imports already.
+    own = [line for line in lines[start:] if not line or line not in imports]
+    parts = ["\n".join([*lines[:start], *([""] if docstring else []), *imports])]
     parts += [*helpers, "\n".join(own).strip("\n")]
     return "\n\n\n".join(parts) + "\n"
 

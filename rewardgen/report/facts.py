@@ -89,7 +89,7 @@ def _no_verdict(view: RunView, evaluation: Evaluation | None) -> str:
     if view.winner:
         return f"{view.winner} was selected, but its score on fresh trainings has not been measured."
     if view.status == "finished" or (view.status == "failed" and not fitness(view)):
-        return "No candidate could be trained: there is no winning reward."
+        return "No reward found: no candidate could be trained."
     return "No winner has been selected yet."
 
 

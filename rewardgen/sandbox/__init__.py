@@ -8,7 +8,7 @@ smoke_test(worker, ...)     what is wrong with a program, in words that its auth
 
 from rewardgen.sandbox.layers import LayerReport, Level
 from rewardgen.sandbox.sandbox import Sandbox, layers
-from rewardgen.sandbox.smoke import smoke_test
+from rewardgen.sandbox.smoke import smoke_test, unexplained
 from rewardgen.sandbox.worker import SandboxLimits, Worker
 
-__all__ = ["LayerReport", "Level", "Sandbox", "SandboxLimits", "Worker", "layers", "smoke_test"]
+__all__ = ["LayerReport", "Level", "Sandbox", "SandboxLimits", "Worker", "layers", "smoke_test", "unexplained"]

@@ -77,6 +77,28 @@ def smoke_test(
     return problems
 
 
+def unexplained(worker: Worker, states: Tensor, actions: Tensor, next_states: Tensor) -> str:
+    """Where the components of a program that passed the smoke test do not add up to its total; empty where they do.
+
+    Raises:
+        RewardFailed: the program failed.
+    """
+    worker.submit(states, actions, next_states)
+    labels = worker.result()
+    if not labels.names:
+        return ""
+    apart = (labels.reward - labels.components.sum(-1)).abs()
+    size = max(float(labels.reward.abs().max()), float(labels.components.abs().max()))
+    wrong = apart > 1e-4 * size + 1e-6
+    if not wrong.any():
+        return ""
+    return (
+        f"the components do not add up to the total: the two differ in {int(wrong.sum())} of {len(apart)} transitions, "
+        f"by up to {float(apart.max()):.3g}. Return each term as it enters the total, with its weight; a component "
+        "that shares the total's memory changes when the total is written to in place, so .clone() it"
+    )
+
+
 def _values(labels: Labels) -> list[Problem]:
     n = len(labels.reward)
     largest = float(labels.reward.abs().max())

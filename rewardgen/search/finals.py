@@ -19,7 +19,7 @@ def planned_steps(config: Config) -> int:
     return len(FINALS) * config.evaluation.report_seeds * config.training.steps
 
 
-def measure(run: Run, winner: str | None) -> None:
+def measure(run: Run, winner: str) -> None:
     """Train the winner's, the expert's and the sparse reward on the report seeds and evaluate them.
 
     The last two are taken from the machine's baselines if they are there, and kept there if they are not. Where they
@@ -27,13 +27,10 @@ def measure(run: Run, winner: str | None) -> None:
     either way: what a run comes to must not depend on what was run before it.
 
     Args:
-        winner: the winning program's source, or None when no candidate has a score.
+        winner: the winning program's source.
     """
-    rewards: dict[str, RewardProgram | Reward] = {}
-    report_seeds: dict[str, list[int]] = {}
-    if winner is not None:
-        rewards["winner"] = RewardProgram(winner)
-        report_seeds["winner"] = seeds.report_seeds(run.config.seed, run.config.evaluation.report_seeds)
+    rewards: dict[str, RewardProgram | Reward] = {"winner": RewardProgram(winner)}
+    report_seeds = {"winner": seeds.report_seeds(run.config.seed, run.config.evaluation.report_seeds)}
     for name, reward in baselines.task_rewards(run.task).items():
         rewards[name] = reward
         report_seeds[name] = baselines.training_seeds(run.config)

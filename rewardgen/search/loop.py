@@ -21,7 +21,10 @@ from rewardgen.search.selection import Scored, best_of, compete, elect, interval
 
 
 def search(run: Run) -> None:
-    """Run all generations of all restarts, then measure the winner beside the expert and the sparse reward."""
+    """Run all generations of all restarts, then measure the winner beside the expert and the sparse reward.
+
+    Without a winner nothing is measured: there would be nothing to compare the other two with.
+    """
     everyone: dict[str, Scored] = {}
     try:
         for restart in range(run.config.search.restarts):
@@ -35,9 +38,10 @@ def search(run: Run) -> None:
         run.warn(f"no further generation: {limit}")
     winner = winner_of(everyone.values())
     run.store.set_meta(winner=winner.key if winner else None)
-    if winner is None:
-        run.warn("no candidate could be trained, so there is no reward to report; see why in `rewardgen show`")
-    finals.measure(run, winner.source if winner else None)
+    if winner is None or winner.source is None:
+        run.warn("no reward found: no candidate could be trained; see why in `rewardgen show`")
+        return
+    finals.measure(run, winner.source)
 
 
 def generation(run: Run, restart: int, number: int, history: History, everyone: dict[str, Scored]) -> History:

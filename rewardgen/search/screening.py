@@ -17,7 +17,7 @@ from rewardgen import prompting
 from rewardgen.errors import ProgramRejected, RewardFailed
 from rewardgen.program import check, extract, extract_reply
 from rewardgen.records import Forecast, Form, Problem, Reply, RewardProgram, TrainingResult
-from rewardgen.sandbox import Sandbox, smoke_test
+from rewardgen.sandbox import Sandbox, smoke_test, unexplained
 from rewardgen.search import seeds
 from rewardgen.search.authoring import Draft
 from rewardgen.search.foresight import Foresight
@@ -42,13 +42,15 @@ class Transitions:
 class Trial:
     """One text after all checks: the ``source`` found in it, the ``program`` if it passed, and what is wrong if not.
 
-    ``output`` is what the program printed: its author's words, for the report alone.
+    ``output`` is what the program printed: its author's words, for the report alone. ``warning`` is what is odd about a
+    program that passed; a search goes on with it.
     """
 
     source: str | None
     program: RewardProgram | None
     problems: tuple[Problem, ...]
     output: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,12 @@ def try_program(
     transitions: Transitions,
     call_seconds: float,
     form: Form = "reward",
-) -> tuple[list[Problem], str]:
-    """What the smoke test finds wrong with a program on real transitions, and what the program printed."""
+) -> tuple[list[Problem], str, str]:
+    """What the smoke test finds wrong with a program on real transitions, what it printed, and what is odd about it."""
     try:
         worker = sandbox.open(program, task.layout, task.action_size, len(transitions.actions))
     except RewardFailed as failure:
-        return [Problem("compile", str(failure), failure.line)], ""
+        return [Problem("compile", str(failure), failure.line)], "", ""
     try:
         problems = smoke_test(
             worker,
@@ -104,7 +106,13 @@ def try_program(
             call_seconds=call_seconds,
             form=form,
         )
-        return problems, worker.output
+        warning = ""
+        if not problems and form == "reward":
+            try:
+                warning = unexplained(worker, transitions.states, transitions.actions, transitions.next_states)
+            except RewardFailed as failure:
+                problems = [Problem("smoke", str(failure), failure.line)]
+        return problems, worker.output, warning
     finally:
         worker.close()
 
@@ -126,8 +134,8 @@ def screen_source(
         program = check(source, task.layout)
     except ProgramRejected as rejected:
         return Trial(source, None, tuple(rejected.problems))
-    problems, output = try_program(sandbox, task, program, transitions, call_seconds, form)
-    return Trial(source, None if problems else program, tuple(problems), output)
+    problems, output, warning = try_program(sandbox, task, program, transitions, call_seconds, form)
+    return Trial(source, None if problems else program, tuple(problems), output, warning)
 
 
 def screen(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft]) -> dict[str, Screened]:

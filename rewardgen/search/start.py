@@ -27,7 +27,7 @@ from rewardgen.search.versions import machine, versions
 from rewardgen.sim import Arrangement
 from rewardgen.store import BASELINES, RunView, Store, read
 from rewardgen.store.database import now
-from rewardgen.tasks import Task, load_task
+from rewardgen.tasks import Task, load_task, task_fault
 from rewardgen.tracking import Subject, Tracking
 from rewardgen.training import arrangement_of, settled
 
@@ -232,7 +232,10 @@ def _work(
         store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))
         run.say("finished", winner=store.meta("winner"))
     except BaseException as error:
-        _note_end(store, error, lambda: budget.seconds)
+        fault = task_fault(error)
+        _note_end(store, fault or error, lambda: budget.seconds)
+        if fault is not None:
+            raise fault from error
         raise
 
 

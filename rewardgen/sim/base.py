@@ -68,7 +68,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def diverged(self) -> Tensor:
-        """``(num_worlds,)`` bools: True where a number became NaN or huge during the last ``step``.
+        """``(num_worlds,)`` bools: True where a number became NaN or huge in a ``step`` since the last ``reset``.
 
         What such a world's state holds is without meaning until its next reset.
         """

@@ -52,9 +52,9 @@ class MujocoSim(Simulator):
             for name in POST_CONSTRAINT:
                 shape = (num_worlds, *getattr(self._scratch, name).shape)
                 self._fields[name] = self._post_constraint[name] = torch.zeros(shape, dtype=torch.float64)
-        self._ctrl = self.field("ctrl")
-        self._time = self.field("time")
-        self._due = torch.empty_like(self._time)
+        self._ctrl, self._qpos, self._qvel = (self.field(name) for name in ("ctrl", "qpos", "qvel"))
+        self._mark = self.field("xfrc_applied")[:, 0, 0]  # a force on the world itself, which moves nothing
+        self._diverged = torch.zeros(num_worlds, dtype=torch.bool)
         self._all = torch.arange(num_worlds)
         self.reset(self._all)
         self.forward(self._all)
@@ -78,18 +78,27 @@ class MujocoSim(Simulator):
 
     def step(self, ctrl: Tensor, nstep: int) -> None:
         self._ctrl.copy_(ctrl)
-        torch.add(self._time, (nstep - 0.5) * float(self.model.opt.timestep), out=self._due)
+        # MuJoCo answers a NaN or a huge number by resetting that world, which turns the mark from -0.0 into 0.0. The
+        # clock would not show it in the first substep of an episode.
+        before = self._mark.clone()
+        self._mark.fill_(-0.0)
         try:
             self._batch.step(nstep=nstep, stage=self._stage)
         except batch.SimulationError as error:
             raise SimulationFailed(f"MuJoCo stopped in world {int(error.ids[0])}: {error}") from error
+        intact = self._mark.signbit()
+        self._mark.copy_(torch.where(intact, before, 0.0))
+        # What the last substep led to is looked at by no further one, and a NaN in ctrl is only replaced by 0.
+        for values in (self._ctrl, self._qpos, self._qvel):
+            intact &= (values.abs() <= mujoco.mjMAXVAL).all(-1)
+        self._diverged |= ~intact
         self._update_post_constraint(self._all)
 
     def diverged(self) -> Tensor:
-        # MuJoCo answers a NaN or a huge number by resetting that world, which sets its clock back.
-        return self._time < self._due
+        return self._diverged.clone()
 
     def reset(self, ids: Tensor) -> None:
+        self._diverged[ids] = False
         self._batch.reset(ids.numpy(), stage=_NO_STAGE)
 
     def forward(self, ids: Tensor) -> None:
@@ -109,6 +118,7 @@ class MujocoSim(Simulator):
             kept.field(name).copy_(self.field(name)[ids])
         for name, values in self._post_constraint.items():
             kept._post_constraint[name].copy_(values[ids])
+        kept._diverged.copy_(self._diverged[ids])
         return kept
 
     def save(self) -> dict[str, Tensor] | None:
@@ -123,6 +133,7 @@ class MujocoSim(Simulator):
         fields = {name: self.field(name) for name in dict.fromkeys((*STATE, *saved))}  # binding one computes all
         for name, values in fields.items():
             values.copy_(tensor(saved, name, values, finite=False))
+        self._diverged.zero_()  # saved between control steps, where a world that diverged has begun anew
 
     def _update_post_constraint(self, ids: Tensor) -> None:
         if not self._post_constraint:

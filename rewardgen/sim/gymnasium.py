@@ -116,6 +116,11 @@ class GymnasiumSim(Simulator):
     def diverged(self) -> Tensor:
         return ~self._rows.isfinite().all(-1)
 
+    def absent(self) -> list[Source]:
+        """The sources of ``info`` that no reset and no step has had so far; they read as zeros."""
+        found = [worker.found(len(self._spec.sources)) for worker in self._workers]
+        return [source for number, source in enumerate(self._spec.sources) if not any(each[number] for each in found)]
+
     def reset(self, ids: Tensor) -> None:
         """Nothing: an environment is reset with its seed, by ``begin``."""
 
@@ -207,6 +212,11 @@ class _Worker:
         if self._take(1) == b"E":
             raise self._failed()
         return self._take(size)
+
+    def found(self, count: int) -> bytes:
+        """One byte for each of ``count`` sources: 1 where it has been there."""
+        self.send(b"I")
+        return self.receive(count)
 
     @property
     def _stdout(self) -> IO[bytes]:

@@ -6,19 +6,25 @@ send blocks whose sizes follow from those two lines:
 
     R  count, worlds (int32), seeds (int64)      reset these worlds
     S  actions (count of worlds, A) float32      step all worlds
+    I                                            which sources have been there
     Q                                            end
 
-Each is answered by ``K`` and the rows of all worlds, ``(worlds, columns)`` float32, or by ``E`` and a message.
+``R`` and ``S`` are answered by ``K`` and the rows of all worlds, ``(worlds, columns)`` float32, ``I`` by ``K`` and one
+byte for each source, 0 or 1; all of them by ``E`` and a message where something went wrong.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 import json
 import os
 import struct
 import sys
 import traceback
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Any, BinaryIO
 
 import gymnasium
@@ -26,6 +32,11 @@ import numpy as np
 from gymnasium.spaces import flatdim, flatten
 
 LIMIT = 2000  # characters of an error message
+STEP = "(observation, reward, terminated, truncated, info)"
+
+
+class Fault(Exception):
+    """What is wrong with an environment, where, and what was expected instead."""
 
 
 class Environments:
@@ -46,7 +57,11 @@ class Environments:
         first = self.environments[0]
         if not isinstance(first.action_space, gymnasium.spaces.Box) or len(first.action_space.shape) != 1:
             raise ValueError(f"the actions must be a vector of numbers, not {first.action_space}")
+        parameters = inspect.signature(first.unwrapped.reset).parameters.values()
+        if not any(each.name == "seed" or each.kind is each.VAR_KEYWORD for each in parameters):
+            raise self.fault("reset", "takes no seed; Gymnasium's is reset(self, *, seed=None, options=None)")
         self.sources = [(source["path"], source["start"], source["stop"]) for source in settings["sources"]]
+        self.found = [False for _ in self.sources]
         self.observation_size = flatdim(first.observation_space)
         width = self.observation_size + sum(stop - start for _, start, stop in self.sources) + 3
         self.rows = np.zeros((settings["count"], width), np.float32)
@@ -67,41 +82,110 @@ class Environments:
 
     def reset(self, world: int, seed: int) -> None:
         environment = self.environments[world]
-        # some wrappers draw before they hand the seed on, and some environments do not take it
-        environment.unwrapped.np_random = np.random.default_rng(seed)
-        observation, info = environment.reset(seed=seed)
-        self.tell(world, observation, info, 0.0, False, False)
+        with self.blaming("reset"):
+            # some wrappers draw before they hand the seed on, and some environments do not take it
+            with contextlib.suppress(AttributeError):  # a generator of its own, which follows from the seed
+                environment.unwrapped.np_random = np.random.default_rng(seed)
+            result: Any = environment.reset(seed=seed)
+            if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+                raise self.fault("reset", f"gives {described(result)}; Gymnasium's gives (observation, info)")
+            self.tell(world, "reset", result[0], result[1], 0.0, False, False)
 
     def step(self, actions: np.ndarray) -> None:
-        for world, (environment, action) in enumerate(zip(self.environments, actions, strict=True)):
+        for world, (environment, action) in enumerate(zip(self.environments, actions)):  # noqa: B905  (Python 3.9)
             space: Any = environment.action_space
-            result = environment.step(np.clip(action, space.low, space.high).astype(space.dtype))
-            self.tell(world, result[0], result[4], float(result[1]), bool(result[2]), bool(result[3]))
+            with self.blaming("step"):
+                result: Any = environment.step(np.clip(action, space.low, space.high).astype(space.dtype))
+                if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], dict):
+                    raise self.fault("step", f"gives {described(result)}; Gymnasium's gives {STEP}")
+                observation, reward, terminated, truncated, info = result
+                if np.shape(reward) != () or reward is None:
+                    raise self.fault("step", f"gives {described(reward)} as the reward; a single number is expected")
+                self.tell(world, "step", observation, info, float(reward), bool(terminated), bool(truncated))
 
     def tell(
-        self, world: int, observation: Any, info: dict[str, Any], reward: float, terminated: bool, truncated: bool
+        self,
+        world: int,
+        method: str,
+        observation: Any,
+        info: dict[str, Any],
+        reward: float,
+        terminated: bool,
+        truncated: bool,
     ) -> None:
-        row = self.rows[world]
-        row[: self.observation_size] = flatten(self.environments[world].observation_space, observation)
+        row, space = self.rows[world], self.environments[world].observation_space
+        try:
+            flat = np.asarray(flatten(space, observation), np.float32)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise self.fault(method, f"gives an observation that does not fit {space} ({why})") from error
+        if flat.shape != (self.observation_size,):
+            raise self.fault(method, f"gives {described(observation)} as the observation; its space is {space}")
+        row[: self.observation_size] = flat
         column = self.observation_size
-        for path, start, stop in self.sources:
-            told = values(path, stop, observation, info)
+        for number, (path, start, stop) in enumerate(self.sources):
+            try:
+                told = values(path, observation, info)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise self.fault(method, f"gives {'.'.join(path)} as what is no number ({error})") from error
+            if told is None:
+                told = np.zeros(stop, np.float32)
+            else:
+                self.found[number] = True
             if len(told) < stop:
-                raise ValueError(f"{'.'.join(path)} has {len(told)} numbers; there is no [{start}:{stop}]")
+                raise self.fault(method, f"gives {'.'.join(path)} of {len(told)} numbers; there is no [{start}:{stop}]")
             row[column : column + stop - start] = told[start:stop]
             column += stop - start
         row[column:] = reward, terminated, truncated
 
+    @contextlib.contextmanager
+    def blaming(self, method: str) -> Iterator[None]:
+        """Whatever is raised inside becomes a fault of the environment's ``method``, with its place."""
+        try:
+            yield
+        except Fault:
+            raise
+        except Exception as error:
+            failed = f"{method}() failed: {type(error).__name__}: {error}"
+            raise Fault(f"{failed} ({place(error.__traceback__) or self.place(method)})") from error
 
-def values(path: list[str], stop: int, observation: Any, info: dict[str, Any]) -> np.ndarray:
+    def fault(self, method: str, message: str) -> Fault:
+        return Fault(f"{method}() {message} ({self.place(method)})")
+
+    def place(self, method: str) -> str:
+        """Where the environment's class defines ``method``."""
+        environment = type(self.environments[0].unwrapped)
+        try:
+            function = inspect.unwrap(getattr(environment, method))
+            return f"{inspect.getsourcefile(function)}, line {inspect.getsourcelines(function)[1]}"
+        except (OSError, TypeError):
+            return environment.__name__
+
+
+def place(trace: TracebackType | None) -> str:
+    """The deepest place that is neither this file's nor Gymnasium's; empty where there is none."""
+    ours = (__file__, os.path.dirname(gymnasium.__file__), "<frozen")
+    frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(ours)]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+
+
+def described(value: Any) -> str:
+    """A value in a few words: the number of values, a shape, or the value itself."""
+    if isinstance(value, tuple):
+        return f"{len(value)} values"
+    shape = getattr(value, "shape", ())
+    return f"an array of shape {tuple(shape)}" if len(shape) else f"{type(value).__name__} {value!r}"[:80]
+
+
+def values(path: list[str], observation: Any, info: dict[str, Any]) -> np.ndarray | None:
     """The numbers that ``path`` names, flat: ["observation"], ["observation", "desired_goal"], ["info", "success"].
 
-    An ``info`` without the key, as many environments give at a reset, has zeros up to ``stop``.
+    None for an ``info`` without the key, as many environments give at a reset.
     """
     value: Any = observation if path[0] == "observation" else info
     for key in path[1:]:
         if path[0] == "info" and key not in value:
-            return np.zeros(stop, np.float32)
+            return None
         value = value[key]
     return np.asarray(value, dtype=np.float32).reshape(-1)
 
@@ -122,6 +206,10 @@ def serve(settings: dict[str, Any], incoming: BinaryIO, outgoing: BinaryIO) -> N
                 made.reset(world, seed)
         elif command == b"S":
             made.step(np.frombuffer(take(incoming, 4 * count * size), "<f4").reshape(count, size))
+        elif command == b"I":
+            outgoing.write(b"K" + bytes(made.found))
+            outgoing.flush()
+            continue
         else:  # "Q", or the other side is gone
             break
         outgoing.write(b"K" + made.rows.astype("<f4").tobytes())
@@ -147,9 +235,11 @@ def main() -> None:
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         pass
     except Exception as error:
-        lines = traceback.extract_tb(error.__traceback__)
-        place = f" (in {os.path.basename(lines[-1].filename)}, line {lines[-1].lineno})" if lines else ""
-        message = f"{type(error).__name__}: {error}{place}"[:LIMIT].encode()
+        where = place(error.__traceback__)
+        named = str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
+        if where and not isinstance(error, Fault):
+            named += f" ({where})"
+        message = named[:LIMIT].encode()
         outgoing.write(b"E" + struct.pack("<i", len(message)) + message)
         outgoing.flush()
         sys.exit(1)

@@ -16,8 +16,9 @@ from rewardgen.tasks.actions import UnitActions
 from rewardgen.tasks.adapter import EnvironmentTask
 from rewardgen.tasks.assets import gymnasium_asset, package_asset
 from rewardgen.tasks.base import RewardAndTerms, Task
-from rewardgen.tasks.episodes import play_episodes
-from rewardgen.tasks.loader import declared_tasks, load_task, requirements_of, task_names
+from rewardgen.tasks.blame import task_fault
+from rewardgen.tasks.episodes import DIVERGED, play_episodes
+from rewardgen.tasks.loader import declared_tasks, files_without_tasks, load_task, requirements_of, task_names
 from rewardgen.tasks.random import WorldRandom
 from rewardgen.tasks.registry import register
 from rewardgen.tasks.rotations import euler_angles, quaternion_product
@@ -27,6 +28,7 @@ from rewardgen.tasks.worlds import Step, Worlds
 from rewardgen.tolerance import tolerance
 
 __all__ = [
+    "DIVERGED",
     "EnvironmentTask",
     "Episodes",
     "Field",
@@ -42,6 +44,7 @@ __all__ = [
     "Worlds",
     "declared_tasks",
     "euler_angles",
+    "files_without_tasks",
     "gymnasium_asset",
     "load_task",
     "package_asset",
@@ -49,6 +52,7 @@ __all__ = [
     "quaternion_product",
     "register",
     "requirements_of",
+    "task_fault",
     "task_names",
     "tolerance",
     "validate",

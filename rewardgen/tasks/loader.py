@@ -1,16 +1,19 @@
 """Finds task files and loads them: by path, under private module names, each folder treated like any other.
 
-A file of Python holds tasks of ours (``base``), one of YAML declares tasks on environments of others (``adapter``).
+A file of Python holds tasks of ours (``base``), one of YAML declares tasks on environments of others (``adapter``). The
+modules that make such environments may stand beside the YAML file: they belong to the workers, perhaps under another
+Python, and are never executed here.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +21,7 @@ from types import ModuleType
 from rewardgen.errors import TaskError, UnknownName
 from rewardgen.tasks.adapter import EnvironmentTask, read_tasks
 from rewardgen.tasks.base import Task
+from rewardgen.tasks.blame import MODULE_PREFIX, own_envs_dir
 from rewardgen.tasks.interpreter import Requirements
 from rewardgen.tasks.registry import Entry, Registrations, add, collecting, register
 from rewardgen.tasks.validation import check_declaration, validate
@@ -27,7 +31,6 @@ ENVS_VARIABLE = "REWARDGEN_ENVS"
 ENTRY_POINTS = "rewardgen.envs"
 """A package's entry points of this group name modules with task files."""
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _loaded: dict[str, Registrations] = {}
 """What each file or entry point has registered, by the private name of its module."""
 
@@ -71,6 +74,15 @@ def declared_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[type[Task]]:
     return [found[name].task for name in sorted(found)]
 
 
+def files_without_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[Path]:
+    """The files that ``load_task`` executes as task files although they register no task.
+
+    Raises:
+        TaskError: a task file raises.
+    """
+    return [path for folder in _folders(envs_dirs) for path, tasks in _load_folder(folder).items() if not tasks]
+
+
 def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirements | None:
     """What the environment of the task ``name`` needs in a Python of its own; None where it needs none.
 
@@ -80,12 +92,6 @@ def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirem
     task = _entry(name, envs_dirs).task
     python = task.declaration.environment.python if issubclass(task, EnvironmentTask) else None
     return python if isinstance(python, Requirements) else None
-
-
-def own_envs_dir() -> Path:
-    """The folder of rewardgen's own tasks: in the repository, or inside the package where a wheel was installed."""
-    packaged, beside = _PACKAGE / "_data" / "envs", _PACKAGE.parent / "envs"
-    return packaged if packaged.is_dir() else beside
 
 
 def _entry(name: str, envs_dirs: Sequence[Path | str]) -> Entry:
@@ -100,8 +106,12 @@ def _entry(name: str, envs_dirs: Sequence[Path | str]) -> Entry:
     return found[name]
 
 
-def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
-    """All tasks by name."""
+def _folders(envs_dirs: Sequence[Path | str]) -> list[Path]:
+    """The folders that are searched for task files, rewardgen's own first.
+
+    Raises:
+        TaskError: one of them is not there.
+    """
     named = [Path(part) for part in os.environ.get(ENVS_VARIABLE, "").split(os.pathsep) if part]
     folders: list[Path] = []
     for folder in [own_envs_dir(), *(Path(part) for part in envs_dirs), *named]:
@@ -109,14 +119,60 @@ def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
             raise TaskError(f"there is no folder {folder} with task files; check --envs and {ENVS_VARIABLE}")
         if folder.resolve() not in folders:
             folders.append(folder.resolve())
+    return folders
+
+
+def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
+    """All tasks by name."""
     found: Registrations = {}
-    for folder in folders:
-        for path in sorted([*folder.glob("*.py"), *folder.glob("*.yaml")]):
-            if not path.name.startswith("_"):
-                _merge(found, _load_yaml(path) if path.suffix == ".yaml" else _load_file(path))
+    for folder in _folders(envs_dirs):
+        for registered in _load_folder(folder).values():
+            _merge(found, registered)
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         _merge(found, _load(f"entry point {point.value}", f"the entry point {point.name} ({point.value})", point.load))
     return found
+
+
+def _load_folder(folder: Path) -> dict[Path, Registrations]:
+    """What each task file of ``folder`` registers, in the order of their names."""
+    declared = {path: _load_yaml(path) for path in _files(folder, "*.yaml")}
+    helpers = _environment_modules(folder, declared.values())
+    python = {path: _load_file(path) for path in _files(folder, "*.py") if path not in helpers}
+    return dict(sorted({**declared, **python}.items()))
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("_"))
+
+
+def _environment_modules(folder: Path, declared: Iterable[Registrations]) -> set[Path]:
+    """The files of ``folder`` that its declarations' ``imports`` name, and those that these import in turn."""
+    found: set[Path] = set()
+    pending: list[str] = []
+    for entry in (entry for registered in declared for entry in registered.values()):
+        if issubclass(entry.task, EnvironmentTask):
+            pending += entry.task.declaration.environment.imports
+    while pending:
+        path = folder / f"{pending.pop().partition('.')[0]}.py"
+        if path not in found and path.is_file():
+            found.add(path)
+            pending += _imported(path)
+    return found
+
+
+def _imported(path: Path) -> list[str]:
+    """The modules that a file of Python imports, by its text alone; none where it is no Python."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # its worker says so
+        return []
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.append(node.module)
+    return names
 
 
 def _merge(found: Registrations, more: Registrations) -> None:
@@ -143,7 +199,7 @@ def _load_file(path: Path) -> Registrations:
     except OSError as error:
         raise TaskError(f"cannot read the task file {path}: {error}") from error
     digest = hashlib.sha256(str(path).encode() + b"\0" + source).hexdigest()[:12]
-    name = f"_rewardgen_envs_{digest}_{path.stem}"
+    name = f"{MODULE_PREFIX}{digest}_{path.stem}"
 
     def execute() -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, path)

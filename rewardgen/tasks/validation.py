@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import keyword
+import logging
 import math
 import re
 import traceback
@@ -20,14 +22,15 @@ from rewardgen.config import TrainingConfig
 from rewardgen.config import validate as validate_settings
 from rewardgen.errors import ConfigError, RewardgenError, SimulationFailed, TaskError
 from rewardgen.records import Episodes, Field, State
-from rewardgen.sim import EnvironmentSpec, make_simulator
+from rewardgen.sim import EnvironmentSpec, GymnasiumSim, make_simulator
 from rewardgen.tasks.base import Task
 from rewardgen.tasks.registry import Entry
 from rewardgen.tasks.worlds import Worlds
 
 T = TypeVar("T")
-_WORLDS = 3
+_FEWEST_WORLDS = 5
 _STEPS = 2
+_logger = logging.getLogger("rewardgen.tasks")
 _TEXTS = ("description", "fitness_unit", "fitness_meaning", "expert_source")
 _COUNTS = ("frame_skip", "horizon")
 _GROUP = re.compile(r"[a-z][a-z0-9_]*")
@@ -55,23 +58,35 @@ def validate(task: Task, where: str = "") -> None:
         model = task.model
     if not isinstance(model, mujoco.MjModel | EnvironmentSpec):
         raise TaskError(f"{where}: make_model() must give an mujoco.MjModel, not {_kind(model)}")
-    if isinstance(model, EnvironmentSpec) or type(task).advance is not Task.advance:
-        _check_actions(task, where)
-    elif model.nu == 0:
-        raise TaskError(f"{where}: the model of {task.name!r} has no actuators; there is nothing for a policy to do")
-    elif not bool(model.actuator_ctrllimited.all()):
-        raise TaskError(f"{where}: each actuator of {task.name!r} needs a ctrlrange, which becomes the action's range")
+    if isinstance(model, mujoco.MjModel) and type(task).advance is Task.advance:
+        if model.nu == 0:
+            raise TaskError(
+                f"{where}: the model of {task.name!r} has no actuators; there is nothing for a policy to do"
+            )
+        if not bool(model.actuator_ctrllimited.all()):
+            raise TaskError(
+                f"{where}: each actuator of {task.name!r} needs a ctrlrange, which becomes the action's range"
+            )
+    _check_actions(task, where)
     _Trial(task, where).run()
 
 
 def _check_actions(task: Task, where: str) -> None:
-    """Check the range that a task with an ``advance`` of its own declares."""
+    """Check the range of the actions: the actuators' own, the environment's, or the one that the task declares."""
     with _blamed(task, where, "action_low"):
         low, high, names = task.action_low, task.action_high, task.action_names
     if low.dim() != 1 or not len(low) or low.shape != high.shape or low.dtype != torch.float32:
         raise TaskError(f"{where}: action_low and action_high of {task.name!r} must be two float32 vectors of one size")
     if not bool((low.isfinite() & high.isfinite() & (low < high)).all()):
-        raise TaskError(f"{where}: in {task.name!r}, action_low must lie below action_high, both finite")
+        wrong = int((~(low.isfinite() & high.isfinite() & (low < high))).nonzero()[0])
+        name = names[wrong] if len(names) == len(low) else f"column {wrong}"
+        remedy = "ctrlrange, or action_low and action_high"
+        if isinstance(task.model, EnvironmentSpec):
+            remedy = "action space, for instance by a wrapper that bounds it"
+        raise TaskError(
+            f"{where}: in {task.name!r}, the range of {name}, {low[wrong]:g} to {high[wrong]:g}, must have two finite "
+            f"ends, the lower one first; correct the {remedy}"
+        )
     if len(names) != len(low):
         raise TaskError(f"{where}: {task.name!r} names {len(names)} components of an action that has {len(low)}")
 
@@ -81,33 +96,44 @@ class _Trial:
 
     def __init__(self, task: Task, where: str) -> None:
         self.task, self.where = task, where
+        self.count = _world_count(task)
 
     def run(self) -> None:
         task = self.task
-        sim = make_simulator(task.model, _WORLDS, threads=1)
-        worlds = Worlds(task, sim, torch.arange(_WORLDS))
+        with _blamed(task, self.where, "make_model"):
+            sim = make_simulator(task.model, self.count, threads=1)
+        worlds = Worlds(task, sim, torch.arange(self.count))
         values = self.ask("state", lambda: task.state(sim))
         self.check_state(values)
         with _blamed(task, self.where, "reset"):
             matrix = worlds.start()
         observation = self.ask("observation", lambda: task.observation(State(task.layout, matrix)))
         self.check_tensor("observation()", observation, None, torch.float32)
-        if observation.dim() != 2 or len(observation) != _WORLDS:
-            raise self.wrong(f"observation() must have shape (n, size), not {_shape(observation)} for n = {_WORLDS}")
+        if observation.dim() != 2 or len(observation) != self.count:
+            raise self.wrong(f"observation() must have shape (n, size), not {_shape(observation)} for n = {self.count}")
 
         middle = 0.5 * (task.action_low + task.action_high)
-        action = middle.expand(_WORLDS, task.action_size)
+        action = middle.expand(self.count, task.action_size)
         matrices = [matrix]
         for _ in range(_STEPS):
-            with _blamed(task, self.where, "terminations"):
+            with _blamed(task, self.where, "advance"):
                 matrices.append(worlds.step(action).next_matrix)
         before, after = (State(task.layout, matrix) for matrix in matrices[-2:])
         causes = self.ask("terminations", lambda: task.terminations(after))
         for cause, held in self.mapping("terminations()", causes).items():
-            self.check_tensor(f"terminations()[{cause!r}]", held, (_WORLDS,), torch.bool)
+            self.check_tensor(f"terminations()[{cause!r}]", held, (self.count,), torch.bool)
         for name in ("expert_reward", "sparse_reward"):
             self.check_reward(name, self.ask(name, partial(getattr(task, name), before, action, after)))
         self.check_fitness(torch.stack(matrices), action)
+        if isinstance(sim, GymnasiumSim):
+            for source in sim.absent():
+                _logger.warning(
+                    "%s: in the task %r, no step of the trial had %s, which therefore reads as 0; check its name, "
+                    "unless the environment gives it later in an episode",
+                    self.where,
+                    task.name,
+                    ".".join(source.path),
+                )
 
     def check_state(self, values: Any) -> None:
         declared = self.task.layout.by_name
@@ -118,14 +144,14 @@ class _Trial:
         if extra:
             raise self.wrong(f"state() gives {_listed(extra)}, which fields does not declare")
         for name, field in declared.items():
-            self.check_tensor(f"state()[{name!r}]", given[name], (_WORLDS, *field.shape), None)
+            self.check_tensor(f"state()[{name!r}]", given[name], (self.count, *field.shape), None)
 
     def check_reward(self, name: str, given: Any) -> None:
         if not (isinstance(given, tuple) and len(given) == 2):
             raise self.wrong(f"{name}() must give a pair of total and terms, not {_kind(given)}")
-        self.check_tensor(f"the total of {name}()", given[0], (_WORLDS,), None)
+        self.check_tensor(f"the total of {name}()", given[0], (self.count,), None)
         for term, value in self.mapping(f"the terms of {name}()", given[1]).items():
-            self.check_tensor(f"the term {term!r} of {name}()", value, (_WORLDS,), None)
+            self.check_tensor(f"the term {term!r} of {name}()", value, (self.count,), None)
 
     def check_fitness(self, states: Tensor, action: Tensor) -> None:
         """On an episode of full length, padded as those of a fall are."""
@@ -135,18 +161,20 @@ class _Trial:
             layout=task.layout,
             states=padded,
             actions=action.expand(horizon, -1, -1),
-            length=torch.full((_WORLDS,), min(_STEPS, horizon)),
-            terminated=torch.ones(_WORLDS, dtype=torch.bool),
+            length=torch.full((self.count,), min(_STEPS, horizon)),
+            terminated=torch.ones(self.count, dtype=torch.bool),
             control_step=task.control_step,
         )
-        self.check_tensor("fitness()", self.ask("fitness", lambda: task.fitness(episode)), (_WORLDS,), None)
+        self.check_tensor("fitness()", self.ask("fitness", lambda: task.fitness(episode)), (self.count,), None)
 
     def check_tensor(self, what: str, value: Any, shape: tuple[int, ...] | None, dtype: torch.dtype | None) -> None:
         """``dtype`` None: any float."""
         if not isinstance(value, Tensor):
             raise self.wrong(f"{what} must be a torch tensor, not {_kind(value)}")
         if shape is not None and value.shape != shape:
-            raise self.wrong(f"{what} must have shape {_symbolic(shape)}, not {_shape(value)} for n = {_WORLDS} worlds")
+            raise self.wrong(
+                f"{what} must have shape {_symbolic(shape)}, not {_shape(value)} for n = {self.count} worlds"
+            )
         if dtype is None and not value.is_floating_point():
             raise self.wrong(f"{what} must be of a float type, not {value.dtype}")
         if dtype is not None and value.dtype != dtype:
@@ -167,6 +195,15 @@ class _Trial:
         return TaskError(f"{self.where}: in the task {self.task.name!r}, {message}")
 
 
+def _world_count(task: Task) -> int:
+    """A number of worlds that no size of the task equals, so that no wrong shape broadcasts by chance."""
+    sizes = {size for field in task.layout.fields for size in (*field.shape, field.size)} | {len(task.action_low)}
+    if isinstance(task.model, mujoco.MjModel):
+        counts = (name for name in dir(task.model) if name.startswith("n"))
+        sizes |= {value for name in counts if isinstance(value := getattr(task.model, name), int)}
+    return next(count for count in itertools.count(_FEWEST_WORLDS) if count not in sizes)
+
+
 @contextmanager
 def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
     """Turn what ``method`` raises into a TaskError with the line of the task file that it came through."""
@@ -175,9 +212,11 @@ def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
     except (TaskError, KeyboardInterrupt):
         raise
     except Exception as error:
+        if isinstance(error, SimulationFailed) and isinstance(task.__dict__.get("model"), EnvironmentSpec):
+            raise TaskError(f"{where}: in the task {task.name!r}, {error}") from error
         file = inspect.getsourcefile(type(task))
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-        place = f"{file}:{lines[-1]}" if lines else where
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        place, method = (f"{file}:{frames[-1].lineno}", frames[0].name) if frames else (where, method)
         kind = "" if isinstance(error, RewardgenError) else f"{type(error).__name__}: "
         hint = "" if isinstance(error, SimulationFailed) else "; correct that line"
         raise TaskError(f"{place}: in the task {task.name!r}, {method}() failed: {kind}{error}{hint}") from error

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rewardgen.config import TrainingConfig
-from rewardgen.errors import RewardgenError
+from rewardgen.errors import ProgramRejected, RewardgenError
 from rewardgen.export import Exported, export
 from rewardgen.program import check
 from rewardgen.sim import MujocoSim
@@ -210,6 +210,57 @@ def test_the_reward_needs_torch_alone_and_carries_the_shaping_that_it_uses(tmp_p
     # at the limit the tolerance is 1, one margin off it 0.1; an angle of 7 is 7 - 2 pi
     assert found[0] == pytest.approx([1.0 - (7.0 - 2.0 * np.pi), 0.1], abs=1e-5)
     assert found[1:] == [["pace", "turn"], 2]
+
+
+@pytest.mark.parametrize("name", ["hopper/run", "reacher/reach"])
+def test_gymnasiums_own_check_accepts_the_wrapper(name: str, tmp_path: Path) -> None:
+    exported(load_task(name), tmp_path)
+    code = """
+        import json
+        import warnings
+        import gymnasium
+        from gymnasium.utils.env_checker import check_env
+        from wrapper import ENVIRONMENT, make
+
+        def told(environment):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                check_env(environment, skip_render_check=True)
+            return {str(each.message) for each in caught if "has a wrapper applied" not in str(each.message)}
+
+        print(json.dumps(sorted(told(make()) - told(gymnasium.make(ENVIRONMENT)))))
+    """
+    assert run_alone(tmp_path, code) == []
+
+
+def shaped_program(field: str) -> str:
+    """A reward that calls every shaping function, those that refuse some arguments among them."""
+    calls = [
+        "above(x, 0.1, 0.2)", "below(x, 0.1, 0.2)", "exponential(x, 0.5)", "gaussian(x, 0.5)", "distance(q, q)",
+        "squared_norm(q)", "wrap_angle(x)", "angle_difference(x, x)", "tolerance(x, 0.0, 1.0, 0.5)",
+        "proximity(x, 0.5)", "quat_angle(q, q)", "quat_upright(q)", "heading(q)", "quat_conjugate(q)[..., 0]",
+        "quat_multiply(q, q)[..., 0]", "quat_rotate(q, q[..., 1:])[..., 0]",
+        "quat_rotate_inverse(q, q[..., 1:])[..., 0]",
+    ]  # fmt: skip
+    lines = ["def compute_reward(state, action, next_state):", f"    x = next_state.{field}"]
+    lines += ["    q = torch.stack([x, 1.0 - x, x, x], dim=-1)", f"    total = {' + '.join(calls)}"]
+    return "\n".join([*lines, '    return total, {"total": total}', ""])
+
+
+def test_an_exported_reward_is_a_reward_again(tmp_path: Path) -> None:
+    task = load_task("hopper/run")
+    field = next(field.name for field in task.fields if not field.shape)
+    program = check(shaped_program(field), task.layout)
+    reward = export(program, None, task, tmp_path).reward
+    again = check(reward.read_text(), task.layout)
+    assert ast.dump(ast.parse(again.source).body[-1]) == ast.dump(ast.parse(program.source).body[-1])
+    assert {type(node) for node in ast.parse(again.source).body[:-1]} <= {ast.Import, ast.ImportFrom}
+    exported_twice = export(again, None, task, tmp_path / "again").reward
+    assert exported_twice.read_text() == reward.read_text()
+    # A class of one's own is still refused.
+    reward.write_text(reward.read_text().replace("self.__dict__.update(fields)", "self.__dict__.update(fields, x=1)"))
+    with pytest.raises(ProgramRejected, match="classes are not available"):
+        check(reward.read_text(), task.layout)
 
 
 def test_a_task_of_no_gymnasium_environment_gets_no_wrapper_and_is_told_why(tmp_path: Path) -> None:

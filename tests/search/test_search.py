@@ -104,8 +104,8 @@ def test_when_all_fail_the_next_generation_is_told_why(start: Start) -> None:
     assert view.status == "finished" and view.winner is None
     assert {c.status for c in view.candidates.values()} == {"rejected"}
     assert "no_such_field" in view.generations[1].messages[-1].content
-    assert {final.name for final in view.finals} == {"expert", "sparse"}
-    assert any("no candidate could be trained" in str(event.data["message"]) for event in view.events)
+    assert not view.finals and view.cost.steps == 0  # nothing is trained that could only be compared with nothing
+    assert any("no reward found: no candidate could be trained" in str(event.data["message"]) for event in view.events)
 
 
 def test_a_budget_of_zero_starts_nothing_and_a_larger_one_goes_on(start: Start, tmp_path: Path) -> None:

@@ -181,6 +181,67 @@ def test_divergence_in_the_first_step_is_seen() -> None:
     assert sim.diverged().tolist() == [True] + [False] * (WORLDS - 1)
 
 
+SLIDER = """
+<mujoco>
+  <option timestep="0.01">{flag}</option>
+  <worldbody><body><joint type="slide" axis="1 0 0"/><geom type="box" size=".1 .1 .1" mass="1"/></body></worldbody>
+  <actuator><motor joint="j" gear="{gear}" ctrllimited="true" ctrlrange="-1 1"/></actuator>
+</mujoco>
+""".replace("<joint ", '<joint name="j" ')
+SLEEP = '<flag sleep="enable"/>'
+
+
+@pytest.mark.parametrize(
+    ("flag", "gear", "nstep"),
+    [
+        ("", 1e12, 1),  # an acceleration above 1e10 in the first substep of an episode: MuJoCo resets the world
+        ("", 1e12, 5),
+        (SLEEP, 1e12, 5),
+        ('<flag autoreset="disable"/>', 1e300, 5),  # nothing is reset
+        ('<flag autoreset="disable"/>', 1e14, 1),  # the numbers are finite
+    ],
+)
+def test_a_blow_up_in_the_first_substep_of_an_episode_is_seen(flag: str, gear: float, nstep: int) -> None:
+    sim = MujocoSim(mujoco.MjModel.from_xml_string(SLIDER.format(flag=flag, gear=gear)), 3, 1)
+    sim.field("qpos")[:] = 0.5
+    sim.step(torch.tensor([[0.0], [1.0], [0.0]]), nstep)
+    assert sim.diverged().tolist() == [False, True, False]
+    assert sim.field("qpos")[[0, 2], 0].tolist() == [0.5, 0.5]
+    sim.step(torch.zeros(3, 1), nstep)
+    assert sim.diverged().tolist() == [False, True, False]  # an action may take several calls
+    sim.reset(torch.tensor([1]))
+    sim.step(torch.zeros(3, 1), nstep)
+    assert not sim.diverged().any()
+
+
+def test_a_blow_up_in_the_last_substep_is_seen() -> None:
+    # 9.99e9 N on 1 kg add 9.99e7 m/s in 0.01 s: beyond MuJoCo's limit of 1e10, which only the next step would look at.
+    sim = MujocoSim(mujoco.MjModel.from_xml_string(SLIDER.format(flag="", gear=9.99e9)), 2, 1)
+    sim.field("qvel")[0, 0] = 9.99e9
+    sim.step(torch.tensor([[1.0], [1.0]]), 1)
+    assert sim.diverged().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("control", [float("nan"), float("inf"), 1e11])
+def test_a_control_that_mujoco_replaces_by_0_counts_as_diverged(control: float) -> None:
+    sim = MujocoSim(mujoco.MjModel.from_xml_string(SLIDER.format(flag="", gear=1)), 2, 1)
+    sim.step(torch.tensor([[0.5], [control]]), 1)
+    assert sim.diverged().tolist() == [False, True]
+
+
+def test_looking_for_a_reset_leaves_forces_as_they_are() -> None:
+    sim = MujocoSim(make_model(), 2, 1)
+    forces = sim.field("xfrc_applied")
+    forces[0, 0, 0], forces[0, 1, 2] = 3.0, 2.0
+    expected = forces.clone()
+    sim.step(torch.zeros(2, 1), 3)
+    assert torch.equal(forces, expected)
+    assert not forces[1].signbit().any()
+    kept = sim.keep(torch.tensor([0]))
+    assert kept is not None
+    assert torch.equal(kept.field("xfrc_applied"), expected[:1])
+
+
 def test_unknown_fields_are_refused() -> None:
     sim = MujocoSim(make_model(), 1, 1)
     with pytest.raises(SimulationFailed, match="no field 'position'"):

@@ -126,6 +126,82 @@ def test_a_wrong_declaration_is_named(folder: Path, change: tuple[str, str], say
         load_task("upright/swing", [folder])
 
 
+SPRING = """
+import gymnasium, numpy as np
+
+class Spring(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {"near": True}
+
+    def step(self, action):
+        reward = 0.0
+        return np.zeros(2, np.float32), reward, False, False, {"near": True}
+
+gymnasium.register("Spring-v0", entry_point=Spring)
+"""
+SPRING_TASK = """
+task: spring/rest
+description: Rest.
+environment: {id: Spring-v0, imports: [springs]}
+fields: [{name: place, from: "observation[0]", unit: m, meaning: place}]
+success: {from: info.near}
+fitness: {from: info.near, over: mean, unit: "1", meaning: share, threshold: 0.5}
+horizon: 50
+"""
+RESET, STEP = "def reset(", "def step("
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "method", "says"),
+    [
+        ("return np.zeros(2, np.float32), reward", "return np.zeros(2, np.float32), np.array([reward])", STEP,
+         "step() gives an array of shape (1,) as the reward; a single number is expected"),
+        ("reward = 0.0", "reward = None", STEP, "step() gives NoneType None as the reward"),
+        ("reward, False, False,", "reward, False,", STEP, "step() gives 4 values; Gymnasium's gives (observation, rew"),
+        ("reset(self, *, seed=None, options=None)", "reset(self)", RESET, "reset() takes no seed; Gymnasium's is"),
+        ('return np.zeros(2, np.float32), {"near": True}\n\n', "return np.zeros(2, np.float32)\n\n", RESET,
+         "reset() gives an array of shape (2,); Gymnasium's gives (observation, info)"),
+        ('return np.zeros(2, np.float32), {"near": True}\n\n', 'return np.zeros(1), {"near": True}\n\n', RESET,
+         "reset() gives an array of shape (1,) as the observation; its space is Box("),
+        ('False, False, {"near": True}', 'False, False, {"near": "yes"}', STEP,
+         "step() gives info.near as what is no number (could not convert string to float: 'yes')"),
+        ("reward = 0.0", "reward = 1 / 0", "1 / 0", "step() failed: ZeroDivisionError: division by zero"),
+        ("Box(-1, 1, (1,)", "Box(-np.inf, 1, (1,)", None, "the range of column 0, -inf to 1, must have two"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_environment_is_told_with_its_line(
+    tmp_path: Path, old: str, new: str, method: str | None, says: str
+) -> None:
+    assert old in SPRING
+    (tmp_path / "springs.py").write_text(SPRING.replace(old, new))
+    (tmp_path / "springs.yaml").write_text(SPRING_TASK)
+    with pytest.raises(TaskError) as caught:
+        load_task("spring/rest", [tmp_path])
+    told = str(caught.value)
+    assert told.startswith(f"{(tmp_path / 'springs.yaml').resolve()}:") and says in told
+    if method is not None:
+        lines = (tmp_path / "springs.py").read_text().splitlines()
+        line = next(number for number, text in enumerate(lines, 1) if method in text)
+        assert told.endswith(f"({(tmp_path / 'springs.py').resolve()}, line {line})")
+
+
+def test_an_info_key_that_no_step_has_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "springs.py").write_text(SPRING)
+    (tmp_path / "springs.yaml").write_text(SPRING_TASK)
+    load_task("spring/rest", [tmp_path])
+    assert not caplog.records
+    (tmp_path / "springs.yaml").write_text(
+        SPRING_TASK.replace("success: {from: info.near}", "success: {from: info.naer}")
+    )
+    load_task("spring/rest", [tmp_path])
+    (record,) = caplog.records
+    assert "no step of the trial had info.naer, which therefore reads as 0" in record.getMessage()
+
+
 def test_meta_worlds_tasks_say_how_their_python_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REWARDGEN_CACHE", str(tmp_path))
     assert sum(name.startswith("metaworld/") for name in task_names()) == 10

@@ -11,8 +11,21 @@ import pytest
 import torch
 
 from rewardgen.errors import MissingPackage, TaskError, UnknownName
+from rewardgen.records import State
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Worlds, gymnasium_asset, load_task, loader, package_asset, register, task_names
+from rewardgen.tasks import (
+    Worlds,
+    blame,
+    files_without_tasks,
+    gymnasium_asset,
+    load_task,
+    loader,
+    package_asset,
+    register,
+    task_fault,
+    task_names,
+)
+from tests.cli.commands import rewardgen
 
 EXAMPLE = Path(__file__).parent / "example"
 ENVS = Path(__file__).parents[2] / "envs"
@@ -93,6 +106,41 @@ def test_private_modules_keep_out_of_the_way(tmp_path: Path) -> None:
 def test_files_with_a_leading_underscore_are_not_tasks(tmp_path: Path) -> None:
     write(tmp_path, "raise RuntimeError", "_helpers.py")
     assert task_names([tmp_path]) == task_names()
+
+
+def test_modules_of_declared_environments_are_executed_by_workers_alone(tmp_path: Path) -> None:
+    trace = tmp_path / "executed"
+    write(
+        tmp_path,
+        """
+        task: x/other
+        description: Pendulum up.
+        environment: {id: Pendulum-v1, imports: [my_env.registration]}
+        fields: [{name: up, from: "observation[0]", unit: "1", meaning: cosine}]
+        success: {from: "observation[0]"}
+        fitness: {from: "observation[0]", over: mean, unit: "1", meaning: share, threshold: 0.5}
+        horizon: 50
+        """,
+        "t.yaml",
+    )
+    record = f"import pathlib\npathlib.Path({str(trace)!r}).write_text(__name__)\n"
+    write(tmp_path, f"{record}import only_in_the_other_python\nimport geometry, math\n", "my_env.py")
+    write(tmp_path, f"{record}from shapes import box\nimport my_env\n", "geometry.py")
+    write(tmp_path, f"{record}def broken(:\n", "shapes.py")
+    write(tmp_path, example(name="slider/beside"), "my_env_tasks.py")
+    assert {"x/other", "slider/beside"} <= set(task_names([tmp_path]))
+    assert not trace.exists()
+    assert files_without_tasks([tmp_path]) == []
+    with pytest.raises(TaskError, match="only_in_the_other_python"):
+        load_task("x/other", [tmp_path])
+    assert trace.read_text() == "my_env"  # in the worker
+
+
+def test_task_files_that_register_nothing_are_found(tmp_path: Path) -> None:
+    path = write(tmp_path, "import math\n", "tools.py")
+    write(tmp_path, example(name="slider/beside"))
+    write(tmp_path, "raise RuntimeError\n", "_tools.py")
+    assert files_without_tasks([tmp_path]) == [path]
 
 
 def test_an_unknown_task_names_its_neighbours() -> None:
@@ -176,7 +224,11 @@ def test_a_wrong_declaration_is_named_with_its_place(tmp_path: Path, old: str, n
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('Field("position", ()', 'Field("position", (3,)', r"state()['position'] must have shape (n, 3), not (3,)"),
+        (
+            'Field("position", ()',
+            'Field("position", (3,)',
+            r"state()['position'] must have shape (n, 3), not (5,) for n = 5",
+        ),
         ('"velocity": sim.field("qvel")[:, 0]}', "}", "state() gives no 'velocity', which fields declares"),
         ('return {"position"', 'return {"x": 0, "position"', "state() gives 'x', which fields does not declare"),
         ('sim.field("qpos")[:, 0], "vel', 'sim.field("qpos")[:, 0] / 0, "vel', "state()['position'] is not finite"),
@@ -203,6 +255,7 @@ def test_a_wrong_declaration_is_named_with_its_place(tmp_path: Path, old: str, n
         ('ctrlrange="-1 1" ctrllimited="true"', "", "needs a ctrlrange"),
         ('<motor joint="rail" gear="5" ctrlrange="-1 1" ctrllimited="true"/>', "", "has no actuators"),
         ("<worldbody>", "<worldbodies>", "make_model() failed"),
+        ('ctrlrange="-1 1"', 'ctrlrange="-inf inf"', "the range of rail, -inf to inf, must have two finite ends"),
     ],
 )
 def test_what_a_task_gives_is_checked(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -218,6 +271,50 @@ def test_a_method_that_raises_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"sparse_reward\(\) failed: ZeroDivisionError") as caught:
         load_task("slider/park", [tmp_path])
     assert f":{line_of(path, '1 / 0')}: " in str(caught.value)
+
+
+THREE_LINKS = (
+    'name="rail" type="slide" axis="1 0 0" damping="0.5"/>',
+    'name="rail" type="slide" axis="1 0 0"/><joint name="b" type="slide" axis="0 1 0"/><joint type="slide"/>',
+)
+
+
+def test_a_shape_that_is_wrong_does_not_pass_for_the_number_of_worlds(tmp_path: Path) -> None:
+    """Three joints, and one number for each world: in three worlds it would broadcast."""
+    path = write(tmp_path, example(THREE_LINKS, ('sim.field("qpos")[ids, 0] =', 'sim.field("qpos")[ids] =')))
+    with pytest.raises(TaskError, match=r"reset\(\) failed: RuntimeError: .*shape") as caught:
+        load_task("slider/park", [tmp_path])
+    assert str(caught.value).startswith(f"{path.resolve()}:{line_of(path, 'generator.uniform')}: ")
+
+
+@pytest.mark.parametrize("folder", [None, "own"])
+def test_what_a_task_file_raises_later_is_its_own_error(
+    tmp_path: Path, folder: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = ("    def observation(self, state):", "    def observation(self, state):\n        {0: 1}[len(state) // 100]")
+    path = write(tmp_path, example(late))
+    task = load_task("slider/park", [tmp_path])
+    with pytest.raises(KeyError) as caught:
+        task.observation(State(task.layout, torch.zeros(100, 2)))
+    fault = task_fault(caught.value)
+    place = f"{path.resolve()}:{line_of(path, '// 100')}: Park.observation() failed: KeyError: 1; correct that line"
+    assert str(fault) == place
+    assert task_fault(ValueError("not from there")) is None
+    if folder == "own":  # a task of ours is rewardgen itself
+        monkeypatch.setattr(blame, "own_envs_dir", lambda: tmp_path.resolve())
+        assert task_fault(caught.value) is None
+
+
+def test_a_command_names_the_task_file_that_raised(tmp_path: Path) -> None:
+    late = ("    def observation(self, state):", "    def observation(self, state):\n        assert len(state) != 16")
+    path = write(tmp_path, example(late))
+    done = rewardgen("train", "slider/park", "--envs", tmp_path, "--steps", 256, "--set", "training.worlds=16",
+                     "--set", "training.rollout=16")  # fmt: skip
+    assert done.code == 2
+    assert f"{path.resolve()}:{line_of(path, '!= 16')}: Park.observation() failed: AssertionError" in " ".join(
+        done.err.split()
+    )
+    assert "fault of rewardgen" not in done.err and "Traceback" not in done.err
 
 
 def test_a_missing_asset_is_named() -> None:

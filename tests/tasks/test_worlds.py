@@ -155,7 +155,7 @@ def test_a_task_may_say_itself_what_its_actions_do(simulate: Simulate) -> None:
     ("declared", "said"),
     [
         ({"action_high": torch.ones(2)}, "two float32 vectors of one size"),
-        ({"action_high": torch.full((1,), float("inf"))}, "both finite"),
+        ({"action_high": torch.full((1,), float("inf"))}, "the range of speed, -1 to inf, must have two"),
         ({"action_names": ("speed", "heading")}, "names 2 components of an action that has 1"),
     ],
 )
@@ -271,6 +271,28 @@ def test_an_episode_that_breaks_says_so(simulate: Simulate) -> None:
     assert episodes.causes["simulation diverged"].tolist() == [True, True]
     assert episodes.terminated.all()
     assert episodes.states.isfinite().all()
+
+
+class Blown(Drift):
+    """Its goal is where MuJoCo's own reset puts a world that blows up."""
+
+    def make_model(self) -> mujoco.MjModel:
+        return mujoco.MjModel.from_xml_string(FALLING.replace('gear="1"', 'gear="1e12"'))
+
+    def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
+        sim.field("qpos")[ids, 0] = 0.5
+
+    def fitness(self, episode: Episodes) -> Tensor:
+        return ((episode.field("position")[1:].abs() < 0.1) & episode.mask).sum(0).float()
+
+
+def test_a_blow_up_in_the_first_step_is_no_success() -> None:
+    task = Blown()
+    episodes = play_episodes(task, MujocoSim(task.model, 2, 1), lambda seen: no_push(len(seen)) + 1.0, torch.arange(2))
+    assert episodes.causes["simulation diverged"].tolist() == [True, True]
+    assert episodes.length.tolist() == [1, 1]
+    assert episodes.field("position")[1].tolist() == [0.5, 0.5]
+    assert task.fitness(episodes).tolist() == [0.0, 0.0]
 
 
 def test_a_policy_sees_each_state_and_its_actions_are_kept() -> None:
