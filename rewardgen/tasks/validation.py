@@ -126,13 +126,13 @@ class _Trial:
             self.check_reward(name, self.ask(name, partial(getattr(task, name), before, action, after)))
         self.check_fitness(torch.stack(matrices), action)
         if isinstance(sim, GymnasiumSim):
-            for source in sim.absent():
+            for path in dict.fromkeys(".".join(source.path) for source in sim.absent()):
                 _logger.warning(
                     "%s: in the task %r, no step of the trial had %s, which therefore reads as 0; check its name, "
                     "unless the environment gives it later in an episode",
                     self.where,
                     task.name,
-                    ".".join(source.path),
+                    path,
                 )
 
     def check_state(self, values: Any) -> None:

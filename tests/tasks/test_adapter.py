@@ -194,9 +194,7 @@ def test_an_info_key_that_no_step_has_is_told(tmp_path: Path, caplog: pytest.Log
     (tmp_path / "springs.yaml").write_text(SPRING_TASK)
     load_task("spring/rest", [tmp_path])
     assert not caplog.records
-    (tmp_path / "springs.yaml").write_text(
-        SPRING_TASK.replace("success: {from: info.near}", "success: {from: info.naer}")
-    )
+    (tmp_path / "springs.yaml").write_text(SPRING_TASK.replace("from: info.near", "from: info.naer"))
     load_task("spring/rest", [tmp_path])
     (record,) = caplog.records
     assert "no step of the trial had info.naer, which therefore reads as 0" in record.getMessage()
