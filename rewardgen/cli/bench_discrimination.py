@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rewardgen.cli.output import note, print_json, safe, show, shown, table, write
-from rewardgen.cli.settings import parse_assignments
+from rewardgen.cli.settings import task_configs
 from rewardgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,17 +31,14 @@ def compare_rewards(
     Raises:
         UsageError: ``assignments`` set something besides training and the sandbox; as ``measure_discrimination``.
     """
-    from rewardgen import config
     from rewardgen.bench import draw_discrimination, measure_discrimination
 
-    given = parse_assignments(assignments)
-    if others := [key for key in given if not key.startswith(("training.", "sandbox."))]:
-        raise UsageError(f"--set {others[0]}: only settings of training and of the sandbox go with --discrimination")
+    refusal = "only settings of training and of the sandbox go with --discrimination"
+    configs = task_configs(tasks, assignments, ("training.", "sandbox."), refusal)
     if len(tasks) > 1 and rewards is not None and (rewards.is_file() or any(rewards.glob("*.py"))):
         raise UsageError(
             f"--rewards {rewards}: these are of one task; for several give a folder that holds each task's"
         )
-    configs = [config.load(overrides={"task": each.name} | given, task_defaults=each.training) for each in tasks]
     result = measure_discrimination(
         tasks, configs, range(seeds), results, rewards=rewards, together=together, threads=threads, say=note
     )

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rewardgen.cli.output import note, print_json, show, table
-from rewardgen.cli.settings import parse_assignments
-from rewardgen.errors import UsageError
+from rewardgen.cli.settings import task_configs
 
 if TYPE_CHECKING:
     from rewardgen.tasks import Task
@@ -29,15 +28,10 @@ def compare_learning(
     Raises:
         UsageError: ``assignments`` set something besides training.
     """
-    from rewardgen import config
     from rewardgen.bench import draw_learning, measure_learning
 
-    given = parse_assignments(assignments)
-    if others := [key for key in given if not key.startswith("training.")]:
-        raise UsageError(f"--set {others[0]}: only settings of training can be set for learning curves")
-    configs = [
-        config.load(overrides={"task": each.name} | given, task_defaults=each.training).training for each in tasks
-    ]
+    refusal = "only settings of training can be set for learning curves"
+    configs = [each.training for each in task_configs(tasks, assignments, ("training.",), refusal)]
     result = measure_learning(tasks, configs, trainers, range(seeds), results, threads=threads, say=note)
     if plot is not None:
         draw_learning(result, plot)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rewardgen.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from rewardgen.config import Config
+    from rewardgen.tasks import Task
 
 Set = Annotated[
     list[str] | None,
@@ -37,6 +41,27 @@ def parse_assignments(assignments: Sequence[str] | None) -> dict[str, Any]:
         except ConfigError as error:
             raise UsageError(f"--set {text}: {error}") from error
     return found
+
+
+def task_configs(
+    tasks: Sequence[Task], assignments: Sequence[str] | None, sections: tuple[str, ...], refusal: str
+) -> list[Config]:
+    """The settings of each task, with those assignments that a benchmark takes.
+
+    Args:
+        sections: what may be set, such as ``("training.",)``.
+        refusal: what to say of anything else.
+
+    Raises:
+        UsageError: an assignment cannot be read, or sets something outside of ``sections``.
+        ConfigError: a key or value is wrong.
+    """
+    from rewardgen import config
+
+    given = parse_assignments(assignments)
+    if others := [key for key in given if not key.startswith(sections)]:
+        raise UsageError(f"--set {others[0]}: {refusal}")
+    return [config.load(overrides={"task": each.name} | given, task_defaults=each.training) for each in tasks]
 
 
 def judge_settings(judge: str | None) -> dict[str, Any]:
