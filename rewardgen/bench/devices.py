@@ -16,6 +16,7 @@ from rewardgen.sandbox import Sandbox
 from rewardgen.sim import Arrangement, arrange
 from rewardgen.tasks import Task
 from rewardgen.training import Member, Timings, label_rows, train
+from rewardgen.training.timings import TimedSteps
 
 WORLDS = (1024, 4096, 16384, 65536)
 _PARTS = ("rollout", "labels", "learning")
@@ -136,10 +137,8 @@ def training_rate(
     """Environment steps a second of training ``candidates`` programs together, and the shares of its parts."""
     steps = config.worlds * config.rollout * (_WARM + updates)
     short = config.model_copy(update={"steps": steps, "checkpoints": 1})
-    timings, marks = Timings(exact=True), []
-
-    def mark(taken: int) -> None:
-        marks.append((time.perf_counter(), taken, dict(timings.seconds)))
+    timings = Timings(exact=True)
+    marks = TimedSteps(timings)
 
     with Sandbox() as sandbox, ExitStack() as workers:
         members = []
@@ -149,13 +148,13 @@ def training_rate(
             worker = sandbox.open(program, task.layout, task.action_size, rows)
             workers.callback(worker.close)
             members.append(Member(f"bench{number}", number, worker))
-        results = train(task, members, short, threads=threads, arrangement=place, on_progress=mark, timings=timings)
+        results = train(task, members, short, threads=threads, arrangement=place, watcher=marks, timings=timings)
     failed = [result.message for result in results if result.status == "failed"]
     if failed:
         raise UsageError(f"the benchmark's rewards failed on {task.name}: {failed[0]}")
-    first, last = marks[_WARM - 1], marks[-1]
+    first, last = marks.updates[_WARM - 1], marks.updates[-1]
     spent = {part: last[2][part] - first[2][part] for part in _PARTS}
-    seconds = last[0] - first[0] - (last[2].get("checkpoints", 0.0) - first[2].get("checkpoints", 0.0))
+    seconds = last[0] - first[0] - (last[2]["checkpoints"] - first[2]["checkpoints"])
     return (last[1] - first[1]) / seconds, {part: taken / seconds for part, taken in spent.items()}
 
 

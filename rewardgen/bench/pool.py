@@ -23,7 +23,7 @@ from rewardgen.llm import make_author
 from rewardgen.llm.recording import read_recording
 from rewardgen.records import RewardProgram, State
 from rewardgen.sandbox import Sandbox
-from rewardgen.search.screening import Transitions, random_transitions, screen_source
+from rewardgen.screening import Transitions, random_transitions, screen_source
 from rewardgen.tasks import RewardAndTerms, Task
 from rewardgen.training import TaskReward
 

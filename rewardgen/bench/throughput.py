@@ -20,6 +20,7 @@ from rewardgen.sandbox import Sandbox
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task
 from rewardgen.training import Member, Reward, Timings, label_rows, train
+from rewardgen.training.timings import TimedSteps
 
 SCALING = (1, 2, 4, 8, 16)
 """Members of the populations that are timed to see what training together gains."""
@@ -166,11 +167,8 @@ def training_rate(
     """
     each = config.worlds * config.rollout
     short = config.model_copy(update={"steps": each * (_WARM_UPDATES + updates), "checkpoints": 1})
-    marks: list[tuple[float, int, dict[str, float]]] = []
     timings = Timings()
-
-    def mark(steps: int) -> None:
-        marks.append((time.perf_counter(), steps, {"checkpoints": 0.0, **timings.seconds}))
+    marks = TimedSteps(timings)
 
     with Sandbox() as sandbox:
         first_reward = first_reward_seconds(sandbox, task)
@@ -180,11 +178,11 @@ def training_rate(
         ]
         watched = [Watched(worker) for worker in workers]
         members = [Member(f"bench{k}", k, reward) for k, reward in enumerate(watched)]
-        results = train(task, members, short, threads=threads, on_progress=mark, timings=timings)
+        results = train(task, members, short, threads=threads, watcher=marks, timings=timings)
     failed = [result.message for result in results if result.status == "failed"]
     if failed:
         raise UsageError(f"the benchmark's rewards failed on {task.name}: {failed[0]}")
-    first, last = marks[_WARM_UPDATES - 1], marks[-1]
+    first, last = marks.updates[_WARM_UPDATES - 1], marks.updates[-1]
     took = {what: last[2][what] - first[2][what] for what in last[2]}
     checkpoint = took.pop("checkpoints")
     whole = population * config.steps

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rewardgen.config import Config
     from rewardgen.report.task_page import Measured
     from rewardgen.tasks import Task
+    from rewardgen.training import Watcher
 
 
 def baseline(
@@ -48,11 +49,11 @@ def baseline(
 
     What was measured before under the same settings, by the same code on this machine, is not measured again.
     """
+    from rewardgen import baselines
     from rewardgen.config import load
     from rewardgen.errors import TaskError, UsageError
     from rewardgen.report.task_page import Measured, write_task_page
-    from rewardgen.search import kept_baselines, measure_baselines
-    from rewardgen.search.versions import versions
+    from rewardgen.sim.machine import versions
     from rewardgen.store import BASELINES
     from rewardgen.tasks import load_task
 
@@ -77,12 +78,12 @@ def baseline(
             continue
         overrides = {**parse_assignments(assignments), **with_flags(flags), "task": name}
         settings = load(config, overrides, task_defaults=dict(task.training))
-        told = None if json else _Told(task, settings)
+        told = None if json else _progress_of(task, settings)
         folder = runs_dir / BASELINES
         if kept:
-            found = kept_baselines(folder, task, settings)
+            found = baselines.known(folder, task, settings)
         else:
-            found = measure_baselines(folder, task, settings, anew=anew, on_progress=told)
+            found = baselines.measure(folder, task, settings, again=anew, watcher=told)
         measured.append(Measured(task, settings, found.get("expert"), found.get("sparse")))
         if not json:
             _print(measured[-1], heading=len(measured) == 1)
@@ -112,27 +113,30 @@ def _named(patterns: Sequence[str], places: Sequence[Path]) -> list[str]:
     return [name for name in known if name in chosen]
 
 
-class _Told:
-    """Says now and then how far a task's trainings are."""
+def _progress_of(task: Task, config: Config) -> Watcher:
+    """Return what says now and then how far a task's trainings are."""
+    from rewardgen.baselines import shared_reward
+    from rewardgen.training import Watcher
 
-    EVERY = 10.0  # s
+    every = 10.0  # s
+    rewards = 1 if shared_reward(task) else 2
+    total = rewards * config.evaluation.report_seeds * config.training.steps
 
-    def __init__(self, task: Task, config: Config) -> None:
-        from rewardgen.search.baselines import shared_reward
+    class Progress(Watcher):
+        def __init__(self) -> None:
+            self._began = self._said = time.monotonic()
+            self._first: int | None = None
 
-        rewards = 1 if shared_reward(task) else 2
-        self._name, self._total = task.name, rewards * config.evaluation.report_seeds * config.training.steps
-        self._began = self._said = time.monotonic()
-        self._first: int | None = None
+        def progress(self, steps: int) -> None:
+            now = time.monotonic()
+            if self._first is None:  # those of a measurement that was stopped before count, but took no time here
+                self._began, self._first = now, steps
+            if now - self._said >= every:
+                self._said = now
+                rate = (steps - self._first) / max(now - self._began, 1e-9)
+                note(f"{task.name}: {steps:,} of {total:,} steps, {rate:,.0f} a second")
 
-    def __call__(self, steps: int) -> None:
-        now = time.monotonic()
-        if self._first is None:  # those of a measurement that was stopped before count as done, but not as this one's
-            self._began, self._first = now, steps
-        if now - self._said >= self.EVERY:
-            self._said = now
-            rate = (steps - self._first) / max(now - self._began, 1e-9)
-            note(f"{self._name}: {steps:,} of {self._total:,} steps, {rate:,.0f} a second")
+    return Progress()
 
 
 def _print(measured: Measured, *, heading: bool) -> None:

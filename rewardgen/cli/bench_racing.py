@@ -25,7 +25,7 @@ def compare_races(
 ) -> None:
     """Measure and print."""
     from rewardgen import config
-    from rewardgen.search.comparison import compare_racing
+    from rewardgen.bench import compare_racing
 
     settings = {"task": task.name, "search.candidates": candidates, "threads": threads}
     loaded = config.load(overrides=settings | parse_assignments(assignments), task_defaults=task.training)

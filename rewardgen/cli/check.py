@@ -38,7 +38,7 @@ def check(
     """Check a reward as a search would: its form, and a trial in the sandbox on real transitions."""
     from rewardgen.config import SandboxConfig, validate
     from rewardgen.sandbox import Sandbox, SandboxLimits
-    from rewardgen.search.screening import random_transitions, screen_source
+    from rewardgen.screening import random_transitions, screen_source
     from rewardgen.tasks import load_task
 
     text = read_source(file)

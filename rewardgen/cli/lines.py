@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,6 +15,14 @@ from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.search import Event
+    from rewardgen.search.events import (
+        Judged,
+        RunStarted,
+        Scored,
+        Selected,
+        TrainingProgress,
+        WaitingForPeople,
+    )
 
 TRAININGS = {
     "further": "on further seeds",
@@ -34,115 +42,116 @@ class Lines:
 
     def __call__(self, event: Event) -> None:
         self._progress.take(event)
-        tell = getattr(self, f"_{event.kind}", None)
-        if tell is not None:
-            line = tell(**event.data)
-            if line:
-                self._screen.print(safe(line))
+        line = self._line(event)
+        if line:
+            self._screen.print(safe(line))
 
-    def _run_started(self, run: str, task: str, author: str, offline: bool, resumed: bool, **data: Any) -> str:
-        begun = "resuming" if resumed else "starting"
+    def _line(self, event: Event) -> str:
+        """The line on an event; "" where there is none."""
+        from rewardgen.search import events
+
+        match event:
+            case events.RunStarted():
+                return self._run_started(event)
+            case events.GenerationStarted():
+                restart = f" of restart {event.restart}" if event.restart else ""
+                parent = f", improving on {event.parent}" if event.parent else ""
+                return f"generation {event.generation}{restart}{parent}"
+            case events.EndpointNotice() | events.Note():
+                return f"  {event.message}"
+            case events.Replied():
+                cost = f", ${event.dollars:.4f}" if event.dollars else ""
+                return f"  {event.replies} replies ({event.purpose}){cost}"
+            case events.AttemptScreened():
+                if not event.accepted:
+                    return f"  {event.candidate}: refused: " + "; ".join(event.problems)
+                return f"  {event.candidate}: accepted" + (f" after {event.attempt} repairs" if event.attempt else "")
+            case events.TrainingStarted():
+                self._said = self._clock()
+                purpose = TRAININGS.get(event.what, "of this generation")
+                return f"  training {event.members} policies {purpose}, {event.steps:,} steps in all"
+            case events.TrainingProgress():
+                return self._training_progress(event)
+            case events.MemberFailed():
+                return f"  {event.candidate}, seed {event.seed}: failed: {event.message}"
+            case events.MemberStopped():
+                return f"  {event.candidate}, seed {event.seed}: {event.message}"
+            case events.Scored():
+                return self._scored(event)
+            case events.Remeasured():
+                before, after = short_number(event.score), short_number(event.again)
+                return f"  {event.candidate}: {before} when it was chosen, {after} on fresh seeds"
+            case events.WaitingForPeople():
+                return f"  {waiting_text(event)}; {how_to_judge(self._progress)}"
+            case events.Judged():
+                return f"  {judged_text(event)}"
+            case events.Selected():
+                return self._selected(event)
+            case events.BaselineFound():
+                return f"  {event.name}: trained before on this machine, not again"
+            case events.Evaluated():
+                interval = f"[{short_number(event.low)}, {short_number(event.high)}]"
+                score, success = short_number(event.mean), short_number(event.success_rate)
+                return f"  {event.name}: {score} {interval}, success rate {success}"
+            case events.RunWarning():
+                return f"  note: {event.message}"
+        return ""
+
+    def _run_started(self, event: RunStarted) -> str:
+        begun = "resuming" if event.resumed else "starting"
         line = (
-            f"{begun} {run}: {task}, {data['generations']} generations of {data['candidates']} candidates, "
-            f"{data['steps']:,} steps each; rewards written by {author}"
+            f"{begun} {event.run}: {event.task}, {event.generations} generations of {event.candidates} candidates, "
+            f"{event.steps:,} steps each; rewards written by {event.author}"
         )
-        return "\n".join([line, *arranged(data), *([no_model_note(author)] if offline else [])])
+        return "\n".join([line, arranged(event), *([no_model_note(event.author)] if event.offline else [])])
 
-    def _generation_started(self, restart: int, generation: int, parent: str | None, **_: Any) -> str:
-        return (
-            f"generation {generation}"
-            + (f" of restart {restart}" if restart else "")
-            + (f", improving on {parent}" if parent else "")
-        )
-
-    def _endpoint(self, message: str, **_: Any) -> str:
-        return f"  {message}"
-
-    def _replied(self, purpose: str, replies: int, dollars: float, **_: Any) -> str:
-        return f"  {replies} replies ({purpose})" + (f", ${dollars:.4f}" if dollars else "")
-
-    def _verdict(self, candidate: str, attempt: int, accepted: bool, problems: Any, **_: Any) -> str:
-        if accepted:
-            return f"  {candidate}: accepted" + (f" after {attempt} repairs" if attempt else "")
-        return f"  {candidate}: refused: " + "; ".join(problems)
-
-    def _training_started(self, members: int, steps: int, what: str, **_: Any) -> str:
-        self._said = self._clock()
-        purpose = TRAININGS.get(what, "of this generation")
-        return f"  training {members} policies {purpose}, {steps:,} steps in all"
-
-    def _training_progress(self, steps: int, total: int, steps_per_second: float, **_: Any) -> str:
+    def _training_progress(self, event: TrainingProgress) -> str:
         now = self._clock()
         if now - self._said < EVERY:
             return ""
         self._said = now
-        left = (total - steps) / steps_per_second if steps_per_second > 0 else float("nan")
-        return f"  {steps / total:.0%} of {total:,} steps, {steps_per_second:,.0f} a second, {clock(left)} left"
+        rate = event.steps_per_second
+        left = (event.total - event.steps) / rate if rate > 0 else float("nan")
+        return f"  {event.steps / event.total:.0%} of {event.total:,} steps, {rate:,.0f} a second, {clock(left)} left"
 
-    def _member_failed(self, candidate: str, seed: int, message: str, **_: Any) -> str:
-        return f"  {candidate}, seed {seed}: failed: {message}"
+    def _scored(self, event: Scored) -> str:
+        if event.score is None:
+            return f"  {event.candidate}: {event.status}, no score"
+        so_far = " when it was stopped" if event.stopped else ""
+        score = short_number(event.score)
+        return f"  {event.candidate}: score {score}{so_far}, success rate {event.success_rate:.0%}"
 
-    def _stopped(self, candidate: str, seed: int, message: str, **_: Any) -> str:
-        return f"  {candidate}, seed {seed}: {message}"
-
-    def _scored(
-        self, candidate: str, score: float | None, success_rate: float, status: str, stopped: bool = False, **_: Any
-    ) -> str:
-        if score is None:
-            return f"  {candidate}: {status}, no score"
-        so_far = " when it was stopped" if stopped else ""
-        return f"  {candidate}: score {short_number(score)}{so_far}, success rate {success_rate:.0%}"
-
-    def _remeasured(self, candidate: str, score: float | None, again: float, **_: Any) -> str:
-        return f"  {candidate}: {short_number(score)} when it was chosen, {short_number(again)} on fresh seeds"
-
-    def _waiting(self, generation: int, heard: int, wanted: int, until: str, **_: Any) -> str:
-        return f"  {waiting_text(generation, heard, wanted, until)}; {how_to_judge(self._progress)}"
-
-    def _judged(self, generation: int, candidate: str, heard: int, words: int, **_: Any) -> str:
-        return f"  {judged_text(candidate, heard, words)}"
-
-    def _selected(self, candidate: str | None, score: float | None, **_: Any) -> str:
+    def _selected(self, event: Selected) -> str:
+        if event.candidate is None:
+            chosen = "  none has a score"
+        else:
+            chosen = f"  best of the generation: {event.candidate} with {short_number(event.score)}"
         cost = cost_text(self._progress.cost)
-        chosen = (
-            f"  best of the generation: {candidate} with {short_number(score)}" if candidate else "  none has a score"
-        )
         return chosen + (f" (so far: {cost})" if cost else "")
 
-    def _baseline_found(self, name: str, **_: Any) -> str:
-        return f"  {name}: trained before on this machine, not again"
 
-    def _evaluated(self, name: str, mean: float, low: float, high: float, success_rate: float, **_: Any) -> str:
-        interval = f"[{short_number(low)}, {short_number(high)}]"
-        return f"  {name}: {short_number(mean)} {interval}, success rate {short_number(success_rate)}"
-
-    def _note(self, message: str, **_: Any) -> str:
-        return f"  {message}"
-
-    def _warning(self, message: str, **_: Any) -> str:
-        return f"  note: {message}"
-
-
-def arranged(started: Mapping[str, Any]) -> list[str]:
+def arranged(started: RunStarted) -> str:
     """Where a run that has ``started`` takes place, and why there."""
-    return [f"{started['arrangement']} ({started['why']})"] if "arrangement" in started else []
+    return f"{started.arrangement} ({started.why})"
 
 
-def waiting_text(generation: int, heard: int, wanted: int, until: str) -> str:
+def waiting_text(event: WaitingForPeople) -> str:
     """What a search waits for, in a line."""
-    return f"waiting for people: {heard} of {wanted} judgements of generation {generation}, until {until}"
+    heard = f"{event.heard} of {event.wanted} judgements of generation {event.generation}"
+    return f"waiting for people: {heard}, until {event.until}"
 
 
 def how_to_judge(progress: Progress) -> str:
-    path = Path(str(progress.started.get("path", "runs/RUN")))
+    """How to judge what a search waits for, in a line."""
+    path = Path(progress.started.path if progress.started is not None else "runs/RUN")
     elsewhere = "" if path.parent == Path("runs") else f" --out {path.parent}"
     return f"judge in the browser with `rewardgen web{elsewhere}`, or in a terminal with `rewardgen prefer {path}`"
 
 
-def judged_text(candidate: str, heard: int, words: int) -> str:
+def judged_text(event: Judged) -> str:
     """What judgements came to, in a line."""
-    said = f"{heard} judgements" + (f", {words} with words" if words else "")
-    return f"liked best of the generation: {candidate} ({said})"
+    words = f", {event.words} with words" if event.words else ""
+    return f"liked best of the generation: {event.candidate} ({event.heard} judgements{words})"
 
 
 def no_model_note(author: str) -> str:

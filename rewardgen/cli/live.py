@@ -19,6 +19,7 @@ from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.search import Event
+    from rewardgen.search.events import Evaluated, RunStarted
 
 STYLES = {
     "accepted": "green",
@@ -49,37 +50,38 @@ class LiveView:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
+        from rewardgen.search import events
+
         progress = self._progress
         progress.take(event)
-        if event.kind == "run_started":
-            self._print_head()
-        elif event.kind == "selected":
-            self._screen.print(generation_table(progress), soft_wrap=False)
-            progress.rows = {}
-        elif event.kind == "judged":
-            told = judged_text(*(event.data[name] for name in ("candidate", "heard", "words")))
-            self._screen.print(Text(safe(told)))
-        elif event.kind == "evaluated":
-            self._screen.print(final_line(str(event.data["name"]), progress.finals[str(event.data["name"])]))
-        elif event.kind in ("note", "endpoint"):
-            self._screen.print(Text(safe(str(event.data["message"])), style="dim"))
-        elif event.kind == "warning":
-            self._screen.print(Text(safe(f"note: {event.data['message']}"), style="yellow"))
+        match event:
+            case events.RunStarted():
+                self._print_head(event)
+            case events.Selected():
+                self._screen.print(generation_table(progress), soft_wrap=False)
+                progress.rows = {}
+            case events.Judged():
+                self._screen.print(Text(safe(judged_text(event))))
+            case events.Evaluated():
+                self._screen.print(final_line(event))
+            case events.Note() | events.EndpointNotice():
+                self._screen.print(Text(safe(event.message), style="dim"))
+            case events.RunWarning():
+                self._screen.print(Text(safe(f"note: {event.message}"), style="yellow"))
 
-    def _print_head(self) -> None:
-        data = self._progress.started
+    def _print_head(self, event: RunStarted) -> None:
+        steps = f"{event.generations} generations of {event.candidates} candidates, {event.steps:,} steps each"
         self._screen.print(
             Text.assemble(
-                ("resuming " if data["resumed"] else "searching a reward for ", ""),
-                (safe(data["task"]), "bold"),
-                f": {data['generations']} generations of {data['candidates']} candidates, {data['steps']:,} steps each",
+                ("resuming " if event.resumed else "searching a reward for ", ""),
+                (safe(event.task), "bold"),
+                f": {steps}",
             )
         )
-        self._screen.print(Text(safe(f"run {data['path']}, rewards written by {data['author']}"), style="dim"))
-        for line in arranged(data):
-            self._screen.print(Text(safe(line), style="dim"))
-        if data["offline"]:
-            self._screen.print(Text(no_model_note(str(data["author"])), style="yellow"))
+        self._screen.print(Text(safe(f"run {event.path}, rewards written by {event.author}"), style="dim"))
+        self._screen.print(Text(safe(arranged(event)), style="dim"))
+        if event.offline:
+            self._screen.print(Text(no_model_note(event.author), style="yellow"))
         self._screen.print()
 
     def _draw(self) -> RenderableType:
@@ -87,9 +89,8 @@ class LiveView:
         parts: list[RenderableType] = []
         if progress.rows:
             parts.append(generation_table(progress))
-        if progress.waiting:
-            wanted = waiting_text(*(progress.waiting[name] for name in ("generation", "heard", "wanted", "until")))
-            parts.append(Spinner("dots", Text(safe(f"{wanted}; {how_to_judge(progress)}"))))
+        if progress.waiting is not None:
+            parts.append(Spinner("dots", Text(safe(f"{waiting_text(progress.waiting)}; {how_to_judge(progress)}"))))
         if progress.asking:
             parts.append(Spinner("dots", Text(progress.asking)))
         if progress.training is not None:
@@ -151,9 +152,9 @@ def status_line(progress: Progress) -> str:
     return safe("; ".join([*parts, cost] if cost else parts))
 
 
-def final_line(name: str, data: dict[str, float]) -> Text:
+def final_line(event: Evaluated) -> Text:
     return Text.assemble(
-        (f"{name:>8} ", "bold"),
-        f"{short_number(data['mean'])} [{short_number(data['low'])}, {short_number(data['high'])}]",
-        (f"  success rate {short_number(data['success_rate'])}", "dim"),
+        (f"{event.name:>8} ", "bold"),
+        f"{short_number(event.mean)} [{short_number(event.low)}, {short_number(event.high)}]",
+        (f"  success rate {short_number(event.success_rate)}", "dim"),
     )

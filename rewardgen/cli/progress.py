@@ -12,6 +12,14 @@ from rewardgen.text import clock
 if TYPE_CHECKING:
     from rewardgen.config import Config
     from rewardgen.search import Event
+    from rewardgen.search.events import (
+        AttemptScreened,
+        Evaluated,
+        RunStarted,
+        Scored,
+        TrainingStarted,
+        WaitingForPeople,
+    )
 
 
 @dataclass
@@ -59,25 +67,21 @@ class Progress:
 
     def __init__(self, config: Config | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._config, self._clock, self._began = config, clock, clock()
-        self.started: dict[str, Any] = {}
+        self.started: RunStarted | None = None
         self.restart = self.generation = 0
         self.parent: str | None = None
         self.rows: dict[str, Row] = {}
         self.training: Training | None = None
-        self.finals: dict[str, dict[str, Any]] = {}
+        self.finals: dict[str, Evaluated] = {}
         self.cost: dict[str, Any] = {}
         self.asking: str = ""
-        self.waiting: dict[str, Any] = {}
+        self.waiting: WaitingForPeople | None = None
         self.best: tuple[str, float] | None = None
         self.warnings: list[str] = []
 
     @property
     def seconds(self) -> float:
         return self._clock() - self._began
-
-    @property
-    def unit(self) -> str:
-        return str(self.started.get("fitness_unit", ""))
 
     @property
     def seconds_left(self) -> float | None:
@@ -103,93 +107,91 @@ class Progress:
         return {**cost, "steps": cost.get("steps", 0) + under_way}
 
     def take(self, event: Event) -> None:
-        """Learn from one event; kinds that are not known are left alone."""
-        handle = getattr(self, f"_{event.kind}", None)
-        if handle is not None:
-            handle(**event.data)
+        """Learn from one event."""
+        from rewardgen.search import events
 
-    # ---- one method for each kind of event
+        match event:
+            case events.RunStarted():
+                self.started = event
+            case events.GenerationStarted():
+                self.restart, self.generation, self.parent = event.restart, event.generation, event.parent
+                self.rows, self.training = {}, None
+            case events.Calling():
+                self.asking = asking_text(event.purpose, event.n)
+            case events.Replied():
+                self.asking = ""
+            case events.AttemptScreened():
+                self._screened(event)
+            case events.TrainingStarted():
+                self._training_started(event)
+            case events.TrainingProgress() if self.training is not None:
+                training = self.training
+                training.steps, training.total, training.rate = event.steps, event.total, event.steps_per_second
+            case events.CheckpointReached() if event.candidate in self.rows:
+                row = self.rows[event.candidate]
+                row.fitness[event.seed], row.steps = event.fitness, event.steps
+            case events.MemberFailed() if event.candidate in self.rows:
+                self.rows[event.candidate].problem = event.message
+            case events.MemberStopped() if event.candidate in self.rows:
+                row = self.rows[event.candidate]
+                row.status, row.problem = "stopped", event.message
+            case events.Scored():
+                self._scored(event)
+            case events.WaitingForPeople():
+                self.waiting, self.training = event, None
+            case events.Judged():
+                self.waiting = None
+            case events.Selected():
+                self.training = None
+                if event.candidate in self.rows:
+                    self.rows[event.candidate].selected = True
+            case events.Evaluated():
+                self.training = None
+                self.finals[event.name] = event
+            case events.CostSoFar():
+                self.cost = event.data
+                if self.training is not None and self.training.steps >= self.training.total:
+                    self.training = None  # its steps are in the cost now
+            case events.RunWarning():
+                self.warnings.append(event.message)
 
-    def _run_started(self, **data: Any) -> None:
-        self.started = data
+    def _screened(self, event: AttemptScreened) -> None:
+        row = self.rows.setdefault(event.candidate, Row(event.candidate))
+        row.attempts = event.attempt + 1
+        row.status = "accepted" if event.accepted else "sent back"
+        row.problem = "" if event.accepted else "; ".join(event.problems)
 
-    def _generation_started(self, restart: int, generation: int, parent: str | None = None, **_: Any) -> None:
-        self.restart, self.generation, self.parent = restart, generation, parent
-        self.rows, self.training = {}, None
-
-    def _calling(self, purpose: str, n: int, **_: Any) -> None:
-        self.asking = f"asking for {n} {'reward' if purpose == 'generation' else 'repair'}{'s' if n != 1 else ''}"
-
-    def _replied(self, **_: Any) -> None:
-        self.asking = ""
-
-    def _verdict(self, candidate: str, attempt: int, accepted: bool, problems: Any = (), **_: Any) -> None:
-        row = self.rows.setdefault(candidate, Row(candidate))
-        row.attempts = attempt + 1
-        row.status = "accepted" if accepted else "sent back"
-        row.problem = "" if accepted else "; ".join(problems)
-
-    def _training_started(self, members: int, steps: int, what: str, **_: Any) -> None:
-        self.training, self.asking = Training(what, members, steps), ""
+    def _training_started(self, event: TrainingStarted) -> None:
+        self.training, self.asking = Training(event.what, event.members, event.steps), ""
         for row in self.rows.values():
-            if what == "generation" and row.status == "accepted":
+            if event.what == "generation" and row.status == "accepted":
                 row.status = "training"
             elif row.status == "sent back":
                 row.status = "rejected"
 
-    def _training_progress(self, steps: int, total: int, steps_per_second: float, **_: Any) -> None:
-        if self.training is not None:
-            self.training.steps, self.training.total, self.training.rate = steps, total, steps_per_second
+    def _scored(self, event: Scored) -> None:
+        row = self.rows.setdefault(event.candidate, Row(event.candidate))
+        row.score, row.success_rate = event.score, event.success_rate
+        row.status = "stopped" if event.stopped else event.status
+        if event.score is not None and not event.stopped and (self.best is None or event.score > self.best[1]):
+            self.best = (event.candidate, event.score)
 
-    def _checkpoint(self, candidate: str, seed: int, steps: int, fitness: float, **_: Any) -> None:
-        if candidate in self.rows:
-            self.rows[candidate].fitness[seed] = fitness
-            self.rows[candidate].steps = steps
 
-    def _member_failed(self, candidate: str, message: str, **_: Any) -> None:
-        if candidate in self.rows:
-            self.rows[candidate].problem = message
+ASKED = {
+    "generation": ("reward", "rewards"),
+    "repair": ("repair", "repairs"),
+    "review": ("review", "reviews"),
+    "revision": ("revision", "revisions"),
+    "analysis": ("analysis", "analyses"),
+    "judging": ("judgement", "judgements"),
+}
+"""What a call to a language model asks for, by its purpose: one, and several."""
 
-    def _stopped(self, candidate: str, message: str, **_: Any) -> None:
-        if candidate in self.rows:
-            self.rows[candidate].status, self.rows[candidate].problem = "stopped", message
 
-    def _scored(
-        self,
-        candidate: str,
-        score: float | None,
-        success_rate: float,
-        status: str,
-        stopped: bool = False,
-        **_: Any,
-    ) -> None:
-        row = self.rows.setdefault(candidate, Row(candidate))
-        row.score, row.success_rate, row.status = score, success_rate, "stopped" if stopped else status
-        if score is not None and not stopped and (self.best is None or score > self.best[1]):
-            self.best = (candidate, score)
-
-    def _waiting(self, **data: Any) -> None:
-        self.waiting, self.training = data, None
-
-    def _judged(self, **_: Any) -> None:
-        self.waiting = {}
-
-    def _selected(self, candidate: str | None = None, **_: Any) -> None:
-        self.training = None
-        if candidate in self.rows:
-            self.rows[candidate].selected = True
-
-    def _evaluated(self, name: str, **data: Any) -> None:
-        self.training = None
-        self.finals[name] = data
-
-    def _cost(self, **data: Any) -> None:
-        self.cost = data
-        if self.training is not None and self.training.steps >= self.training.total:
-            self.training = None  # its steps are in the cost now
-
-    def _warning(self, message: str, **_: Any) -> None:
-        self.warnings.append(message)
+def asking_text(purpose: str, n: int) -> str:
+    """What is asked for at present, in a few words."""
+    one, several = ASKED.get(purpose, ("reply", "replies"))
+    return f"asking for {n} {one if n == 1 else several}"
 
 
 def cost_text(cost: dict[str, Any]) -> str:

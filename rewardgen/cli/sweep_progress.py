@@ -19,6 +19,7 @@ from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.search import Event
+    from rewardgen.search.events import Evaluated
     from rewardgen.sweep import Job, Plan, Rates, Watch
 
 EVERY = 30.0
@@ -70,38 +71,47 @@ class SweepProgress:
         return self._clock() - self._began
 
     def take(self, job: Job | None, event: Event) -> None:
-        from rewardgen.sweep import Rates, of_baselines
+        """Learn from one event, of a job or, without one, of the sweep."""
+        from rewardgen.search import events as of_search
+        from rewardgen.sweep import events
 
         if job is None:
-            if event.kind == "sweep_started":
-                self.before = event.data["finished"]
-                self._waiting -= set(event.data["reused"])
-            elif event.kind == "left_out":
-                self._waiting.discard(event.data["search"])
-                self.ended[event.data["search"]] = "left out"
+            match event:
+                case events.SweepStarted():
+                    self.before = event.finished
+                    self._waiting -= set(event.reused)
+                case events.SearchLeftOut():
+                    self._waiting.discard(event.search)
+                    self.ended[event.search] = "left out"
             return
-        if event.kind == "started":
-            self.running[job.key] = Progress(job.config, self._clock)
-            self._started[job.key] = self._clock()
-            self._waiting.discard(job.key)
-            if job.kind == "baselines":
-                trainings = of_baselines(job.config, Rates(), 1).trainings
-                self._measured[job.key] = 0, trainings * job.config.training.steps
-        elif event.kind == "steps" and job.key in self._measured:
-            self._measured[job.key] = event.data["steps"], self._measured[job.key][1]
-        elif event.kind == "retried":
-            self.running.pop(job.key, None)
-            self._waiting.add(job.key)
-        elif event.kind == "ended":
-            self.running.pop(job.key, None)
-            if job.kind == "search":
-                self.ended[job.key] = event.data["status"]
-                if event.data["status"] == "finished":
-                    self._took.append((self._expected[job.key], self._clock() - self._started[job.key]))
-        elif job.key in self.running:
-            self.running[job.key].take(event)
-            if event.kind == "cost":
-                self._cost[job.key] = dict(event.data)
+        match event:
+            case events.JobStarted():
+                self._started_job(job)
+            case events.BaselineSteps() if job.key in self._measured:
+                self._measured[job.key] = event.steps, self._measured[job.key][1]
+            case events.JobRetried():
+                self.running.pop(job.key, None)
+                self._waiting.add(job.key)
+            case events.JobEnded():
+                self.running.pop(job.key, None)
+                if job.kind == "search":
+                    self.ended[job.key] = event.status
+                    if event.status == "finished":
+                        self._took.append((self._expected[job.key], self._clock() - self._started[job.key]))
+            case _ if job.key in self.running:
+                self.running[job.key].take(event)
+                if isinstance(event, of_search.CostSoFar):
+                    self._cost[job.key] = event.data
+
+    def _started_job(self, job: Job) -> None:
+        from rewardgen.sweep import Rates, of_baselines
+
+        self.running[job.key] = Progress(job.config, self._clock)
+        self._started[job.key] = self._clock()
+        self._waiting.discard(job.key)
+        if job.kind == "baselines":
+            trainings = of_baselines(job.config, Rates(), 1).trainings
+            self._measured[job.key] = 0, trainings * job.config.training.steps
 
     @property
     def cost(self) -> dict[str, Any]:
@@ -183,33 +193,36 @@ class SweepLines:
             self._said = self._clock()
             self._screen.print(Text(safe(line), style=style))
 
-    def _line(self, job: Job | None, event: Event, scores: dict[str, Any]) -> tuple[str, str]:
-        data, progress = event.data, self._progress
+    def _line(self, job: Job | None, event: Event, scores: dict[str, Evaluated]) -> tuple[str, str]:
+        """The line on an event and its style; "" where there is none."""
+        from rewardgen.search import events as of_search
+        from rewardgen.sweep import events
+
+        progress = self._progress
         place = f"[{progress.done}/{progress.total}]"
-        if job is None:
-            if event.kind == "left_out":
-                return f"{place} left out {data['search']}: {data['message']}", "yellow"
-            before = f", {data['finished']} of them finished before" if data["finished"] else ""
-            more = f", baselines of {data['baselines']} kinds first" if data["baselines"] > 1 else ""
-            return f"sweep {progress.plan.name}: {data['searches']} searches{before}{more}; {data['where']}", "bold"
-        if event.kind == "started":
-            return f"{place} starting {job.key}", ""
-        if event.kind == "retried":
-            return f"{place} {job.key} failed and is tried again: {data['error']}: {data['message']}", "yellow"
-        if event.kind == "warning" and data["message"] not in self._warned:  # most hold for all searches alike
-            self._warned.add(data["message"])
-            return f"{place} note on {job.key}: {data['message']}", "yellow"
-        if event.kind == "ended" and data["status"] == "failed":
-            return f"{place} failed {job.key}: {data['error']}: {data['message']}", "red"
-        if event.kind == "ended":
-            told = [f"{place} finished {job.key}"]
-            if "winner" in scores:
-                found = scores["winner"]
-                told.append(
-                    f": {short_number(found['mean'])} [{short_number(found['low'])}, {short_number(found['high'])}]"
-                )
-            left = progress.seconds_left
-            return "".join(told) + (f"; about {clock(left)} to go" if left is not None else ""), ""
+        key = job.key if job is not None else ""
+        match event:
+            case events.SearchLeftOut():
+                return f"{place} left out {event.search}: {event.message}", "yellow"
+            case events.SweepStarted():
+                before = f", {event.finished} of them finished before" if event.finished else ""
+                more = f", baselines of {event.baselines} kinds first" if event.baselines > 1 else ""
+                return f"sweep {progress.plan.name}: {event.searches} searches{before}{more}; {event.where}", "bold"
+            case events.JobStarted():
+                return f"{place} starting {key}", ""
+            case events.JobRetried():
+                return f"{place} {key} failed and is tried again: {event.error}: {event.message}", "yellow"
+            case of_search.RunWarning() if event.message not in self._warned:  # most hold for all searches alike
+                self._warned.add(event.message)
+                return f"{place} note on {key}: {event.message}", "yellow"
+            case events.JobEnded() if event.status == "failed":
+                return f"{place} failed {key}: {event.error}: {event.message}", "red"
+            case events.JobEnded():
+                parts = [f"{place} finished {key}"]
+                if (won := scores.get("winner")) is not None:
+                    parts.append(f": {short_number(won.mean)} [{short_number(won.low)}, {short_number(won.high)}]")
+                left = progress.seconds_left
+                return "".join(parts) + (f"; about {clock(left)} to go" if left is not None else ""), ""
         return "", ""
 
 

@@ -19,10 +19,11 @@ from rewardgen.errors import RewardgenError
 
 if TYPE_CHECKING:
     from rewardgen.config import Config
-    from rewardgen.records import Checkpoint
+    from rewardgen.records import Checkpoint, TrainingResult
     from rewardgen.sim import Arrangement
     from rewardgen.tasks import Task
     from rewardgen.tracking import Tracking
+    from rewardgen.training import Watcher
 
 
 def train(
@@ -113,69 +114,63 @@ def _tracking(folder: Path | None, reward: str, settings: Config) -> Tracking:
 
 def _train(
     task: Task, reward: str, settings: Config, arrangement: Arrangement, tracking: Tracking, *, quiet: bool
-) -> list[Any]:
+) -> list[TrainingResult]:
     from rewardgen.program import check
+    from rewardgen.records import RewardProgram
     from rewardgen.sandbox import Sandbox, SandboxLimits
-    from rewardgen.training import Member, Reward, TaskReward, label_rows, train, train_sb3
+    from rewardgen.training import Reward, TrainingSetup, TrainingSpec, make_trainer, task_rewards
 
-    training, first = settings.training, settings.seed
-    shared: Reward
+    shared: RewardProgram | Reward
+    sandbox = None
     with ExitStack() as stack:
         if reward in ("expert", "sparse"):
-            function = task.expert_reward if reward == "expert" else task.sparse_reward
-            shared = TaskReward(function, task.layout)
+            shared = task_rewards(task)[reward]
         else:
-            program = check(read_source(Path(reward)), task.layout)
+            shared = check(read_source(Path(reward)), task.layout)
             limits = settings.sandbox
             sandbox = stack.enter_context(
                 Sandbox(SandboxLimits(limits.call_seconds, limits.program_seconds, limits.memory_gb), limits.level)
             )
             if limits.level == "basic" and sandbox.notice:
                 note(f"warning: {sandbox.notice}")
-            members = 1 if training.trainer == "sb3" else settings.search.seeds
-            capacity = label_rows(training, members)
-            shared = sandbox.open(program, task.layout, task.action_size, capacity)
-            stack.callback(shared.close)
-        members_ = [Member(reward, first + number, shared) for number in range(settings.search.seeds)]
-        report = None if quiet else _Progress(task, training.steps * len(members_))
-        name = Path(reward).stem
-        tracking.begin((name, member.seed) for member in members_)
+        trainer = make_trainer(TrainingSetup(task, settings, arrangement, sandbox))
+        specs = [TrainingSpec(reward, settings.seed + number, shared) for number in range(settings.search.seeds)]
+        watcher = _progress_of(task, settings, Path(reward).stem, tracking, quiet=quiet)
+        return trainer.train(specs, watcher)
 
-        def on_checkpoint(key: str, seed: int, point: Checkpoint) -> None:
+
+def _progress_of(task: Task, settings: Config, name: str, tracking: Tracking, *, quiet: bool) -> Watcher:
+    """Return what tells the trackers, and says each checkpoint and now and then how far the training is."""
+    from rewardgen.training import Watcher
+
+    every = 5.0  # s
+    total = settings.training.steps * settings.search.seeds
+
+    class Progress(Watcher):
+        def __init__(self) -> None:
+            self._began = self._said = time.monotonic()
+
+        def begin(self, members: Sequence[tuple[str, int]]) -> None:
+            tracking.begin((name, seed) for _, seed in members)
+
+        def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
             tracking.point(name, seed, point)
-            if report is not None:
-                report.checkpoint(key, seed, point)
+            if not quiet:
+                note(f"seed {seed}: {point.steps:,} steps, fitness {point.fitness:.3g} {task.fitness_unit}")
 
-        callbacks: dict[str, Any] = {"on_checkpoint": on_checkpoint}
-        if report is not None:
-            callbacks["on_progress"] = report.progress
-        if training.trainer == "sb3":
-            return [train_sb3(task, member, training, threads=settings.threads, **callbacks) for member in members_]
-        if report is not None:
-            callbacks["on_note"] = note
-        return list(train(task, members_, training, threads=settings.threads, arrangement=arrangement, **callbacks))
+        def progress(self, steps: int) -> None:
+            now = time.monotonic()
+            if quiet or now - self._said < every:
+                return
+            self._said = now
+            rate = steps / (now - self._began)
+            note(f"{steps:,} of {total:,} steps, {rate:,.0f} a second, about {(total - steps) / rate:,.0f} s left")
 
+        def note(self, message: str) -> None:
+            if not quiet:
+                note(message)
 
-class _Progress:
-    """Says at most every few seconds how far the training is; each checkpoint as it comes."""
-
-    EVERY = 5.0  # s
-
-    def __init__(self, task: Task, total: int) -> None:
-        self._unit, self._total = task.fitness_unit, total
-        self._began = self._said = time.monotonic()
-
-    def progress(self, steps: int) -> None:
-        now = time.monotonic()
-        if now - self._said < self.EVERY:
-            return
-        self._said = now
-        rate = steps / (now - self._began)
-        left = (self._total - steps) / rate
-        note(f"{steps:,} of {self._total:,} steps, {rate:,.0f} a second, about {left:,.0f} s left")
-
-    def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
-        note(f"seed {seed}: {point.steps:,} steps, fitness {point.fitness:.3g} {self._unit}")
+    return Progress()
 
 
 def _diverged(points: Sequence[Checkpoint]) -> int:

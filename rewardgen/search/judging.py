@@ -1,32 +1,47 @@
-"""People, or who stands in for them, judge a generation: the search asks, waits, and ranks by what was said.
+"""Judges rank a generation: people, or who stands in for them. The search asks, waits, and ranks by the answers.
 
 ``judge`` is called once for each generation, when everything in it is trained. What it comes to, the verdict, is kept
-in the run's store before anything follows from it: a run that is taken up again asks nothing twice, and whatever is
-said later counts for later generations.
+in the run's store before anything follows from it: a run that is resumed asks nothing twice, and whatever is said later
+counts for later generations. A vision model as the judge is shown frames of two replays.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import random
-import statistics
+import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from rewardgen import preference
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rewardgen import preference, prompting, replay
 from rewardgen.config import Config, JudgingConfig, validate
+from rewardgen.errors import ConfigError
+from rewardgen.program import without_thoughts
 from rewardgen.quoting import one_line
 from rewardgen.records import Answer, JudgeKind, Judgement, Order, Remark, Verdict
-from rewardgen.search import seeds, vision
-from rewardgen.search.run import Run
-from rewardgen.search.selection import Scored, winner_of
+from rewardgen.replay.recording import model_of
+from rewardgen.search import events
+from rewardgen.search.candidate import History, Place
+from rewardgen.search.rank import winner_of, with_standings
+from rewardgen.search.services import Call, Services
+from rewardgen.sim.rendering import renderer
 from rewardgen.store import GenerationView, Judgements, RunView, Waiting
 from rewardgen.store.database import now
+from rewardgen.tasks import Task
 
 POLL_SECONDS = 2.0
 """Between two looks at whether anything came in: one query on a small file."""
+FRAMES = 6
+"""Frames of each replay that a vision model is shown, at equal distances in time."""
+REASON_LIMIT = 600
+"""Characters that are kept of a reason."""
+_FENCE = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -39,69 +54,72 @@ class Said:
 
     @classmethod
     def of(cls, kept: Judgements) -> Said:
+        """Read it from the run's file of judgements."""
         return cls(kept.judgements(), kept.orders(), kept.remarks())
 
     def of_candidates(self, candidates: Sequence[str]) -> int:
+        """Count what bears on some candidates."""
         return preference.heard(candidates, self.judgements, self.orders, self.remarks)
 
     def __len__(self) -> int:
         return len(self.judgements) + len(self.orders) + len(self.remarks)
 
 
-def judge(
-    run: Run, restart: int, number: int, scored: Sequence[Scored], everyone: Mapping[str, Scored]
-) -> tuple[Verdict | None, dict[str, Scored]]:
+def judge(services: Services, place: Place, history: History) -> tuple[Verdict | None, History]:
     """Have a generation judged as the settings say.
 
     Args:
-        scored: the generation's candidates.
-        everyone: all candidates of the run so far, those of this generation among them.
+        history: with the generation's candidates in it.
 
     Returns:
-        The verdict, and ``everyone`` with the standings that it gives; None, and everyone as they were, where nobody is
+        The verdict, and the history with the standings that it gives; None, and the history as it was, where nobody is
         asked or nobody has a policy to show.
+
+    Raises:
+        LLMError, BudgetExceeded, SimulationFailed, ReplayError: a vision model cannot be asked, or shown anything.
     """
-    if run.config.search.judge == "fitness":
-        return None, dict(everyone)
-    verdict = run.store.verdict(restart, number)
+    if services.config.search.judge == "fitness":
+        return None, history
+    verdict = services.store.verdict(place.restart, place.generation)
     if verdict is None:
-        shown = [item.key for item in scored if item.score is not None]
+        candidates = history.of(place.candidates(services.config.search.candidates))
+        shown = [each.key for each in candidates if each.score is not None]
         if not shown:
-            return None, dict(everyone)
-        leader = winner_of(item for item in everyone.values() if item.key not in shown and item.standing is not None)
+            return None, history
+        leader = winner_of(each for each in history.everyone if each.key not in shown and each.standing is not None)
         against = (leader.key,) if leader is not None else ()
-        verdict = _hear(run, restart, number, shown, against, everyone)
-        run.store.add_verdict(verdict)
-    best = verdict.ranking[0]
-    run.say(
-        "judged",
-        restart=restart,
-        generation=number,
-        candidate=best.candidate,
-        heard=verdict.heard,
-        wanted=verdict.wanted,
-        words=len(verdict.words),
+        verdict = _hear(services, place, shown, against, history)
+        services.store.add_verdict(verdict)
+    services.reporter.say(
+        events.Judged(
+            restart=place.restart,
+            generation=place.generation,
+            candidate=verdict.ranking[0].candidate,
+            heard=verdict.heard,
+            wanted=verdict.wanted,
+            words=len(verdict.words),
+        )
     )
-    return verdict, ranked(run.config, verdict, everyone)
+    return verdict, with_standings(services.config, verdict, history)
 
 
 def _hear(
-    run: Run, restart: int, number: int, shown: Sequence[str], against: tuple[str, ...], everyone: Mapping[str, Scored]
+    services: Services, place: Place, shown: Sequence[str], against: tuple[str, ...], history: History
 ) -> Verdict:
     """Ask for what is wanted, and put together what was said."""
-    kept = Judgements(run.store.run_dir)
-    judging = run.config.search.judging
+    kept = Judgements(services.store.run_dir)
+    judging = services.config.search.judging
     wanted = _wanted(judging, len(shown), bool(against))
     if judging.by == "people":
-        said = _wait(run, kept, restart, number, shown, against, wanted)
+        said = _wait(services, place, kept, shown, against, wanted)
     else:
-        _ask(run, kept, restart, number, [*shown, *against], wanted, everyone)
+        _ask(services, place, kept, [*shown, *against], wanted, history)
         said = Said.of(kept)
-    judged = [*(key for key, item in everyone.items() if item.standing is not None), *shown]
+    judged = [*(each.key for each in history.everyone if each.standing is not None), *shown]
     overall = preference.strengths(list(dict.fromkeys(judged)), said.judgements, said.orders).ranking()
     verdict = Verdict(
-        restart=restart,
-        generation=number,
+        restart=place.restart,
+        generation=place.generation,
         ranking=tuple(standing for standing in overall if standing.candidate in shown),
         overall=tuple(overall),
         words=preference.words_about(shown, said.judgements, said.orders, said.remarks),
@@ -110,7 +128,9 @@ def _hear(
         wanted=wanted,
     )
     if not verdict.heard:
-        run.warn(f"nobody said anything of generation {number}: its candidates count as equally good")
+        services.reporter.warn(
+            f"nobody said anything of generation {place.generation}: its candidates count as equally good"
+        )
     return verdict
 
 
@@ -147,79 +167,41 @@ def _wanted(judging: JudgingConfig, count: int, beside: bool) -> int:
     return max(1, min(judging.pairs, count * (count - 1) // 2 + count * beside))
 
 
-def _simulated(run: Run, everyone: Mapping[str, Scored], place: tuple[int, ...], pair: tuple[str, str]) -> Answer:
-    """An answer from the true fitness. Each answer's chance is its own, so that a stopped run goes on the same."""
-    generator = random.Random(seeds.derive(run.config.seed, "simulated judge", *place))
-    judge = preference.SimulatedJudge(run.config.search.judging.error_rate, generator)
-    left, right = (everyone[key].score for key in pair)
-    return judge.answer(math.nan if left is None else left, math.nan if right is None else right)
-
-
-def _ask(
-    run: Run,
-    kept: Judgements,
-    restart: int,
-    number: int,
-    pool: Sequence[str],
-    wanted: int,
-    everyone: Mapping[str, Scored],
-) -> None:
-    """Have who stands in for people answer ``wanted`` pairs, one after another: each is chosen by those before it."""
-    judging = run.config.search.judging
-    kind: JudgeKind = "simulated" if judging.by == "simulated" else "vlm"
-    name = (
-        preference.SimulatedJudge(judging.error_rate, random.Random(0)).name
-        if kind == "simulated"
-        else one_line(f"vision model {judging.model}", 80)
-    )
-    for index in range(wanted):
-        place, key = (restart, number, index), f"{kind}-{restart}-{number}-{index}"
-        said = Said.of(kept)
-        if any(judgement.id == key for judgement in said.judgements):
-            continue
-        generator = random.Random(seeds.derive(run.config.seed, "pairs", *place))
-        pair = preference.next_pair(pool, said.judgements, said.orders, name, generator)
-        if pair is None:
-            break
-        left, right = (f"{candidate}.{index % judging.starts}" for candidate in pair)
-        if kind == "simulated":
-            answer, words = _simulated(run, everyone, place, pair), ""
-        else:
-            answer, words = vision.look(run, key, left, right, seeds.derive(run.config.seed, "vision", *place))
-        kept.add(Judgement(key, left, right, answer, words, name, kind, now(), 0.0))
+# --------------------------------------------------------------------------------------------------------------------
+# people
 
 
 def _wait(
-    run: Run,
+    services: Services,
+    place: Place,
     kept: Judgements,
-    restart: int,
-    number: int,
     shown: Sequence[str],
     against: tuple[str, ...],
     wanted: int,
 ) -> Said:
     """Wait until enough was said of ``shown``, or until the time is over; say so meanwhile where others can read it."""
+    judging = services.config.search.judging
     begun = datetime.now(UTC)
-    until = begun + timedelta(hours=run.config.search.judging.wait_hours)
+    until = begun + timedelta(hours=judging.wait_hours)
     waiting = Waiting(
-        restart=restart,
-        generation=number,
+        restart=place.restart,
+        generation=place.generation,
         candidates=tuple(shown),
         against=against,
         wanted=wanted,
-        starts=run.config.search.judging.starts,
+        starts=judging.starts,
         since=begun.isoformat(timespec="seconds"),
         until=until.isoformat(timespec="seconds"),
     )
     mark, said = kept.mark(), Said.of(kept)
     if said.of_candidates(shown) >= wanted:
         return said
-    run.store.set_waiting(waiting)
-    run.rest()
+    services.store.set_waiting(waiting)
+    services.release()
     try:
-        with run.budget.idle():
-            while (told := said.of_candidates(shown)) < wanted:
-                run.say("waiting", **waiting.facts, heard=told)
+        with services.budget.idle():
+            while (heard := said.of_candidates(shown)) < wanted:
+                services.reporter.say(events.WaitingForPeople(**waiting.facts, heard=heard))
                 while (present := kept.mark()) == mark:
                     if datetime.now(UTC) >= until:
                         return said
@@ -227,29 +209,115 @@ def _wait(
                 mark, said = present, Said.of(kept)
         return said
     finally:
-        run.store.set_waiting(None)
+        services.store.set_waiting(None)
 
 
-def ranked(config: Config, verdict: Verdict, everyone: Mapping[str, Scored]) -> dict[str, Scored]:
-    """``everyone`` with the standings of a verdict: people's own, or, mixed, theirs weighed with the fitness.
+# --------------------------------------------------------------------------------------------------------------------
+# who stands in for people
 
-    Mixed, both are standardised over all that were judged, so that the weight is one between equals; the fitness is the
-    lower bound that candidates are ranked by otherwise.
+
+def _ask(
+    services: Services, place: Place, kept: Judgements, pool: Sequence[str], wanted: int, history: History
+) -> None:
+    """Have who stands in for people answer ``wanted`` pairs, one after another: each is chosen by those before it."""
+    judging = services.config.search.judging
+    kind: JudgeKind = "simulated" if judging.by == "simulated" else "vlm"
+    name = (
+        preference.SimulatedJudge(judging.error_rate, random.Random(0)).name
+        if kind == "simulated"
+        else one_line(f"vision model {judging.model}", 80)
+    )
+    for index in range(wanted):
+        key = place.judgement(kind, index)
+        said = Said.of(kept)
+        if any(judgement.id == key for judgement in said.judgements):
+            continue
+        generator = random.Random(place.pair_seed(index))
+        pair = preference.next_pair(pool, said.judgements, said.orders, name, generator)
+        if pair is None:
+            break
+        left, right = (f"{candidate}.{index % judging.starts}" for candidate in pair)
+        if kind == "simulated":
+            answer, words = _simulated(services, place, index, pair, history), ""
+        else:
+            answer, words = look(services, key, left, right, place.vision_seed(index))
+        kept.add(Judgement(key, left, right, answer, words, name, kind, now(), 0.0))
+
+
+def _simulated(services: Services, place: Place, index: int, pair: tuple[str, str], history: History) -> Answer:
+    """Answer from the true fitness. Each answer's chance is its own, so that a stopped run goes on the same."""
+    generator = random.Random(place.simulated_judge_seed(index))
+    simulated = preference.SimulatedJudge(services.config.search.judging.error_rate, generator)
+    left, right = (each.score for each in history.of(pair))
+    return simulated.answer(math.nan if left is None else left, math.nan if right is None else right)
+
+
+class _VisionAnswer(BaseModel):
+    """The one form of a vision model's answer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    answer: Literal["left", "right", "equal", "unsure"]
+    reason: str
+
+
+def check_vision(config: Config, task: Task) -> None:
+    """Check that a vision model is named, and that this machine can draw what it is to be shown.
+
+    Raises:
+        ConfigError: no vision model is named.
+        SimulationFailed, ReplayError: nothing can be drawn here; the message says what to do.
     """
-    liked = {standing.candidate: standing.value for standing in verdict.overall if standing.candidate in everyone}
-    if config.search.judge == "mixed":
-        weight = config.search.judging.weight
-        fit = _standard({key: everyone[key].measured for key in liked})
-        liked = {key: weight * value + (1.0 - weight) * fit[key] for key, value in _standard(liked).items()}
-    # what differs by rounding alone is equal
-    standings = {key: round(value, 9) for key, value in liked.items()}
-    return {key: replace(item, standing=standings.get(key)) for key, item in everyone.items()}
+    model = config.search.judging.model
+    if model in ("", "auto", "offline") or model.startswith("replay"):
+        raise ConfigError(f"{model or 'nothing'!r} is no vision model: name one with --judge vlm:MODEL")
+    model_of(task)
+    renderer()
 
 
-def _standard(values: Mapping[str, float]) -> dict[str, float]:
-    """Values with mean 0 and standard deviation 1; all 0 where they do not differ."""
-    mean, deviation = statistics.fmean(values.values()), statistics.pstdev(values.values())
-    return {key: (value - mean) / deviation if deviation > 0 else 0.0 for key, value in values.items()}
+def look(services: Services, key: str, left: str, right: str, seed: int) -> tuple[Answer, str]:
+    """Return what the run's vision model says of two replays, and why; kept under ``key``, so never paid twice.
+
+    An answer of another form than was asked for counts as "unsure" and is reported.
+
+    Raises:
+        LLMError, BudgetExceeded: the model cannot be asked.
+        SimulationFailed, ReplayError: there are no frames to show.
+    """
+    assert services.viewer is not None  # made with the run, when its settings ask for a vision model
+    if (replies := services.store.replies(key)) is None:
+        frames = [_frames(services, shown) for shown in (left, right)]
+        messages = prompting.comparison(services.task, frames[0], frames[1], services.prompts_dir)
+        replies = services.ask("judging", [Call(key, tuple(messages), 1, seed)], services.viewer)[0]
+    found = parse(replies[0].text)
+    if found is None:
+        services.reporter.warn(
+            f"what the vision model said of {left} and {right} is no answer: {one_line(replies[0].text, 120)}"
+        )
+        return "unsure", ""
+    return found
+
+
+def _frames(services: Services, shown: str) -> list[bytes]:
+    candidate, _, start = shown.rpartition(".")
+    replay.ensure(services.store.run_dir, candidate, starts=int(start) + 1)
+    return replay.stills(services.store.run_dir, shown, FRAMES)
+
+
+def parse(text: str) -> tuple[Answer, str] | None:
+    """Return the answer and its reason, if ``text`` is one JSON object with just these, fenced or not; else None."""
+    bare = without_thoughts(text).strip()
+    if fenced := _FENCE.match(bare):
+        bare = fenced[1]
+    try:
+        said = _VisionAnswer.model_validate(json.loads(bare))
+    except (ValueError, ValidationError, RecursionError):
+        return None
+    return said.answer, one_line(said.reason, REASON_LIMIT)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# settings
 
 
 def blinded(config: Config) -> Config:

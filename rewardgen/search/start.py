@@ -15,21 +15,19 @@ from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
 from rewardgen.sandbox import Sandbox, SandboxLimits
-from rewardgen.search import saving, vision
-from rewardgen.search.budget import WorkBudget
+from rewardgen.search import events
 from rewardgen.search.events import Listener, silent
-from rewardgen.search.judging import blinded
+from rewardgen.search.judging import blinded, check_vision
 from rewardgen.search.loop import search
 from rewardgen.search.method import Method, fitted, load_method, trained_as
-from rewardgen.search.run import Run
-from rewardgen.search.shards import Workers
-from rewardgen.search.versions import machine, versions
+from rewardgen.search.services import Reporter, Services, Trials, WorkBudget
 from rewardgen.sim import Arrangement
+from rewardgen.sim.machine import machine, versions
 from rewardgen.store import BASELINES, RunView, Store, read
 from rewardgen.store.database import now
 from rewardgen.tasks import Task, load_task, task_fault
 from rewardgen.tracking import Subject, Tracking
-from rewardgen.training import arrangement_of, settled
+from rewardgen.training import MakeTrainer, TrainingSetup, arrangement_of, make_trainer, save_folders, settled
 
 REPLIES = ".replies"
 """The folder beside the runs that keeps paid replies: the same request in another run costs nothing."""
@@ -43,7 +41,7 @@ def run(
     envs: Sequence[Path] = (),
     prompts_dir: Path | None = None,
     baselines: Path | None = None,
-    workers: Workers | None = None,
+    remote: MakeTrainer | None = None,
 ) -> RunView:
     """Search for a reward from the beginning.
 
@@ -54,7 +52,7 @@ def run(
         envs: further folders of task files.
         prompts_dir: a folder of prompts instead of ours.
         baselines: where baselines are kept that were measured on this machine; by default beside the run.
-        workers: other machines, where trainings take place.
+        remote: makes the trainer that uses other machines, such as ``remote.RemoteTrainer``; None: trains on this one.
 
     Returns:
         The finished run as the store holds it.
@@ -84,7 +82,7 @@ def run(
             status="running",
             message="",
         )
-        _work(store, config, task, method, listener, prompts_dir, arrangement, workers, resumed=False)
+        _work(store, config, task, method, listener, prompts_dir, arrangement, remote, resumed=False)
     return read(run_dir)
 
 
@@ -93,14 +91,14 @@ def resume(
     *,
     listener: Listener = silent,
     overrides: dict[str, Any] | None = None,
-    workers: Workers | None = None,
+    remote: MakeTrainer | None = None,
 ) -> RunView:
     """Take a run up where it stopped; a finished one is only read.
 
     Args:
         overrides: dotted settings to change, of the ``budget`` and ``llm`` sections and ``threads`` alone: all else
             would make the rest of the run another experiment than its beginning.
-        workers: other machines, where trainings take place, wherever they began.
+        remote: as for ``run``; it need not be what the run began with.
 
     Raises:
         StoreError: there is no run, a live process holds it, or a newer rewardgen wrote it.
@@ -129,7 +127,7 @@ def resume(
         arrangement = replace(arrangement_of(config, task), why="as it began")
         store.set_meta(config=config.model_dump(mode="json"), status="running", message="")
         prompts_dir = Path(folder) if folder else None
-        _work(store, config, task, method, listener, prompts_dir, arrangement, workers, resumed=True)
+        _work(store, config, task, method, listener, prompts_dir, arrangement, remote, resumed=True)
     return read(run_dir)
 
 
@@ -158,7 +156,7 @@ def _work(
     listener: Listener,
     prompts_dir: Path | None,
     arrangement: Arrangement,
-    workers: Workers | None,
+    remote: MakeTrainer | None,
     *,
     resumed: bool,
 ) -> None:
@@ -181,7 +179,7 @@ def _work(
         author = make(config.llm, recording=store.run_dir / "recording.jsonl")
         viewer = None
         if config.search.judge != "fitness" and config.search.judging.by == "vlm":
-            vision.check(config, task)  # before anything is spent on candidates that could not be shown
+            check_vision(config, task)  # before anything is spent on candidates that could not be shown
             viewer = make(
                 config.llm.model_copy(update={"model": config.search.judging.model, "models": ()}), recording=None
             )
@@ -193,44 +191,48 @@ def _work(
         ):
             if notice := sandbox.notice:  # a machine that cannot be strict is refused here, before anything is spent
                 warnings.append(notice)
-            run = Run(
+            # What a run has at hand
+            envs = tuple(Path(folder) for folder in store.meta("envs", []))
+            saves = save_folders.for_run(store.run_dir, task, config, method.form)
+            setup = TrainingSetup(task, config, arrangement, sandbox, method.form, envs, saves)
+            reporter = Reporter(store, budget, listener, warnings, notices)
+            services = Services(
                 config=config,
                 task=task,
                 method=method,
                 author=author,
-                viewer=viewer,
                 sandbox=sandbox,
+                trainer=make_trainer(setup, remote),
                 store=store,
                 budget=budget,
-                listener=listener,
+                reporter=reporter,
                 tracking=tracking,
                 baselines=store.run_dir / store.meta("baselines", str(Path("..") / BASELINES)),
+                trials=Trials(task, config, store),
                 prompts_dir=prompts_dir,
-                envs=tuple(Path(folder) for folder in store.meta("envs", [])),
-                workers=workers,
                 arrangement=arrangement,
-                pending_warnings=warnings,
-                pending_notices=notices,
+                viewer=viewer,
             )
-            run.say(
-                "run_started",
-                run=store.run_dir.name,
-                path=str(store.run_dir),
-                task=task.name,
-                author=author.name,
-                generations=config.search.generations,
-                candidates=config.search.candidates,
-                steps=config.training.steps,
-                offline=author.offline,
-                resumed=resumed,
-                arrangement=str(arrangement),
-                why=arrangement.why,
+            reporter.say(
+                events.RunStarted(
+                    run=store.run_dir.name,
+                    path=str(store.run_dir),
+                    task=task.name,
+                    author=author.name,
+                    generations=config.search.generations,
+                    candidates=config.search.candidates,
+                    steps=config.training.steps,
+                    offline=author.offline,
+                    resumed=resumed,
+                    arrangement=str(arrangement),
+                    why=arrangement.why,
+                )
             )
-            search(run)
-        run.warn_pending()  # what a tracker said when it was closed
-        saving.remove(store.run_dir)
+            search(services)
+        reporter.warn_pending()  # what a tracker said when it was closed
+        save_folders.remove(store.run_dir)
         store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))
-        run.say("finished", winner=store.meta("winner"))
+        reporter.say(events.RunFinished(store.meta("winner")))
     except BaseException as error:
         fault = task_fault(error)
         _note_end(store, fault or error, lambda: budget.seconds)

@@ -25,7 +25,10 @@ from rewardgen.records import (
 
 @dataclass(frozen=True)
 class CallView:
-    """One request to the language model. ``purpose`` is "generation" or "repair"; ``error`` is "" when it answered."""
+    """One request to the language model. ``error`` is "" when it answered.
+
+    ``purpose`` is "generation", "repair", "review", "revision", "analysis" or "judging".
+    """
 
     key: str
     purpose: str

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 
+from rewardgen.baselines import REWARDS
 from rewardgen.config import BudgetConfig, Config
 from rewardgen.llm import Prices
 from rewardgen.search import load_method, trained_as
-from rewardgen.search.baselines import REWARDS
-from rewardgen.search.selection import planned_steps
+from rewardgen.search.rank import planned_steps
 from rewardgen.sweep.plan import Planned
 from rewardgen.sweep.rates import Rates
 

@@ -17,6 +17,7 @@ from typing import Any
 from rewardgen.errors import StoreError
 from rewardgen.search import Event
 from rewardgen.sim import available_threads
+from rewardgen.sweep.events import JobStarted
 from rewardgen.sweep.executor import Finished, Job, OnEvent, Take
 from rewardgen.sweep.machine import available_memory, cards
 from rewardgen.sweep.spec import Share
@@ -84,7 +85,7 @@ class LocalExecutor:
                     if held is None or not self._has_room(held):
                         break
                     child, held = self._start(held), None
-                    on_event(child.job, Event("started", {"pid": child.process.pid, "log": str(child.log)}))
+                    on_event(child.job, JobStarted(child.process.pid, str(child.log)))
                 if not self._children:
                     return
                 try:
@@ -95,7 +96,9 @@ class LocalExecutor:
                     self._children.remove(child)
                     yield self._finished(child)
                 elif "kind" in document:
-                    on_event(child.job, Event(document["kind"], document["data"]))
+                    event = Event.of(document["kind"], document["data"])
+                    if event is not None:
+                        on_event(child.job, event)
                 else:
                     child.end = document
         finally:

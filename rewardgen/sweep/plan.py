@@ -19,7 +19,8 @@ from rewardgen import config as settings
 from rewardgen import files
 from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError, UnknownName
-from rewardgen.search import load_method, versions
+from rewardgen.search import load_method
+from rewardgen.sim.machine import versions
 from rewardgen.store import SWEEP_FILE
 from rewardgen.store.database import translated
 from rewardgen.sweep.expand import METHOD, PROMPTS, Arm, Setting, Settings, expand, merged

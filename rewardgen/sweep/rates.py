@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from rewardgen.config import Config
-from rewardgen.search import machine
+from rewardgen.sim.machine import machine
 from rewardgen.store.database import FILE_NAME
 
 NEWEST = 200

@@ -5,7 +5,7 @@
 Each search's loop is a process on the head, as on one machine: it asks the language model, screens, selects, and writes
 its store, alone. Its trainings travel: a generation is cut into shards, each a Ray task with its share of processors
 and cards, which runs the programs in that node's sandbox and tells how it goes through the search's mailbox, an actor
-on the head. A shard whose node is lost is done again elsewhere by Ray, from its beginning: it asks the judge again, and
+on the head. A shard whose node is lost is done again elsewhere by Ray, from its beginning: it asks who stops again, and
 the mailbox gives the answers that were given before. Its results are stored once, when it ends.
 """
 
@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 from rewardgen.config import Config
 from rewardgen.errors import ClusterError, MissingPackage, RewardgenError
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.search.shards import Came, Order, carry_out, received, sent
+from rewardgen.remote import ShardOrder, ShardResult, carry_out, received, sent
 from rewardgen.store.database import from_json, to_json
 from rewardgen.sweep import mailbox as mailboxes
 from rewardgen.sweep.executor import Cluster, Finished, Job, OnEvent, Take
@@ -32,7 +32,7 @@ from rewardgen.sweep.local import LocalExecutor
 from rewardgen.sweep.mailbox import Mailbox
 from rewardgen.sweep.spec import Share
 from rewardgen.tasks import Task
-from rewardgen.training import Judge
+from rewardgen.training import Watcher
 
 try:
     import ray
@@ -165,38 +165,27 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
 
 
-class RayWorkers:
-    """A ``Workers`` of one search; to be used while ``connected``."""
+class RayShards:
+    """A ``remote.ShardRunner`` of one search; to be used while ``connected``."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def train(
-        self,
-        order: Order,
-        task: Task,
-        *,
-        judge: Judge | None = None,
-        on_progress: Callable[[int], None] | None = None,
-        on_checkpoint: Callable[[str, int, Checkpoint], None] | None = None,
-        on_note: Callable[[str], None] | None = None,
-    ) -> Came:
-        """See ``search.shards.Workers``."""
+    def run(self, order: ShardOrder, task: Task, watcher: Watcher) -> ShardResult:
+        """See ``remote.ShardRunner``."""
         shards = order.split(self._cluster.shards)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here, max_concurrency=1000).remote()
-        watch = _Watch(order, shards, judge, on_progress, on_checkpoint, on_note)
+        head = _Head(order, shards, watcher)
         wants_card = str(order.config["device"]).startswith("cuda")
         work = ray.remote(_train_shard).options(
             num_cpus=order.config["threads"] or self._cluster.threads,
             num_gpus=self._cluster.gpus if wants_card else 0,
             max_retries=RETRIES,
         )
-        running = {
-            work.remote(shard, number, judge is not None, mailbox): number for number, shard in enumerate(shards)
-        }
+        running = {work.remote(shard, number, watcher.races, mailbox): number for number, shard in enumerate(shards)}
         try:
-            return watch.until_all_ended(running, mailbox, task)
+            return head.until_all_ended(running, mailbox, task)
         except RayError as error:
             raise ClusterError(f"the Ray cluster gave up a training: {_first_line(error)}") from error
         finally:
@@ -205,28 +194,19 @@ class RayWorkers:
             ray.kill(mailbox)
 
 
-class _Watch:
+class _Head:
     """The head's side of one order: hears its shards, answers them, and puts together what comes of them."""
 
-    def __init__(
-        self,
-        order: Order,
-        shards: Sequence[Order],
-        judge: Judge | None,
-        on_progress: Callable[[int], None] | None,
-        on_checkpoint: Callable[[str, int, Checkpoint], None] | None,
-        on_note: Callable[[str], None] | None,
-    ) -> None:
-        self._order, self._shards, self._judge = order, shards, judge
-        self._on_progress, self._on_checkpoint, self._on_note = on_progress, on_checkpoint, on_note
+    def __init__(self, order: ShardOrder, shards: Sequence[ShardOrder], watcher: Watcher) -> None:
+        self._order, self._shards, self._watcher = order, shards, watcher
         self._config = Config.model_validate(order.config)
         self._steps = [0] * len(shards)
         self._told: set[tuple[str, int, int]] = set()
         self._reports: dict[int, dict[int, list[TrainingResult]]] = {}
         self._decided: set[int] = set()
-        self._ended: dict[int, Came] = {}
+        self._ended: dict[int, ShardResult] = {}
 
-    def until_all_ended(self, running: dict[Any, int], mailbox: Any, task: Task) -> Came:
+    def until_all_ended(self, running: dict[Any, int], mailbox: Any, task: Task) -> ShardResult:
         post = mailbox.next.remote()
         while running:
             ready, _ = ray.wait([post, *running], num_returns=1, timeout=PATIENCE)
@@ -246,25 +226,25 @@ class _Watch:
 
     def _hear(self, document: Mapping[str, Any]) -> None:
         number = int(document["shard"])
-        if document["kind"] == "progress" and self._on_progress is not None:
+        if document["kind"] == "progress":
             self._steps[number] = max(self._steps[number], int(document["steps"]))
-            self._on_progress(sum(self._steps))
-        elif document["kind"] == "checkpoint" and self._on_checkpoint is not None:
+            self._watcher.progress(sum(self._steps))
+        elif document["kind"] == "checkpoint":
             key, seed, point = document["key"], int(document["seed"]), from_json(document["point"], Checkpoint)
             if (key, seed, point.steps) not in self._told:  # a shard that was begun again says it again
                 self._told.add((key, seed, point.steps))
-                self._on_checkpoint(key, seed, point)
+                self._watcher.checkpoint(key, seed, point)
         elif document["kind"] == "report":
             results = from_json(document["results"], list[TrainingResult])
             self._reports.setdefault(int(document["steps"]), {})[number] = results
-        elif document["kind"] == "note" and self._on_note is not None:
-            self._on_note(str(document["text"])[:1000])
+        elif document["kind"] == "note":
+            self._watcher.note(str(document["text"])[:1000])
 
     def _decide(self, mailbox: Any) -> None:
-        """Ask the judge wherever all shards have come to the same steps, or to their end."""
+        """Ask the race wherever all shards have come to the same steps, or to their end."""
         for steps in sorted(self._reports.keys() - self._decided):
             reported = self._reports[steps]
-            if self._judge is None or len(reported.keys() | self._ended.keys()) < len(self._shards):
+            if not self._watcher.races or len(reported.keys() | self._ended.keys()) < len(self._shards):
                 continue
             self._decided.add(steps)
             results, places = [], []
@@ -274,14 +254,14 @@ class _Watch:
                 results += mine
             order = {(m.key, m.seed): place for place, m in enumerate(self._order.members)}
             sorted_ = sorted(range(len(results)), key=lambda i: order[results[i].key, results[i].seed])
-            reasons = self._judge(steps, [results[i] for i in sorted_])
+            reasons = self._watcher.stop(steps, [results[i] for i in sorted_])
             verdicts: dict[int, dict[int, str]] = {number: {} for number in range(len(self._shards))}
             for place, reason in reasons.items():
                 number, index = places[sorted_[place]]
                 verdicts[number][index] = reason
             mailbox.answer.remote(steps, verdicts)
 
-    def _together(self) -> Came:
+    def _together(self) -> ShardResult:
         """The results and episodes of all shards in the order of the members."""
         found: dict[tuple[str, int], tuple[TrainingResult, Any]] = {}
         for number, shard in enumerate(self._shards):
@@ -289,45 +269,48 @@ class _Watch:
             for member, result, episodes in zip(shard.members, came.results, came.episodes, strict=True):
                 found[member.key, member.seed] = result, episodes
         members = [found[member.key, member.seed] for member in self._order.members]
-        return Came(tuple(result for result, _ in members), tuple(episodes for _, episodes in members))
+        return ShardResult(tuple(result for result, _ in members), tuple(episodes for _, episodes in members))
 
 
 # ---- what runs on the cluster
 
 
-def _train_shard(order: Order, number: int, judged: bool, mailbox: Any) -> dict[str, Any]:
+def _train_shard(order: ShardOrder, number: int, races: bool, mailbox: Any) -> dict[str, Any]:
     """The Ray task: carry out ``order`` on this node. What goes wrong with the work is a result too."""
-
-    def tell(kind: str, **document: Any) -> None:
-        mailbox.tell.remote({"kind": kind, "shard": number, **document})
-
-    told = -math.inf
-
-    def progress(steps: int) -> None:
-        """Not after every update: a thousand shards would keep the head busy with nothing else."""
-        nonlocal told
-        if (now := time.monotonic()) - told >= PATIENCE:
-            told = now
-            tell("progress", steps=steps)
-
-    def judge(steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
-        plain = to_json([replace(result, weights=None) for result in results], list[TrainingResult])
-        # while a task waits here, Ray gives its processors to others
-        return dict(ray.get(mailbox.ask.remote({"kind": "report", "shard": number, "steps": steps, "results": plain})))
-
     try:
-        came = carry_out(
-            order,
-            judge=judge if judged else None,
-            on_progress=progress,
-            on_checkpoint=lambda key, seed, point: tell(
-                "checkpoint", key=key, seed=seed, point=to_json(point, Checkpoint)
-            ),
-            on_note=lambda text: tell("note", text=text),
-        )
+        result = carry_out(order, _ShardWatcher(number, races, mailbox))
     except RewardgenError as error:
         return {"error": type(error).__name__, "message": str(error)}
-    return sent(came)
+    return sent(result)
+
+
+class _ShardWatcher(Watcher):
+    """Tells the head through the mailbox how a shard goes, and asks it who stops."""
+
+    def __init__(self, number: int, races: bool, mailbox: Any) -> None:
+        self._number, self.races, self._mailbox = number, races, mailbox
+        self._told = -math.inf
+
+    def progress(self, steps: int) -> None:
+        """Not after every update: a thousand shards would keep the head busy with nothing else."""
+        if (now := time.monotonic()) - self._told >= PATIENCE:
+            self._told = now
+            self._tell("progress", steps=steps)
+
+    def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
+        self._tell("checkpoint", key=key, seed=seed, point=to_json(point, Checkpoint))
+
+    def note(self, message: str) -> None:
+        self._tell("note", text=message)
+
+    def stop(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+        plain = to_json([replace(result, weights=None) for result in results], list[TrainingResult])
+        report = {"kind": "report", "shard": self._number, "steps": steps, "results": plain}
+        # while a task waits here, Ray gives its processors to others
+        return dict(ray.get(self._mailbox.ask.remote(report)))
+
+    def _tell(self, kind: str, **document: Any) -> None:
+        self._mailbox.tell.remote({"kind": kind, "shard": self._number, **document})
 
 
 def _raised(document: Mapping[str, Any]) -> RewardgenError:

@@ -10,9 +10,11 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from rewardgen.errors import RunLocked, StoreError
-from rewardgen.search import Event, machine
+from rewardgen.search import Event
+from rewardgen.sim.machine import machine
 from rewardgen.store.database import translated
 from rewardgen.sweep.estimate import baselines_of
+from rewardgen.sweep.events import JobEnded, JobRetried, SearchLeftOut, SweepStarted
 from rewardgen.sweep.executor import Executor, Finished, Job
 from rewardgen.sweep.ledger import Ledger, budgeted, limits
 from rewardgen.sweep.plan import Plan, Planned, is_sweep, read_plan, write_plan
@@ -33,15 +35,7 @@ class Ended:
 
 
 Watch = Callable[[Job | None, Event], None]
-"""Told of each job's events (``search.Event``), and of the sweep's own:
-
-    sweep_started   searches, finished (of them, before), reused (their keys), baselines (jobs), where   (no job)
-    started         pid, log (of its process, where it has them)
-    steps           steps (of a task's baselines, so far)
-    retried         error, message, attempt
-    ended           status, error, message
-    left_out        search, message                                                          (no job)
-"""
+"""Told of each job's events (``search.events``, ``sweep.events``), and without a job of the sweep's own."""
 
 
 def unwatched(job: Job | None, event: Event) -> None:
@@ -116,19 +110,9 @@ class _Driver:
         self._measure = [self._baseline_job(n, each) for n, each in enumerate(baselines_of(missing).values())]
 
     def run(self, executor: Executor) -> list[Ended]:
-        self._watch(
-            None,
-            Event(
-                "sweep_started",
-                {
-                    "searches": len(self._plan.searches),
-                    "finished": len(self._ended),
-                    "reused": [ended.planned.key for ended in self._ended.values()],
-                    "baselines": len(self._measure),
-                    "where": executor.describe(),
-                },
-            ),
-        )
+        reused = tuple(ended.planned.key for ended in self._ended.values())
+        searches, where = len(self._plan.searches), executor.describe()
+        self._watch(None, SweepStarted(searches, len(reused), reused, len(self._measure), where))
         try:
             for finished in executor.run(self._take, self._watch):
                 self._note(finished)
@@ -148,7 +132,7 @@ class _Driver:
         for index, why in self._ledger.left_out.items():
             if index not in self._told:
                 self._told.add(index)
-                self._watch(None, Event("left_out", {"search": self._plan.searches[index].key, "message": why}))
+                self._watch(None, SearchLeftOut(self._plan.searches[index].key, why))
         under_way = set(self._running.values())
         ready = [index for index in allowed if index not in under_way]
         if not ready:
@@ -170,7 +154,7 @@ class _Driver:
         job = finished.job
         if job.kind == "baselines":
             status = "finished" if finished.ok else "failed"
-            self._watch(job, Event("ended", {"status": status, "error": finished.error, "message": finished.message}))
+            self._watch(job, JobEnded(status, finished.error, finished.message))
             return
         index = self._running.pop(job.key)
         planned, found = self._plan.searches[index], _look(self._plan.searches[index])
@@ -181,12 +165,11 @@ class _Driver:
             self._end(index, Ended(planned, "finished"), found)
         elif not finished.lasting and self._attempts[index] < self._plan.spec.retries:
             self._attempts[index] += 1
-            told = {"error": error, "message": message, "attempt": self._attempts[index]}
-            self._watch(job, Event("retried", told))
+            self._watch(job, JobRetried(error, message, self._attempts[index]))
             return
         else:
             self._end(index, Ended(planned, "failed", f"{error}: {message}"), found)
-        self._watch(job, Event("ended", {"status": self._ended[index].status, "error": error, "message": message}))
+        self._watch(job, JobEnded(self._ended[index].status, error, message))
 
     def _keep(self) -> None:
         """Keep what no search's own store may know."""

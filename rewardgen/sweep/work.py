@@ -15,16 +15,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from rewardgen.baselines import measure
 from rewardgen.errors import BudgetExceeded, LLMAuthError, RewardgenError, RunLocked, UsageError
-from rewardgen.search import Event, Listener, measure_baselines, resume, run
-from rewardgen.search.shards import Workers
+from rewardgen.search import Event, Listener, resume, run
 from rewardgen.store import Store
 from rewardgen.store.database import FILE_NAME
+from rewardgen.sweep.events import BaselineSteps
 from rewardgen.sweep.executor import Finished, Job
 from rewardgen.tasks import load_task
+from rewardgen.training import MakeTrainer, Watcher
 
 LASTING = (UsageError, LLMAuthError, BudgetExceeded)
 """What trying again does not help against."""
@@ -40,13 +43,11 @@ def carry_out(job: Job, listener: Listener) -> None:
     """
     if job.kind == "baselines":
         task = load_task(job.config.task, job.envs)
-        measure_baselines(
-            job.baselines, task, job.config, on_progress=lambda steps: listener(Event("steps", {"steps": steps}))
-        )
+        measure(job.baselines, task, job.config, watcher=_StepsTold(listener))
         return
-    with _workers(job) as workers:
+    with _remote(job) as remote:
         if has_begun(job.run_dir):
-            resume(job.run_dir, listener=listener, overrides=_changeable(job), workers=workers)
+            resume(job.run_dir, listener=listener, overrides=_changeable(job), remote=remote)
             return
         for file in job.run_dir.glob(f"{FILE_NAME}*"):  # a store without settings: killed in its very first moment
             file.unlink()
@@ -57,20 +58,31 @@ def carry_out(job: Job, listener: Listener) -> None:
             envs=job.envs,
             prompts_dir=job.prompts_dir,
             baselines=job.baselines,
-            workers=workers,
+            remote=remote,
         )
 
 
+class _StepsTold(Watcher):
+    """Tells how many environment steps the trainings of baselines have taken."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def progress(self, steps: int) -> None:
+        self._listener(BaselineSteps(steps))
+
+
 @contextmanager
-def _workers(job: Job) -> Iterator[Workers | None]:
-    """The machines that a job's trainings run on, None for this one."""
+def _remote(job: Job) -> Iterator[MakeTrainer | None]:
+    """What makes the trainer of a job that trains on a cluster; None: it trains on this machine."""
     if job.cluster is None:
         yield None
         return
-    from rewardgen.sweep.ray import RayWorkers, connected
+    from rewardgen.remote import RemoteTrainer
+    from rewardgen.sweep.ray import RayShards, connected
 
     with connected(job.cluster.address):
-        yield RayWorkers(job.cluster)
+        yield partial(RemoteTrainer, RayShards(job.cluster))
 
 
 def has_begun(run_dir: Path) -> bool:
@@ -120,7 +132,7 @@ def main() -> int:
         told.flush()
 
     def listener(event: Event) -> None:
-        tell(kind=event.kind, data=dict(event.data))
+        tell(kind=event.kind, data=event.data)
 
     try:
         end = ended(job, lambda: _patiently(lambda: carry_out(job, listener)))

@@ -5,31 +5,41 @@
     policies = Population.from_weights([result.weights for result in results], task)
 
 The loop is in ``trainer``; the mathematics in ``advantages``, ``ppo`` and ``networks``; ``train_sb3`` trains a member
-with Stable-Baselines3 on the same simulator and the same rewards, as the reference.
+with Stable-Baselines3 on the same simulator and the same rewards, as the reference. ``make_trainer`` chooses between
+them, or trainings on other machines, behind the one interface ``Trainer``; a ``Watcher`` follows a training.
 """
 
 from rewardgen.training.arrangement import arrangement_of, settled
 from rewardgen.training.credit import credit_of
-from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
+from rewardgen.training.interface import MakeTrainer, Trainer, TrainingSetup, TrainingSpec
+from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows, task_rewards
+from rewardgen.training.local import make_trainer
 from rewardgen.training.population import Population
 from rewardgen.training.saves import Saves
 from rewardgen.training.sb3 import train_sb3
 from rewardgen.training.timings import Timings
-from rewardgen.training.trainer import Judge, checkpoint_steps, train
+from rewardgen.training.trainer import checkpoint_steps, train
+from rewardgen.training.watcher import Watcher
 
 __all__ = [
-    "Judge",
+    "MakeTrainer",
     "Member",
     "Population",
     "Reward",
     "Saves",
     "TaskReward",
     "Timings",
+    "Trainer",
+    "TrainingSetup",
+    "TrainingSpec",
+    "Watcher",
     "arrangement_of",
     "checkpoint_steps",
     "credit_of",
     "label_rows",
+    "make_trainer",
     "settled",
+    "task_rewards",
     "train",
     "train_sb3",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Labels, Layout, State
+from rewardgen.tasks import Task
 from rewardgen.training.credit import MakeCredit
 from rewardgen.training.devices import HostCopies
 
@@ -57,6 +58,14 @@ class TaskReward:
     def result(self) -> Labels:
         assert self._labels is not None, "nothing was submitted"
         return self._labels
+
+
+def task_rewards(task: Task) -> dict[str, TaskReward]:
+    """Return the rewards that people wrote for ``task`` by name: "expert" and "sparse"."""
+    return {
+        "expert": TaskReward(task.expert_reward, task.layout),
+        "sparse": TaskReward(task.sparse_reward, task.layout),
+    }
 
 
 @dataclass(frozen=True)

@@ -42,15 +42,13 @@ class Saves:
         folder: where the files are written, for this call alone; made when the first of them is.
         about: what the trainings' results depend on besides what ``train`` is given, as plain JSON values: the
             rewards' source, above all.
-        companion: an object that follows the training, by ``on_episodes`` for example, and continues with it.
+        companion: an object that follows the training, such as a ``Collector``, and continues with it.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], companion: Resumable | None = None) -> None:
         self.folder = folder
         self.about = about
         self.companion = companion
-        self.resumed_steps = 0
-        """Environment steps of all members together that were restored instead of taken."""
 
     def file(
         self,
@@ -70,11 +68,12 @@ class Saves:
             "versions": {package: version(package) for package in _PACKAGES},
             **self.about,
         }
-        return SavedTraining(self.path(members), identity, self.companion, note)
+        path = self.path([(member.key, member.seed) for member in members])
+        return SavedTraining(path, identity, self.companion, note)
 
-    def path(self, members: Sequence[Member]) -> Path:
-        """Where the state of the group ``members`` is, if it is kept."""
-        return self.folder / f"{digest([[member.key, member.seed] for member in members])}.training"
+    def path(self, members: Sequence[tuple[str, int]]) -> Path:
+        """Return the file of the group of ``members``, given by key and seed."""
+        return self.folder / f"{digest([list(member) for member in members])}.training"
 
     def delete(self) -> None:
         """Remove the files: the results are kept, or no longer wanted."""

@@ -13,7 +13,7 @@ from rewardgen.sim import available_threads, torch_threads
 from rewardgen.tasks import Task
 from rewardgen.training.labelling import Member
 from rewardgen.training.record import Record
-from rewardgen.training.trainer import OnCheckpoint, OnProgress
+from rewardgen.training.watcher import Watcher
 
 
 def train_sb3(
@@ -22,8 +22,7 @@ def train_sb3(
     config: TrainingConfig,
     *,
     threads: int = 0,
-    on_progress: OnProgress | None = None,
-    on_checkpoint: OnCheckpoint | None = None,
+    watcher: Watcher | None = None,
 ) -> TrainingResult:
     """Train one member with Stable-Baselines3, with the curve, checkpoints and weights that ``train`` gives.
 
@@ -32,8 +31,7 @@ def train_sb3(
 
     Args:
         threads: processor threads for physics; 0 is all.
-        on_progress: called after each update with the environment steps so far.
-        on_checkpoint: called with key, seed and point for each point of the curve.
+        watcher: is told of the steps so far after each update, and of each point of the curve.
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
@@ -50,7 +48,7 @@ def train_sb3(
     began = time.perf_counter()
     record = Record(member, keep=config.keep)
     with own_global_randomness(), torch_threads(1):
-        reference = Reference(task, record, config, threads or available_threads(), on_progress, on_checkpoint)
+        reference = Reference(task, record, config, threads or available_threads(), watcher or Watcher())
         try:
             reference.learn()
         except RewardFailed as error:

@@ -30,7 +30,8 @@ from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.record import Record
 from rewardgen.training.seeds import first_ages, stream_seed, streams
-from rewardgen.training.trainer import OnCheckpoint, OnProgress, rollout_lengths
+from rewardgen.training.trainer import rollout_lengths
+from rewardgen.training.watcher import Watcher
 
 
 class WorldsVecEnv(VecEnv):
@@ -114,11 +115,10 @@ class Reference:
         record: Record,
         config: TrainingConfig,
         threads: int,
-        on_progress: OnProgress | None,
-        on_checkpoint: OnCheckpoint | None,
+        watcher: Watcher,
     ) -> None:
         self._task, self._record, self._config = task, record, config
-        self._on_progress, self._on_checkpoint = on_progress, on_checkpoint
+        self._watcher = watcher
         seed = record.member.seed
         self._population = Population(task, 1, config.hidden)
         worlds = Worlds(
@@ -198,8 +198,7 @@ class Reference:
         if passed > self._checkpoints:
             self._checkpoints = passed
             self._examine(steps)
-        if self._on_progress is not None:
-            self._on_progress(steps)
+        self._watcher.progress(steps)
 
     @torch.no_grad()
     def _examine(self, steps: int) -> None:
@@ -209,8 +208,7 @@ class Reference:
         if isinstance(point, RewardFailed):
             raise point
         self._record.add(point, lambda: self._population.weights(0))
-        if self._on_checkpoint is not None:
-            self._on_checkpoint(self._record.member.key, self._record.member.seed, point)
+        self._watcher.checkpoint(self._record.member.key, self._record.member.seed, point)
 
     def _copy_policy(self) -> None:
         policy: Any = self._model.policy

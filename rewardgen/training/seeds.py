@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 def stream_seed(*parts: int | str) -> int:
     """A 63-bit seed for torch that depends on every part and on their order, by SHA-256.
 
-    Seeds that are stored or shown, of trainings and replies, have 31 bits and come from ``search.seeds.derive``.
+    Seeds that are stored or shown, of trainings and replies, have 31 bits and come from ``rewardgen.seeds.derive``.
     """
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -11,6 +11,7 @@ import torch
 
 from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.training import devices
+from rewardgen.training.watcher import Watcher
 
 
 @dataclass
@@ -38,3 +39,14 @@ class Timings:
     @property
     def total(self) -> float:
         return sum(self.seconds.values())
+
+
+class TimedSteps(Watcher):
+    """Takes note of when each update ended: ``updates`` holds the time, the steps so far and ``timings`` by then."""
+
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
+        self.updates: list[tuple[float, int, dict[str, float]]] = []
+
+    def progress(self, steps: int) -> None:
+        self.updates.append((time.perf_counter(), steps, {"checkpoints": 0.0, **self._timings.seconds}))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import OutOfMemory, RewardFailed, SimulationFailed, UsageError
-from rewardgen.records import Checkpoint, Episodes, TrainingResult
+from rewardgen.records import TrainingResult
 from rewardgen.saved import Saved, generator_states, numbered, restore_generators, section, tensor, value
 from rewardgen.sim import Arrangement, available_threads, torch_threads
 from rewardgen.sim.arrangement import ON_CPU
@@ -32,15 +32,9 @@ from rewardgen.training.rollout import Rollout
 from rewardgen.training.saves import SavedTraining, Saves
 from rewardgen.training.seeds import first_ages, generator, streams
 from rewardgen.training.timings import Timings
+from rewardgen.training.watcher import PartWatcher, Watcher
 
-OnProgress = Callable[[int], None]
-OnCheckpoint = Callable[[str, int, Checkpoint], None]
-OnEpisodes = Callable[[str, int, Episodes, Tensor], None]
-OnNote = Callable[[str], None]
 MemoryAvailable = Callable[[torch.device], int | None]
-Judge = Callable[[int, Sequence[TrainingResult]], Mapping[int, str]]
-"""Asked after every checkpoint but the last, with the steps so far and what each member has come to, in the order in
-which they were given: which members stop here → why."""
 
 
 @torch.no_grad()
@@ -51,11 +45,7 @@ def train(
     *,
     threads: int = 0,
     arrangement: Arrangement = ON_CPU,
-    on_progress: OnProgress | None = None,
-    on_checkpoint: OnCheckpoint | None = None,
-    on_episodes: OnEpisodes | None = None,
-    on_note: OnNote | None = None,
-    judge: Judge | None = None,
+    watcher: Watcher | None = None,
     timings: Timings | None = None,
     saves: Saves | None = None,
     memory_available: MemoryAvailable = devices.memory_available,
@@ -64,12 +54,12 @@ def train(
 
     A member's result depends on its reward, its seed and ``config`` alone, not on what it is trained with; on a card
     that holds as far as its arithmetic repeats itself. One whose reward fails ends there as "failed", with the curve
-    that it has so far. One that ``judge`` stops leaves the batch as "stopped", and the others go on as if it had never
-    been there.
+    that it has so far. One that ``watcher`` stops leaves the batch as "stopped", and the others go on as if it had
+    never been there.
 
     Members that a card's memory does not hold together train in groups, one after another. So do those whose memory
-    ran out all the same: that group begins again in halves. A judge, which compares all members at the same steps, is
-    not asked in a training of several groups.
+    ran out all the same: that group begins again in halves. A race, which compares all members at the same steps, is
+    not held in a training of several groups.
 
     The steps are taken in rollouts of equal length (within one control step, none longer than ``config.rollout``) in
     whole control steps of all worlds: a training takes at most ``config.worlds - 1`` steps more than ``config.steps``.
@@ -79,15 +69,11 @@ def train(
         members: those that name the same ``reward`` object are labelled in one call.
         threads: processor threads for physics and learning; 0 is all.
         arrangement: where physics and learning take place.
-        on_progress: called after each update with the environment steps of all members together.
-        on_checkpoint: called with key, seed and point for each point of a curve.
-        on_episodes: called with key, seed, the episodes that a point was measured on, and their fitness ``(n,)``.
-        on_note: told, in a sentence, what a person may want to know of how the training is carried out.
-        judge: says who stops early; what it says must follow from what it is given, so that a training can be repeated.
+        watcher: is told how the training goes, and may stop members early (see ``Watcher``).
         timings: is told where the time goes.
         saves: keeps the state of the training after each checkpoint; a training that was stopped continues from what
-            is found there, exactly as it would have gone on. ``on_checkpoint`` is then called again for the points of
-            the curve that it already has, ``on_progress`` with the steps that it has taken; ``on_episodes`` is not.
+            is found there, exactly as it would have gone on. ``watcher`` is then told again of the points of the curve
+            that it already has and of the steps that it has taken, but not of the episodes.
             Its files stay until the caller deletes them. Where the simulator cannot save its state, nothing is kept.
         memory_available: device → the bytes that are free on it, or None where that is no matter.
 
@@ -103,34 +89,15 @@ def train(
         raise UsageError("there is nothing to train: no members were given")
     timings = timings or Timings()
     timings.device = arrangement.device
-    callbacks = Callbacks(on_progress, on_checkpoint, on_episodes, on_note or (lambda _: None), judge)
+    watcher = watcher or Watcher()
     setting = Setting(task, config, threads or available_threads(), arrangement, timings, saves)
     planned = plan(task, members, config, arrangement, memory_available(arrangement.device))
     if planned.message:
-        callbacks.note(planned.message)
+        watcher.note(planned.message)
     # Torch gets one thread: its idle ones spin for a while, on the very processors that physics is waiting for. Physics
     # and the learner have threads of their own.
     with torch_threads(1):
-        return _in_groups(setting, members, planned, callbacks)
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """Those that ``train`` was given."""
-
-    progress: OnProgress | None
-    checkpoint: OnCheckpoint | None
-    episodes: OnEpisodes | None
-    note: OnNote
-    judge: Judge | None
-
-    def of_group(self, done: int, alone: bool) -> Callbacks:
-        """Those for a group that trains after others have taken ``done`` steps; ``alone``: there are no others."""
-        if alone:
-            return self
-        told = self.progress
-        progress = (lambda steps: told(done + steps)) if told is not None else None
-        return replace(self, progress=progress, judge=None)
+        return _in_groups(setting, members, planned, watcher)
 
 
 @dataclass(frozen=True)
@@ -145,22 +112,20 @@ class Setting:
     saves: Saves | None
 
 
-def _in_groups(
-    setting: Setting, members: Sequence[Member], planned: Plan, callbacks: Callbacks
-) -> list[TrainingResult]:
+def _in_groups(setting: Setting, members: Sequence[Member], planned: Plan, watcher: Watcher) -> list[TrainingResult]:
     """Train group after group; one whose memory runs out begins again in halves."""
     results: dict[int, TrainingResult] = {}
     waiting = [list(group) for group in planned.groups]
     while waiting:
         group = waiting.pop(0)
         alone = len(group) == len(members)
-        if callbacks.judge is not None and not alone and not results:
-            callbacks.note("a race needs all of its trainings at once, so all of these go on to the end")
+        if watcher.races and not alone and not results:
+            watcher.note("a race needs all of its trainings at once, so all of these go on to the end")
         done = sum(result.steps for result in results.values())
-        trained = _train_group(setting, [members[k] for k in group], callbacks.of_group(done, alone))
+        trained = _train_group(setting, [members[k] for k in group], watcher if alone else PartWatcher(watcher, done))
         if trained is None:
             first, second = halves([members[k].key for k in group])
-            callbacks.note(
+            watcher.note(
                 f"the memory of {setting.arrangement.device} ran out with {len(group)} trainings together; "
                 f"they begin again as {len(first)} and {len(second)}, one after the other"
             )
@@ -170,7 +135,7 @@ def _in_groups(
     return [results[k] for k in range(len(members))]
 
 
-def _train_group(setting: Setting, members: Sequence[Member], callbacks: Callbacks) -> list[TrainingResult] | None:
+def _train_group(setting: Setting, members: Sequence[Member], watcher: Watcher) -> list[TrainingResult] | None:
     """Train ``members`` together; None where memory ran out and fewer of them might fit.
 
     Raises:
@@ -179,9 +144,9 @@ def _train_group(setting: Setting, members: Sequence[Member], callbacks: Callbac
     began = time.perf_counter()
     file = None
     if setting.saves is not None:
-        file = setting.saves.file(setting.task, members, setting.config, setting.arrangement, callbacks.note)
+        file = setting.saves.file(setting.task, members, setting.config, setting.arrangement, watcher.note)
     try:
-        records = _run(setting, members, callbacks, file)
+        records = _run(setting, members, watcher, file)
     except (RuntimeError, MemoryError, SimulationFailed) as error:
         if not devices.out_of_memory(error):
             raise
@@ -199,18 +164,15 @@ def _train_group(setting: Setting, members: Sequence[Member], callbacks: Callbac
     return [record.result(seconds * (record.steps / taken if taken else 1 / len(records))) for record in records]
 
 
-def _run(
-    setting: Setting, members: Sequence[Member], callbacks: Callbacks, file: SavedTraining | None
-) -> Sequence[Record]:
+def _run(setting: Setting, members: Sequence[Member], watcher: Watcher, file: SavedTraining | None) -> Sequence[Record]:
     restored: list[_Training] = []
     if file is not None and file.read(lambda saved: restored.append(_Training.restored(setting, members, saved))):
-        if setting.saves is not None:
-            setting.saves.resumed_steps += restored[0].steps
+        watcher.resumed(restored[0].steps)
         training = restored[0]
     else:
         training = _Training(setting, members)
     with closing(training):
-        return training.run(callbacks, file)
+        return training.run(watcher, file)
 
 
 class _Training:
@@ -318,14 +280,14 @@ class _Training:
         """Environment steps of all members together; failed ones count as if they took part to the end."""
         return sum(record.steps if record.stopped else self._done for record in self._records)
 
-    def run(self, callbacks: Callbacks, file: SavedTraining | None = None) -> Sequence[Record]:
+    def run(self, watcher: Watcher, file: SavedTraining | None = None) -> Sequence[Record]:
         config = self._config
         lengths = rollout_lengths(config)
         due = checkpoint_updates(lengths, config.checkpoints)
         if self._updates == 0:
             self._worlds.start(first_ages(config.worlds, self._setting.task.horizon).repeat(len(self._batch)))
         else:
-            self._tell_again(callbacks)
+            self._tell_again(watcher)
         for update, length in list(enumerate(lengths))[self._updates :]:
             rewards, values, following = self._simulate(length)
             self._learn(rewards, values, following, remaining=1.0 - update / len(lengths))
@@ -336,25 +298,22 @@ class _Training:
             if not any(self._alive):
                 break
             if update in due:
-                self._examine(self._done, callbacks)
-                if callbacks.judge is not None and update < len(lengths) - 1:
-                    self._stop(callbacks.judge(self._done, [record.result(0.0) for record in self._records]))
+                self._examine(self._done, watcher)
+                if watcher.races and update < len(lengths) - 1:
+                    self._stop(watcher.stop(self._done, [record.result(0.0) for record in self._records]))
                     if not any(self._alive):
                         break
                 self._write(file)
-            if callbacks.progress is not None:
-                callbacks.progress(self.steps)
+            watcher.progress(self.steps)
         return self._records
 
-    def _tell_again(self, callbacks: Callbacks) -> None:
+    def _tell_again(self, watcher: Watcher) -> None:
         """Report what the restored training had reported, in the order in which it came."""
-        if callbacks.checkpoint is not None:
-            for points in zip_longest(*(record.curve for record in self._records)):
-                for record, point in zip(self._records, points, strict=True):
-                    if point is not None:
-                        callbacks.checkpoint(record.member.key, record.member.seed, replace(point, chosen=False))
-        if callbacks.progress is not None:
-            callbacks.progress(self.steps)
+        for points in zip_longest(*(record.curve for record in self._records)):
+            for record, point in zip(self._records, points, strict=True):
+                if point is not None:
+                    watcher.checkpoint(record.member.key, record.member.seed, replace(point, chosen=False))
+        watcher.progress(self.steps)
 
     def _write(self, file: SavedTraining | None) -> None:
         if file is None:
@@ -412,7 +371,7 @@ class _Training:
             for k in (~finite).nonzero().squeeze(1).tolist():
                 self._fail(k, "training diverged: a gradient was NaN or infinite; the reward's values may be too large")
 
-    def _examine(self, steps: int, callbacks: Callbacks) -> None:
+    def _examine(self, steps: int, watcher: Watcher) -> None:
         with self._timings.measure("checkpoints"):
             reached = (self._goals / self._explored).tolist()
             points = self._examiner.examine(self._population.act, steps, reached, self._alive)
@@ -424,10 +383,8 @@ class _Training:
                 continue
             record = self._batch[k]
             record.add(point, lambda k=k: self._population.weights(k))  # type: ignore[misc]
-            if callbacks.checkpoint is not None:
-                callbacks.checkpoint(record.member.key, record.member.seed, point)
-            if callbacks.episodes is not None:
-                callbacks.episodes(record.member.key, record.member.seed, *self._examiner.episodes(k))
+            watcher.checkpoint(record.member.key, record.member.seed, point)
+            watcher.episodes(record.member.key, record.member.seed, *self._examiner.episodes(k))
 
     def _stop(self, reasons: Mapping[int, str]) -> None:
         """End the members that ``reasons`` names and go on with a batch of those that are left."""

@@ -19,7 +19,7 @@ from rewardgen.errors import UsageError
 from rewardgen.evaluation import reliability
 from rewardgen.records import RewardProgram, State
 from rewardgen.sandbox import Sandbox, SandboxLimits
-from rewardgen.search.screening import random_transitions
+from rewardgen.screening import random_transitions
 from rewardgen.tasks import load_task
 from rewardgen.training import Member, TaskReward, train
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from rewardgen.cli.progress import Progress
 from rewardgen.cli.settings import parse_assignments
 from rewardgen.config import Config
 from rewardgen.errors import UsageError
-from rewardgen.search import Event
+from rewardgen.records import Problem
+from rewardgen.search import Event, events
 from rewardgen.text import clock
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m [red]red[/red] \u202egnp.exe \x08\r"
@@ -33,35 +35,44 @@ class Clock:
         return self.now
 
 
+@dataclass(frozen=True)
+class SomethingNew(Event):
+    """Of a kind that nobody draws."""
+
+    kind = "something_new"
+    of_what: str
+
+
 def story() -> list[Event]:
     """A search of one generation with two candidates, one of them nasty."""
-    started = {"run": "r", "path": "runs/r", "task": "cheetah/run", "author": f"model{NASTY}", "generations": 3}
     return [
-        Event("run_started", {**started, "candidates": 2, "steps": 1000, "offline": False, "resumed": False}),
-        Event("generation_started", {"restart": 0, "generation": 0, "parent": None}),
-        Event("calling", {"purpose": "generation", "n": 2}),
-        Event(
-            "replied",
-            {
-                "purpose": "generation",
-                "replies": 2,
-                "prompt_tokens": 9,
-                "completion_tokens": 5,
-                "dollars": 0.01,
-                "cached": 0,
-            },
+        events.RunStarted(
+            run="r",
+            path="runs/r",
+            task="cheetah/run",
+            author=f"model{NASTY}",
+            generations=3,
+            candidates=2,
+            steps=1000,
+            offline=False,
+            resumed=False,
+            arrangement="MuJoCo on the CPU",
+            why="as asked",
         ),
-        Event("verdict", {"candidate": "r0g0c0", "attempt": 0, "accepted": True, "problems": []}),
-        Event("verdict", {"candidate": "r0g0c1", "attempt": 0, "accepted": False, "problems": [f"line 3: {NASTY}"]}),
-        Event("training_started", {"members": 1, "steps": 1000, "what": "generation"}),
-        Event("training_progress", {"steps": 250, "total": 1000, "steps_per_second": 50.0, "what": "generation"}),
-        Event("checkpoint", {"candidate": "r0g0c0", "seed": 1, "steps": 250, "fitness": 1.5, "success_rate": 0.5}),
-        Event("warning", {"message": NASTY}),
-        Event("scored", {"candidate": "r0g0c0", "score": 2.5, "success_rate": 0.5, "status": "trained"}),
-        Event("scored", {"candidate": "r0g0c1", "score": None, "success_rate": 0.0, "status": "rejected"}),
-        Event("selected", {"restart": 0, "generation": 0, "candidate": "r0g0c0", "score": 2.5}),
-        Event("evaluated", {"name": "winner", "mean": 2.0, "low": 1.0, "high": 3.0, "success_rate": 0.25}),
-        Event("something_new", {"of": "a later version"}),
+        events.GenerationStarted(restart=0, generation=0, parent=None),
+        events.Calling("generation", 2),
+        events.Replied("generation", 2, prompt_tokens=9, completion_tokens=5, dollars=0.01, cached=0),
+        events.AttemptScreened("r0g0c0", 0, accepted=True, problems=()),
+        events.AttemptScreened("r0g0c1", 0, accepted=False, problems=(f"line 3: {NASTY}",)),
+        events.TrainingStarted(1, 1000, "generation"),
+        events.TrainingProgress(250, 1000, 50.0, "generation"),
+        events.CheckpointReached("r0g0c0", 1, 250, fitness=1.5, success_rate=0.5),
+        events.RunWarning(NASTY),
+        events.Scored("r0g0c0", 2.5, 0.5, "trained", stopped=False),
+        events.Scored("r0g0c1", None, 0.0, "rejected", stopped=False),
+        events.Selected(0, 0, "r0g0c0", 2.5),
+        events.Evaluated("winner", 2.0, 1.0, 3.0, 0.25),
+        SomethingNew("a later version"),
     ]
 
 
@@ -131,6 +142,24 @@ def test_the_live_view_draws_every_moment_of_the_story_harmlessly() -> None:
         assert said in text
 
 
+@pytest.mark.parametrize(
+    ("purpose", "one", "several"),
+    [
+        ("generation", "asking for 1 reward", "asking for 3 rewards"),
+        ("repair", "asking for 1 repair", "asking for 3 repairs"),
+        ("review", "asking for 1 review", "asking for 3 reviews"),
+        ("revision", "asking for 1 revision", "asking for 3 revisions"),
+        ("analysis", "asking for 1 analysis", "asking for 3 analyses"),
+        ("judging", "asking for 1 judgement", "asking for 3 judgements"),
+    ],
+)
+def test_what_is_asked_for_is_named_by_its_purpose(purpose: str, one: str, several: str) -> None:
+    progress = Progress(None)
+    for n, text in ((1, one), (3, several)):
+        progress.take(events.Calling(purpose, n))
+        assert progress.asking == text
+
+
 def test_the_rest_of_the_run_is_estimated_from_the_present_speed() -> None:
     config = Config.model_validate(
         {
@@ -156,8 +185,9 @@ def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
 
 
 def test_json_has_no_nan_and_keeps_paths_and_records() -> None:
-    document = jsonable({"a": math.nan, "b": [math.inf, 1.5], "c": Path("x"), "d": Event("k", {"v": (1, 2)}), "e": b""})
-    wanted = {"a": None, "b": [None, 1.5], "c": "x", "d": {"kind": "k", "data": {"v": [1, 2]}}, "e": None}
+    document = jsonable({"a": math.nan, "b": [math.inf, 1.5], "c": Path("x"), "d": Problem("k", "v", 2), "e": b""})
+    record = {"stage": "k", "message": "v", "line": 2}
+    wanted = {"a": None, "b": [None, 1.5], "c": "x", "d": record, "e": None}
     assert json.loads(json.dumps(document, allow_nan=False)) == wanted
 
 
@@ -179,15 +209,11 @@ def test_races_and_second_measurements_are_told() -> None:
     why = "stopped at rung 1 of 3 (200 of 1,000 steps): 0.4 lies below"
     for event in (
         *story()[:7],
-        Event("stopped", {"candidate": "r0g0c0", "seed": 3, "steps": 200, "message": why + NASTY}),
-        Event(
-            "scored", {"candidate": "r0g0c0", "score": 9.0, "success_rate": 0.0, "status": "trained", "stopped": True}
-        ),
-        Event(
-            "scored", {"candidate": "r0g0c2", "score": 2.5, "success_rate": 0.0, "status": "trained", "stopped": False}
-        ),
-        Event("training_started", {"members": 2, "steps": 2000, "what": "again"}),
-        Event("remeasured", {"candidate": "r0g0c2", "score": 2.5, "again": 2.0}),
+        events.MemberStopped("r0g0c0", 3, 200, why + NASTY),
+        events.Scored("r0g0c0", 9.0, 0.0, "trained", stopped=True),
+        events.Scored("r0g0c2", 2.5, 0.0, "trained", stopped=False),
+        events.TrainingStarted(2, 2000, "again"),
+        events.Remeasured("r0g0c2", 2.5, 2.0),
     ):
         lines(event)
     text = out.getvalue()

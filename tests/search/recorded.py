@@ -15,10 +15,10 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from rewardgen.bench.racing import over_rounds, pick, worth
 from rewardgen.config import Config, load
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.search.comparison import over_rounds, pick, worth
-from rewardgen.search.racing import Race, further_seeds, rungs
+from rewardgen.search.rank import Race, further_seeds, rungs
 
 CURVES = Path(__file__).with_name("curves.json")
 

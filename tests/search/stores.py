@@ -25,13 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from rewardgen import search
+from rewardgen.remote import RemoteTrainer, ShardOrder, ShardResult, carry_out, received, sent
 from rewardgen.report import write_report
-from rewardgen.search.shards import Came, Order, carry_out, received, sent
+from rewardgen.sim.machine import machine, versions
 from rewardgen.store import read
 from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep import Finished, Job, make_plan, rates_of, run_sweep
 from rewardgen.sweep import carry_out as carry_out_job
 from rewardgen.sweep.results import load
+from rewardgen.training import Watcher
 from tests.conftest import FROM_OUTSIDE
 from tests.search import tiny
 from tests.search.content import Difference, Renamed, differences, document
@@ -82,9 +84,9 @@ class Recipe:
 # ---- how runs are made
 
 
-def searched(settings: Mapping[str, Any], folder: Path, threads: int, workers: Any = None) -> None:
+def searched(settings: Mapping[str, Any], folder: Path, threads: int, remote: Any = None) -> None:
     """Run a search with the offline author to its end."""
-    search.run(search.configure(None, {**settings, "threads": threads}), folder / "run", workers=workers)
+    search.run(search.configure(None, {**settings, "threads": threads}), folder / "run", remote=remote)
 
 
 def served(writer: Writer, settings: Mapping[str, Any], folder: Path, threads: int) -> Mapping[str, str]:
@@ -136,22 +138,22 @@ def killed(settings: Mapping[str, Any], moments: Sequence[tuple[str, int]], fold
 
 
 class Shards:
-    """Workers that carry out trainings in ``count`` shards one after another, each sent and received as elsewhere."""
+    """A ``remote.ShardRunner`` that trains ``count`` shards one after another, each sent and received as elsewhere."""
 
     def __init__(self, settings: Mapping[str, Any], count: int) -> None:
         self._config, self._count = search.configure(None, dict(settings)), count
 
-    def train(self, order: Order, task: Any, **callbacks: Any) -> Came:
-        if self._count > 1 and callbacks.get("judge") is not None:
+    def run(self, order: ShardOrder, task: Any, watcher: Watcher) -> ShardResult:
+        if self._count > 1 and watcher.races:
             raise ValueError("a race needs all members at once: give it one shard")
         parts = [
-            received(part, sent(carry_out(part, **callbacks)), task, self._config) for part in order.split(self._count)
+            received(part, sent(carry_out(part, watcher)), task, self._config) for part in order.split(self._count)
         ]
-        return Came(sum((part.results for part in parts), ()), sum((part.episodes for part in parts), ()))
+        return ShardResult(sum((part.results for part in parts), ()), sum((part.episodes for part in parts), ()))
 
 
 def sharded(settings: Mapping[str, Any], shards: int, folder: Path, threads: int) -> None:
-    searched(settings, folder, threads, Shards(settings, shards))
+    searched(settings, folder, threads, partial(RemoteTrainer, Shards(settings, shards)))
 
 
 SWEEP = """
@@ -366,7 +368,7 @@ def made(recipe: Recipe, threads: int, *, checked: bool) -> dict[str, Any]:
 def record(folder: Path, recipes: Sequence[Recipe] = RECIPES, threads: int = 1) -> None:
     """Make all runs and write a document of each to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"versions": search.versions(), "machine": search.machine(), "threads": threads}
+    about = {"versions": versions(), "machine": machine(), "threads": threads}
     _write(folder / ABOUT, about)
     for recipe in recipes:
         _write(folder / f"{recipe.name}.json", made(recipe, threads, checked=True))
@@ -394,7 +396,7 @@ def _write(path: Path, content: Any) -> None:
 def _elsewhere(folder: Path) -> list[str]:
     """In what the place of the recording differs from this one: other processors and libraries round otherwise."""
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    here = {"versions": search.versions(), "machine": search.machine()}
+    here = {"versions": versions(), "machine": machine()}
     return [
         f"{name}: {value} when recorded, {here[part].get(name)} now"
         for part in here

@@ -15,9 +15,10 @@ from scipy import stats
 from rewardgen import config, search
 from rewardgen.config import load
 from rewardgen.errors import ConfigError
-from rewardgen.records import Checkpoint, Forecast, Problem, TrainingResult
+from rewardgen.records import Checkpoint, Forecast, Problem, RewardProgram, TrainingResult
 from rewardgen.search import Event
-from rewardgen.search.selection import Scored, best_of, intervals, planned_steps, winner_of
+from rewardgen.search.candidate import Candidate, History
+from rewardgen.search.rank import best_of, bounded, former_points, planned_steps, winner_of
 from rewardgen.store import RunView, Store, curse_records, race_record, read, screening_record
 from tests.search import tiny
 from tests.search.model_server import model_server
@@ -38,8 +39,8 @@ SMALL: dict[str, Any] = {
 }
 
 
-def scored(key: str, score: float | None, low: float | None = None, **more: Any) -> Scored:
-    return Scored(key, f"code of {key}", score, 0.0, "", low=low, **more)
+def scored(key: str, score: float | None, low: float | None = None, **more: Any) -> Candidate:
+    return Candidate(key, program=RewardProgram(f"code of {key}"), score=score, low=low, **more)
 
 
 def test_the_lower_bound_ranks_and_the_stopped_stand_behind() -> None:
@@ -265,12 +266,22 @@ def test_intervals_need_every_training_and_learn_from_former_ones(tmp_path: Path
     bad = TrainingResult("a", 1, "failed", "crash", (point,), None, 10, 0.0)
     with Store(tmp_path, new=True) as store:
         settings = config.load(overrides={"task": "x/y", "search.confidence": 0.8})
-        run = SimpleNamespace(config=settings, store=store, accepted={"before": None})
-        found = intervals(run, {"a": [good], "b": [good, bad], "c": []})  # type: ignore[arg-type]
-        assert found["a"].low < 1.0 < found["a"].high
-        assert math.isnan(found["b"].low) and math.isnan(found["c"].low)
+        services: Any = SimpleNamespace(config=settings, store=store)
+        history = History(tried={"before": RewardProgram("code")})
+
+        def intervals(**trainings: list[TrainingResult]) -> dict[str, Candidate]:
+            mine = [scored(key, 1.0, trainings=tuple(of_key)) for key, of_key in trainings.items()]
+            return {each.key: each for each in bounded(settings, mine, former_points(services, history))}
+
+        def low_and_high(candidate: Candidate) -> tuple[float, float]:
+            assert candidate.low is not None and candidate.high is not None
+            return candidate.low, candidate.high
+
+        found = {key: low_and_high(each) for key, each in intervals(a=[good], b=[good, bad], c=[]).items()}
+        assert found["a"][0] < 1.0 < found["a"][1]
+        assert math.isnan(found["b"][0]) and math.isnan(found["c"][0])
         # a former candidate that was 5 apart from one seed to the next, the second of them a fresh one
         for owner, fitness in (("before", 0.0), ("before/again", 5.0)):
             store.add_trainings([(owner, replace(good, curve=(replace(point, fitness=fitness),)))])
-        wider = intervals(run, {"a": [good]})["a"]  # type: ignore[arg-type]
-        assert wider.high - wider.low == pytest.approx(2 * stats.t.ppf(0.9, 1) * math.sqrt(12.5))
+        low, high = low_and_high(intervals(a=[good])["a"])
+        assert high - low == pytest.approx(2 * stats.t.ppf(0.9, 1) * math.sqrt(12.5))

@@ -7,10 +7,12 @@ from collections import Counter
 
 import pytest
 
-from rewardgen.search.islands import Birth, births, empty, settle
 from rewardgen.search.method import Islands
+from rewardgen.search.propose import Birth, births
+from rewardgen.search.rank import settle
 
 THREE = Islands(count=3, size=2, crossover=0.5)
+EMPTY = ((), (), ())
 SCORES = {"a": 1.0, "b": 3.0, "c": 2.0, "d": 0.0, "e": 2.5, "f": 1.5}
 
 
@@ -19,11 +21,11 @@ def lot(seed: int = 0) -> random.Random:
 
 
 def test_the_first_generation_fills_the_islands_in_turn() -> None:
-    found = births(THREE, empty(THREE), {}, 5, lot())
+    found = births(THREE, EMPTY, {}, 5, lot())
     assert found == [Birth(place, "new") for place in (0, 1, 2, 0, 1)]
     born = {"a": 0, "b": 1, "c": 2, "d": 0, "e": 1}
     # everyone stays on an empty island, the best first
-    assert settle(THREE, empty(THREE), born, SCORES, lot()) == (("a", "d"), ("b", "e"), ("c",))
+    assert settle(THREE, EMPTY, born, SCORES, lot()) == (("a", "d"), ("b", "e"), ("c",))
 
 
 def test_a_newcomer_stays_if_it_is_no_worse_than_its_islands_mean() -> None:

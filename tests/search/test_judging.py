@@ -219,15 +219,16 @@ def test_where_people_judge_nothing_decides_by_the_fitness(tmp_path: Path) -> No
 
 def test_mixed_weighs_standardised_standings_with_standardised_fitness() -> None:
     from rewardgen.records import Standing, Verdict
-    from rewardgen.search.judging import ranked
-    from rewardgen.search.selection import Scored, best_of
+    from rewardgen.search.candidate import Candidate, History
+    from rewardgen.search.rank import best_of, with_standings
 
-    scored = {key: Scored(key, "", fit, 0.0, "", low=fit) for key, fit in (("a", 1.0), ("b", 2.0), ("c", 3.0))}
+    fitness = {"a": 1.0, "b": 2.0, "c": 3.0}
+    history = History({key: Candidate(key, score=value, low=value) for key, value in fitness.items()})
     overall = tuple(Standing(key, value, value, value, 1) for key, value in (("a", 4.0), ("b", 0.0), ("c", -4.0)))
     verdict = Verdict(0, 0, overall, overall, (), 3, 3, 3)
     for weight, best in ((1.0, "a"), (0.6, "a"), (0.4, "c"), (0.0, "c")):
         settings = {"task": "hopper/run", "search.judge": "mixed", "search.judging.weight": weight}
-        found = ranked(config.load(overrides=settings), verdict, scored)
+        found = with_standings(config.load(overrides=settings), verdict, history).candidates
         chosen = best_of(found.values())
         assert chosen is not None and chosen.key == best
         # both have the same spread once standardised: (4, 0, −4) and (1, 2, 3) are ±√1.5, 0

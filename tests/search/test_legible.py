@@ -18,7 +18,8 @@ from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.report.choices import legibility_of
 from rewardgen.report.page import render
 from rewardgen.search import Event
-from rewardgen.search.legible import warn_if_unreadable
+from rewardgen.search.candidate import Place
+from rewardgen.search.rank import warn_if_unreadable
 from rewardgen.store import AGAIN, RunView, Store, read
 from tests.search import tiny
 
@@ -52,10 +53,11 @@ def warnings_of(store: Store, generations: dict[int, np.ndarray], **changes: Any
             store.add_trainings([(key, training(score, seed)) for seed, score in enumerate(chosen)])
             if i == 0:
                 store.add_trainings([(key + AGAIN, training(again, 99))])
-        run = SimpleNamespace(config=config, store=store, warn=lambda message, at=number: warned.append((at, message)))
-        warn_if_unreadable(run, 0, number)  # type: ignore[arg-type]
+        reporter = SimpleNamespace(warn=lambda message, at=number: warned.append((at, message)))
+        services: Any = SimpleNamespace(config=config, store=store, reporter=reporter)
+        warn_if_unreadable(services, Place(0, number))
         before = list(warned)
-        warn_if_unreadable(run, 0, number)  # type: ignore[arg-type]  # as a resumed run does
+        warn_if_unreadable(services, Place(0, number))  # as a resumed run does
         assert warned[len(before) :] == [each for each in before if each[0] == number]
         del warned[len(before) :]
     return warned

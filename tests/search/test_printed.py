@@ -9,7 +9,7 @@ import pytest
 from rewardgen import config, search
 from rewardgen.records import Layout, RewardProgram
 from rewardgen.report import write_report
-from rewardgen.search import screening
+from rewardgen.screening import checks
 from tests.cli.commands import rewardgen
 from tests.search.test_search import SMALL
 
@@ -24,7 +24,7 @@ def test_prints_reach_the_report_alone(
     def check(source: str, layout: Layout) -> RewardProgram:  # the static check would refuse to print
         return RewardProgram(loud + source)
 
-    monkeypatch.setattr(screening, "check", check)
+    monkeypatch.setattr(checks, "check", check)
     told: list[search.Event] = []
     overrides = SMALL | {"llm.model": "offline", "search.generations": 2, "search.repairs": 0}
     view = search.run(config.load(overrides=overrides), tmp_path / "run", listener=told.append)

@@ -10,7 +10,7 @@ import pytest
 
 from rewardgen.config import Config, load
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.search.racing import Race, affordable, further_seeds, rungs
+from rewardgen.search.rank import Race, affordable, further_seeds, rungs
 
 
 def settings(**changes: Any) -> Config:

@@ -16,16 +16,20 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from rewardgen import config, search
+from rewardgen import baselines, config, search
+from rewardgen.baselines import cache, measuring
 from rewardgen.config import Config
 from rewardgen.records import State
-from rewardgen.search import Event, baselines, measure_baselines, saving
+from rewardgen.search import Event
 from rewardgen.store import Baseline
 from rewardgen.store.database import to_json
 from rewardgen.tasks import RewardAndTerms, Task, load_task
+from rewardgen.training import save_folders
+from rewardgen.training.provenance import origin as origin_of
 from tests.search import tiny
 from tests.search.test_resume import content
 from tests.training.conftest import Point
+from tests.training.watchers import Written
 
 KILLS = 20
 CHECKPOINTS = 4
@@ -63,13 +67,14 @@ else:
 BASELINE = """
 import json, sys
 from pathlib import Path
-from rewardgen import config
-from rewardgen.search import measure_baselines
+from rewardgen import baselines, config
 from rewardgen.tasks import load_task
+from rewardgen.training import Watcher
+class Printed(Watcher):
+    def progress(self, steps):
+        print(steps, flush=True)
 settings = config.load(overrides=json.loads(sys.argv[2]))
-measure_baselines(
-    Path(sys.argv[1]), load_task(settings.task), settings, on_progress=lambda steps: print(steps, flush=True)
-)
+baselines.measure(Path(sys.argv[1]), load_task(settings.task), settings, watcher=Printed())
 """
 
 
@@ -143,7 +148,7 @@ def test_a_search_killed_in_its_trainings_twenty_times(tmp_path: Path) -> None:
             done = process.returncode == 0
             assert done or process.returncode == -signal.SIGKILL
         assert content(folder) == expected
-        assert not (folder / saving.IN_RUN).exists()
+        assert not (folder / save_folders.IN_RUN).exists()
         repeated += seen.repeated()
     assert len(repeated) >= KILLS // 2
     for twice, most in repeated:
@@ -173,10 +178,10 @@ def test_a_killed_baseline_continues(tmp_path: Path) -> None:
                 kill(process)
                 break
     assert process.returncode == -signal.SIGKILL
-    reached: list[int] = []
-    found = measure_baselines(tmp_path / "killed", task, settings, on_progress=reached.append)
-    assert reached[0] >= total // 2 and reached[-1] == total
-    assert plain(found) == plain(measure_baselines(tmp_path / "undisturbed", task, settings))
+    told = Written()
+    found = baselines.measure(tmp_path / "killed", task, settings, watcher=told)
+    assert told.steps[0] >= total // 2 and told.steps[-1] == total
+    assert plain(found) == plain(baselines.measure(tmp_path / "undisturbed", task, settings))
     names = [sorted(os.listdir(tmp_path / each)) for each in ("killed", "undisturbed")]
     assert names[0] == names[1] and not any(name.startswith(".training") for name in names[0])
 
@@ -197,24 +202,24 @@ def test_a_process_that_was_killed_between_keeping_two_baselines_trains_nothing_
         keep(folder, task, config, name, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(baselines, "keep", one_only)
+        patch.setattr(measuring, "keep", one_only)
         with pytest.raises(Halted):
-            measure_baselines(tmp_path, task, settings)
-    reached: list[int] = []
-    found = measure_baselines(tmp_path, task, settings, on_progress=reached.append)
-    assert reached == [4 * settings.training.steps]  # what was restored, and nothing more
-    assert plain(found) == plain(measure_baselines(tmp_path / "again", task, settings))
+            baselines.measure(tmp_path, task, settings)
+    told = Written()
+    found = baselines.measure(tmp_path, task, settings, watcher=told)
+    assert told.steps == [4 * settings.training.steps]  # what was restored, and nothing more
+    assert plain(found) == plain(baselines.measure(tmp_path / "again", task, settings))
 
 
 def test_what_nobody_continued_is_removed_in_time(tmp_path: Path) -> None:
     for name, age in (("old", 31), ("new", 1)):
-        saves = saving.of_baselines(tmp_path, name, {})
+        saves = save_folders.of_baselines(tmp_path, name, {})
         saves.folder.mkdir()
         (saves.folder / "x.training").write_bytes(b"x")
         for path in (saves.folder / "x.training", saves.folder):
             then = path.stat().st_mtime - age * 86400
             os.utime(path, (then, then))
-    saving.of_baselines(tmp_path, "third", {})
+    save_folders.of_baselines(tmp_path, "third", {})
     assert [path.name for path in tmp_path.iterdir()] == [".training-new"]
 
 
@@ -265,21 +270,21 @@ def test_only_one_method_is_one_reward() -> None:
 
 def test_one_reward_is_trained_once_and_comes_to_the_same(tmp_path: Path) -> None:
     settings = settings_of("cartpole/swingup")
-    steps: dict[str, list[int]] = {"once": [], "twice": []}
-    once = measure_baselines(tmp_path / "once", Declared(), settings, on_progress=steps["once"].append)
-    twice = measure_baselines(tmp_path / "twice", Delegating(), settings, on_progress=steps["twice"].append)
+    told = {"once": Written(), "twice": Written()}
+    once = baselines.measure(tmp_path / "once", Declared(), settings, watcher=told["once"])
+    twice = baselines.measure(tmp_path / "twice", Delegating(), settings, watcher=told["twice"])
     assert plain(once) == plain(twice)
-    assert steps["once"][-1] * 2 == steps["twice"][-1] == 4 * settings.training.steps
+    assert told["once"].steps[-1] * 2 == told["twice"].steps[-1] == 4 * settings.training.steps
     assert {training.key for training in once["sparse"].trainings} == {"sparse"}
     # each is kept, and the one that is lost is that of the other
-    kept = search.kept_baselines(tmp_path / "once", Declared(), settings)
+    kept = baselines.known(tmp_path / "once", Declared(), settings)
     assert plain(kept) == plain(once)
-    origin = baselines.origin(Declared(), settings.model_copy(update={"sim": "mujoco", "device": "cpu"}))
-    lost = baselines.key(origin, "expert")
+    origin = origin_of(Declared(), settings.model_copy(update={"sim": "mujoco", "device": "cpu"}))
+    lost = cache.key(origin, "expert")
     (tmp_path / "once" / lost / "baseline.json").unlink()
-    more: list[int] = []
-    again = measure_baselines(tmp_path / "once", Declared(), settings, on_progress=more.append)
-    assert plain(again) == plain(once) and more == []
+    more = Written()
+    again = baselines.measure(tmp_path / "once", Declared(), settings, watcher=more)
+    assert plain(again) == plain(once) and more.steps == []
 
 
 def test_the_reported_scores_of_one_reward_are_those_of_two_trainings(

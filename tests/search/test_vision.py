@@ -16,7 +16,7 @@ from PIL import Image
 
 from rewardgen import config, search
 from rewardgen.errors import ConfigError, SimulationFailed
-from rewardgen.search.vision import FRAMES, parse
+from rewardgen.search.judging import FRAMES, parse
 from rewardgen.sim import rendering
 from rewardgen.tasks import load_task
 from tests.llm.server import Handler, ModelServer, completion

@@ -13,7 +13,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,13 +25,14 @@ from ray.cluster_utils import Cluster
 
 from rewardgen.config import Config
 from rewardgen.records import Checkpoint, RewardProgram, TrainingResult
+from rewardgen.remote import carry_out, order_for, sent
 from rewardgen.search import Event
-from rewardgen.search.shards import carry_out, order_for, sent
 from rewardgen.store import Store
 from rewardgen.store.database import to_json
 from rewardgen.sweep import Executor, Job, LocalExecutor, Plan, Share, make_plan, rates_of, run_sweep
 from rewardgen.sweep.mailbox import Mailbox
 from rewardgen.sweep.ray import RayExecutor
+from rewardgen.training import TrainingSpec, Watcher
 from tests.sweep.specs import written
 from tests.sweep.sweeps import contents
 
@@ -140,14 +141,23 @@ def losing(made: Any) -> Callable[[Job | None, Event], None]:
 
 
 def travelling(config: Config, folder: Path) -> None:
-    order = order_for(config, [(f"r0g0c{n}", 1, REWARD) for n in range(4)], (), episodes=True)
+    order = order_for(config, [TrainingSpec(f"r0g0c{n}", 1, REWARD) for n in range(4)], (), episodes=True)
     said: list[tuple[str, int]] = []
-    came = carry_out(
-        order,
-        judge=lambda steps, results: said.append(("report to the judge", plain(results))) or {},
-        on_progress=lambda steps: said.append(("progress", len(cloudpickle.dumps({"steps": steps})))),
-        on_checkpoint=lambda key, seed, point: said.append(("checkpoint", len(to_json(point, Checkpoint)))),
-    )
+
+    class Measured(Watcher):
+        races = True
+
+        def progress(self, steps: int) -> None:
+            said.append(("progress", len(cloudpickle.dumps({"steps": steps}))))
+
+        def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
+            said.append(("checkpoint", len(to_json(point, Checkpoint))))
+
+        def stop(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+            said.append(("report to the race", plain(results)))
+            return {}
+
+    came = carry_out(order, Measured())
     print(f"an order of 4 members: {len(cloudpickle.dumps(order)):,} bytes")
     for kind in dict.fromkeys(kind for kind, _ in said):
         sizes = [size for each, size in said if each == kind]

@@ -9,7 +9,7 @@ import pytest
 
 from rewardgen.config import BudgetConfig, load
 from rewardgen.records import Message, Reply, TrainingResult
-from rewardgen.search import machine
+from rewardgen.sim.machine import machine
 from rewardgen.store import Store
 from rewardgen.sweep import Amounts, Rates, make_plan, measured_rates, of_baselines, of_search, wall_hours
 from rewardgen.sweep.estimate import STARTING, baselines_of

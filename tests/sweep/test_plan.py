@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rewardgen.errors import StoreError
-from rewardgen.search import machine
+from rewardgen.sim.machine import machine
 from rewardgen.sweep import Rates, make_plan, read_plan
 from rewardgen.sweep.plan import write_plan
 from rewardgen.tasks import load_task

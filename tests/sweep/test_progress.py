@@ -10,8 +10,10 @@ from rich.console import Console
 
 from rewardgen.cli.sweep_progress import SweepLines, SweepProgress, SweepView, status_line
 from rewardgen.search import Event
+from rewardgen.search.events import Calling, CostSoFar, Evaluated, RunWarning, TrainingProgress, TrainingStarted
 from rewardgen.sweep import Job, Plan, Rates, make_plan
 from rewardgen.sweep.estimate import STARTING
+from rewardgen.sweep.events import BaselineSteps, JobEnded, JobRetried, JobStarted, SearchLeftOut, SweepStarted
 from tests.sweep.specs import written
 
 RATES = Rates({"cartpole/swingup population": 100.0}, {}, 1)
@@ -46,9 +48,8 @@ def job(plan: Plan, seed: int) -> Job:
 
 
 def started(plan: Plan, done: int) -> Event:
-    reused = [planned.key for planned in plan.searches[:done]]
-    data = {"searches": 4, "finished": done, "reused": reused, "baselines": 1, "where": "on this machine"}
-    return Event("sweep_started", data)
+    reused = tuple(planned.key for planned in plan.searches[:done])
+    return SweepStarted(4, done, reused, 1, "on this machine")
 
 
 def test_what_is_left_follows_from_what_is_over_and_what_is_under_way(plan: Plan) -> None:
@@ -57,23 +58,22 @@ def test_what_is_left_follows_from_what_is_over_and_what_is_under_way(plan: Plan
     progress.take(None, started(plan, 1))
     assert progress.seconds_left == pytest.approx(3 * EACH / 2)
     for seed in (1, 2):
-        progress.take(job(plan, seed), Event("started", {}))
+        progress.take(job(plan, seed), JobStarted(1, "x"))
     clock.now = 10.0
     assert progress.seconds_left == pytest.approx((2 * (EACH - 10) + EACH) / 2)
     # the first took twice as long as was expected of it: so will the rest
     clock.now = 2 * EACH
-    progress.take(job(plan, 1), Event("ended", {"status": "finished", "error": "", "message": ""}))
+    progress.take(job(plan, 1), JobEnded("finished", "", ""))
     assert progress.seconds_left == pytest.approx(2 * EACH / 2) or progress.seconds_left == pytest.approx(2 * EACH)
     assert (progress.done, progress.total) == (2, 4)
     # what a search says of its own speed is better than any estimate
-    progress.take(job(plan, 2), Event("training_started", {"members": 6, "steps": 6000, "what": "final"}))
-    told = {"steps": 1000, "total": 6000, "steps_per_second": 50.0, "what": "final"}
-    progress.take(job(plan, 2), Event("training_progress", told))
+    progress.take(job(plan, 2), TrainingStarted(6, 6000, "final"))
+    progress.take(job(plan, 2), TrainingProgress(1000, 6000, 50.0, "final"))
     assert progress.running[job(plan, 2).key].seconds_left == 100.0
     # the one that is over took twice as long as was expected, this one will have taken 100 s more: so will the last
     assert progress.seconds_left == pytest.approx(max((2 * EACH + 50 + 100) / 2, 100.0))
-    progress.take(job(plan, 2), Event("ended", {"status": "failed", "error": "Crash", "message": "it fell"}))
-    progress.take(None, Event("left_out", {"search": job(plan, 3).key, "message": "no budget"}))
+    progress.take(job(plan, 2), JobEnded("failed", "Crash", "it fell"))
+    progress.take(None, SearchLeftOut(job(plan, 3).key, "no budget"))
     assert progress.seconds_left is None and progress.done == 4
 
 
@@ -81,17 +81,10 @@ def test_the_cost_of_all_searches_is_added_up(plan: Plan) -> None:
     progress = SweepProgress(plan, RATES, threads=1, slots=2, clock=Clock())
     progress.take(None, started(plan, 0))
     for seed in (0, 1):
-        progress.take(job(plan, seed), Event("started", {}))
-        cost = {
-            "calls": 1,
-            "prompt_tokens": 100,
-            "completion_tokens": 50,
-            "dollars": 0.25,
-            "steps": 1000,
-            "seconds": 9.0,
-        }
-        progress.take(job(plan, seed), Event("cost", cost))
-    progress.take(job(plan, 0), Event("ended", {"status": "finished", "error": "", "message": ""}))
+        progress.take(job(plan, seed), JobStarted(1, "x"))
+        cost = CostSoFar(calls=1, prompt_tokens=100, completion_tokens=50, dollars=0.25, steps=1000, seconds=9.0)
+        progress.take(job(plan, seed), cost)
+    progress.take(job(plan, 0), JobEnded("finished", "", ""))
     assert "2 calls, 300 tokens, $0.5000, 2,000 environment steps" in status_line(progress)
 
 
@@ -99,20 +92,20 @@ def test_lines_and_the_view_say_what_happens(plan: Plan) -> None:
     said, drawn = io.StringIO(), io.StringIO()
     lines = SweepLines(SweepProgress(plan, RATES, 1, 2, Clock()), Console(file=said, width=200), clock=Clock())
     screen = Console(file=drawn, force_terminal=True, width=120, color_system=None)
-    final = {"name": "winner", "mean": 5.0, "low": 4.0, "high": 6.0, "success_rate": 0.5}
+    final = Evaluated("winner", 5.0, 4.0, 6.0, 0.5)
     with SweepView(SweepProgress(plan, RATES, 1, 2, Clock()), screen) as view:
         for watch in (lines, view):
             watch(None, started(plan, 0))
-            watch(job(plan, 0), Event("started", {"pid": 1, "log": "x"}))
-            watch(job(plan, 0), Event("calling", {"purpose": "generation", "n": 4}))
-            watch(job(plan, 0), Event("warning", {"message": "mind \x1b[31mthis"}))
-            watch(job(plan, 0), Event("evaluated", final))
+            watch(job(plan, 0), JobStarted(1, "x"))
+            watch(job(plan, 0), Calling("generation", 4))
+            watch(job(plan, 0), RunWarning("mind \x1b[31mthis"))
+            watch(job(plan, 0), final)
         view._live.refresh()
         for watch in (lines, view):
-            watch(job(plan, 0), Event("retried", {"error": "Crash", "message": "killed", "attempt": 1}))
-            watch(job(plan, 0), Event("started", {"pid": 1, "log": "x"}))
-            watch(job(plan, 0), Event("evaluated", final))
-            watch(job(plan, 0), Event("ended", {"status": "finished", "error": "", "message": ""}))
+            watch(job(plan, 0), JobRetried("Crash", "killed", 1))
+            watch(job(plan, 0), JobStarted(1, "x"))
+            watch(job(plan, 0), final)
+            watch(job(plan, 0), JobEnded("finished", "", ""))
     for text in (said.getvalue(), drawn.getvalue()):
         assert "sweep spec: 4 searches; on this machine" in text
         assert "note on default/cartpole/swingup/seed0: mind \\x1b[31mthis" in text and "\x1b[31m" not in text
@@ -124,8 +117,8 @@ def test_lines_and_the_view_say_what_happens(plan: Plan) -> None:
 def test_how_far_baselines_are_is_said(plan: Plan) -> None:
     progress = SweepProgress(plan, RATES, threads=1, slots=2, clock=Clock())
     baselines = Job("baselines/cartpole/swingup/0", "baselines", plan.searches[0].config, Path(), Path())
-    progress.take(baselines, Event("started", {}))
-    progress.take(baselines, Event("steps", {"steps": 1000}))  # of 2 rewards, 2 seeds each, 1,000 steps a training
+    progress.take(baselines, JobStarted(1, "x"))
+    progress.take(baselines, BaselineSteps(1000))  # of 2 rewards, 2 seeds each, 1,000 steps a training
     assert progress.doing(baselines.key) == "measuring 25%"
-    progress.take(baselines, Event("ended", {"status": "finished", "error": "", "message": ""}))
+    progress.take(baselines, JobEnded("finished", "", ""))
     assert not progress.running and progress.done == 0

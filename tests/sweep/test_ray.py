@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def settings() -> Config:
 def test_a_search_that_loses_a_node_ends_as_one_that_was_never_disturbed(
     cluster: Any, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rewardgen.sweep.ray import RayWorkers, connected
+    from rewardgen.remote import RemoteTrainer
+    from rewardgen.sweep.ray import RayShards, connected
 
     lost, said = [], []
 
@@ -91,8 +93,8 @@ def test_a_search_that_loses_a_node_ends_as_one_that_was_never_disturbed(
 
     monkeypatch.setenv(KEY, "secret")
     with connected(cluster.address):
-        workers = RayWorkers(Place(cluster.address, shards=2, threads=1))
-        run(settings(), tmp_path / "there", listener=listener, baselines=tmp_path / "baselines", workers=workers)
+        remote = partial(RemoteTrainer, RayShards(Place(cluster.address, shards=2, threads=1)))
+        run(settings(), tmp_path / "there", listener=listener, baselines=tmp_path / "baselines", remote=remote)
         # the key of who runs the search is in no process of any node
         looked = ray.remote(lambda: os.environ.get(KEY)).options(num_cpus=1, scheduling_strategy="SPREAD")
         assert ray.get([looked.remote() for _ in range(4)]) == [None] * 4
@@ -118,17 +120,19 @@ def test_what_fails_on_a_node_is_said_here(cluster: Any) -> None:
     from dataclasses import replace
 
     from rewardgen.records import RewardProgram
-    from rewardgen.search.shards import order_for
-    from rewardgen.sweep.ray import RayWorkers, connected
+    from rewardgen.remote import order_for
+    from rewardgen.sweep.ray import RayShards, connected
     from rewardgen.tasks import load_task
+    from rewardgen.training import TrainingSpec, Watcher
 
-    order = order_for(settings(), [("a", 1, RewardProgram("def compute_reward(): pass"))], (), episodes=False)
+    specs = [TrainingSpec("a", 1, RewardProgram("def compute_reward(): pass"))]
+    order = order_for(settings(), specs, (), episodes=False)
     with connected(cluster.address):
-        workers = RayWorkers(Place(cluster.address, shards=1, threads=1))
-        failed = workers.train(order, load_task("cartpole/swingup")).results[0]
+        shards = RayShards(Place(cluster.address, shards=1, threads=1))
+        failed = shards.run(order, load_task("cartpole/swingup"), Watcher()).results[0]
         assert failed.status == "failed" and failed.message
         with pytest.raises(ClusterError, match="on a worker node: this node has other versions"):
-            workers.train(replace(order, versions={"torch": "0.1"}), load_task("cartpole/swingup"))
+            shards.run(replace(order, versions={"torch": "0.1"}), load_task("cartpole/swingup"), Watcher())
 
 
 def test_no_cluster_is_an_error_that_says_so() -> None:

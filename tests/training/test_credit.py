@@ -17,6 +17,7 @@ from rewardgen.training.factors import Decoder, Factors
 from rewardgen.training.progress import Progress
 from rewardgen.training.seeds import generator
 from tests.training.conftest import Point
+from tests.training.watchers import Written
 
 
 def rows(components: Tensor, ended: Tensor | None = None, states: Tensor | None = None, names: int = 0) -> Rows:
@@ -206,7 +207,11 @@ def test_a_member_is_the_same_alone_and_among_others_and_after_a_stop(form: str)
 
     # those that are left when others stop keep their memory
     raced = train(
-        task, members(form, "ab", (1, 2)), SMALL, threads=1, judge=lambda steps, results: {0: "slow", 3: "slow"}
+        task,
+        members(form, "ab", (1, 2)),
+        SMALL,
+        threads=1,
+        watcher=Written(lambda steps, results: {0: "slow", 3: "slow"}),
     )
     assert [result.status for result in raced] == ["stopped", "done", "done", "stopped"]
     assert (raced[1].curve, raced[1].weights) == (together[1].curve, together[1].weights)

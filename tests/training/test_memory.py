@@ -21,6 +21,7 @@ from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task
 from rewardgen.training import Member, TaskReward, devices, train
 from rewardgen.training.memory import halves, learning_bytes, plan
+from tests.training.watchers import Written
 
 GIGABYTE = 10**9
 
@@ -135,26 +136,23 @@ def test_the_estimate_holds_what_a_training_takes_and_not_much_more(
 def test_groups_come_to_what_all_together_come_to(task: Task, config: TrainingConfig, members: list[Member]) -> None:
     together = train(task, members, config)
     room = int(2 * learning_bytes(task, config) / 0.9) + 2
-    told: list[str] = []
-    steps: list[int] = []
-    grouped = train(
-        task, members, config, on_note=told.append, on_progress=steps.append, memory_available=lambda device: room
-    )
+    told = Written()
+    grouped = train(task, members, config, watcher=told, memory_available=lambda device: room)
     assert same(grouped, together)
-    assert len(told) == 1 and "4 groups (2, 1, 2, 1), one after another" in told[0]
-    assert steps == sorted(steps) and steps[-1] == sum(result.steps for result in grouped) == 6 * 1024
+    assert len(told.notes) == 1 and "4 groups (2, 1, 2, 1), one after another" in told.notes[0]
+    assert told.steps == sorted(told.steps) and told.steps[-1] == sum(result.steps for result in grouped) == 6 * 1024
 
 
 def test_no_race_is_run_between_groups(task: Task, config: TrainingConfig, members: list[Member]) -> None:
     def judge(steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
         return {0: "asked"}
 
-    told: list[str] = []
+    told = Written(judge)
     room = int(3 * learning_bytes(task, config) / 0.9) + 3
-    results = train(task, members, config, judge=judge, on_note=told.append, memory_available=lambda device: room)
+    results = train(task, members, config, watcher=told, memory_available=lambda device: room)
     assert {result.status for result in results} == {"done"}
-    assert any("race" in note for note in told)
-    assert train(task, members, config, judge=judge)[0].status == "stopped"
+    assert any("race" in note for note in told.notes)
+    assert train(task, members, config, watcher=Written(judge))[0].status == "stopped"
 
 
 class LimitedSim(MujocoSim):
@@ -189,14 +187,13 @@ def test_when_memory_runs_out_the_halves_go_on(
     task: Task, config: TrainingConfig, members: list[Member], lasting: bool
 ) -> None:
     together = train(task, members, config)
-    told: list[str] = []
     # 16 worlds for each member: three fit; then two, after the halves were parted again
     for most, parts in ((3, ["3 and 3"]), (2, ["3 and 3", "1 and 2", "1 and 2"])):
-        told.clear()
+        told = Written()
         arrangement = Limited(most=most * config.worlds, lasting=lasting)
-        split = train(task, members, config, arrangement=arrangement, on_note=told.append)
+        split = train(task, members, config, arrangement=arrangement, watcher=told)
         assert same(split, together)
-        assert [note.split("as ")[1].split(",")[0] for note in told] == parts
+        assert [note.split("as ")[1].split(",")[0] for note in told.notes] == parts
 
 
 def test_a_single_training_that_does_not_fit_is_told_of(

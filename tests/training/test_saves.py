@@ -15,10 +15,10 @@ from torch import Tensor
 
 from rewardgen.config import CreditConfig, TrainingConfig
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.search.trajectories import Collector
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import RewardAndTerms, State, Task, load_task
-from rewardgen.training import Member, Saves, TaskReward, credit_of, train
+from rewardgen.training import Member, Saves, TaskReward, Watcher, credit_of, train
+from rewardgen.training.episodes import Collector
 from rewardgen.training.saves import dump, parse
 
 
@@ -26,14 +26,37 @@ class Stopped(Exception):
     """Stands for the end of the process."""
 
 
-@dataclass
-class Seen:
-    """What a training reported."""
+class Seen(Watcher):
+    """What a training reported. It stops the members ``stops``, and everything after ``stop_after`` checkpoints."""
 
-    points: list[tuple[str, int, Checkpoint]] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    judged: list[int] = field(default_factory=list)
+    def __init__(self, stops: Mapping[int, Sequence[int]], stop_after: int | None) -> None:
+        self._stops, self._stop_after = stops, stop_after
+        self.races = bool(stops)
+        self.points: list[tuple[str, int, Checkpoint]] = []
+        self.steps: list[int] = []
+        self.notes: list[str] = []
+        self.judged: list[int] = []
+        self.restored = 0
+
+    def resumed(self, steps: int) -> None:
+        self.restored += steps
+
+    def progress(self, steps: int) -> None:
+        self.steps.append(steps)
+        curves = [sum((key, seed) == (k, s) for k, s, _ in self.points) for key, seed, _ in self.points]
+        if self._stop_after is not None and max(curves, default=0) >= self._stop_after:
+            raise Stopped
+
+    def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
+        self.points.append((key, seed, point))
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def stop(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+        self.judged.append(steps)
+        reached = max(len(result.curve) for result in results)
+        return dict.fromkeys(self._stops.get(reached, ()), f"stopped at {steps}")
 
 
 @dataclass
@@ -51,30 +74,15 @@ class Scenario:
         self, folder: Path | None, stop_after: int | None = None, threads: int = 1, about: Any = "x"
     ) -> tuple[list[TrainingResult], bytes, Seen, Saves | None]:
         """Train, with files in ``folder``; raise Stopped once ``stop_after`` checkpoints have been saved."""
-        seen, collector = Seen(), Collector("here", 8)
+        seen, collector = Seen(self.stops, stop_after), Collector("here", 8)
+        seen.collector = collector
         saves = Saves(folder, {"about": about}, collector) if folder is not None else None
-
-        def on_progress(steps: int) -> None:
-            seen.steps.append(steps)
-            curves = [sum((key, seed) == (k, s) for k, s, _ in seen.points) for key, seed, _ in seen.points]
-            if stop_after is not None and max(curves, default=0) >= stop_after:
-                raise Stopped
-
-        def judge(steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
-            seen.judged.append(steps)
-            reached = max(len(result.curve) for result in results)
-            return dict.fromkeys(self.stops.get(reached, ()), f"stopped at {steps}")
-
         results = train(
             self.task,
             self.members(),
             self.config,
             threads=threads,
-            on_progress=on_progress,
-            on_checkpoint=lambda *point: seen.points.append(point),
-            on_episodes=collector.take,
-            on_note=seen.notes.append,
-            judge=judge if self.stops else None,
+            watcher=seen,
             saves=saves,
             **self.options,
         )
@@ -173,7 +181,7 @@ def test_it_ends_as_if_it_had_not_been_stopped(name: str, task: Task, config: Tr
         assert repr(results) == repr(expected)  # as text, where NaN equals NaN
         assert collected == episodes
         assert repr(seen.points) == repr(undisturbed.points)  # those before the stop are reported again
-        assert saves is not None and saves.resumed_steps == seen.steps[0] > 0, seen.notes
+        assert saves is not None and seen.restored == seen.steps[0] > 0, seen.notes
         assert seen.steps[-1] == undisturbed.steps[-1]
         assert len(seen.steps) < len(undisturbed.steps) + 2  # nothing is done again
         assert len(seen.judged) == len(undisturbed.judged) - (stop if scenario.stops else 0)
@@ -217,7 +225,7 @@ def starts_over(scenario: Scenario, folder: Path, **changed: Any) -> list[str]:
     """Run it to its end and check that nothing was restored; the notes."""
     results, _, seen, saves = scenario.run(folder, **changed)
     assert repr(results) == repr(scenario.run(None)[0])
-    assert saves is not None and saves.resumed_steps == 0
+    assert saves is not None and seen.restored == 0
     return seen.notes
 
 

@@ -18,13 +18,14 @@ from rewardgen.tasks import Task
 from rewardgen.training import Member, Population, Reward, train_sb3
 from rewardgen.training.advantages import advantages
 from rewardgen.training.sb3_model import LabelledBuffer
+from tests.training.watchers import Written
 
 
 @pytest.mark.slow
 def test_it_learns(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:
     config = config.model_copy(update={"steps": 12_000, "epochs": 5, "checkpoints": 4, "checkpoint_episodes": 16})
-    told: list[int] = []
-    result = train_sb3(task, member(0), config, on_progress=told.append)
+    told = Written()
+    result = train_sb3(task, member(0), config, watcher=told)
     assert result.status == "done"
     assert result.score > -0.3, [point.fitness for point in result.curve]
     assert len(result.curve) == 4

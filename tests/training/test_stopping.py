@@ -7,25 +7,25 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
-from rewardgen.records import Episodes, Labels, TrainingResult
+from rewardgen.records import Labels, TrainingResult
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, Worlds, load_task
-from rewardgen.training import Judge, Member, Reward, TaskReward, train
+from rewardgen.training import Member, Reward, TaskReward, train
 from rewardgen.training.rollout import Rollout
+from tests.training.watchers import Written
 
 
-def stop(plan: Mapping[int, Sequence[int]]) -> Judge:
-    """A judge that stops the members ``plan[n]`` at the n-th checkpoint (from 1)."""
+def stop(plan: Mapping[int, Sequence[int]]) -> Written:
+    """A race that stops the members ``plan[n]`` at the n-th checkpoint (from 1)."""
 
     def judge(steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
         reached = max(len(result.curve) for result in results)
         return dict.fromkeys(plan.get(reached, ()), f"stopped at {steps}")
 
-    return judge
+    return Written(judge)
 
 
 # ant/run keeps one MjData for each world and computes contact forces after each step
@@ -43,7 +43,7 @@ def test_the_survivors_are_those_of_an_undisturbed_training(name: str, worlds: i
     members = [Member("expert", 0, expert), Member("sparse", 0, sparse), Member("expert", 1, expert)]
     members += [Member("sparse", 1, sparse), Member("expert", 2, expert)]
     undisturbed = train(task, members, config, threads=threads)
-    raced = train(task, members, config, threads=threads, judge=stop({1: [0], 2: [2, 3]}))
+    raced = train(task, members, config, threads=threads, watcher=stop({1: [0], 2: [2, 3]}))
     assert [result.status for result in raced] == ["stopped", "done", "stopped", "stopped", "done"]
     for k in (1, 4):
         assert raced[k].weights == undisturbed[k].weights
@@ -71,16 +71,15 @@ def test_stopped_members_cost_nothing_more(
     monkeypatch.setattr(Rollout, "collect", counting)
     config = config.model_copy(update={"checkpoints": 4})  # one after each rollout
     rewards = [counted_reward(), counted_reward(), counted_reward()]
-    told: list[int] = []
+    told = stop({1: [1], 3: [0]})
     train(
         task,
         [Member(f"r{k}", k, reward) for k, reward in enumerate(rewards)],
         config,
-        judge=stop({1: [1], 3: [0]}),
-        on_progress=told.append,
+        watcher=told,
     )
     assert simulated == [768, 512, 512, 256]
-    assert told == [768, 1280, 1792, 2048]
+    assert told.steps == [768, 1280, 1792, 2048]
     asked = [sum(calls == 256 for calls in reward.calls) for reward in rewards]  # type: ignore[attr-defined]
     assert asked == [3, 1, 4]
 
@@ -94,14 +93,14 @@ def test_the_failed_leave_with_the_stopped(
     config = config.model_copy(update={"checkpoints": 4})
     good = [member(0), member(1), member(2)]
     undisturbed = train(task, [Member("bad", 5, counted_reward(1, crash)), *good], config)
-    raced = train(task, [Member("bad", 5, counted_reward(1, crash)), *good], config, judge=stop({2: [1], 3: [3]}))
+    raced = train(task, [Member("bad", 5, counted_reward(1, crash)), *good], config, watcher=stop({2: [1], 3: [3]}))
     assert [result.status for result in raced] == ["failed", "stopped", "done", "stopped"]
     assert raced[0] == replace(undisturbed[0], seconds=raced[0].seconds)
     assert (raced[2].weights, raced[2].curve) == (undisturbed[2].weights, undisturbed[2].curve)
 
 
 def test_when_all_are_stopped_it_ends(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:
-    results = train(task, [member(0), member(1)], config, judge=stop({1: [0, 1]}))
+    results = train(task, [member(0), member(1)], config, watcher=stop({1: [0, 1]}))
     assert [(result.status, result.steps) for result in results] == [("stopped", 512), ("stopped", 512)]
 
 
@@ -111,7 +110,7 @@ def test_a_simulator_that_cannot_shrink_trains_the_survivors_the_same(
     config = config.model_copy(update={"checkpoints": 4})
     undisturbed = train(task, [member(0), member(1), member(2)], config)
     monkeypatch.setattr(MujocoSim, "keep", lambda self, ids: None)
-    raced = train(task, [member(0), member(1), member(2)], config, judge=stop({1: [0], 2: [2]}))
+    raced = train(task, [member(0), member(1), member(2)], config, watcher=stop({1: [0], 2: [2]}))
     assert [(result.status, result.steps) for result in raced] == [("stopped", 256), ("done", 1024), ("stopped", 512)]
     assert (raced[1].weights, raced[1].curve) == (undisturbed[1].weights, undisturbed[1].curve)
 
@@ -141,11 +140,11 @@ def test_kept_worlds_go_on_exactly(name: str) -> None:
 def test_the_episodes_of_a_checkpoint_are_handed_on(
     task: Task, config: TrainingConfig, member: Callable[[int], Member]
 ) -> None:
-    told: list[tuple[str, int, Episodes, Tensor]] = []
-    results = train(task, [member(0), member(1)], config, on_episodes=lambda *given: told.append(given))
-    assert [(key, seed) for key, seed, *_ in told] == [("expert", 0), ("expert", 1)] * 2
+    told = Written()
+    results = train(task, [member(0), member(1)], config, watcher=told)
+    assert [(key, seed) for key, seed, *_ in told.played] == [("expert", 0), ("expert", 1)] * 2
     for k in (0, 1):
-        for point, (_, _, played, fitness) in zip(results[k].curve, told[k::2], strict=True):
+        for point, (_, _, played, fitness) in zip(results[k].curve, told.played[k::2], strict=True):
             assert len(played) == point.episodes == 4
             assert torch.equal(task.fitness(played).double(), fitness)
             assert float(fitness.mean()) == point.fitness

@@ -14,9 +14,10 @@ from rewardgen.errors import RewardFailed, UsageError
 from rewardgen.records import Checkpoint, Labels
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, load_task, play_episodes
-from rewardgen.training import Member, Population, Reward, TaskReward, Timings, train
+from rewardgen.training import Member, Population, Reward, TaskReward, Timings, Watcher, train
 from rewardgen.training.record import Record
 from rewardgen.training.seeds import streams
+from tests.training.watchers import Written
 
 
 def test_it_learns_with_every_seed(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:
@@ -93,10 +94,10 @@ def test_a_failure_at_a_checkpoint(
 def test_when_all_have_failed_it_stops(
     task: Task, config: TrainingConfig, counted_reward: Callable[..., Reward]
 ) -> None:
-    told: list[int] = []
-    results = train(task, [Member("bad", 0, counted_reward(0, _raise))], config, on_progress=told.append)
+    told = Written()
+    results = train(task, [Member("bad", 0, counted_reward(0, _raise))], config, watcher=told)
     assert results[0].status == "failed"
-    assert told == []
+    assert told.steps == []
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-30, 1e30])
@@ -116,10 +117,10 @@ def test_rewards_of_any_size_train(task: Task, config: TrainingConfig, size: flo
 def test_checkpoints_say_what_replaying_the_episodes_says(
     task: Task, config: TrainingConfig, member: Callable[[int], Member]
 ) -> None:
-    told: list[tuple[str, int, Checkpoint]] = []
-    (result,) = train(task, [member(4)], config, on_checkpoint=lambda key, seed, point: told.append((key, seed, point)))
-    assert [point for _, _, point in told] == list(result.curve)
-    assert {(key, seed) for key, seed, _ in told} == {("expert", 4)}
+    told = Written()
+    (result,) = train(task, [member(4)], config, watcher=told)
+    assert [point for _, _, point in told.points] == list(result.curve)
+    assert {(key, seed) for key, seed, _ in told.points} == {("expert", 4)}
     assert [point.steps for point in result.curve] == [512, 1024]
     assert result.weights is not None
     best = result.best
@@ -162,10 +163,10 @@ def test_a_component_that_does_not_vary_has_no_correlation(task: Task, config: T
 def test_progress_counts_the_steps_of_all_members(
     task: Task, config: TrainingConfig, member: Callable[[int], Member]
 ) -> None:
-    told: list[int] = []
+    told = Written()
     timings = Timings()
-    results = train(task, [member(0), member(1)], config, on_progress=told.append, timings=timings)
-    assert told == [512, 1024, 1536, 2048]
+    results = train(task, [member(0), member(1)], config, watcher=told, timings=timings)
+    assert told.steps == [512, 1024, 1536, 2048]
     assert [result.steps for result in results] == [1024, 1024]
     assert set(timings.seconds) == {"rollout", "labels", "learning", "checkpoints"}
     assert sum(result.seconds for result in results) >= timings.total
@@ -174,12 +175,13 @@ def test_progress_counts_the_steps_of_all_members(
 def test_an_interruption_passes_through_and_leaves_torch_as_it_was(
     task: Task, config: TrainingConfig, member: Callable[[int], Member]
 ) -> None:
-    def interrupt(steps: int) -> None:
-        raise KeyboardInterrupt
+    class Interrupting(Watcher):
+        def progress(self, steps: int) -> None:
+            raise KeyboardInterrupt
 
     threads, drawn = torch.get_num_threads(), torch.random.get_rng_state()
     with pytest.raises(KeyboardInterrupt):
-        train(task, [member(0), member(1)], config, threads=2, on_progress=interrupt)
+        train(task, [member(0), member(1)], config, threads=2, watcher=Interrupting())
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), drawn)
 

@@ -16,6 +16,7 @@ from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import Task
 from rewardgen.training import Member, Population, train
 from rewardgen.training.memory import world_bytes
+from tests.training.watchers import Written
 
 pytest.importorskip("mujoco_warp")
 WARP = Arrangement("warp", torch.device("cpu"))
@@ -71,7 +72,7 @@ def test_a_repeated_training_and_the_survivors_of_a_race_are_the_same(
 
     members = [member(seed) for seed in range(3)]
     first, second = (train(task, members, config, arrangement=WARP) for _ in range(2))
-    raced = train(task, members, config, arrangement=WARP, judge=judge)
+    raced = train(task, members, config, arrangement=WARP, watcher=Written(judge))
     assert [result.status for result in raced] == ["done", "stopped", "done"]
     for k in range(3):
         assert first[k].weights == second[k].weights

@@ -12,12 +12,11 @@ import torch
 from rewardgen.config import Config, CreditConfig, load
 from rewardgen.errors import ClusterError
 from rewardgen.records import Episodes, Form, RewardProgram, TrainingResult
+from rewardgen.remote import ShardMember, ShardOrder, ShardResult, carry_out, order_for, received, sent
 from rewardgen.sandbox import Sandbox, SandboxLimits
-from rewardgen.search.baselines import task_rewards
-from rewardgen.search.shards import Came, Order, Wanted, carry_out, order_for, received, sent
-from rewardgen.search.trajectories import Collector, trajectory
 from rewardgen.tasks import load_task
-from rewardgen.training import Member, credit_of, label_rows, train
+from rewardgen.training import Member, TrainingSpec, credit_of, label_rows, task_rewards, train
+from rewardgen.training.episodes import Collector, trajectory
 from tests.search import tiny
 
 UPRIGHT = """def compute_reward(state, action, next_state):
@@ -52,15 +51,15 @@ def config() -> Config:
 
 
 @pytest.fixture(scope="module")
-def order(config: Config) -> Order:
+def order(config: Config) -> ShardOrder:
     task = load_task(config.task)
     rewards = {"a": RewardProgram(UPRIGHT), "b": RewardProgram(CRASHES), "final/expert": task_rewards(task)["expert"]}
-    members = [(key, seed, reward) for key, reward in rewards.items() for seed in (1, 2)]
+    members = [TrainingSpec(key, seed, reward) for key, reward in rewards.items() for seed in (1, 2)]
     return order_for(config, members, (), episodes=True)
 
 
 @pytest.fixture(scope="module")
-def whole(order: Order) -> Came:
+def whole(order: ShardOrder) -> ShardResult:
     return carry_out(order)
 
 
@@ -68,7 +67,7 @@ def timeless(results: tuple[TrainingResult, ...]) -> list[TrainingResult]:
     return [replace(result, seconds=0.0) for result in results]
 
 
-def test_shards_come_to_what_the_whole_comes_to(order: Order, whole: Came) -> None:
+def test_shards_come_to_what_the_whole_comes_to(order: ShardOrder, whole: ShardResult) -> None:
     parts = [carry_out(part) for part in order.split(2)]
     assert repr(timeless(sum((part.results for part in parts), ()))) == repr(timeless(whole.results))  # NaN is not NaN
     assert [result.weights for part in parts for result in part.results] == [r.weights for r in whole.results]
@@ -79,28 +78,28 @@ def test_shards_come_to_what_the_whole_comes_to(order: Order, whole: Came) -> No
         assert torch.equal(one.states, other.states) and one.fitness == other.fitness
 
 
-def test_members_of_one_reward_stay_together(order: Order) -> None:
+def test_members_of_one_reward_stay_together(order: ShardOrder) -> None:
     for shards, sizes in ((1, [6]), (2, [4, 2]), (3, [2, 2, 2]), (9, [2, 2, 2])):
         parts = order.split(shards)
         assert [len(part.members) for part in parts] == sizes
         assert sum((part.members for part in parts), ()) == order.members
 
 
-def test_an_order_holds_no_secret(order: Order) -> None:
+def test_an_order_holds_no_secret(order: ShardOrder) -> None:
     text = repr(order)
     assert SECRET not in text and "A_KEY_OF_MINE" not in text and "llm" not in order.config
     json.dumps(order.config)  # plain values
-    assert order.members[-1] == Wanted("final/expert", 2, "expert")
+    assert order.members[-1] == ShardMember("final/expert", 2, "expert")
 
 
-def test_what_comes_back_is_what_was_sent(order: Order, whole: Came, config: Config) -> None:
+def test_what_comes_back_is_what_was_sent(order: ShardOrder, whole: ShardResult, config: Config) -> None:
     came = received(order, sent(whole), load_task(config.task), config)
     assert repr(came.results) == repr(whole.results)
     assert [len(each) for each in came.episodes] == [len(each) for each in whole.episodes]
 
 
 @pytest.mark.parametrize("damage", ["members", "weights", "text", "status", "count", "episodes", "nothing"])
-def test_what_was_not_ordered_is_refused(order: Order, whole: Came, config: Config, damage: str) -> None:
+def test_what_was_not_ordered_is_refused(order: ShardOrder, whole: ShardResult, config: Config, damage: str) -> None:
     document = sent(whole)
     if damage == "members":
         document["results"][0] = document["results"][1]
@@ -120,7 +119,7 @@ def test_what_was_not_ordered_is_refused(order: Order, whole: Came, config: Conf
         received(order, document, load_task(config.task), config)
 
 
-def test_other_versions_are_refused(order: Order) -> None:
+def test_other_versions_are_refused(order: ShardOrder) -> None:
     with pytest.raises(ClusterError, match="torch .* here, 0.1 there"):
         carry_out(replace(order, versions={**order.versions, "torch": "0.1"}))
 
@@ -133,7 +132,11 @@ def test_the_form_of_programs_and_their_credit_travel(config: Config, form: Form
     chosen = config.model_copy(update={"credit": CreditConfig(bins=7, count_weight=0.5, decoder_steps=3)})
     task, program = load_task(config.task), RewardProgram(NEAR)
     own = task_rewards(task)["sparse"]
-    wanted = [("a", 1, program), ("a", 2, program), ("final/sparse", 1, own)]
+    wanted = [
+        TrainingSpec("a", 1, program),
+        TrainingSpec("a", 2, program),
+        TrainingSpec("final/sparse", 1, own),
+    ]
     came = carry_out(order_for(chosen, wanted, (), episodes=False, form=form))
     with Sandbox(SandboxLimits(5.0, 60.0, 4.0), "basic") as sandbox:
         worker = sandbox.open(program, task.layout, task.action_size, label_rows(training, 2))
@@ -151,7 +154,8 @@ def test_the_form_of_programs_and_their_credit_travel(config: Config, form: Form
 def test_task_files_travel_and_stay_in_their_folder(tmp_path: Path, config: Config) -> None:
     own = Path(__file__).parents[1] / "tasks" / "example"
     settings = config.model_copy(update={"task": "slider/park"})
-    packed = order_for(settings, [("expert", 1, task_rewards(load_task("slider/park", [own]))["expert"])], [own], False)
+    expert = task_rewards(load_task("slider/park", [own]))["expert"]
+    packed = order_for(settings, [TrainingSpec("expert", 1, expert)], [own], False)
     assert "my_tasks.py" in packed.envs[0]
     assert carry_out(packed).results[0].status == "done"
     with pytest.raises(ClusterError, match="outside of its folder"):

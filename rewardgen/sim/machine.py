@@ -8,24 +8,24 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from rewardgen.sim import available_threads
+from rewardgen.sim.threads import available_threads
 
 PACKAGES = ("rewardgen", "torch", "mujoco", "gymnasium", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Package → its version, Python's among them."""
+    """Return package → its version, Python's among them."""
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
 
 
 @cache
 def processor() -> Mapping[str, str]:
-    """What of this machine can make the same training come out otherwise: other processors round otherwise."""
+    """Return what of this machine can change a training's numbers: other CPUs round differently."""
     return {"system": platform.system(), "machine": platform.machine(), "processor": _processor()}
 
 
 def machine() -> dict[str, str]:
-    """This machine, and how many processors of it are ours: what speeds depend on."""
+    """Return this machine and how many of its CPUs this process may use: what speeds depend on."""
     return {**processor(), "processors": str(available_threads())}
 
 

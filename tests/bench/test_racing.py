@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from rewardgen.bench.racing import compare_racing, compared, over_rounds, pick, summed_up, worth
 from rewardgen.config import load
 from rewardgen.errors import UsageError
 from rewardgen.records import Checkpoint, TrainingResult
-from rewardgen.search.comparison import compare_racing, compared, over_rounds, pick, summed_up, worth
 from rewardgen.tasks import load_task
 from tests.search.recorded import populations, raced, replays
 

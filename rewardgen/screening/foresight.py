@@ -25,8 +25,8 @@ from rewardgen.errors import RewardFailed
 from rewardgen.records import Forecast, RewardProgram
 from rewardgen.sandbox import Sandbox
 from rewardgen.sandbox.worker import Worker
-from rewardgen.search.trajectories import Trajectory
 from rewardgen.tasks import Task
+from rewardgen.training.episodes import Trajectory
 
 TRANSITIONS = 256
 """Stored transitions on which two rewards are compared."""

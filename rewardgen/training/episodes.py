@@ -1,7 +1,6 @@
-"""Stored episodes: a small set of whole ones, played by all kinds of policies, that rewards are tried on.
+"""Episodes kept from trainings: a few of those that checkpoints play, which later programs are tried on.
 
-They cost no simulation of their own: a generation's checkpoints play episodes anyway, and a few of those are kept. Only
-the first generation has none before it, and makes do with random play.
+They cost no simulation of their own, because a checkpoint plays episodes anyway.
 """
 
 from __future__ import annotations
@@ -18,18 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from rewardgen.config import Config
 from rewardgen.records import Episodes
 from rewardgen.saved import Saved, content
-from rewardgen.search import seeds
-from rewardgen.sim import make_simulator
-from rewardgen.store import Store
-from rewardgen.tasks import Task, play_episodes
 
 _TAKEN = TypeAdapter(list[tuple[str, int, int]])
-RANDOM_EPISODES = 16
-HOLD = 25
-"""Control steps for which random play holds an action at most."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +36,9 @@ class Trajectory:
 
 
 class Collector:
-    """Takes the episodes of a training's checkpoints and keeps at most ``most`` of them, of all degrees of fitness.
+    """Keeps at most ``most`` of the episodes of a training's checkpoints, spread evenly over their fitness.
 
-    Hand ``take`` to ``train`` as ``on_episodes``.
+    It belongs to a ``Watcher``, and its state is saved with the training's.
     """
 
     def __init__(self, place: str, most: int) -> None:
@@ -84,35 +75,6 @@ class Collector:
         return dump(spread(self._kept, self._most))
 
 
-class Archive:
-    """The stored episodes of a run."""
-
-    def __init__(self, task: Task, config: Config, store: Store) -> None:
-        self._task, self._config, self._store = task, config, store
-        self._random: list[Trajectory] | None = None
-
-    def collector(self, restart: int, generation: int) -> Collector | None:
-        """What keeps some of a generation's episodes; None where nobody will ask for them."""
-        screening = self._config.search.screening
-        return Collector(_place(restart, generation), screening.episodes) if screening.enabled else None
-
-    def before(self, restart: int, generation: int) -> list[Trajectory]:
-        """Episodes from before a generation, ``screening.episodes`` at most, of all degrees of fitness."""
-        search = self._config.search
-        if self._random is None:
-            seed = seeds.derive(self._config.seed, "random play")
-            self._random = random_play(self._task, RANDOM_EPISODES, seed, self._config.threads)
-        found = list(self._random)
-        for earlier in range(generation):  # of this restart: restarts know nothing of each other
-            content = self._store.episodes(_place(restart, earlier))
-            found += parse(content) if content is not None else []
-        return spread(found, search.screening.episodes)
-
-
-def _place(restart: int, generation: int) -> str:
-    return f"r{restart}g{generation}"
-
-
 def chosen(key: str, seed: int, number: int, count: int) -> int:
     """Which of ``count`` episodes of a member's checkpoint ``number`` is kept, whatever else trains beside it."""
     return (zlib.crc32(f"{key}/{seed}".encode()) + number) % count
@@ -132,38 +94,6 @@ def spread(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
     if len(order) <= most:
         return order
     return [order[round(i * (len(order) - 1) / (most - 1))] for i in range(most)]
-
-
-def random_play(task: Task, count: int, seed: int, threads: int = 0) -> list[Trajectory]:
-    """``count`` episodes under random policies of four kinds, which get further than noise alone would.
-
-    Fresh uniform actions; actions held for a while; one constant action; and a random linear feedback on the
-    observation, cut off by tanh. The same seed gives the same episodes.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    centre, half = (task.action_high + task.action_low) / 2.0, (task.action_high - task.action_low) / 2.0
-    kind = torch.arange(count) % 4
-    hold = torch.ones(count, dtype=torch.int64)
-    hold[kind == 1] = torch.randint(2, HOLD + 1, (count,), generator=generator)[kind == 1]
-    hold[kind == 2] = task.horizon
-    gain = torch.randn(count, task.action_size, task.observation_size, generator=generator)
-    gain /= math.sqrt(task.observation_size)
-    held = torch.zeros(count, task.action_size)
-    step = 0
-
-    def act(observation: Tensor) -> Tensor:
-        nonlocal held, step
-        drawn = 2.0 * torch.rand(count, task.action_size, generator=generator) - 1.0
-        held = torch.where((step % hold == 0)[:, None], drawn, held)
-        step += 1
-        feedback = torch.tanh((gain * observation[:, None, :]).sum(-1))
-        return centre + half * torch.where((kind == 3)[:, None], feedback, held)
-
-    played = play_episodes(
-        task, make_simulator(task.model, count, threads=threads), act, torch.arange(count) + seed * count
-    )
-    fitness = task.fitness(played).double()
-    return [trajectory(played, fitness, number) for number in range(count)]
 
 
 def dump(trajectories: Sequence[Trajectory]) -> bytes:

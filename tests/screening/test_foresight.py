@@ -17,11 +17,12 @@ from rewardgen.errors import RewardFailed
 from rewardgen.program import check
 from rewardgen.records import RewardProgram, State
 from rewardgen.sandbox import Sandbox
-from rewardgen.search.foresight import Foresight, agreement, distance, draw_probes
-from rewardgen.search.trajectories import Archive, Collector, Trajectory, dump, parse, random_play, spread
+from rewardgen.screening.episodes import Archive, random_play
+from rewardgen.screening.foresight import Foresight, agreement, distance, draw_probes
 from rewardgen.sim import MujocoSim
 from rewardgen.store import Store
 from rewardgen.tasks import Task, load_task, play_episodes
+from rewardgen.training.episodes import Collector, Trajectory, dump, parse, spread
 
 GAMMA = 0.97
 Function = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -237,7 +238,7 @@ def test_episodes_survive_the_store(tmp_path: Path, task: Task, episodes: list[T
         archive = Archive(task, settings, store)
         store.add_trainings([], ("r0g0", dump([made(100.0 + k) for k in range(4)])))
         store.add_trainings([], ("r1g0", dump([made(900.0)])))  # restarts know nothing of each other
-        first, second = archive.before(0, 0), archive.before(0, 1)
+        first, second = archive.of([]), archive.of(["r0g0"])
     assert len(first) == len(second) == 4
     assert max(item.fitness for item in first) < 100.0
     assert second[-1].fitness == 103.0 and second[0].fitness == first[0].fitness

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -22,11 +21,12 @@ from rewardgen.evaluation import bounds
 from rewardgen.llm import make_author
 from rewardgen.records import RewardProgram, TrainingResult
 from rewardgen.sandbox import Sandbox, SandboxLimits
-from rewardgen.search import seeds
-from rewardgen.search.racing import Race, best_points, further_seeds, is_done
-from rewardgen.search.screening import random_transitions, screen_source
+from rewardgen.screening import random_transitions, screen_source
+from rewardgen.search.candidate import Place
+from rewardgen.search.rank import Race, best_points, further_seeds, is_done
+from rewardgen.seeds import smoke_seed
 from rewardgen.tasks import Task
-from rewardgen.training import Judge, Member, arrangement_of, label_rows, train
+from rewardgen.training import TrainingSetup, TrainingSpec, Watcher, arrangement_of, make_trainer
 
 INTERVAL = 0.95
 """Confidence of the intervals over rounds."""
@@ -86,11 +86,12 @@ def _round(
     task: Task, config: Config, sandbox: Sandbox, number: int, fresh: int, tell: Callable[[str], None]
 ) -> dict[str, float]:
     programs = _programs(task, config, sandbox, number)
-    chosen = seeds.selection_seeds(config.seed, number, 0, config.search.seeds)
+    place = Place(number, 0, config.seed)
+    chosen = place.selection_seeds(config.search.seeds)
     tell(f"{len(programs)} rewards with a race")
     raced, seconds_racing = _train(task, config, sandbox, programs, chosen, Race(config, task.fitness_unit))
     keys, each = further_seeds(config, by_key(raced))
-    more = seeds.selection_seeds(config.seed, number, 0, config.search.seeds + each)[config.search.seeds :]
+    more = place.selection_seeds(config.search.seeds + each)[config.search.seeds :]
     further, seconds = _train(task, config, sandbox, {key: programs[key] for key in keys}, more, None)
     tell("the same rewards, all to the end")
     whole, seconds_all = _train(task, config, sandbox, programs, chosen, None)
@@ -99,7 +100,7 @@ def _round(
     if picks[0] != picks[1] and fresh:
         tell("both picks on fresh seeds")
         again = {key: programs[key] for key in picks if key is not None}
-        tried, _ = _train(task, config, sandbox, again, seeds.fresh_seeds(config.seed, number, 0, fresh), None)
+        tried, _ = _train(task, config, sandbox, again, place.fresh_seeds(fresh), None)
         gain = worth(tried, picks[1]) - worth(tried, picks[0])
     return {
         **compared(whole, raced),
@@ -226,10 +227,8 @@ def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> dict
     """A first generation by the offline author: key → program."""
     author = make_author(LLMConfig(model="offline"), environ={}, cache_dir=None, recording=None)
     messages = prompting.messages(task, (), ())
-    replies = author.reply(messages, config.search.candidates, seed=seeds.derive(config.seed, "replies", number, 0))
-    transitions = random_transitions(
-        task, config.sandbox.smoke_transitions, seeds.derive(config.seed, "smoke"), config.threads
-    )
+    replies = author.reply(messages, config.search.candidates, seed=Place(number, 0, config.seed).replies_seed())
+    transitions = random_transitions(task, config.sandbox.smoke_transitions, smoke_seed(config.seed), config.threads)
     trials = [
         screen_source(sandbox, task, transitions, reply.text, call_seconds=config.sandbox.smoke_seconds)
         for reply in replies
@@ -240,28 +239,33 @@ def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> dict
     return programs
 
 
+class _Raced(Watcher):
+    """Lets a race stop members."""
+
+    races = True
+
+    def __init__(self, race: Race) -> None:
+        self._race = race
+
+    def stop(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+        return self._race(steps, results)
+
+
 def _train(
     task: Task,
     config: Config,
     sandbox: Sandbox,
     programs: Mapping[str, RewardProgram],
     chosen: Sequence[int],
-    judge: Judge | None,
+    race: Race | None,
 ) -> tuple[list[TrainingResult], float]:
     if not programs or not chosen:
         return [], 0.0
-    training = config.training
-    rows = label_rows(training, len(chosen))
-    with ExitStack() as workers:
-        members = []
-        for key, program in programs.items():
-            worker = sandbox.open(program, task.layout, task.action_size, rows)
-            workers.callback(worker.close)
-            members += [Member(key, seed, worker) for seed in chosen]
-        began = time.perf_counter()
-        where = arrangement_of(config, task)
-        results = train(task, members, training, threads=config.threads, arrangement=where, judge=judge)
-        return results, time.perf_counter() - began
+    trainer = make_trainer(TrainingSetup(task, config, arrangement_of(config, task), sandbox))
+    specs = [TrainingSpec(key, seed, program) for key, program in programs.items() for seed in chosen]
+    began = time.perf_counter()
+    results = trainer.train(specs, _Raced(race) if race is not None else Watcher())
+    return results, time.perf_counter() - began
 
 
 def _number(key: str | None) -> float:

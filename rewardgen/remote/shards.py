@@ -1,4 +1,4 @@
-"""Trainings that take place on other machines: what is sent there, how it is carried out, and what comes back.
+"""Trainings on other machines: what is sent there, how it is carried out, and what comes back.
 
 A generation is cut into shards, each of some members. What a member comes to does not depend on what it is trained
 with, so a generation in shards ends, bit for bit, as one that is trained here, if the processors are of one kind. The
@@ -9,34 +9,42 @@ programs and the task's name, and what comes back is checked before anything is 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from torch import Tensor
 
 from rewardgen.config import Config
-from rewardgen.errors import ClusterError, RewardFailed, UsageError
+from rewardgen.errors import ClusterError, UsageError
 from rewardgen.records import Checkpoint, Episodes, Form, RewardProgram, TrainingResult
 from rewardgen.sandbox import Sandbox, SandboxLimits
-from rewardgen.search.baselines import task_rewards
-from rewardgen.search.trajectories import Trajectory, chosen, dump, parse, trajectory
-from rewardgen.search.versions import versions
+from rewardgen.sim.machine import versions
 from rewardgen.store.database import from_json, to_json
 from rewardgen.tasks import Task, load_task
-from rewardgen.training import Judge, Member, Population, Reward, arrangement_of, credit_of, label_rows, train
+from rewardgen.training import (
+    Population,
+    Reward,
+    TrainingSetup,
+    TrainingSpec,
+    Watcher,
+    arrangement_of,
+    task_rewards,
+)
+from rewardgen.training.episodes import Trajectory, chosen, dump, parse, trajectory
+from rewardgen.training.local import PopulationTrainer
 
 SENT = ("task", "seed", "threads", "sim", "device", "training", "credit", "sandbox")
 """The settings that travel. Those of the language model do not: an address may hold a password."""
 ENVS_LIMIT = 64 << 20
-"""Bytes of task files that travel with an order at most."""
+"""Bytes of task files that may travel with an order."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ShardMember:
     """One member: the owner's ``key``, its ``seed``, and whose reward it is; ``source`` is that of a program."""
 
     key: str
@@ -46,7 +54,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Order:
+class ShardOrder:
     """Members to train, with all that another machine needs for it: plain values and bytes, and no secret.
 
     ``envs`` are the further folders of task files: path → content. ``episodes`` says whether some are to be kept;
@@ -54,14 +62,14 @@ class Order:
     """
 
     config: Mapping[str, Any]
-    members: tuple[Wanted, ...]
+    members: tuple[ShardMember, ...]
     versions: Mapping[str, str]
     envs: tuple[Mapping[str, bytes], ...] = ()
     episodes: bool = False
     form: Form = "reward"
 
-    def split(self, shards: int) -> list[Order]:
-        """The same in at most ``shards`` parts of about equal size, in order; members of one reward stay together."""
+    def split(self, shards: int) -> list[ShardOrder]:
+        """Cut it into at most ``shards`` parts of about equal size, in order; members of one reward stay together."""
         keys = list(dict.fromkeys(member.key for member in self.members))
         parts = min(shards, len(keys))
         edges = [round(part * len(keys) / parts) for part in range(parts + 1)]
@@ -70,64 +78,32 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Came:
-    """What came of an order: its members' results in their order, and an episode of each checkpoint of each of them."""
+class ShardResult:
+    """The results of an order's members in their order, and an episode of each checkpoint of each member."""
 
     results: tuple[TrainingResult, ...]
     episodes: tuple[tuple[Trajectory, ...], ...] = ()
 
 
-class Workers(Protocol):
-    """Where orders are carried out."""
-
-    def train(
-        self,
-        order: Order,
-        task: Task,
-        *,
-        judge: Judge | None = None,
-        on_progress: Callable[[int], None] | None = None,
-        on_checkpoint: Callable[[str, int, Checkpoint], None] | None = None,
-        on_note: Callable[[str], None] | None = None,
-    ) -> Came:
-        """Train all members of an order for ``task``; the callbacks are those of ``training.train``, called here.
-
-        Raises:
-            ClusterError: the machines cannot be reached, or what came back is not what was ordered.
-            RewardgenError: what was raised where it was carried out.
-        """
-
-
 def order_for(
-    config: Config,
-    members: Sequence[tuple[str, int, RewardProgram | Reward]],
-    envs: Sequence[Path],
-    episodes: bool,
-    form: Form = "reward",
-) -> Order:
-    """An order for members given by key, seed and reward; the owner of a task's own reward is named after it.
+    config: Config, specs: Sequence[TrainingSpec], envs: Sequence[Path], episodes: bool, form: Form = "reward"
+) -> ShardOrder:
+    """Return the order for ``specs``.
 
     Raises:
         UsageError: the task files are too large to travel.
     """
-    wanted = [
-        Wanted(key, seed, "program", reward.source)
-        if isinstance(reward, RewardProgram)
-        else Wanted(key, seed, "expert" if key.rpartition("/")[2] == "expert" else "sparse")
-        for key, seed, reward in members
+    members = [
+        ShardMember(spec.key, spec.seed, "program", spec.reward.source)
+        if isinstance(spec.reward, RewardProgram)
+        else ShardMember(spec.key, spec.seed, "expert" if spec.key.rpartition("/")[2] == "expert" else "sparse")
+        for spec in specs
     ]
     settings = config.model_dump(mode="json", include=set(SENT))
-    return Order(settings, tuple(wanted), versions(), tuple(map(_packed, envs)), episodes, form)
+    return ShardOrder(settings, tuple(members), versions(), tuple(map(_packed, envs)), episodes, form)
 
 
-def carry_out(
-    order: Order,
-    *,
-    judge: Judge | None = None,
-    on_progress: Callable[[int], None] | None = None,
-    on_checkpoint: Callable[[str, int, Checkpoint], None] | None = None,
-    on_note: Callable[[str], None] | None = None,
-) -> Came:
+def carry_out(order: ShardOrder, watcher: Watcher | None = None) -> ShardResult:
     """Train the members of ``order`` in this process, its programs in a sandbox of this machine.
 
     Raises:
@@ -140,65 +116,53 @@ def carry_out(
         task = load_task(config.task, [held.enter_context(_unpacked(folder)) for folder in order.envs])
         limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
         sandbox = held.enter_context(Sandbox(limits, config.sandbox.level))
-        rewards, failed = _rewards(order, config, task, sandbox, held)
-        credit = credit_of(order.form, config.credit)
-        members = [
-            Member(each.key, each.seed, rewards[each.key], credit if each.reward == "program" else None)
-            for each in order.members
-            if each.key in rewards
-        ]
-        kept: dict[tuple[str, int], list[Trajectory]] = {}
+        setup = TrainingSetup(task, config, arrangement_of(config, task), sandbox, order.form)
+        keeping = _EpisodesKept(watcher or Watcher(), order.episodes)
+        results = PopulationTrainer(setup).train(_specs(order, task), keeping)
+    places = [(member.key, member.seed) for member in order.members]
+    return ShardResult(tuple(results), tuple(tuple(keeping.kept.get(place, ())) for place in places))
 
-        def on_episodes(key: str, seed: int, played: Episodes, fitness: Tensor) -> None:
-            mine = kept.setdefault((key, seed), [])
+
+class _EpisodesKept(Watcher):
+    """Passes everything on, and keeps one episode of each checkpoint to be sent back."""
+
+    def __init__(self, outer: Watcher, wanted: bool) -> None:
+        self._outer, self._wanted = outer, wanted
+        self.races = outer.races
+        self.kept: dict[tuple[str, int], list[Trajectory]] = {}
+
+    def progress(self, steps: int) -> None:
+        self._outer.progress(steps)
+
+    def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
+        self._outer.checkpoint(key, seed, point)
+
+    def episodes(self, key: str, seed: int, played: Episodes, fitness: Tensor) -> None:
+        if self._wanted:
+            mine = self.kept.setdefault((key, seed), [])
             mine.append(trajectory(played, fitness, chosen(key, seed, len(mine), len(played))))
 
-        results = (
-            train(
-                task,
-                members,
-                config.training,
-                threads=config.threads,
-                arrangement=arrangement_of(config, task),
-                on_progress=on_progress,
-                on_checkpoint=on_checkpoint,
-                on_episodes=on_episodes if order.episodes else None,
-                on_note=on_note,
-                judge=judge,
-            )
-            if members
-            else []
-        )
-    found = {(result.key, result.seed): result for result in (*failed, *results)}
-    places = [(each.key, each.seed) for each in order.members]
-    return Came(tuple(found[place] for place in places), tuple(tuple(kept.get(place, ())) for place in places))
+    def note(self, message: str) -> None:
+        self._outer.note(message)
 
-
-def opened(program: RewardProgram, task: Task, config: Config, seeds: int, sandbox: Sandbox, held: ExitStack) -> Reward:
-    """``program`` in a process of its own, ready to train ``seeds`` members and open for as long as ``held`` is.
-
-    Raises:
-        RewardFailed: it does not come up.
-    """
-    worker = sandbox.open(program, task.layout, task.action_size, label_rows(config.training, seeds))
-    held.callback(worker.close)
-    return worker
+    def stop(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+        return self._outer.stop(steps, results)
 
 
 # ---- messages
 
 
-def sent(came: Came) -> dict[str, Any]:
-    """``came`` as text and bytes."""
+def sent(result: ShardResult) -> dict[str, Any]:
+    """Return ``result`` as text and bytes."""
     return {
-        "results": [to_json(replace(result, weights=None), TrainingResult) for result in came.results],
-        "weights": [result.weights for result in came.results],
-        "episodes": [dump(episodes) for episodes in came.episodes],
+        "results": [to_json(replace(each, weights=None), TrainingResult) for each in result.results],
+        "weights": [each.weights for each in result.results],
+        "episodes": [dump(episodes) for episodes in result.episodes],
     }
 
 
-def received(order: Order, document: Mapping[str, Any], task: Task, config: Config) -> Came:
-    """What ``sent`` gave, checked: these members, numbers where numbers belong, and policies that fit the task.
+def received(order: ShardOrder, document: Mapping[str, Any], task: Task, config: Config) -> ShardResult:
+    """Check what ``sent`` gave and return it: these members, numbers where numbers belong, policies that fit the task.
 
     Raises:
         ClusterError: it is anything else.
@@ -219,29 +183,22 @@ def received(order: Order, document: Mapping[str, Any], task: Task, config: Conf
             raise ValueError("its episodes are not those of the task")
     except Exception as error:  # whatever a damaged message makes its readers raise
         raise ClusterError(f"what came back from a worker is not what was ordered: {error}") from error
-    return Came(tuple(results), episodes)
+    return ShardResult(tuple(results), episodes)
 
 
 # ---- the parts
 
 
-def _rewards(
-    order: Order, config: Config, task: Task, sandbox: Sandbox, held: ExitStack
-) -> tuple[dict[str, Reward], list[TrainingResult]]:
-    """Key → its reward, and the results of those members whose program could not be opened."""
-    own = task_rewards(task)
-    rewards: dict[str, Reward] = {}
-    failed = []
-    for key in dict.fromkeys(each.key for each in order.members):
-        mine = [each for each in order.members if each.key == key]
-        if mine[0].reward != "program":
-            rewards[key] = own[mine[0].reward]
-            continue
-        try:
-            rewards[key] = opened(RewardProgram(mine[0].source), task, config, len(mine), sandbox, held)
-        except RewardFailed as failure:
-            failed += [TrainingResult.unopened(key, each.seed, failure) for each in mine]
-    return rewards, failed
+def _specs(order: ShardOrder, task: Task) -> list[TrainingSpec]:
+    own: Mapping[str, Reward] = task_rewards(task)
+    return [
+        TrainingSpec(
+            member.key,
+            member.seed,
+            RewardProgram(member.source) if member.reward == "program" else own[member.reward],
+        )
+        for member in order.members
+    ]
 
 
 def _same_versions(theirs: Mapping[str, str]) -> None:

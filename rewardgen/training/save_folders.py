@@ -12,9 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rewardgen.config import Config
+from rewardgen.records import Form
 from rewardgen.saved import Resumable
-from rewardgen.training import Member, Saves
-from rewardgen.training.saves import digest
+from rewardgen.tasks import Task
+from rewardgen.training.interface import MakeSaves
+from rewardgen.training.labelling import Member
+from rewardgen.training.provenance import origin
+from rewardgen.training.saves import Saves, digest
 
 IN_RUN = ".training"
 """The folder of a run that holds the state of its training in progress."""
@@ -23,10 +28,25 @@ _LONGEST_DAYS = 30.0
 """After which the state of a baseline that nobody continued is removed."""
 
 
+def for_run(run_dir: Path, task: Task, config: Config, form: Form) -> MakeSaves:
+    """Return what makes the files of a run's trainings, valid while nothing that their results follow from changes."""
+
+    def make(members: Sequence[Member], sources: Mapping[str, str], companion: Resumable | None) -> Saves:
+        about = {
+            **origin(task, config),
+            "rewards": {member.key: sources.get(member.key, "") for member in members},
+            "form": form,
+            "credit": config.credit.model_dump(mode="json"),
+        }
+        return in_run(run_dir, members, about, companion)
+
+    return make
+
+
 def in_run(
     run_dir: Path, members: Sequence[Member], about: Mapping[str, Any], companion: Resumable | None = None
 ) -> Saves:
-    """The files of a run's next training; a run has one training at a time, so all others are removed."""
+    """Return the files of a run's next training; a run has one training at a time, so all others are removed."""
     folder = run_dir / IN_RUN / digest([[member.key, member.seed] for member in members])
     for other in _folders(run_dir / IN_RUN, ""):
         if other != folder:
@@ -40,7 +60,7 @@ def remove(run_dir: Path) -> None:
 
 
 def of_baselines(folder: Path, name: str, about: Mapping[str, Any]) -> Saves:
-    """The files of a training of baselines that are kept in ``folder``; ``name`` tells it from other ones there."""
+    """Return the files of a training of baselines that are kept in ``folder`` under ``name``."""
     for old in _folders(folder, _BASELINES):
         if time.time() - _last_change(old) > _LONGEST_DAYS * 86400:
             shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,174 @@
+"""What a generation is asked for, and by whom: history and islands → requests → replies, and the critic's reviews.
+
+``propose`` makes candidates that say what is asked for each: those with the same call share one request, whose replies
+they get in order. ``write`` makes the requests and, where the method has a critic, has the replies reviewed.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rewardgen import prompting
+from rewardgen.errors import ProgramRejected
+from rewardgen.program import extract_reply
+from rewardgen.records import Message, Reply
+from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
+from rewardgen.search.feedback import shown
+from rewardgen.search.method import Islands
+from rewardgen.search.rank import draw, finite_ranks
+from rewardgen.search.services import Call, Services
+
+
+def propose(services: Services, place: Place, history: History) -> list[Candidate]:
+    """Return the candidates of a generation with what is asked for each: one request for all, or one for each.
+
+    On islands each candidate is made from parents of its own, once somebody lives there.
+    """
+    method, prompts_dir = services.method, services.prompts_dir
+    keys = place.candidates(services.config.search.candidates)
+    if method.islands is None or not any(history.islands):
+        # One request for all: the next step from the last generation's best
+        asked = tuple(prompting.messages(services.task, history.turns, history.failures, prompts_dir, method.manner))
+        parents = (history.parent,) if history.parent is not None else ()
+        islands = method.islands.count if method.islands is not None else 1
+        return [
+            Candidate(key, index, parents, index % islands, asked, place.key, index, asked)
+            for index, key in enumerate(keys)
+        ]
+
+    # One request for each: parents drawn by their scores, combined by mutation or crossover
+    everyone = [key for island in history.islands for key in island]
+    scores = finite_ranks(history, everyone)
+    chance = random.Random(place.births_seed())
+    candidates = []
+    for index, birth in enumerate(births(method.islands, history.islands, scores, len(keys), chance)):
+        ask = birth.operator if birth.operator != "new" else method.manner.ask
+        manner = replace(method.manner, ask=ask, history=2)
+        turns = [shown(services, parent) for parent in history.of(birth.parents)]
+        asked = tuple(prompting.messages(services.task, turns, history.failures, prompts_dir, manner))
+        call = place.own_call(index)
+        candidates.append(Candidate(keys[index], index, birth.parents, birth.island, asked, call, 0, asked))
+    return candidates
+
+
+def write(services: Services, place: Place, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates with their replies, revised where the method has a critic.
+
+    Raises:
+        LLMError, BudgetExceeded: see ``Services.ask``.
+    """
+    requests: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        requests.setdefault(candidate.call, []).append(candidate)
+    several = len(requests) > 1
+    calls = [
+        Call(key, sharing[0].messages, len(sharing), place.replies_seed(number if several else None))
+        for number, (key, sharing) in enumerate(requests.items())
+    ]
+    replies = dict(zip(requests, services.ask("generation", calls), strict=True))
+    written = [replace(each, reply=replies[each.call][each.reply_index]) for each in candidates]
+    return review(services, place, written)
+
+
+def review(services: Services, place: Place, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates after the critic's rounds: each has the author's answer to the last objections, if any."""
+    critic = services.method.roles.critic
+    current = {candidate.key: candidate for candidate in candidates}
+    open_ = list(current)
+    for round_ in range(1, critic.rounds + 1 if critic is not None else 1):
+        # Have the critic review every program that is still open
+        programs = {key: source for key in open_ if (source := _program(current[key].reply)) is not None}
+        reviews = services.ask(
+            "review",
+            [
+                Call(
+                    place.review_call(current[key].index, round_),
+                    tuple(prompting.review(services.task, source, services.method.form, services.prompts_dir)),
+                    1,
+                    place.review_seed(current[key].index, round_),
+                )
+                for key, source in programs.items()
+            ],
+        )
+        objected = {
+            key: objections
+            for key, (reply,) in zip(programs, reviews, strict=True)
+            if (objections := prompting.objections(reply.text)) is not None
+        }
+
+        # Send the objections back to the author
+        conversations = {key: _revise(current[key], objections, services) for key, objections in objected.items()}
+        answers = services.ask(
+            "revision",
+            [
+                Call(
+                    place.revision_call(current[key].index, round_),
+                    messages,
+                    1,
+                    place.revision_seed(current[key].index, round_),
+                )
+                for key, messages in conversations.items()
+            ],
+        )
+        for (key, messages), (reply,) in zip(conversations.items(), answers, strict=True):
+            call = place.revision_call(current[key].index, round_)
+            current[key] = replace(current[key], call=call, reply_index=0, messages=messages, reply=reply)
+        open_ = list(objected)
+    return list(current.values())
+
+
+def _revise(candidate: Candidate, objections: str, services: Services) -> tuple[Message, ...]:
+    assert candidate.reply is not None  # it was reviewed
+    return tuple(prompting.revise(candidate.messages, candidate.reply.text, objections, services.prompts_dir))
+
+
+def _program(reply: Reply | None) -> str | None:
+    """Return the code in a reply; None where there is none to review, which screening will report."""
+    try:
+        return extract_reply(reply) if reply is not None else None
+    except ProgramRejected:
+        return None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# islands: populations that evolve beside each other, so that one early success does not fill all of them
+
+
+@dataclass(frozen=True)
+class Birth:
+    """Where a new program comes to live, and from which candidates it is made: none, one or two."""
+
+    island: int
+    operator: Literal["new", "mutate", "cross"]
+    parents: tuple[str, ...] = ()
+
+
+def births(
+    settings: Islands, islands: IslandKeys, scores: Mapping[str, float], count: int, chance: random.Random
+) -> list[Birth]:
+    """Choose the parents of the next ``count`` programs.
+
+    After REvolve (Hazra et al., 2025) and its released code, which adapts FunSearch's. Where all islands are empty, new
+    programs fill them in turn. Else an island is drawn by the softmax of its mean score, the operator by ``crossover``,
+    and parents by the softmax of their scores, no two the same. Scores are standardised before, so that a temperature
+    of 1 means the same for every task.
+    """
+    if not any(islands):
+        return [Birth(number % settings.count, "new") for number in range(count)]
+    born = []
+    for _ in range(count):
+        cross = chance.random() < settings.crossover
+        able = [place for place, keys in enumerate(islands) if len(keys) >= (2 if cross else 1)]
+        if not able:  # nobody has a partner yet
+            cross, able = False, [place for place, keys in enumerate(islands) if keys]
+        means = [statistics.fmean(scores[key] for key in islands[place]) for place in able]
+        island = able[draw(means, settings.temperature, chance)]
+        keys = list(islands[island])
+        first = keys.pop(draw([scores[key] for key in keys], settings.temperature, chance))
+        second = keys[draw([scores[key] for key in keys], settings.temperature, chance)] if cross else None
+        born.append(Birth(island, "cross", (first, second)) if second else Birth(island, "mutate", (first,)))
+    return born

@@ -1,0 +1,455 @@
+"""All of selection: the race, the bounds that candidates are ranked by, fresh seeds for the leader, who goes on.
+
+The best of many noisy scores is picked partly for its luck. A candidate is therefore ranked by the lower end of the
+interval that its seeds and episodes leave, and the leader of a generation is trained again on seeds that played no part
+in making it the leader. Only then does it become the parent of the next generation, or the winner.
+
+While a generation trains, those who fall behind stop (successive halving): at each rung, a checkpoint of the one
+training program, the better ones (``racing.keep`` of them) go on, and so does everyone whose interval overlaps one of
+theirs, for as long as ``racing.share`` of the steps can carry them all. Decisions follow from the checkpoints alone: a
+race that is run again ends the same.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rewardgen.config import Config, RacingConfig
+from rewardgen.evaluation import Bounds, Legibility, bounds, legibility
+from rewardgen.records import Checkpoint, TrainingResult, Verdict
+from rewardgen.search import events
+from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
+from rewardgen.search.method import Islands, Method
+from rewardgen.search.services import Services
+from rewardgen.store import AGAIN
+from rewardgen.text import number as shown
+from rewardgen.text import unit_suffix
+from rewardgen.training import checkpoint_steps
+from rewardgen.training.episodes import Collector
+
+OnStop = Callable[[str, int, int, str], None]
+ELITES = 2
+"""Candidates of a generation that may be measured again: the leader, and who leads once the leader has fallen."""
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# training a generation
+
+
+def planned_steps(config: Config) -> int:
+    """Return the most environment steps that a generation takes. What a race saves goes into further seeds, no more."""
+    search = config.search
+    return (search.candidates * search.seeds + ELITES * search.remeasure) * config.training.steps
+
+
+def train(services: Services, place: Place, history: History, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates with their trainings, scores and bounds.
+
+    A race over the selection seeds comes first, then further seeds for those that reached its end.
+
+    Raises:
+        BudgetExceeded: the trainings would need more steps or time than are left.
+    """
+    config, search = services.config, services.config.search
+    programs = {each.key: each.program for each in candidates if each.program is not None}
+    former = former_points(services, history)
+    races = search.racing.enabled and services.trainer.batched
+
+    # Selection seeds, the same for all candidates
+    results = services.train(
+        programs,
+        dict.fromkeys(programs, place.selection_seeds(search.seeds)),
+        "generation",
+        race=race_of(services, programs, former) if races else None,
+        collector=_collector(services, place),
+    )
+
+    # Further seeds, from the steps that the race saved
+    if races:
+        keys, each_gets = further_seeds(config, results, former)
+        further = place.selection_seeds(search.seeds + each_gets)[search.seeds :]
+        more = services.train({key: programs[key] for key in keys}, dict.fromkeys(keys, further), "further")
+        results = {key: [*found, *more.get(key, ())] for key, found in results.items()}
+    return bounded(config, [each.trained(results.get(each.key, ())) for each in candidates], former)
+
+
+def _collector(services: Services, place: Place) -> Collector | None:
+    """Return what keeps some of the generation's episodes; None where they cannot be collected or nobody needs them."""
+    screening = services.config.search.screening
+    return Collector(place.key, screening.episodes) if screening.enabled and services.trainer.batched else None
+
+
+def race_of(services: Services, keys: Collection[str], former: Sequence[Sequence[Checkpoint]]) -> Race:
+    """Return the race between some candidates, which reports who stops."""
+    forecasts = {key: services.store.forecast(key) for key in keys}
+    promise = {key: each.agreement for key, each in forecasts.items() if each and each.agreement is not None}
+
+    def on_stop(key: str, seed: int, steps: int, reason: str) -> None:
+        services.reporter.say(events.MemberStopped(key, seed, steps, reason))
+
+    return Race(services.config, services.task.fitness_unit, promise, former, on_stop)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# bounds
+
+
+def best_points(results: Sequence[TrainingResult]) -> list[Checkpoint]:
+    """Return each training's best checkpoint; none at all where one failed or has none: there is no score then."""
+    points = [result.best for result in results if result.status != "failed"]
+    finite = [point for point in points if point is not None]
+    return finite if len(finite) == len(results) else []
+
+
+def former_points(services: Services, history: History) -> list[list[Checkpoint]]:
+    """Return the best checkpoints of this restart's earlier candidates: they tell how much seeds differ."""
+    store = services.store
+    return [best_points([*store.trainings(key), *store.trainings(key + AGAIN)]) for key in history.tried]
+
+
+def bounded(config: Config, candidates: Sequence[Candidate], former: Sequence[Sequence[Checkpoint]]) -> list[Candidate]:
+    """Return the candidates with the bounds that all their trainings, old and fresh, leave.
+
+    What seeds tell of the spread between seeds, they tell of everyone.
+    """
+    points = {each.key: best_points([*each.trainings, *each.fresh]) for each in candidates if each.program is not None}
+    intervals = bounds(points, config.search.confidence, former)
+    return [
+        replace(each, low=intervals[each.key].low, high=intervals[each.key].high) if each.score is not None else each
+        for each in candidates
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# the race
+
+
+@dataclass(frozen=True)
+class Rung:
+    """``number`` of ``count``, reached at ``steps`` of each training."""
+
+    number: int
+    count: int
+    steps: int
+
+
+def rungs(config: Config) -> list[Rung]:
+    """Where a race decides: the checkpoints nearest after keep^rungs, …, keep², keep of the steps, never the last."""
+    racing, points = config.search.racing, checkpoint_steps(config.training)
+    places: list[int] = []
+    for power in range(racing.rungs, 0, -1):
+        wanted = racing.keep**power * points[-1]
+        place = next(steps for steps in points if steps >= wanted)
+        if place != points[-1] and place not in places:
+            places.append(place)
+    return [Rung(i + 1, len(places), steps) for i, steps in enumerate(places)]
+
+
+class Race:
+    """Says who stops in one training: see ``Watcher.stop``.
+
+    Args:
+        unit: of the fitness, for the reasons that are given.
+        promise: key → what is foreseen of a candidate; decides between those whose fitness is the same.
+        former: the best checkpoints of candidates before these, which tell how much seeds differ.
+        on_stop: told key, seed, steps and reason of every member that stops.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        unit: str = "",
+        promise: Mapping[str, float] | None = None,
+        former: Sequence[Sequence[Checkpoint]] = (),
+        on_stop: OnStop | None = None,
+    ) -> None:
+        self._racing = config.search.racing
+        self._rungs = rungs(config)
+        self._total = checkpoint_steps(config.training)[-1]
+        self._unit = unit_suffix(unit)
+        self._promise, self._former, self._on_stop = promise or {}, former, on_stop
+
+    def __call__(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+        rung = next((rung for rung in self._rungs if rung.steps == steps), None)
+        if rung is None:
+            return {}
+        of_key: dict[str, list[int]] = {}
+        for index, result in enumerate(results):
+            of_key.setdefault(result.key, []).append(index)
+        running = {key: [k for k in members if results[k].status == "done"] for key, members in of_key.items()}
+        running = {key: members for key, members in running.items() if members}
+        points = {key: best_points([results[k] for k in of_key[key]]) for key in running}
+        standings = bounds(points, self._racing.confidence, self._former)
+        spent = sum(result.steps for result in results)
+        left = self._racing.share * len(results) * self._total - spent
+        seeds = max(len(members) for members in of_key.values())
+        reasons = self._decide(rung, standings, affordable(self._racing, rung, self._rungs, self._total, left / seeds))
+        stopping = {k: reason for key, reason in reasons.items() for k in running[key]}
+        if self._on_stop is not None:
+            for k, reason in stopping.items():
+                self._on_stop(results[k].key, results[k].seed, steps, reason)
+        return stopping
+
+    def _decide(self, rung: Rung, standings: Mapping[str, Bounds], most: int) -> dict[str, str]:
+        """Who stops at this rung → why, when ``most`` candidates can be carried on."""
+        where = f"stopped at rung {rung.number} of {rung.count} ({rung.steps:,} of {self._total:,} steps)"
+        order = sorted(
+            standings, key=lambda key: (_or_least(standings[key].mean), self._promise.get(key, 0.0)), reverse=True
+        )
+        scored = [key for key in order if math.isfinite(standings[key].mean)]
+        if not scored:
+            return {}
+        ahead = scored[: max(self._racing.finalists, math.ceil(self._racing.keep * len(order)))]
+        staying = [key for key in scored if any(key == a or standings[key].overlaps(standings[a]) for a in ahead)]
+        carried = staying[:most]
+        last = standings[ahead[-1]]
+        reasons = {}
+        for key in order:
+            if key in carried:
+                continue
+            told = f"{where}: {self._told(standings[key])}, place {order.index(key) + 1} of {len(order)}"
+            if key not in scored:
+                reasons[key] = f"{where}: one of its trainings has no score"
+            elif key not in staying:
+                reasons[key] = f"{told}, below the {len(ahead)} ahead, of which the last has {self._told(last)}"
+            else:
+                reasons[key] = f"{told}; not told apart from those ahead, but the race has steps for {most}"
+        return reasons
+
+    def _told(self, standing: Bounds) -> str:
+        return f"{shown(standing.mean)}{self._unit} [{shown(standing.low)}, {shown(standing.high)}]"
+
+
+def affordable(racing: RacingConfig, rung: Rung, rungs: Sequence[Rung], total: int, left: float) -> int:
+    """How many candidates the steps ``left`` for each seed carry beyond ``rung``, if later rungs keep their share."""
+    ends = [later.steps for later in rungs if later.steps > rung.steps] + [total]
+
+    def cost(count: int) -> int:
+        steps, begin = 0, rung.steps
+        for end in ends:
+            steps += count * (end - begin)
+            begin, count = end, max(1, math.ceil(racing.keep * count))
+        return steps
+
+    count = 1
+    while cost(count + 1) <= left:
+        count += 1
+    return count
+
+
+def _or_least(value: float) -> float:
+    return value if math.isfinite(value) else -math.inf
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# what a race saves
+
+
+def further_seeds(
+    config: Config, results: Mapping[str, Sequence[TrainingResult]], former: Sequence[Sequence[Checkpoint]] = ()
+) -> tuple[list[str], int]:
+    """Whom the saved steps go to, and how many further training seeds each of them gets.
+
+    What remains after the steps that measuring the elite again will take is dealt out evenly to the candidates that
+    reached the end, ``racing.further_seeds`` for each at most; where it is not enough for all, to the best of them.
+    """
+    total = checkpoint_steps(config.training)[-1]
+    everyone = [result for of_key in results.values() for result in of_key]
+    saved = len(everyone) * total - sum(result.steps for result in everyone)
+    whole = saved // total - config.search.remeasure
+    points = {key: best_points(of_key) for key, of_key in results.items() if is_done(of_key)}
+    standings = bounds(points, config.search.confidence, former)
+    able = [key for key in points if math.isfinite(standings[key].low)]
+    able.sort(key=lambda key: standings[key].low, reverse=True)
+    most = config.search.racing.further_seeds
+    if whole < 1 or most < 1 or not able:
+        return [], 0
+    each = min(most, whole // len(able))
+    return (able, each) if each > 0 else (able[:whole], 1)
+
+
+def is_done(results: Sequence[TrainingResult]) -> bool:
+    return bool(results) and all(result.status == "done" for result in results)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# who leads
+
+
+def best_of(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the candidate with the highest rank, the first of equals; None when none has a finite score."""
+    finite = [each for each in candidates if math.isfinite(each.rank[1]) and math.isfinite(each.score or 0.0)]
+    return max(finite, key=lambda each: each.rank, default=None)
+
+
+def worst_of(candidates: Iterable[Candidate], best: Candidate) -> Candidate | None:
+    """Return who ranks last of those with a score; None where that is the best itself."""
+    ranked = [each for each in candidates if each.key != best.key and best_of([each]) is not None]
+    return min(ranked, key=lambda each: each.rank, default=None)
+
+
+def winner_of(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the best of those that were judged; else of those that fresh seeds have confirmed; else of all.
+
+    Of judged ones that nobody told apart it is the last: it was written knowing what was said of those before it.
+    """
+    everyone = list(candidates)
+    if judged := [each for each in everyone if each.standing is not None]:
+        return best_of(reversed(judged))
+    return best_of(each for each in everyone if each.again is not None) or best_of(everyone)
+
+
+def confirm_leader(
+    services: Services, place: Place, history: History, candidates: Sequence[Candidate]
+) -> list[Candidate]:
+    """Measure the leader again on fresh seeds until the leader is one that has been, at most ``ELITES`` times.
+
+    From then on it ranks by all its trainings together, old and fresh.
+
+    Returns:
+        The candidates with what was learned.
+    """
+    current = {each.key: each for each in candidates}
+    former = former_points(services, history)
+    fresh_seeds = place.fresh_seeds(services.config.search.remeasure)
+    for _ in range(ELITES if fresh_seeds else 0):
+        leader = best_of(current.values())
+        if leader is None or leader.program is None or leader.again is not None:
+            break
+        owner = leader.key + AGAIN
+        fresh = services.train({owner: leader.program}, {owner: fresh_seeds}, "again")[owner]
+        again = math.fsum(training.score for training in fresh) / len(fresh)
+        current[leader.key] = replace(leader, fresh=tuple(fresh), again=again)
+        current = {each.key: each for each in bounded(services.config, list(current.values()), former)}
+        services.reporter.say(events.Remeasured(leader.key, leader.score, again))
+    return list(current.values())
+
+
+def keeps_parent(method: Method, parent: Candidate | None, best: Candidate) -> bool:
+    """Return whether the former parent stays: the method carries on the best of the run, and ``best`` is no better."""
+    return method.parent == "run" and parent is not None and parent.rank >= best.rank
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# by what judges said
+
+
+def with_standings(config: Config, verdict: Verdict, history: History) -> History:
+    """Return the history with the standings of a verdict: the judges' own, or, mixed, weighed with the fitness.
+
+    Mixed, both are standardised over all that were judged, so that the weight is one between equals; the fitness is the
+    lower bound that candidates are ranked by otherwise.
+    """
+    known = history.candidates
+    liked = {standing.candidate: standing.value for standing in verdict.overall if standing.candidate in known}
+    if config.search.judge == "mixed":
+        weight = config.search.judging.weight
+        fitness = _standardised({key: known[key].measured for key in liked})
+        liked = {key: weight * value + (1.0 - weight) * fitness[key] for key, value in _standardised(liked).items()}
+    # what differs by rounding alone is equal
+    standings = {key: round(value, 9) for key, value in liked.items()}
+    return replace(history, candidates={key: replace(each, standing=standings.get(key)) for key, each in known.items()})
+
+
+def _standardised(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values with mean 0 and standard deviation 1; all 0 where they do not differ."""
+    mean, deviation = statistics.fmean(values.values()), statistics.pstdev(values.values())
+    return {key: (value - mean) / deviation if deviation > 0 else 0.0 for key, value in values.items()}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# who stays on an island
+
+
+def finite_ranks(history: History, keys: Iterable[str]) -> dict[str, float]:
+    """Return what candidates are ranked by, without those that have no such number."""
+    return {key: value for key in keys if math.isfinite(value := history.candidates[key].rank[1])}
+
+
+def settle(
+    settings: Islands, islands: IslandKeys, born: Mapping[str, int], scores: Mapping[str, float], chance: random.Random
+) -> IslandKeys:
+    """The islands once a generation is over.
+
+    Args:
+        born: the generation's candidates with a score → the island that each was made for.
+        scores: of everyone who lives, and of the newborn.
+
+    A newcomer stays if it is no worse than its island's mean before the generation; on an empty island everyone stays.
+    Then each island keeps its ``size`` best. With the chance ``migration`` the weaker half starts again, each with its
+    own best and one that moves over from a stronger island, not that one's best.
+    """
+    settled = []
+    for place, keys in enumerate(islands):
+        bar = statistics.fmean(scores[key] for key in keys) if keys else -math.inf
+        newcomers = [key for key, home in born.items() if home == place and scores[key] >= bar]
+        settled.append(_fittest([*keys, *newcomers], scores)[: settings.size])
+    if len(settled) > 1 and chance.random() < settings.migration:
+        settled = _migrated(settled, scores, chance)
+    return tuple(tuple(keys) for keys in settled)
+
+
+def _migrated(islands: Sequence[list[str]], scores: Mapping[str, float], chance: random.Random) -> list[list[str]]:
+    order = sorted(range(len(islands)), key=lambda place: _best(islands[place], scores))
+    weak, strong = order[: len(order) // 2], order[len(order) // 2 :]
+    left = [list(keys) for keys in islands]
+    for place in weak:
+        left[place] = left[place][:1]
+        founders = [other for other in strong if len(left[other]) > 1]
+        if founders:
+            founder = left[chance.choice(founders)]
+            rest = founder[1:]
+            moving = rest[draw([scores[key] for key in rest], 1.0, chance)]
+            founder.remove(moving)
+            left[place] = _fittest([*left[place], moving], scores)
+    return left
+
+
+def _fittest(keys: Sequence[str], scores: Mapping[str, float]) -> list[str]:
+    return sorted(keys, key=lambda key: scores[key], reverse=True)
+
+
+def _best(keys: Sequence[str], scores: Mapping[str, float]) -> float:
+    return max((scores[key] for key in keys), default=-math.inf)
+
+
+def draw(values: Sequence[float], temperature: float, chance: random.Random) -> int:
+    """Draw an index by the softmax of the standardised values."""
+    mean, deviation = statistics.fmean(values), statistics.pstdev(values)
+    weights = [math.exp((value - mean) / (deviation or 1.0) / temperature) for value in values]
+    return chance.choices(range(len(values)), weights)[0]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# whether scores tell candidates apart at all
+
+
+def warn_if_unreadable(services: Services, place: Place) -> None:
+    """Warn after the first generation of a restart by which the scores so far are known to be mostly due to seeds.
+
+    The restart's scores are looked at together, so later generations may show what the first ones leave open. Whether
+    an earlier generation warned follows from the store too: a resumed run says the same.
+    """
+    if place.generation + 1 == services.config.search.generations:
+        return  # nothing is left to change, and the report says it
+    found = _legibility(services, place)
+    if not found.unreadable or any(_legibility(services, earlier).unreadable for earlier in place.earlier()):
+        return
+    services.reporter.warn(
+        f"after generation {place.generation}: the scores do not tell the candidates apart. {found.sentence} "
+        "Stop and start a new search with that, or go on knowing that the choice is mostly chance."
+    )
+
+
+def _legibility(services: Services, place: Place) -> Legibility:
+    """Return the legibility of the generations of a restart up to this one."""
+    search, training, store = services.config.search, services.config.training, services.store
+    trainings = [
+        [[*store.trainings(key), *store.trainings(key + AGAIN)] for key in generation.candidates(search.candidates)]
+        for generation in [*place.earlier(), place]
+    ]
+    return legibility(trainings, seeds=search.seeds, steps=training.steps, keep=training.keep)
