@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rewardgen.search.events import (
         AttemptScreened,
         Evaluated,
+        Purpose,
         RunStarted,
         Scored,
         TrainingStarted,
@@ -177,7 +178,7 @@ class Progress:
             self.best = (event.candidate, event.score)
 
 
-ASKED = {
+ASKED: dict[Purpose, tuple[str, str]] = {
     "generation": ("reward", "rewards"),
     "repair": ("repair", "repairs"),
     "review": ("review", "reviews"),
@@ -188,9 +189,9 @@ ASKED = {
 """What a call to a language model asks for, by its purpose: one, and several."""
 
 
-def asking_text(purpose: str, n: int) -> str:
+def asking_text(purpose: Purpose, n: int) -> str:
     """What is asked for at present, in a few words."""
-    one, several = ASKED.get(purpose, ("reply", "replies"))
+    one, several = ASKED[purpose]
     return f"asking for {n} {one if n == 1 else several}"
 
 

@@ -85,7 +85,7 @@ def serve_program(
     the rest.
     """
     inputs_fd, outputs_fd, requests, answers = descriptors
-    worker = Worker(shape, inputs_fd, outputs_fd, answers)
+    worker = Child(shape, inputs_fd, outputs_fd, answers)
     os.close(inputs_fd)
     os.close(outputs_fd)
     try:
@@ -122,7 +122,7 @@ def spawned(descriptors: list[int], arguments: list[int]) -> None:
         os._exit(0)
 
 
-class Worker:
+class Child:
     """The program's end of the two areas."""
 
     def __init__(self, shape: Shape, inputs_fd: int, outputs_fd: int, answers: int) -> None:

@@ -156,16 +156,20 @@ class Candidate:
 
     key: str
     index: int = 0
+    # what is asked, and from what it follows
     parents: tuple[str, ...] = ()
     island: int = 0
     asked: tuple[Message, ...] = ()
+    # the reply
     call: str = ""
     reply_index: int = 0
     messages: tuple[Message, ...] = ()
     reply: Reply | None = None
+    # screening
     program: RewardProgram | None = None
     attempt: int = 0
     problems: tuple[Problem, ...] = ()
+    # training and selection
     trainings: tuple[TrainingResult, ...] = ()
     fresh: tuple[TrainingResult, ...] = ()
     score: float | None = None
@@ -174,6 +178,7 @@ class Candidate:
     high: float | None = None
     stopped: bool = False
     again: float | None = None
+    # what others are told, and what judges said
     feedback: str = ""
     standing: float | None = None
 
@@ -246,6 +251,7 @@ class History:
     def extended(self, candidates: Iterable[Candidate]) -> History:
         """Return the history with the candidates of a generation added."""
         new = list(candidates)
+        # a repaired program was accepted after those of the first attempt
         accepted = sorted((each for each in new if each.program is not None), key=lambda each: each.attempt)
         tried = {each.key: each.program for each in accepted if each.program is not None}
         return replace(

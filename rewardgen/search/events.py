@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-Purpose = str
-"""What a call to a language model is for: "generation", "repair", "review", "revision", "analysis" or "judging"."""
+Purpose = Literal["generation", "repair", "review", "revision", "analysis", "judging"]
+"""What a call to a language model is for."""
 Trained = Literal["generation", "further", "again", "final"]
 """What is trained: a generation, finalists on further seeds, the leader on fresh seeds, or the reported scores."""
 
@@ -39,6 +39,7 @@ class Event:
     @staticmethod
     def of(kind: str, data: Mapping[str, Any]) -> Event | None:
         """Return the event of these ``data``; None if this version does not know its kind or fields."""
+        # it may come from a process with another version
         if kind not in Event.kinds:
             return None
         try:
@@ -46,6 +47,10 @@ class Event:
         except ValidationError:
             return None
         return event
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# the run and its generations
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,10 @@ class GenerationStarted(Event):
     restart: int
     generation: int
     parent: str | None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# language models and their replies
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,10 @@ class AttemptScreened(Event):
     attempt: int
     accepted: bool
     problems: tuple[str, ...]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# training
 
 
 @dataclass(frozen=True)
@@ -169,6 +182,10 @@ class MemberStopped(Event):
     seed: int
     steps: int
     message: str
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# scores, judgements and selection
 
 
 @dataclass(frozen=True)
@@ -251,6 +268,10 @@ class Evaluated(Event):
     low: float
     high: float
     success_rate: float
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# the run as a whole
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ fields of the state. That costs a little simulation; the same candidate is alway
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from rewardgen.program import without_thoughts
 from rewardgen.quoting import one_line
 from rewardgen.records import Episodes, Field, Labels, Layout, Outcome, RewardProgram, Turn, Verdict
 from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
-from rewardgen.search.rank import finite_ranks, keeps_parent, settle, winner_of, worst_of
+from rewardgen.search.rank import finite_ranks, keeps_parent, or_least, settle, winner_of, worst_of
 from rewardgen.search.services import Call, Services
 from rewardgen.seeds import watching_seed
 from rewardgen.tasks import Task, play_episodes
@@ -32,10 +31,11 @@ MOST_TURNS = 16
 SEEN = 8
 """Episodes from which a behaviour is described."""
 POINTS = 5
-"""Moments of an episode that are told, evenly spread, the first and the last among them."""
+"""Moments of an episode that are shown, evenly spread, the first and the last among them."""
 ONE_BY_ONE = 4
-"""Columns of a field up to which each is told; of a wider field the root of its mean square."""
+"""Columns of a field up to which each is shown; of a wider field the root of its mean square."""
 FIELDS = 24
+"""Fields of the state that are shown, and ``COMPONENTS`` of the reward."""
 COMPONENTS = 10
 ROWS = 8192
 """Transitions of one call of a reward."""
@@ -116,21 +116,21 @@ def turn(
     Raises:
         LLMError, BudgetExceeded: the method's analyser was asked; see ``Services.ask``.
     """
-    told = replace(shown(services, best, verdict), analysis=_analysis(services, place, best))
+    latest = replace(shown(services, best, verdict), analysis=_analysis(services, place, best))
     if services.method.show == "best and worst" and (worst := worst_of(candidates, best)) is not None:
-        told = replace(told, worst=shown(services, worst, verdict))
-    return told
+        latest = replace(latest, worst=shown(services, worst, verdict))
+    return latest
 
 
 def shown(services: Services, candidate: Candidate, verdict: Verdict | None = None) -> Turn:
     """Return one candidate with the feedback that the method gives, a description of its policy's episodes included."""
-    told = Turn(candidate.source or "", candidate.feedback, candidate.key, verdict)
+    plain = Turn(candidate.source or "", candidate.feedback, candidate.key, verdict)
     parts = [part for part in ("behaviour", "episodes") if part in services.method.feedback]
-    seen = watch(services, candidate.key, told.source, SEEN) if parts else None
+    seen = watch(services, candidate.key, plain.source, SEEN) if parts else None
     if seen is None:
-        return told
+        return plain
     describe = {"behaviour": behaviour, "episodes": episodes}
-    return replace(told, watched="\n\n".join(describe[part](services.task, seen) for part in parts))
+    return replace(plain, watched="\n\n".join(describe[part](services.task, seen) for part in parts))
 
 
 def _analysis(services: Services, place: Place, best: Candidate) -> str:
@@ -165,7 +165,12 @@ class WatchedEpisodes:
 
 
 def watch(services: Services, key: str, source: str, episodes: int) -> WatchedEpisodes | None:
-    """Play the policy of a candidate's first training that has one; None without any."""
+    """Play the policy of a candidate's first training that has one, and label its episodes; None without any.
+
+    Raises:
+        SimulationFailed: MuJoCo reported an error.
+    """
+    # Load the policy
     weights = next(
         (each.weights for each in services.store.trainings(key, weights=True) if each.weights is not None), None
     )
@@ -174,11 +179,15 @@ def watch(services: Services, key: str, source: str, episodes: int) -> WatchedEp
     population = Population.from_weights(
         [weights], services.task, services.config.training, services.arrangement.device
     )
+
+    # Play the episodes, always the same ones
     generator = torch.Generator().manual_seed(watching_seed(services.config.seed))
     streams = torch.randint(torch.iinfo(torch.int64).max, (episodes,), generator=generator)
     sim = services.arrangement.simulator(services.task.model, episodes, services.config.threads)
     played = play_episodes(services.task, sim, population.act, streams).on_host()
     fitness = services.task.fitness(played).double()
+
+    # Label them, to tell what the reward's components gave
     labels = _label(services, source, played)
     if labels is None:
         return WatchedEpisodes(played, fitness, None, ())
@@ -186,7 +195,7 @@ def watch(services: Services, key: str, source: str, episodes: int) -> WatchedEp
 
 
 def _label(services: Services, source: str, played: Episodes) -> Labels | None:
-    """What the reward gives for all transitions, each episode's together; also beyond an episode's end."""
+    """Label all transitions, each episode's together and also beyond its end; None if the reward fails on them."""
     states = played.states.transpose(0, 1)
     rows = [states[:, :-1].flatten(0, 1), played.actions.transpose(0, 1).flatten(0, 1), states[:, 1:].flatten(0, 1)]
     rewards, components = [], []
@@ -210,28 +219,29 @@ def _label(services: Services, source: str, played: Episodes) -> Labels | None:
 
 
 def behaviour(task: Task, seen: WatchedEpisodes) -> str:
-    """What the policy does, by the means over its episodes: nothing in it tells how good that is."""
+    """Describe what the policy does, by the means over its episodes: nothing in it tells how good that is."""
     played = seen.played
     lines = [_length(played)]
     ends = ((cause, held.float().mean().item()) for cause, held in played.causes.items())
     ended = ", ".join(f"{one_line(cause, 40)} {percent(share)}" for cause, share in ends if share > 0)
     lines.append(f"how they ended: {ended}") if ended else None
     lines.append("its state, as means over the episodes, from their start to their end:")
-    for name, told in _fields(task.layout.shown, played):
-        lines.append(f"- {name}: {arrows(told.mean(1).tolist())}")
+    for name, values in _fields(task.layout.shown, played):
+        lines.append(f"- {name}: {arrows(values.mean(1).tolist())}")
     return "\n".join(lines)
 
 
 def episodes(task: Task, seen: WatchedEpisodes) -> str:
-    """The fittest and the least fit episode, each by its state and by what the reward's components gave."""
-    order = sorted(range(len(seen.played)), key=lambda n: _or_least(float(seen.fitness[n])), reverse=True)
-    told = [_episode(task, seen, order[0], f"the best of {len(order)} episodes")]
+    """Describe the fittest and the least fit episode, by the state and by what the reward's components gave."""
+    order = sorted(range(len(seen.played)), key=lambda n: or_least(float(seen.fitness[n])), reverse=True)
+    texts = [_episode(task, seen, order[0], f"the best of {len(order)} episodes")]
     if len(order) > 1:
-        told.append(_episode(task, seen, order[-1], f"the worst of {len(order)} episodes"))
-    return "\n\n".join(told)
+        texts.append(_episode(task, seen, order[-1], f"the worst of {len(order)} episodes"))
+    return "\n\n".join(texts)
 
 
 def _episode(task: Task, seen: WatchedEpisodes, which: int, title: str) -> str:
+    # How it went as a whole
     played = seen.played
     length = int(played.length[which])
     unit = unit_suffix(one_line(task.fitness_unit, 20))
@@ -240,34 +250,35 @@ def _episode(task: Task, seen: WatchedEpisodes, which: int, title: str) -> str:
         f"{title}: fitness {number(float(seen.fitness[which]))}{unit}, {length} steps, ended by: {cause}. "
         "From its start to its end:"
     ]
-    for name, told in _fields(task.layout.shown, played):
-        lines.append(f"- state {name}: {arrows(told[:, which].tolist())}")
+    # The state at a few moments, and the reward's components between them
+    for name, values in _fields(task.layout.shown, played):
+        lines.append(f"- state {name}: {arrows(values[:, which].tolist())}")
     if seen.components is not None and length:
-        for place, name in enumerate(seen.names[:COMPONENTS]):
-            series = seen.components[which, :length, place]
+        for index, name in enumerate(seen.names[:COMPONENTS]):
+            series = seen.components[which, :length, index]
             means = [float(part.mean()) for part in series.tensor_split(min(POINTS, length))]
             lines.append(f"- component {one_line(name, 40)}, per step: {arrows(means)}")
     return "\n".join(lines)
 
 
 def _fields(layout: Layout, played: Episodes) -> Iterator[tuple[str, Tensor]]:
-    """Name and values ``(POINTS, n)`` of what is told of each field, at moments of each episode's own length."""
+    """Yield name and values ``(POINTS, n)`` of what is shown of each field, at moments of each episode's own length."""
     moments = (torch.linspace(0, 1, POINTS)[:, None] * played.length[None, :]).round().long()
     which = torch.arange(len(played))
     count = 0
     for field in layout.fields:
         values = played.states[moments, which][..., played.layout.columns[field.name]]
-        for name, told in _columns(field, values):
+        for name, column in _columns(field, values):
             if (count := count + 1) > FIELDS:
                 return
-            yield name, told
+            yield name, column
 
 
 def _columns(field: Field, values: Tensor) -> Sequence[tuple[str, Tensor]]:
     if field.size == 1:
         return [(field.name, values[..., 0])]
     if field.size <= ONE_BY_ONE:
-        return [(f"{field.name}[{place}]", values[..., place]) for place in range(field.size)]
+        return [(f"{field.name}[{index}]", values[..., index]) for index in range(field.size)]
     return [(f"{field.name} (root mean square)", values.square().mean(-1).sqrt())]
 
 
@@ -275,7 +286,3 @@ def _length(played: Episodes) -> str:
     low, high = int(played.length.min()), int(played.length.max())
     lasted = str(low) if low == high else f"{low} to {high}"
     return f"{len(played)} episodes, which lasted {lasted} of {played.horizon} steps"
-
-
-def _or_least(value: float) -> float:
-    return value if math.isfinite(value) else -math.inf

@@ -82,6 +82,7 @@ def judge(services: Services, place: Place, history: History) -> tuple[Verdict |
         return None, history
     verdict = services.store.verdict(place.restart, place.generation)
     if verdict is None:
+        # Ask about those with a policy to show, beside the best so far, so that generations have a common scale
         candidates = history.of(place.candidates(services.config.search.candidates))
         shown = [each.key for each in candidates if each.score is not None]
         if not shown:
@@ -107,6 +108,7 @@ def _hear(
     services: Services, place: Place, shown: Sequence[str], against: tuple[str, ...], history: History
 ) -> Verdict:
     """Ask for what is wanted, and put together what was said."""
+    # Ask
     kept = Judgements(services.store.run_dir)
     judging = services.config.search.judging
     wanted = _wanted(judging, len(shown), bool(against))
@@ -115,6 +117,8 @@ def _hear(
     else:
         _ask(services, place, kept, [*shown, *against], wanted, history)
         said = Said.of(kept)
+
+    # Rank everyone who was ever judged by what was said, on one scale
     judged = [*(each.key for each in history.everyone if each.standing is not None), *shown]
     overall = preference.strengths(list(dict.fromkeys(judged)), said.judgements, said.orders).ranking()
     verdict = Verdict(
@@ -135,7 +139,7 @@ def _hear(
 
 
 def asked_for(view: RunView) -> Waiting | None:
-    """What a person may be asked about: what the search waits for, else the newest generation with policies to show.
+    """Return what a person may be asked about: what the search waits for, else the newest generation with policies.
 
     None where no candidate has a policy yet.
     """
@@ -153,14 +157,14 @@ def asked_for(view: RunView) -> Waiting | None:
 
 
 def _leader_before(view: RunView, generation: GenerationView) -> str | None:
-    """Whom the last verdict before a generation puts first."""
+    """Return whom the last verdict before a generation puts first."""
     before = [g.verdict for g in view.generations if (g.restart, g.index) < (generation.restart, generation.index)]
     verdicts = [verdict for verdict in before if verdict is not None]
     return verdicts[-1].overall[0].candidate if verdicts else None
 
 
 def _wanted(judging: JudgingConfig, count: int, beside: bool) -> int:
-    """How many judgements are wanted of ``count`` candidates: the setting, or as many pairs as there are.
+    """Return how many judgements are wanted of ``count`` candidates: the setting, or as many pairs as there are.
 
     ``beside``: the best so far is up for comparison too, so that generations have a common scale.
     """
@@ -196,6 +200,8 @@ def _wait(
     mark, said = kept.mark(), Said.of(kept)
     if said.of_candidates(shown) >= wanted:
         return said
+
+    # Say what is waited for where others can read it, and free the machine meanwhile
     services.store.set_waiting(waiting)
     services.release()
     try:
@@ -231,7 +237,7 @@ def _ask(
         key = place.judgement(kind, index)
         said = Said.of(kept)
         if any(judgement.id == key for judgement in said.judgements):
-            continue
+            continue  # answered before the run was stopped
         generator = random.Random(place.pair_seed(index))
         pair = preference.next_pair(pool, said.judgements, said.orders, name, generator)
         if pair is None:
@@ -306,6 +312,7 @@ def _frames(services: Services, shown: str) -> list[bytes]:
 
 def parse(text: str) -> tuple[Answer, str] | None:
     """Return the answer and its reason, if ``text`` is one JSON object with just these, fenced or not; else None."""
+    # Models think aloud and put JSON into fences
     bare = without_thoughts(text).strip()
     if fenced := _FENCE.match(bare):
         bare = fenced[1]
@@ -321,7 +328,7 @@ def parse(text: str) -> tuple[Answer, str] | None:
 
 
 def blinded(config: Config) -> Config:
-    """The settings of a run that people alone judge: nothing in it decides by the fitness.
+    """Return the settings of a run that people alone judge: nothing in it decides by the fitness.
 
     Nobody is stopped for falling behind or trained again for leading, and no program is left out because stored
     episodes speak against it.

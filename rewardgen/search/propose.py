@@ -61,6 +61,7 @@ def write(services: Services, place: Place, candidates: Sequence[Candidate]) -> 
     Raises:
         LLMError, BudgetExceeded: see ``Services.ask``.
     """
+    # Gather the candidates that share a request
     requests: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         requests.setdefault(candidate.call, []).append(candidate)
@@ -69,6 +70,8 @@ def write(services: Services, place: Place, candidates: Sequence[Candidate]) -> 
         Call(key, sharing[0].messages, len(sharing), place.replies_seed(number if several else None))
         for number, (key, sharing) in enumerate(requests.items())
     ]
+
+    # Ask, give each its reply, and have the replies reviewed
     replies = dict(zip(requests, services.ask("generation", calls), strict=True))
     written = [replace(each, reply=replies[each.call][each.reply_index]) for each in candidates]
     return review(services, place, written)
@@ -165,6 +168,7 @@ def births(
         able = [place for place, keys in enumerate(islands) if len(keys) >= (2 if cross else 1)]
         if not able:  # nobody has a partner yet
             cross, able = False, [place for place, keys in enumerate(islands) if keys]
+        # Draw the island, then the parents on it
         means = [statistics.fmean(scores[key] for key in islands[place]) for place in able]
         island = able[draw(means, settings.temperature, chance)]
         keys = list(islands[island])

@@ -88,10 +88,11 @@ def race_of(services: Services, keys: Collection[str], former: Sequence[Sequence
     forecasts = {key: services.store.forecast(key) for key in keys}
     promise = {key: each.agreement for key, each in forecasts.items() if each and each.agreement is not None}
 
-    def on_stop(key: str, seed: int, steps: int, reason: str) -> None:
+    def report(key: str, seed: int, steps: int, reason: str) -> None:
+        """Report a member that stops."""
         services.reporter.say(events.MemberStopped(key, seed, steps, reason))
 
-    return Race(services.config, services.task.fitness_unit, promise, former, on_stop)
+    return Race(services.config, services.task.fitness_unit, promise, former, report)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -138,25 +139,28 @@ class Rung:
 
 
 def rungs(config: Config) -> list[Rung]:
-    """Where a race decides: the checkpoints nearest after keep^rungs, …, keep², keep of the steps, never the last."""
-    racing, points = config.search.racing, checkpoint_steps(config.training)
-    places: list[int] = []
+    """Return where a race decides: the first checkpoints after keep^rungs, …, keep², keep of the steps, never the last.
+
+    Where two of them fall on one checkpoint, that is one rung.
+    """
+    racing, checkpoints = config.search.racing, checkpoint_steps(config.training)
+    chosen: list[int] = []
     for power in range(racing.rungs, 0, -1):
-        wanted = racing.keep**power * points[-1]
-        place = next(steps for steps in points if steps >= wanted)
-        if place != points[-1] and place not in places:
-            places.append(place)
-    return [Rung(i + 1, len(places), steps) for i, steps in enumerate(places)]
+        share = racing.keep**power * checkpoints[-1]
+        steps = next(steps for steps in checkpoints if steps >= share)
+        if steps != checkpoints[-1] and steps not in chosen:
+            chosen.append(steps)
+    return [Rung(i + 1, len(chosen), steps) for i, steps in enumerate(chosen)]
 
 
 class Race:
-    """Says who stops in one training: see ``Watcher.stop``.
+    """Decides who stops in one training: see ``Watcher.stop``.
 
     Args:
         unit: of the fitness, for the reasons that are given.
-        promise: key → what is foreseen of a candidate; decides between those whose fitness is the same.
-        former: the best checkpoints of candidates before these, which tell how much seeds differ.
-        on_stop: told key, seed, steps and reason of every member that stops.
+        promise: key → how promising stored episodes found a candidate; decides between those of equal fitness.
+        former: the best checkpoints of earlier candidates, which tell how much seeds differ.
+        on_stop: called with key, seed, steps and reason of every member that stops.
     """
 
     def __init__(
@@ -177,58 +181,74 @@ class Race:
         rung = next((rung for rung in self._rungs if rung.steps == steps), None)
         if rung is None:
             return {}
-        of_key: dict[str, list[int]] = {}
+
+        # Bound the fitness of every candidate that still runs
+        members: dict[str, list[int]] = {}
         for index, result in enumerate(results):
-            of_key.setdefault(result.key, []).append(index)
-        running = {key: [k for k in members if results[k].status == "done"] for key, members in of_key.items()}
-        running = {key: members for key, members in running.items() if members}
-        points = {key: best_points([results[k] for k in of_key[key]]) for key in running}
-        standings = bounds(points, self._racing.confidence, self._former)
+            members.setdefault(result.key, []).append(index)
+        running = {key: [k for k in indices if results[k].status == "done"] for key, indices in members.items()}
+        running = {key: indices for key, indices in running.items() if indices}
+        points = {key: best_points([results[k] for k in members[key]]) for key in running}
+        intervals = bounds(points, self._racing.confidence, self._former)
+
+        # Count how many of them the remaining steps can carry on
         spent = sum(result.steps for result in results)
         left = self._racing.share * len(results) * self._total - spent
-        seeds = max(len(members) for members in of_key.values())
-        reasons = self._decide(rung, standings, affordable(self._racing, rung, self._rungs, self._total, left / seeds))
+        seeds = max(len(indices) for indices in members.values())
+        most = affordable(self._racing, rung, self._rungs, self._total, left / seeds)
+
+        # Stop all members of a candidate together
+        reasons = self._decide(rung, intervals, most)
         stopping = {k: reason for key, reason in reasons.items() for k in running[key]}
         if self._on_stop is not None:
             for k, reason in stopping.items():
                 self._on_stop(results[k].key, results[k].seed, steps, reason)
         return stopping
 
-    def _decide(self, rung: Rung, standings: Mapping[str, Bounds], most: int) -> dict[str, str]:
-        """Who stops at this rung → why, when ``most`` candidates can be carried on."""
-        where = f"stopped at rung {rung.number} of {rung.count} ({rung.steps:,} of {self._total:,} steps)"
+    def _decide(self, rung: Rung, intervals: Mapping[str, Bounds], most: int) -> dict[str, str]:
+        """Return who stops at this rung and why, when ``most`` candidates can be carried on."""
+        # Order them by fitness, the most promising first among equals
         order = sorted(
-            standings, key=lambda key: (_or_least(standings[key].mean), self._promise.get(key, 0.0)), reverse=True
+            intervals, key=lambda key: (or_least(intervals[key].mean), self._promise.get(key, 0.0)), reverse=True
         )
-        scored = [key for key in order if math.isfinite(standings[key].mean)]
+        scored = [key for key in order if math.isfinite(intervals[key].mean)]
         if not scored:
             return {}
+
+        # The better part goes on, and whoever cannot be told apart from them, as far as the steps go
         ahead = scored[: max(self._racing.finalists, math.ceil(self._racing.keep * len(order)))]
-        staying = [key for key in scored if any(key == a or standings[key].overlaps(standings[a]) for a in ahead)]
+        staying = [key for key in scored if any(key == a or intervals[key].overlaps(intervals[a]) for a in ahead)]
         carried = staying[:most]
-        last = standings[ahead[-1]]
+
+        # Give the others a reason
+        where = f"stopped at rung {rung.number} of {rung.count} ({rung.steps:,} of {self._total:,} steps)"
+        last = self._text(intervals[ahead[-1]])
         reasons = {}
         for key in order:
             if key in carried:
                 continue
-            told = f"{where}: {self._told(standings[key])}, place {order.index(key) + 1} of {len(order)}"
+            position = f"{where}: {self._text(intervals[key])}, place {order.index(key) + 1} of {len(order)}"
             if key not in scored:
                 reasons[key] = f"{where}: one of its trainings has no score"
             elif key not in staying:
-                reasons[key] = f"{told}, below the {len(ahead)} ahead, of which the last has {self._told(last)}"
+                reasons[key] = f"{position}, below the {len(ahead)} ahead, of which the last has {last}"
             else:
-                reasons[key] = f"{told}; not told apart from those ahead, but the race has steps for {most}"
+                reasons[key] = f"{position}; not told apart from those ahead, but the race has steps for {most}"
         return reasons
 
-    def _told(self, standing: Bounds) -> str:
-        return f"{shown(standing.mean)}{self._unit} [{shown(standing.low)}, {shown(standing.high)}]"
+    def _text(self, interval: Bounds) -> str:
+        return f"{shown(interval.mean)}{self._unit} [{shown(interval.low)}, {shown(interval.high)}]"
 
 
 def affordable(racing: RacingConfig, rung: Rung, rungs: Sequence[Rung], total: int, left: float) -> int:
-    """How many candidates the steps ``left`` for each seed carry beyond ``rung``, if later rungs keep their share."""
+    """Return how many candidates the steps ``left`` for each seed carry beyond ``rung``; at least one is carried on.
+
+    Later rungs are assumed to keep their share.
+    """
     ends = [later.steps for later in rungs if later.steps > rung.steps] + [total]
 
     def cost(count: int) -> int:
+        """Return the steps of a seed from here to the end if ``count`` candidates go on."""
         steps, begin = 0, rung.steps
         for end in ends:
             steps += count * (end - begin)
@@ -241,7 +261,8 @@ def affordable(racing: RacingConfig, rung: Rung, rungs: Sequence[Rung], total: i
     return count
 
 
-def _or_least(value: float) -> float:
+def or_least(value: float) -> float:
+    """Return ``value``, or minus infinity where it is not finite: for sorting."""
     return value if math.isfinite(value) else -math.inf
 
 
@@ -252,27 +273,33 @@ def _or_least(value: float) -> float:
 def further_seeds(
     config: Config, results: Mapping[str, Sequence[TrainingResult]], former: Sequence[Sequence[Checkpoint]] = ()
 ) -> tuple[list[str], int]:
-    """Whom the saved steps go to, and how many further training seeds each of them gets.
+    """Return whom the saved steps go to, and how many further training seeds each of them gets.
 
-    What remains after the steps that measuring the elite again will take is dealt out evenly to the candidates that
-    reached the end, ``racing.further_seeds`` for each at most; where it is not enough for all, to the best of them.
+    What remains after the steps that measuring the leader again will take is dealt out evenly to the candidates that
+    reached the end, at most ``racing.further_seeds`` to each; where it is not enough for all, to the best of them.
     """
+    # Count the whole trainings that the saved steps pay for
     total = checkpoint_steps(config.training)[-1]
-    everyone = [result for of_key in results.values() for result in of_key]
+    everyone = [result for trainings in results.values() for result in trainings]
     saved = len(everyone) * total - sum(result.steps for result in everyone)
-    whole = saved // total - config.search.remeasure
-    points = {key: best_points(of_key) for key, of_key in results.items() if is_done(of_key)}
-    standings = bounds(points, config.search.confidence, former)
-    able = [key for key in points if math.isfinite(standings[key].low)]
-    able.sort(key=lambda key: standings[key].low, reverse=True)
+    affordable_trainings = saved // total - config.search.remeasure
+
+    # Rank the finalists
+    points = {key: best_points(trainings) for key, trainings in results.items() if is_done(trainings)}
+    intervals = bounds(points, config.search.confidence, former)
+    finalists = [key for key in points if math.isfinite(intervals[key].low)]
+    finalists.sort(key=lambda key: intervals[key].low, reverse=True)
+
+    # Deal the trainings out
     most = config.search.racing.further_seeds
-    if whole < 1 or most < 1 or not able:
+    if affordable_trainings < 1 or most < 1 or not finalists:
         return [], 0
-    each = min(most, whole // len(able))
-    return (able, each) if each > 0 else (able[:whole], 1)
+    each = min(most, affordable_trainings // len(finalists))
+    return (finalists, each) if each > 0 else (finalists[:affordable_trainings], 1)
 
 
 def is_done(results: Sequence[TrainingResult]) -> bool:
+    """Return whether all trainings of a candidate reached their end."""
     return bool(results) and all(result.status == "done" for result in results)
 
 
@@ -319,10 +346,12 @@ def confirm_leader(
     for _ in range(ELITES if fresh_seeds else 0):
         leader = best_of(current.values())
         if leader is None or leader.program is None or leader.again is not None:
-            break
+            break  # nobody has a score, or the leader is confirmed
+        # Train the leader on the fresh seeds
         owner = leader.key + AGAIN
         fresh = services.train({owner: leader.program}, {owner: fresh_seeds}, "again")[owner]
         again = math.fsum(training.score for training in fresh) / len(fresh)
+        # Rank again: fresh seeds tell of the spread of everyone's scores
         current[leader.key] = replace(leader, fresh=tuple(fresh), again=again)
         current = {each.key: each for each in bounded(services.config, list(current.values()), former)}
         services.reporter.say(events.Remeasured(leader.key, leader.score, again))
@@ -345,6 +374,7 @@ def with_standings(config: Config, verdict: Verdict, history: History) -> Histor
     lower bound that candidates are ranked by otherwise.
     """
     known = history.candidates
+    # Take the judges' strengths, and standardise them with the fitness if both count
     liked = {standing.candidate: standing.value for standing in verdict.overall if standing.candidate in known}
     if config.search.judge == "mixed":
         weight = config.search.judging.weight
@@ -373,40 +403,45 @@ def finite_ranks(history: History, keys: Iterable[str]) -> dict[str, float]:
 def settle(
     settings: Islands, islands: IslandKeys, born: Mapping[str, int], scores: Mapping[str, float], chance: random.Random
 ) -> IslandKeys:
-    """The islands once a generation is over.
+    """Return who lives on the islands once a generation is over.
+
+    A newcomer stays if it is no worse than its island's mean before the generation; on an empty island everyone stays.
+    Then each island keeps its ``size`` best. With the chance ``migration`` the weaker half of the islands starts again,
+    each with its own best and one that moves over from a stronger island, not that one's best.
 
     Args:
         born: the generation's candidates with a score → the island that each was made for.
-        scores: of everyone who lives, and of the newborn.
-
-    A newcomer stays if it is no worse than its island's mean before the generation; on an empty island everyone stays.
-    Then each island keeps its ``size`` best. With the chance ``migration`` the weaker half starts again, each with its
-    own best and one that moves over from a stronger island, not that one's best.
+        scores: of everyone who lives on an island, and of the newborn.
+        chance: draws migrations.
     """
+    # Take in newcomers and keep the best
     settled = []
-    for place, keys in enumerate(islands):
+    for index, keys in enumerate(islands):
         bar = statistics.fmean(scores[key] for key in keys) if keys else -math.inf
-        newcomers = [key for key, home in born.items() if home == place and scores[key] >= bar]
+        newcomers = [key for key, home in born.items() if home == index and scores[key] >= bar]
         settled.append(_fittest([*keys, *newcomers], scores)[: settings.size])
+
+    # Let the weaker half start again now and then
     if len(settled) > 1 and chance.random() < settings.migration:
         settled = _migrated(settled, scores, chance)
     return tuple(tuple(keys) for keys in settled)
 
 
 def _migrated(islands: Sequence[list[str]], scores: Mapping[str, float], chance: random.Random) -> list[list[str]]:
-    order = sorted(range(len(islands)), key=lambda place: _best(islands[place], scores))
+    order = sorted(range(len(islands)), key=lambda index: _best(islands[index], scores))
     weak, strong = order[: len(order) // 2], order[len(order) // 2 :]
-    left = [list(keys) for keys in islands]
-    for place in weak:
-        left[place] = left[place][:1]
-        founders = [other for other in strong if len(left[other]) > 1]
-        if founders:
-            founder = left[chance.choice(founders)]
-            rest = founder[1:]
-            moving = rest[draw([scores[key] for key in rest], 1.0, chance)]
-            founder.remove(moving)
-            left[place] = _fittest([*left[place], moving], scores)
-    return left
+    migrated = [list(keys) for keys in islands]
+    for index in weak:
+        migrated[index] = migrated[index][:1]
+        able = [other for other in strong if len(migrated[other]) > 1]
+        if able:
+            # One moves over, but not the best of the stronger island
+            stronger = migrated[chance.choice(able)]
+            others = stronger[1:]
+            moving = others[draw([scores[key] for key in others], 1.0, chance)]
+            stronger.remove(moving)
+            migrated[index] = _fittest([*migrated[index], moving], scores)
+    return migrated
 
 
 def _fittest(keys: Sequence[str], scores: Mapping[str, float]) -> list[str]:

@@ -84,6 +84,7 @@ class WorkBudget:
         Raises:
             BudgetExceeded: they would exceed the limit on steps, or, at the measured speed, the one on hours.
         """
+        # Steps are known exactly
         limit = self._limits.steps
         if limit is not None:
             left = limit - self._steps_spent()
@@ -93,6 +94,8 @@ class WorkBudget:
                     + (f" with {reserve:,} kept for the reported scores" if reserve else "")
                     + "; raise --budget-steps or lower --steps"
                 )
+
+        # Hours are estimated by the measured speed
         self.check_hours()
         hours = self._limits.hours
         if hours is not None and self._rate:
@@ -141,6 +144,7 @@ class Reporter:
         """Report an event."""
         if isinstance(event, events.LASTING):
             self._store.add_event(event.kind, event.data)
+        # Those who watch from other processes read a file, which is not written at every update
         if isinstance(event, events.TrainingProgress) and time.monotonic() >= self._progress_due:
             write_progress(self._store.run_dir, **event.data)
             self._progress_due = time.monotonic() + PROGRESS_SECONDS
@@ -221,11 +225,14 @@ class Services:
             LLMError: the author cannot be reached; the call is kept with its error and made again on resume.
             BudgetExceeded: a call would cost more than is left.
         """
+        # Look for stored answers
         author = author or self.author
         answers = {call.key: self.store.replies(call.key) for call in calls}
         missing = [call for call in calls if answers[call.key] is None]
         if missing:
             self.reporter.say(events.Calling(purpose, sum(call.n for call in missing)))
+
+        # Ask for the others at once, and keep each answer in its turn
         with ThreadPoolExecutor(max_workers=max(1, self.config.llm.concurrency)) as pool:
             futures = [pool.submit(author.reply, call.messages, call.n, seed=call.seed) for call in missing]
             try:
@@ -286,6 +293,7 @@ class Services:
         Raises:
             BudgetExceeded: the trainings would need more steps or time than are left.
         """
+        # Look for stored results
         stored = {key: {result.seed: result for result in self.store.trainings(key)} for key in rewards}
         specs = [
             TrainingSpec(key, seed, reward)
@@ -293,6 +301,8 @@ class Services:
             for seed in seeds[key]
             if seed not in stored[key]
         ]
+
+        # Train what is missing; results are stored by the report as they end
         if specs:
             for result in self.trainer.train(specs, _TrainingReport(self, what, race, collector)):
                 stored[result.key][result.seed] = replace(result, weights=None)
@@ -310,7 +320,7 @@ StopRule = Callable[[int, Sequence[TrainingResult]], Mapping[int, str]]
 
 
 class _TrainingReport(Watcher):
-    """Follows the trainings of a run: budget, events, trackers, and the results' way into the store."""
+    """Follows the trainings of a run for the budget, the listener and the trackers, and stores the results."""
 
     def __init__(self, services: Services, what: Trained, race: StopRule | None, collector: Collector | None) -> None:
         self._services, self._what, self._race = services, what, race
@@ -328,7 +338,7 @@ class _TrainingReport(Watcher):
         self._began = time.monotonic()
 
     def resumed(self, steps: int) -> None:
-        self._resumed += steps
+        self._resumed += steps  # they took no time of this process
 
     def progress(self, steps: int) -> None:
         services = self._services
@@ -347,23 +357,18 @@ class _TrainingReport(Watcher):
         self._services.reporter.say(events.Note(message))
 
     def stop(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
+        # count what is saved, so that the progress shown ends at its total
         reasons = self._race(steps, results) if self._race is not None else {}
         stopped = [result.steps for result in results if result.status == "stopped"] + [steps] * len(reasons)
         self._saved = sum(max(0, self._steps - each) for each in stopped)
         return reasons
 
-    def unopened(self, results: Sequence[TrainingResult]) -> None:
-        self._keep(results, None)
-
     def end(self, results: Sequence[TrainingResult]) -> None:
-        collector = self.collector
-        self._keep(results, (collector.place, collector.content()) if collector is not None else None)
-
-    def _keep(self, results: Sequence[TrainingResult], episodes: tuple[str, bytes] | None) -> None:
-        services = self._services
+        services, collector = self._services, self.collector
+        episodes = (collector.place, collector.content()) if collector is not None else None
         for result in results:
             services.tracking.end(result.key, result)
-        services.tracking.settle()
+        services.tracking.settle()  # what is stored next will not be told to the trackers again
         services.store.add_trainings([(result.key, result) for result in results], episodes)
         services.reporter.tick()
         for result in results:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from rewardgen.errors import RewardFailed, UsageError
+from rewardgen.errors import UsageError
 from rewardgen.records import RewardProgram, TrainingResult
 from rewardgen.training.credit import credit_of
 from rewardgen.training.interface import MakeTrainer, Trainer, TrainingSetup, TrainingSpec
@@ -38,11 +38,7 @@ class PopulationTrainer:
         """See ``Trainer``."""
         setup = self._setup
         with ExitStack() as workers:
-            members, failed = open_members(setup, specs, workers)
-            if failed:
-                watcher.unopened(failed)
-            if not members:
-                return failed
+            members = open_members(setup, specs, workers)
             watcher.begin([(member.key, member.seed) for member in members])
             sources = {spec.key: spec.reward.source for spec in specs if isinstance(spec.reward, RewardProgram)}
             saves = setup.saves(members, sources, watcher.collector) if setup.saves is not None else None
@@ -56,7 +52,7 @@ class PopulationTrainer:
                 saves=saves,
             )
             watcher.end(results)
-        return in_order(specs, [*failed, *results])
+        return results
 
 
 class Sb3Trainer:
@@ -70,59 +66,53 @@ class Sb3Trainer:
     def train(self, specs: Sequence[TrainingSpec], watcher: Watcher) -> list[TrainingResult]:
         """See ``Trainer``."""
         setup, steps = self._setup, self._setup.config.training.steps
+        results = []
         with ExitStack() as workers:
-            members, results = open_members(setup, specs, workers)
-            if results:
-                watcher.unopened(results)
-            if members:
-                watcher.begin([(member.key, member.seed) for member in members])
+            members = open_members(setup, specs, workers)
+            watcher.begin([(member.key, member.seed) for member in members])
             for number, member in enumerate(members):
-                part = PartWatcher(watcher, number * steps)
                 result = train_sb3(
-                    setup.task, member, setup.config.training, threads=setup.config.threads, watcher=part
+                    setup.task,
+                    member,
+                    setup.config.training,
+                    threads=setup.config.threads,
+                    watcher=PartWatcher(watcher, number * steps),
                 )
                 watcher.end([result])
                 results.append(result)
-        return in_order(specs, results)
+        return results
 
 
-def open_members(
-    setup: TrainingSetup, specs: Sequence[TrainingSpec], workers: ExitStack
-) -> tuple[list[Member], list[TrainingResult]]:
-    """Start a sandbox worker for each program, and pair every spec with its reward.
+def open_members(setup: TrainingSetup, specs: Sequence[TrainingSpec], workers: ExitStack) -> list[Member]:
+    """Return a member for each of ``specs``, in their order, with a sandbox worker for each program.
 
     Args:
-        workers: closes the workers.
-
-    Returns:
-        The members, and the results of those whose program's worker did not start.
+        workers: closes the sandbox's workers.
 
     Raises:
+        SandboxError: a worker cannot be started.
         UsageError: there is a program, and no sandbox to run it in.
     """
-    members: list[Member] = []
-    failed: list[TrainingResult] = []
     credit = credit_of(setup.form, setup.config.credit)
-    for key in dict.fromkeys(spec.key for spec in specs):
-        own = [spec for spec in specs if spec.key == key]
-        reward = own[0].reward
-        if isinstance(reward, RewardProgram):
-            try:
-                opened = open_worker(setup, reward, len(own), workers)
-            except RewardFailed as failure:
-                failed += [TrainingResult.unopened(key, spec.seed, failure) for spec in own]
-                continue
-            members += [Member(key, spec.seed, opened, credit) for spec in own]
-        else:
-            members += [Member(key, spec.seed, reward) for spec in own]
-    return members, failed
+    opened: dict[str, Reward] = {}
+    members = []
+    for spec in specs:
+        if not isinstance(spec.reward, RewardProgram):
+            members.append(Member(spec.key, spec.seed, spec.reward))
+            continue
+        if spec.key not in opened:
+            # one worker labels all seeds of a program in one call
+            sharing = sum(other.key == spec.key for other in specs)
+            opened[spec.key] = open_worker(setup, spec.reward, sharing, workers)
+        members.append(Member(spec.key, spec.seed, opened[spec.key], credit))
+    return members
 
 
 def open_worker(setup: TrainingSetup, program: RewardProgram, seeds: int, workers: ExitStack) -> Reward:
     """Run ``program`` in a sandbox worker that can label ``seeds`` members at once, until ``workers`` is closed.
 
     Raises:
-        RewardFailed: the worker does not start.
+        SandboxError: the worker cannot be started.
         UsageError: there is no sandbox.
     """
     if setup.sandbox is None:
@@ -131,9 +121,3 @@ def open_worker(setup: TrainingSetup, program: RewardProgram, seeds: int, worker
     worker = setup.sandbox.open(program, task.layout, task.action_size, label_rows(setup.config.training, seeds))
     workers.callback(worker.close)
     return worker
-
-
-def in_order(specs: Sequence[TrainingSpec], results: Sequence[TrainingResult]) -> list[TrainingResult]:
-    """Return ``results`` in the order of ``specs``."""
-    by_member = {(result.key, result.seed): result for result in results}
-    return [by_member[spec.key, spec.seed] for spec in specs]

@@ -14,7 +14,7 @@ class Watcher:
     """Follows a training. Every method here does nothing, so a subclass overrides what it is interested in.
 
     ``train`` calls ``resumed``, ``progress``, ``checkpoint``, ``episodes``, ``note`` and ``stop``; the trainers behind
-    ``Trainer`` also call ``begin``, ``unopened`` and ``end``. All calls come from the thread that trains.
+    ``Trainer`` also call ``begin`` and ``end``. All calls come from the thread that trains.
 
     Attributes:
         races: whether ``stop`` may end members early. Then all members must train as one batch.
@@ -26,9 +26,6 @@ class Watcher:
 
     def begin(self, members: Sequence[tuple[str, int]]) -> None:
         """Take note that the members given by key and seed begin to train now. May raise to prevent it."""
-
-    def unopened(self, results: Sequence[TrainingResult]) -> None:
-        """Take note of members that failed before their first step: their program's worker did not start."""
 
     def resumed(self, steps: int) -> None:
         """Take note that ``steps`` environment steps of all members together were restored, not taken."""
