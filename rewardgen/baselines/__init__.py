@@ -1,6 +1,6 @@
 """Baselines: what the expert's and the sparse reward of a task reach. Measured once on a machine, used by every run."""
 
-from rewardgen.baselines.cache import REWARDS, find, keep, known, locked, training_seeds
+from rewardgen.baselines.cache import REWARDS, find, keep, locked, training_seeds
 from rewardgen.baselines.measuring import evaluate_trainings, measure, shared_reward
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "evaluate_trainings",
     "find",
     "keep",
-    "known",
     "locked",
     "measure",
     "shared_reward",

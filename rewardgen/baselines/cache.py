@@ -18,7 +18,6 @@ from rewardgen.errors import StoreError
 from rewardgen.records import Evaluation, TrainingResult
 from rewardgen.store import Baseline, read_baseline, write_baseline
 from rewardgen.tasks import Task
-from rewardgen.training import arrangement_of, settled
 from rewardgen.training.provenance import origin
 
 REWARDS = ("expert", "sparse")
@@ -54,11 +53,6 @@ def locked(folder: Path, task: Task, config: Config) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def known(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
-    """Return the baselines of ``task`` that ``measure`` would not have to train, by reward."""
-    return find(folder, task, settled(config, arrangement_of(config, task)))
 
 
 def keep(

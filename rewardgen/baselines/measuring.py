@@ -26,7 +26,6 @@ from rewardgen.training import (
     Watcher,
     arrangement_of,
     make_trainer,
-    settled,
     task_rewards,
 )
 from rewardgen.training.provenance import origin
@@ -49,15 +48,13 @@ def measure(
 
     Args:
         folder: where baselines are kept.
-        config: ``training``, ``evaluation``, ``threads``, ``sim`` and ``device`` are used.
+        config: ``training``, ``evaluation``, ``threads``, ``sim`` and ``device`` are used, these two without "auto".
         again: measure even what was measured before.
         watcher: follows the trainings.
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
     """
-    arrangement = arrangement_of(config, task)
-    config = settled(config, arrangement)
     with locked(folder, task, config):
         # What has to be trained: nothing of what is known, and one reward where both are the same function
         found = {} if again else find(folder, task, config)
@@ -70,7 +67,7 @@ def measure(
             trained = list(REWARDS)
 
         # Train, evaluate and keep
-        setup = TrainingSetup(task, config, arrangement, saves=lambda *_: saves)
+        setup = TrainingSetup(task, config, arrangement_of(config, task), saves=lambda *_: saves)
         results = make_trainer(setup).train(_specs(task, config, trained), watcher or Watcher()) if trained else []
         for name in trained:
             mine = tuple(sorted((result for result in results if result.key == name), key=lambda result: result.seed))

@@ -56,6 +56,7 @@ def baseline(
     from rewardgen.sim.machine import versions
     from rewardgen.store import BASELINES
     from rewardgen.tasks import load_task
+    from rewardgen.training import arrangement_of, settled
 
     if anew and kept:
         raise UsageError("--anew trains and --kept does not: give one of them")
@@ -80,8 +81,9 @@ def baseline(
         settings = load(config, overrides, task_defaults=dict(task.training))
         told = None if json else _progress_of(task, settings)
         folder = runs_dir / BASELINES
+        settings = settled(settings, arrangement_of(settings, task))
         if kept:
-            found = baselines.known(folder, task, settings)
+            found = baselines.find(folder, task, settings)
         else:
             found = baselines.measure(folder, task, settings, again=anew, watcher=told)
         measured.append(Measured(task, settings, found.get("expert"), found.get("sparse")))
@@ -122,7 +124,7 @@ def _progress_of(task: Task, config: Config) -> Watcher:
     rewards = 1 if shared_reward(task) else 2
     total = rewards * config.evaluation.report_seeds * config.training.steps
 
-    class Progress(Watcher):
+    class StepPrinter(Watcher):
         def __init__(self) -> None:
             self._began = self._said = time.monotonic()
             self._first: int | None = None
@@ -136,7 +138,7 @@ def _progress_of(task: Task, config: Config) -> Watcher:
                 rate = (steps - self._first) / max(now - self._began, 1e-9)
                 note(f"{task.name}: {steps:,} of {total:,} steps, {rate:,.0f} a second")
 
-    return Progress()
+    return StepPrinter()
 
 
 def _print(measured: Measured, *, heading: bool) -> None:

@@ -146,7 +146,7 @@ def _progress_of(task: Task, settings: Config, name: str, tracking: Tracking, *,
     every = 5.0  # s
     total = settings.training.steps * settings.search.seeds
 
-    class Progress(Watcher):
+    class CurvePrinter(Watcher):
         def __init__(self) -> None:
             self._began = self._said = time.monotonic()
 
@@ -170,7 +170,7 @@ def _progress_of(task: Task, settings: Config, name: str, tracking: Tracking, *,
             if not quiet:
                 note(message)
 
-    return Progress()
+    return CurvePrinter()
 
 
 def _diverged(points: Sequence[Checkpoint]) -> int:

@@ -27,7 +27,7 @@ from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep.events import BaselineSteps
 from rewardgen.sweep.executor import Finished, Job
 from rewardgen.tasks import load_task
-from rewardgen.training import MakeTrainer, Watcher
+from rewardgen.training import MakeTrainer, Watcher, arrangement_of, settled
 
 LASTING = (UsageError, LLMAuthError, BudgetExceeded)
 """What trying again does not help against."""
@@ -43,7 +43,8 @@ def carry_out(job: Job, listener: Listener) -> None:
     """
     if job.kind == "baselines":
         task = load_task(job.config.task, job.envs)
-        measure(job.baselines, task, job.config, watcher=_StepsTold(listener))
+        config = settled(job.config, arrangement_of(job.config, task))
+        measure(job.baselines, task, config, watcher=_StepsTold(listener))
         return
     with _remote(job) as remote:
         if has_begun(job.run_dir):

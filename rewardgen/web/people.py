@@ -20,7 +20,7 @@ _WORDS = 50
 
 
 @dataclass(frozen=True)
-class Place:
+class RankedCandidate:
     """A candidate's place by what people said, and by true fitness among the same candidates."""
 
     standing: Standing
@@ -36,7 +36,7 @@ class Place:
 class People:
     """``judges``: who said how much. ``agreement``: Kendall's τ with the true fitness, "" where it says nothing."""
 
-    places: tuple[Place, ...]
+    places: tuple[RankedCandidate, ...]
     judges: tuple[tuple[str, int], ...]
     agreement: str
     words: tuple[Words, ...]
@@ -50,7 +50,7 @@ def people_rows(view: RunView) -> People | None:
     named = {candidate_of(side) for each in view.judgements for side in (each.left, each.right)}
     named |= {key for each in view.orders for key in each.candidates}
     known = [key for key in view.candidates if key in named]
-    places: tuple[Place, ...] = ()
+    places: tuple[RankedCandidate, ...] = ()
     tau = ""
     if len(known) > 1:
         ranking = strengths(known, view.judgements, view.orders).ranking()
@@ -62,11 +62,11 @@ def people_rows(view: RunView) -> People | None:
     return People(places, tuple(Counter(each.judge for each in said).most_common()), tau, words[-_WORDS:][::-1])
 
 
-def _places(ranking: list[Standing], by_fitness: list[str]) -> tuple[Place, ...]:
+def _places(ranking: list[Standing], by_fitness: list[str]) -> tuple[RankedCandidate, ...]:
     low, high = min(each.low for each in ranking), max(each.high for each in ranking)
     span = (high - low) or 1.0
     return tuple(
-        Place(
+        RankedCandidate(
             standing=each,
             place=place,
             by_fitness=by_fitness.index(each.candidate) + 1 if each.candidate in by_fitness else None,

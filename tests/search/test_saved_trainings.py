@@ -35,6 +35,8 @@ KILLS = 20
 CHECKPOINTS = 4
 SEARCH = {
     **tiny.SEARCH,
+    "sim": "mujoco",
+    "device": "cpu",
     "llm.model": "offline",
     "tracking": False,
     "search.generations": 1,
@@ -277,9 +279,9 @@ def test_one_reward_is_trained_once_and_comes_to_the_same(tmp_path: Path) -> Non
     assert told["once"].steps[-1] * 2 == told["twice"].steps[-1] == 4 * settings.training.steps
     assert {training.key for training in once["sparse"].trainings} == {"sparse"}
     # each is kept, and the one that is lost is that of the other
-    kept = baselines.known(tmp_path / "once", Declared(), settings)
+    kept = baselines.find(tmp_path / "once", Declared(), settings)
     assert plain(kept) == plain(once)
-    origin = origin_of(Declared(), settings.model_copy(update={"sim": "mujoco", "device": "cpu"}))
+    origin = origin_of(Declared(), settings)
     lost = cache.key(origin, "expert")
     (tmp_path / "once" / lost / "baseline.json").unlink()
     more = Written()
