@@ -15,6 +15,7 @@ from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
 
 SMOKE_WORLDS = 16
+"""Worlds, and fresh starts, that the transitions of the trial come from."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,12 @@ class Trial:
 
 
 def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> Transitions:
-    """At least ``count`` transitions under uniformly random actions, from as many fresh starts as there are worlds.
+    """Return at least ``count`` transitions under uniformly random actions, from ``SMOKE_WORLDS`` fresh starts.
 
     The same seed gives the same transitions.
+
+    Raises:
+        SimulationFailed: MuJoCo reported an error.
     """
     generator = torch.Generator().manual_seed(seed)
     sim = make_simulator(task.model, SMOKE_WORLDS, threads=threads)
@@ -68,7 +72,11 @@ def try_program(
     call_seconds: float,
     form: Form = "reward",
 ) -> tuple[list[Problem], str, str]:
-    """What the smoke test finds wrong with a program on real transitions, what it printed, and what is odd about it."""
+    """Try a program on real transitions; return its problems, what it printed, and a warning about what is odd.
+
+    Raises:
+        SandboxError: no worker can be started.
+    """
     try:
         worker = sandbox.open(program, task.layout, task.action_size, len(transitions.actions))
     except RewardFailed as failure:
@@ -104,12 +112,23 @@ def screen_source(
     is_reply: bool = True,
     form: Form = "reward",
 ) -> Trial:
-    """One text through all checks: a model's ``Reply``, the text of one, or a program (``is_reply`` False)."""
+    """Put one text through all checks: a model's ``Reply``, the text of one, or a program (``is_reply`` False).
+
+    Args:
+        call_seconds: limit on the wall clock of each call of the program.
+        form: what the program returns.
+
+    Raises:
+        SandboxError: no worker can be started.
+    """
+    # Extract the program and check it without running it
     source = None
     try:
         source = extract_reply(text) if isinstance(text, Reply) else extract(text) if is_reply else text
         program = check(source, task.layout)
     except ProgramRejected as rejected:
         return Trial(source, None, tuple(rejected.problems))
+
+    # Run it
     problems, output, warning = try_program(sandbox, task, program, transitions, call_seconds, form)
     return Trial(source, None if problems else program, tuple(problems), output, warning)

@@ -1,4 +1,4 @@
-"""What stored episodes say of a reward before any step is simulated for it: is it new, and does it want what it should?
+"""What stored episodes say of a reward before anything is simulated for it: is it new, and does it order them right?
 
 *New*: two rewards that differ by a positive factor and by potential shaping (Ng, Harada and Russell, 1999) have the
 same optimal policies, so training both is training one twice. They are compared in a canonical form in which shaping
@@ -9,7 +9,7 @@ distances promise.)
 *Right*: of two stored episodes, a reward should pay more for the one with the higher fitness. The share of pairs that
 its return orders so is the trajectory preference of Sun et al. (2024), "CARD".
 
-Rewards run in the sandbox as ever. What is said here is a forecast; the store keeps it beside what training showed.
+Rewards run in the sandbox, as always. The result is a forecast; the store keeps it beside what training showed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PROBES = 16
 ROWS = 8192
 """Transitions of one call."""
 COMPARED = 64
-"""Former rewards that a new one is compared with, the latest."""
+"""Earlier rewards that a new one is compared with, the latest."""
 TELLING = 0.02
 """Two episodes are a pair to be ordered if their fitness differs by this share of the range of all."""
 FEWEST_PAIRS = 8
@@ -89,7 +89,7 @@ class Probes:
 
 
 def draw_probes(trajectories: Sequence[Trajectory], gamma: float, seed: int) -> Probes:
-    """Transitions of stored episodes, drawn evenly; the same seed draws the same."""
+    """Draw transitions of stored episodes evenly; the same seed draws the same."""
     generator = torch.Generator().manual_seed(seed)
     states = torch.cat([item.states[:-1] for item in trajectories])
     actions = torch.cat([item.actions for item in trajectories])
@@ -100,12 +100,12 @@ def draw_probes(trajectories: Sequence[Trajectory], gamma: float, seed: int) -> 
 
 
 def distance(first: Tensor, second: Tensor) -> float:
-    """Between two canonical rewards: 0 for the same up to a positive factor, √½ for unrelated ones, 1 for opposites."""
+    """Return the distance of canonical rewards: 0 up to a positive factor, √½ for unrelated ones, 1 for opposites."""
     return math.sqrt(max(0.0, (1.0 - float(first @ second)) / 2.0))
 
 
 def agreement(returns: Sequence[float], fitness: Sequence[float]) -> tuple[float | None, int]:
-    """How well the returns order pairs of episodes whose fitness differs by enough to tell, and how many there are.
+    """Return how well the returns order pairs of episodes whose fitness differs by enough, and the number of pairs.
 
     Returns:
         The share of pairs that the returns order as the fitness does, ties counting half, or None where there are fewer
@@ -139,7 +139,7 @@ class Foresight:
         self._canonical: dict[str, Tensor | None] = {}
 
     def forecast(self, program: RewardProgram, others: Mapping[str, RewardProgram]) -> Forecast:
-        """What the stored episodes say of ``program`` beside ``others`` (key → a program accepted before it).
+        """Return what the stored episodes say of ``program`` beside ``others`` (key → a program accepted before it).
 
         Raises:
             RewardFailed: it fails on a stored episode, as it would in training.
@@ -152,7 +152,7 @@ class Foresight:
         return Forecast(len(self._trajectories), pairs, share, nearest, least)
 
     def _nearest(self, mine: Tensor | None, others: Mapping[str, RewardProgram]) -> tuple[str | None, float | None]:
-        """Which of the latest ``others`` is nearest, and how near: the first of those that are equally near."""
+        """Return which of the latest ``others`` is nearest (the first of equals) and its distance."""
         nearest, least = None, math.inf
         for key, other in list(others.items())[-COMPARED:] if mine is not None else ():
             theirs = self._of(other)
@@ -183,7 +183,7 @@ class Foresight:
         return [float(part.double().sum()) for part in rewards.split(lengths)]
 
     def _shape(self, worker: Worker) -> Tensor | None:
-        """The canonical form; None for a reward that cannot be asked about transitions that nobody took."""
+        """Return the canonical form; None for a reward that fails on transitions that nobody took."""
         try:
             return self._probes.canonical(_label(worker, *self._probes.rows()))
         except RewardFailed:

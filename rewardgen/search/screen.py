@@ -163,6 +163,7 @@ class Screener:
         store.leave_out(order[count:])
 
         def why(key: str) -> Problem:
+            """Say how it compares with those that are trained."""
             return Problem(
                 "screen",
                 f"not trained: its return orders {percent(shares.get(key))} of the pairs of stored episodes as their "

@@ -48,21 +48,27 @@ class Collector:
         self._kept: list[Trajectory] = []
 
     def take(self, key: str, seed: int, played: Episodes, fitness: Tensor) -> None:
-        """Keep one episode, another each time."""
+        """Keep one of the episodes of a checkpoint, another at each checkpoint."""
         number = self._taken.get((key, seed), 0)
         self._taken[key, seed] = number + 1
         self.keep(trajectory(played, fitness, chosen(key, seed, number, len(played))))
 
     def keep(self, episode: Trajectory) -> None:
-        """Keep one that was chosen already; what is kept in the end follows from their order."""
+        """Keep an episode that was chosen already; what is kept in the end follows from their order."""
         self._kept.append(episode)
         if len(self._kept) >= 4 * self._most:  # or memory would grow with the size of the generation
             self._kept = spread(self._kept, 2 * self._most)
 
     def save(self) -> dict[str, Any]:
+        """Return its state, as it is saved with a training."""
         return {"taken": [[key, seed, n] for (key, seed), n in self._taken.items()], "kept": dump(self._kept)}
 
     def restore(self, saved: Saved) -> None:
+        """Continue from what ``save`` gave.
+
+        Raises:
+            ValueError: ``saved`` does not fit.
+        """
         taken = _TAKEN.validate_python(saved.get("taken"))
         try:
             kept = parse(content(saved, "kept") or b"")
@@ -71,17 +77,17 @@ class Collector:
         self._taken, self._kept = {(key, seed): n for key, seed, n in taken}, kept
 
     def content(self) -> bytes:
-        """What was kept, as ``parse`` reads it."""
+        """Return what was kept, as ``parse`` reads it."""
         return dump(spread(self._kept, self._most))
 
 
 def chosen(key: str, seed: int, number: int, count: int) -> int:
-    """Which of ``count`` episodes of a member's checkpoint ``number`` is kept, whatever else trains beside it."""
+    """Return which of ``count`` episodes of a member's checkpoint ``number`` is kept, whatever trains beside it."""
     return (zlib.crc32(f"{key}/{seed}".encode()) + number) % count
 
 
 def trajectory(played: Episodes, fitness: Tensor, number: int) -> Trajectory:
-    """One of the episodes, in memory of its own."""
+    """Return one of the episodes, in memory of its own."""
     length = int(played.length[number])
     return Trajectory(
         played.states[: length + 1, number].clone(), played.actions[:length, number].clone(), float(fitness[number])
@@ -89,7 +95,7 @@ def trajectory(played: Episodes, fitness: Tensor, number: int) -> Trajectory:
 
 
 def spread(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
-    """At most ``most`` of those with a finite fitness, evenly over their order by fitness, the lowest first."""
+    """Return at most ``most`` of those with a finite fitness, evenly over their order by fitness, the lowest first."""
     order = sorted((item for item in trajectories if math.isfinite(item.fitness)), key=lambda item: item.fitness)
     if len(order) <= most:
         return order
@@ -97,7 +103,7 @@ def spread(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
 
 
 def dump(trajectories: Sequence[Trajectory]) -> bytes:
-    """Safetensors bytes of some episodes, one after the other."""
+    """Return the safetensors bytes of some episodes, one after the other."""
     if not trajectories:
         return b""
     return save(
@@ -111,7 +117,11 @@ def dump(trajectories: Sequence[Trajectory]) -> bytes:
 
 
 def parse(content: bytes) -> list[Trajectory]:
-    """What ``dump`` wrote."""
+    """Return what ``dump`` wrote.
+
+    Raises:
+        SafetensorError, KeyError, RuntimeError: the content is something else.
+    """
     if not content:
         return []
     arrays = load(content)
