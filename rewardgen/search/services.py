@@ -28,9 +28,8 @@ from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.store import Store, write_progress
 from rewardgen.tasks import Task
 from rewardgen.tracking import Tracking
-from rewardgen.training import Reward, Trainer, TrainingSpec, Watcher
+from rewardgen.training import Reward, Trainer, TrainingSpec, Watcher, save_folders
 from rewardgen.training.episodes import Collector
-from rewardgen.training.save_folders import remove
 
 PROGRESS_SECONDS = 1.0
 """Between two writes of how far a training is, for those who watch from other processes."""
@@ -306,7 +305,7 @@ class Services:
         if specs:
             for result in self.trainer.train(specs, _TrainingReport(self, what, race, collector)):
                 stored[result.key][result.seed] = replace(result, weights=None)
-            remove(self.store.run_dir)  # the saved state: its results are kept now
+            save_folders.remove(self.store.run_dir)  # the saved state: its results are kept now
         return {key: [stored[key][seed] for seed in seeds[key]] for key in rewards}
 
     def release(self) -> None:
