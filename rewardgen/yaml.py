@@ -53,7 +53,7 @@ _SCALARS = {  # what an unquoted scalar is; anything else is text
 
 
 @dataclass(frozen=True)
-class Problem:
+class YamlProblem:
     """Something that is wrong; ``line`` counts from 1 and is 0 for what is not in the file."""
 
     line: int
@@ -79,7 +79,7 @@ class Document:
         """ "FILE:LINE" of what is at ``place``."""
         return f"{self.path}:{self.line(place)}"
 
-    def error(self, problems: Sequence[Problem]) -> ConfigError:
+    def error(self, problems: Sequence[YamlProblem]) -> ConfigError:
         """One error for all ``problems``, each on a line of its own, in the order of the file."""
         ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.text))
         return ConfigError(
@@ -125,7 +125,7 @@ def read_value(text: str) -> Any:
 
 
 class _Wrong(Exception):
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: YamlProblem) -> None:
         super().__init__(*problems)
         self.problems = problems
 
@@ -183,16 +183,18 @@ def _load(text: str) -> tuple[Any, Node | None]:
         return yaml.constructor.construct_document(node), node
     except MaxDepthExceededError as error:
         line = error.problem_mark.line + 1
-        raise _Wrong(Problem(line, f"values are nested more than {MAX_DEPTH} levels deep; nest them less")) from error
+        raise _Wrong(
+            YamlProblem(line, f"values are nested more than {MAX_DEPTH} levels deep; nest them less")
+        ) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = error.problem if error.context is None else f"{error.problem} ({error.context})"
-        raise _Wrong(Problem(mark.line + 1 if mark else 1, f"this is not YAML: {said}")) from error
+        raise _Wrong(YamlProblem(mark.line + 1 if mark else 1, f"this is not YAML: {said}")) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise _Wrong(Problem(line, f"this is not YAML: {error.reason} ({error.character!r})")) from error
+        raise _Wrong(YamlProblem(line, f"this is not YAML: {error.reason} ({error.character!r})")) from error
     except (YAMLError, ValueError, OverflowError) as error:
-        raise _Wrong(Problem(1, f"this is not YAML: {error}")) from error
+        raise _Wrong(YamlProblem(1, f"this is not YAML: {error}")) from error
 
 
 def _line(node: Node) -> int:
@@ -216,14 +218,14 @@ def _check_size(node: Node, sizes: dict[int, int], around: set[int]) -> int:
     """
     if id(node) in around:
         text = f"the anchor &{node.anchor} contains itself; take the alias *{node.anchor} out of it"
-        raise _Wrong(Problem(_line(node), text))
+        raise _Wrong(YamlProblem(_line(node), text))
     if id(node) not in sizes:
         around.add(id(node))
         sizes[id(node)] = 1 + sum(_check_size(each, sizes, around) for each in _inner(node))
         around.discard(id(node))
         if sizes[id(node)] > MAX_VALUES:
             text = f"aliases expand to more than {MAX_VALUES:,} values here; use fewer of them"
-            raise _Wrong(Problem(_line(node), text))
+            raise _Wrong(YamlProblem(_line(node), text))
     return sizes[id(node)]
 
 
@@ -231,7 +233,7 @@ def _key(node: Node) -> str:
     return str(node.value)
 
 
-def _twice(node: Node, seen: set[int]) -> Iterator[Problem]:
+def _twice(node: Node, seen: set[int]) -> Iterator[YamlProblem]:
     """Keys that a mapping holds twice: many readers would silently take the last."""
     if id(node) in seen:
         return
@@ -240,7 +242,7 @@ def _twice(node: Node, seen: set[int]) -> Iterator[Problem]:
         first: dict[str, int] = {}
         for key, _ in node.value:
             if _key(key) in first and key.tag != _MERGE:
-                yield Problem(_line(key), f"{_key(key)!r} stands here twice, first in line {first[_key(key)]}")
+                yield YamlProblem(_line(key), f"{_key(key)!r} stands here twice, first in line {first[_key(key)]}")
             first.setdefault(_key(key), _line(key))
     for each in _inner(node):
         yield from _twice(each, seen)

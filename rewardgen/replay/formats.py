@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from rewardgen.errors import ReplayError
-from rewardgen.replay.geometry import KINDS, Cord, Geometry, Look, Mesh, Shape
+from rewardgen.replay.geometry import KINDS, Cord, Geom, Geometry, Look, Mesh
 from rewardgen.replay.recording import Replay
 
 FORMAT = "1"
@@ -113,7 +113,7 @@ def parse_geometry(content: bytes) -> Geometry:
     try:
         geometry = Geometry(
             task=TypeAdapter(str).validate_python(facts.get("task"), strict=True),
-            shapes=TypeAdapter(tuple[Shape, ...]).validate_python(facts.get("shapes")),
+            shapes=TypeAdapter(tuple[Geom, ...]).validate_python(facts.get("shapes")),
             tracks=TypeAdapter(tuple[str, ...]).validate_python(facts.get("tracks")),
             cords=TypeAdapter(tuple[Cord, ...]).validate_python(facts.get("cords")),
             look=TypeAdapter(Look).validate_python(facts.get("look")),

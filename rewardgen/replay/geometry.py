@@ -28,7 +28,7 @@ _TRACKING = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mj
 
 
 @dataclass(frozen=True)
-class Shape:
+class Geom:
     """One thing to draw, in the frame of the body that carries it.
 
     ``kind`` is one of ``KINDS``; ``size`` is MuJoCo's for that kind, in metres (half lengths; a plane of size 0 has no
@@ -77,7 +77,7 @@ class Geometry:
     """``tracks`` are the names of the bodies that can move, in the order in which a replay has their poses."""
 
     task: str
-    shapes: tuple[Shape, ...]
+    shapes: tuple[Geom, ...]
     tracks: tuple[str, ...]
     cords: tuple[Cord, ...]
     look: Look
@@ -189,7 +189,7 @@ def _shape(
     drawn: mujoco.MjvGeom,
     track_of: dict[int, int],
     meshes: dict[tuple[str, int], Mesh],
-) -> Shape | None:
+) -> Geom | None:
     """A scene's geom as a shape, if it is one of the model's geoms or sites that can be drawn in a browser."""
     number, rgba = drawn.objid, _textured(model, drawn)
     if drawn.objtype == int(mujoco.mjtObj.mjOBJ_GEOM):
@@ -215,7 +215,7 @@ def _shape(
     if track < 0:
         position, rotation = world_position, np.empty(4)
         mujoco.mju_mat2Quat(rotation, world_matrix)
-    return Shape(
+    return Geom(
         kind=_KINDS[kind],
         size=_three(size),
         rgba=_colour(rgba),

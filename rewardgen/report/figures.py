@@ -21,7 +21,7 @@ from rewardgen.report.svg import (
     SOFT,
     SPARSE,
     WINNER,
-    Key,
+    LegendKey,
     Picture,
     canvas,
     steps_axis,
@@ -95,7 +95,7 @@ def final_curves(view: RunView) -> Picture | None:
     return Picture(
         svg,
         "Trainings behind the reported scores. Line: mean over training seeds; shade: their range.",
-        tuple(Key(variable(COLOURS[name]), LABELS[name]) for name in lines),
+        tuple(LegendKey(variable(COLOURS[name]), LABELS[name]) for name in lines),
     )
 
 
@@ -128,15 +128,15 @@ def candidate_curves(view: RunView) -> Picture | None:
             _told("winner", lines[view.winner]) if view.winner in lines else "no winner"
         )
         svg = to_svg(figure, "candidates", "Fitness over the trainings of all candidates", told)
-    legend = [Key(variable(WINNER), "winner")] if view.winner in lines else []
+    legend = [LegendKey(variable(WINNER), "winner")] if view.winner in lines else []
     if selected - {view.winner}:
-        legend.append(Key("ink", "carried forward", dashed=True))
+        legend.append(LegendKey("ink", "carried forward", dashed=True))
     early = any(candidate.stopped for candidate in view.candidates.values())
     return Picture(
         svg,
         "Trainings that selected the winner: every candidate, averaged over its seeds."
         + (" A line that ends early was stopped by a race." if early else ""),
-        (*legend, Key("soft", "other candidates")),
+        (*legend, LegendKey("soft", "other candidates")),
     )
 
 
@@ -153,7 +153,7 @@ def training_curves(view: RunView, candidate: CandidateView) -> Picture | None:
             colour = PALETTE[index % len(PALETTE)]
             _draw(axes, line, colour, dashed=again)
             place = index + 1 - (len(candidate.trainings) if again else 0)
-            legend.append(Key(variable(colour), f"{'fresh ' if again else ''}seed {place}", again))
+            legend.append(LegendKey(variable(colour), f"{'fresh ' if again else ''}seed {place}", again))
         steps_axis(axes)
         axes.set_ylabel(f"fitness{_bracketed(view)}")
         told = "; ".join(_told(key.label, line) for key, (_, line) in zip(legend, lines, strict=True))
@@ -210,7 +210,10 @@ def lineage(view: RunView) -> Picture | None:
             f"{len(known)} candidates in {len(view.generations)} generations, {len(known) - len(heights)} without score"
         )
         svg = to_svg(figure, "lineage", "Candidates by generation and score, joined to their parents", told)
-    legend = [Key("winner", "star: winner; dot: carried forward; line: the winner's ancestors"), Key("soft", "others")]
+    legend = [
+        LegendKey("winner", "star: winner; dot: carried forward; line: the winner's ancestors"),
+        LegendKey("soft", "others"),
+    ]
     caption = "Each mark is a candidate at its selection score."
     if len(heights) < len(known):
         caption += " Crosses at the bottom: no score (rejected, failed or not trained yet)."
@@ -232,7 +235,7 @@ def components(candidate: CandidateView, name: str) -> Picture | None:
         for index, (component, line) in enumerate(lines.items()):
             colour, dashed = PALETTE[index % len(PALETTE)], index >= len(PALETTE)
             _draw(axes, line, colour, dashed=dashed)
-            legend.append(Key(variable(colour), one_line(component, 40), dashed))
+            legend.append(LegendKey(variable(colour), one_line(component, 40), dashed))
         steps_axis(axes)
         axes.set_ylabel("mean reward per step")
         told = "; ".join(_told(one_line(component, 40), line) for component, line in lines.items())

@@ -10,7 +10,7 @@ from rewardgen import preference
 from rewardgen.quoting import one_line
 from rewardgen.records import Standing, Verdict
 from rewardgen.report import facts
-from rewardgen.report.svg import INK, PALETTE, SOFT, WINNER, Key, Picture, canvas, to_svg, variable
+from rewardgen.report.svg import INK, PALETTE, SOFT, WINNER, LegendKey, Picture, canvas, to_svg, variable
 from rewardgen.store import GenerationView, RunView
 from rewardgen.text import number
 
@@ -42,7 +42,7 @@ class JudgedGeneration:
 
 
 @dataclass(frozen=True)
-class People:
+class PeopleSection:
     """``waiting`` says what a live run waits for, "" if for nothing."""
 
     generations: tuple[JudgedGeneration, ...]
@@ -51,7 +51,7 @@ class People:
     waiting: str
 
 
-def people(view: RunView, titles: Mapping[tuple[int, int], str]) -> People | None:
+def people(view: RunView, titles: Mapping[tuple[int, int], str]) -> PeopleSection | None:
     """What there is to say of a run's judges; None where nobody was asked and nobody said anything."""
     waiting = ""
     if (wait := view.waiting) is not None:
@@ -60,7 +60,7 @@ def people(view: RunView, titles: Mapping[tuple[int, int], str]) -> People | Non
     judged = [generation for generation in view.generations if generation.verdict is not None]
     if not judged and not waiting:
         return None
-    return People(
+    return PeopleSection(
         tuple(_generation(view, each, titles.get((each.restart, each.index), "")) for each in judged),
         progress(view),
         scatter(view),
@@ -138,7 +138,7 @@ def progress(view: RunView) -> Picture | None:
         axes.set_ylabel(f"fitness{_bracketed(view)}")
         told = ", ".join(f"{number(y)} after {x:g}" for x, y in zip(counts, liked, strict=True))
         svg = to_svg(figure, "judgements", "Fitness of people's favourite by the number of judgements", told)
-    legend = (Key(variable(WINNER), "people's favourite"), Key(variable(SOFT), "the fittest so far", True))
+    legend = (LegendKey(variable(WINNER), "people's favourite"), LegendKey(variable(SOFT), "the fittest so far", True))
     caption = "Selection score of whom people liked best of all candidates so far; bar: the interval of its ranking."
     return Picture(svg, caption, legend)
 

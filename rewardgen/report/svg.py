@@ -57,7 +57,7 @@ _STYLE: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
-class Key:
+class LegendKey:
     """One line of a legend: the CSS variable of its colour, its text, and whether its line is dashed."""
 
     variable: str
@@ -71,7 +71,7 @@ class Picture:
 
     svg: Markup
     caption: str
-    legend: tuple[Key, ...] = ()
+    legend: tuple[LegendKey, ...] = ()
     wide: bool = False
 
 

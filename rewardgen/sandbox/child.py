@@ -38,8 +38,8 @@ from rewardgen.sandbox.protocol import (
     OUTPUT_BYTES,
     REQUEST,
     TEXT_BYTES,
+    Areas,
     Kind,
-    Shape,
 )
 from rewardgen.sandbox.rehearsal import rehearse
 
@@ -72,7 +72,7 @@ class OutputError(Exception):
 
 def serve_program(
     descriptors: tuple[int, int, int, int],
-    shape: Shape,
+    shape: Areas,
     memory: int,
     cpu_seconds: int,
     server: int,
@@ -117,7 +117,7 @@ def spawned(descriptors: list[int], arguments: list[int]) -> None:
     cpu_seconds += math.ceil(time.process_time())  # what it took to get here is not the program's
     try:
         own = (inputs, outputs, requests, answers)
-        serve_program(own, Shape(capacity, width, action_size, program), memory, cpu_seconds, parent, (), None)
+        serve_program(own, Areas(capacity, width, action_size, program), memory, cpu_seconds, parent, (), None)
     finally:
         os._exit(0)
 
@@ -125,7 +125,7 @@ def spawned(descriptors: list[int], arguments: list[int]) -> None:
 class Child:
     """The program's end of the two areas."""
 
-    def __init__(self, shape: Shape, inputs_fd: int, outputs_fd: int, answers: int) -> None:
+    def __init__(self, shape: Areas, inputs_fd: int, outputs_fd: int, answers: int) -> None:
         self.shape, self.answers = shape, answers
         area = mmap.mmap(inputs_fd, shape.input_bytes, access=mmap.ACCESS_READ)
         self.out = mmap.mmap(outputs_fd, shape.output_bytes)

@@ -13,7 +13,7 @@ from typing import IO
 from rewardgen.errors import SandboxError
 from rewardgen.sandbox.fresh import said, start
 from rewardgen.sandbox.layers import names_of
-from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, Outcome
+from rewardgen.sandbox.protocol import CONTROL, OUTCOME, Operation, ServerAnswer
 from rewardgen.sandbox.worker import START_SECONDS, SandboxLimits, Worker
 
 _ANSWER_SECONDS = 30.0
@@ -70,7 +70,7 @@ class ForkServer:
         except OSError as error:
             raise self._died() from error
         outcome, value = self._answer(number, _ANSWER_SECONDS)
-        if outcome != Outcome.OPENED:
+        if outcome != ServerAnswer.OPENED:
             raise SandboxError(f"the sandbox could not fork a worker: {os.strerror(value)}")
 
     def end(self, number: int) -> int | None:

@@ -15,7 +15,7 @@ import tempfile
 import torch
 from torch import Tensor
 
-from rewardgen.sandbox.protocol import FLOAT, Shape
+from rewardgen.sandbox.protocol import FLOAT, Areas
 
 _ADD_SEALS = 1033
 _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW, _SEAL_FUTURE_WRITE = 0x1, 0x2, 0x4, 0x10
@@ -24,7 +24,7 @@ _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW, _SEAL_FUTURE_WRITE = 0x1, 0x2, 0x4, 0x10
 class InputArea:
     """Transitions for a worker, written here and read there. ``descriptor`` is the worker's end, read-only."""
 
-    def __init__(self, shape: Shape, program: bytes) -> None:
+    def __init__(self, shape: Areas, program: bytes) -> None:
         writable, self.descriptor = _create("rewardgen-input", shape.input_bytes)
         try:
             self._map = mmap.mmap(writable, shape.input_bytes)
@@ -51,7 +51,7 @@ class InputArea:
 class OutputArea:
     """What a worker gave. ``descriptor`` is the worker's end, read-write but of fixed size."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Areas) -> None:
         self.descriptor, other = _create("rewardgen-output", shape.output_bytes)
         self._map: mmap.mmap | None = None
         try:
@@ -98,7 +98,7 @@ def temporary(name: str, size: int) -> tuple[int, int]:
             raise
 
 
-def matrices(area: mmap.mmap, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+def matrices(area: mmap.mmap, shape: Areas) -> tuple[Tensor, Tensor, Tensor]:
     """The states, actions and next states in an input area, as views."""
 
     def view(start: int, columns: int) -> Tensor:

@@ -50,7 +50,7 @@ class Operation(IntEnum):
     END = 2
 
 
-class Outcome(IntEnum):
+class ServerAnswer(IntEnum):
     READY = 1
     OPENED = 2
     ENDED = 3
@@ -62,7 +62,7 @@ INPUTS_CHANGED = 1  # a flag of ANSWER
 
 
 @dataclass(frozen=True)
-class Message:
+class WorkerMessage:
     """An ANSWER whose numbers are within their bounds; whether it fits the request is for the reader to see."""
 
     kind: Kind
@@ -74,7 +74,7 @@ class Message:
     flags: int
 
 
-def parse_message(raw: bytes) -> Message:
+def parse_message(raw: bytes) -> WorkerMessage:
     """What a worker said. Pure: reads nothing but ``raw``.
 
     Raises:
@@ -90,7 +90,7 @@ def parse_message(raw: bytes) -> Message:
         raise ValueError("it announces labels and is not of that kind")
     if kind == Kind.LABELS and (line or text_bytes or flags & ~INPUTS_CHANGED):
         raise ValueError("labels come with no line, no text and no unknown flag")
-    return Message(kind, sequence, rows, components, line or None, text_bytes, flags)
+    return WorkerMessage(kind, sequence, rows, components, line or None, text_bytes, flags)
 
 
 def parse_names(raw: bytes, count: int) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def parse_names(raw: bytes, count: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Shape:
+class Areas:
     """The sizes of one worker's areas.
 
     The input area holds the states ``(capacity, width)``, the actions ``(capacity, action_size)`` and the next states,

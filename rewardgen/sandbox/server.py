@@ -18,7 +18,7 @@ import torch
 from rewardgen.sandbox.child import serve_program
 from rewardgen.sandbox.confine import adopt_orphans, probe
 from rewardgen.sandbox.namespaces import Entered
-from rewardgen.sandbox.protocol import CONTROL, FLAGS, OUTCOME, Operation, Outcome, Shape
+from rewardgen.sandbox.protocol import CONTROL, FLAGS, OUTCOME, Areas, Operation, ServerAnswer
 from rewardgen.sandbox.rehearsal import rehearse
 
 _LOOK_UP_SECONDS = 2.0  # how often to see whether the parent still is our parent
@@ -35,7 +35,9 @@ def serve(control_fd: int, entered: Entered) -> None:
     gc.collect()
     gc.freeze()  # so that a worker's collector leaves the shared pages alone
     server = Server(control, entered)
-    control.sendall(OUTCOME.pack(Outcome.READY, 0, _threads()) + OUTCOME.pack(Outcome.PROBED, 0, _probe(entered)))
+    control.sendall(
+        OUTCOME.pack(ServerAnswer.READY, 0, _threads()) + OUTCOME.pack(ServerAnswer.PROBED, 0, _probe(entered))
+    )
     try:
         server.run()
     finally:
@@ -68,30 +70,30 @@ class Server:
                 return
             operation, number, program, capacity, width, actions, memory, cpu = CONTROL.unpack(raw)
             if operation == Operation.OPEN:
-                self.open(number, Shape(capacity, width, actions, program), memory, cpu, descriptors)
+                self.open(number, Areas(capacity, width, actions, program), memory, cpu, descriptors)
             else:
                 self.end(number)
 
-    def open(self, number: int, shape: Shape, memory: int, cpu: int, descriptors: list[int]) -> None:
+    def open(self, number: int, shape: Areas, memory: int, cpu: int, descriptors: list[int]) -> None:
         server = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
             self._close(descriptors)
-            self.answer(Outcome.FAILED, number, error.errno or 0)
+            self.answer(ServerAnswer.FAILED, number, error.errno or 0)
             return
         if pid == 0:
             _become_worker(descriptors, shape, memory, cpu, server, self.entered)
         self._close(descriptors)
         self.workers[number] = pid
-        self.answer(Outcome.OPENED, number, pid)
+        self.answer(ServerAnswer.OPENED, number, pid)
 
     def end(self, number: int) -> None:
         """End a worker and all that it started, and say how it ended."""
         pid = self.workers.pop(number, None)
         status = _end(pid) if pid is not None else 0
         self.end_strays()
-        self.answer(Outcome.ENDED, number, status)
+        self.answer(ServerAnswer.ENDED, number, status)
 
     def end_strays(self) -> None:
         """End what workers have started and left behind: it has come to us, and is no worker."""
@@ -109,7 +111,7 @@ class Server:
         self.workers.clear()
         self.end_strays()
 
-    def answer(self, outcome: Outcome, number: int, value: int) -> None:
+    def answer(self, outcome: ServerAnswer, number: int, value: int) -> None:
         with contextlib.suppress(OSError):  # the next look at the socket finds the parent gone
             self.control.sendall(OUTCOME.pack(outcome, number, value))
 
@@ -119,7 +121,7 @@ class Server:
             os.close(descriptor)
 
 
-def _become_worker(descriptors: list[int], shape: Shape, memory: int, cpu: int, server: int, entered: Entered) -> None:
+def _become_worker(descriptors: list[int], shape: Areas, memory: int, cpu: int, server: int, entered: Entered) -> None:
     """The forked side: a session of its own, no descriptors but its own, and then the program. Never returns."""
     try:
         os.setsid()

@@ -22,7 +22,7 @@ from rewardgen.sandbox.protocol import FLAGS
 from rewardgen.sandbox.worker import START_SECONDS, SandboxLimits, Worker
 
 if sys.platform == "win32":
-    from rewardgen.sandbox.windows import Job
+    from rewardgen.sandbox.windows import JobObject
 
 _END_SECONDS = 30.0
 
@@ -108,7 +108,7 @@ class Spawner:
         try:
             if sys.platform == "win32":
                 # it takes that process milliseconds to start and far longer to load torch: no program runs before this
-                process.job = Job(int(getattr(python, "_handle")))  # noqa: B009 - the type stubs do not name it
+                process.job = JobObject(int(getattr(python, "_handle")))  # noqa: B009 - the type stubs do not name it
         except OSError as error:
             python.kill()
             raise SandboxError(f"a sandbox worker could not be put into a job object: {error}") from error
@@ -121,7 +121,7 @@ class _Process:
 
     python: subprocess.Popen[bytes]
     if sys.platform == "win32":
-        job: Job | None = None
+        job: JobObject | None = None
 
     def end(self) -> int:
         if sys.platform == "win32":

@@ -76,7 +76,7 @@ if sys.platform == "win32":
     _kernel.GetCurrentProcess.restype = ctypes.c_void_p
     _kernel.K32GetProcessMemoryInfo.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
 
-    class Job:
+    class JobObject:
         """What ends the process behind the handle ``process`` and all that it starts: at ``end``, or with us.
 
         Raises:

@@ -25,9 +25,9 @@ from rewardgen.sandbox.protocol import (
     OUTPUT_BYTES,
     REQUEST,
     TEXT_BYTES,
+    Areas,
     Kind,
-    Message,
-    Shape,
+    WorkerMessage,
     clean,
     parse_message,
     parse_names,
@@ -88,7 +88,7 @@ class Worker:
         packed = json.dumps(content).encode()
         self.program, self.limits, self.capacity = program, limits, capacity
         self._width = layout.width
-        self.shape = Shape(capacity, shown.width, action_size, len(packed))
+        self.shape = Areas(capacity, shown.width, action_size, len(packed))
         self.names: tuple[str, ...] = ()
         self.inputs_changed = False
         self.confinement: tuple[str, ...] = ()
@@ -226,7 +226,7 @@ class Worker:
         self.inputs_changed = bool(answer.flags & INPUTS_CHANGED)
         return Labels(reward, components, names)
 
-    def _confirm(self, answer: Message) -> None:
+    def _confirm(self, answer: WorkerMessage) -> None:
         """The first answer comes before the program has run: what is wrong with it is not the program's fault."""
         if answer.kind != Kind.READY:
             raise SandboxError(f"a sandbox worker could not be confined: {self._text(answer) or 'it does not say why'}")
@@ -235,7 +235,7 @@ class Worker:
         if self._level == "strict" and (absent := missing(self.confinement)):
             raise SandboxError(refusal(absent))
 
-    def _receive(self, deadline: float) -> Message:
+    def _receive(self, deadline: float) -> WorkerMessage:
         try:
             raw = self._wire.receive(ANSWER.size, deadline)
         except TimeoutError:
@@ -273,7 +273,7 @@ class Worker:
             )
         return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(code)})")
 
-    def _told(self, answer: Message) -> RewardFailed | SandboxError:
+    def _told(self, answer: WorkerMessage) -> RewardFailed | SandboxError:
         line = answer.line if answer.line and answer.line <= self.program.source.count("\n") + 1 else None
         text = self._text(answer)
         if answer.kind == Kind.MEMORY:
@@ -286,7 +286,7 @@ class Worker:
         code = clean(self.program.source.split("\n")[line - 1].encode()) if line else ""
         return RewardFailed("exception", f"{text or 'an exception'}, in: {code[:160]}" if code else text, line)
 
-    def _text(self, answer: Message) -> str:
+    def _text(self, answer: WorkerMessage) -> str:
         return clean(bytes(self._output.read(self.shape.text_at, min(answer.text_bytes, TEXT_BYTES))))
 
     def _names(self, count: int) -> tuple[str, ...]:

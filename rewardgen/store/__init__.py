@@ -20,7 +20,7 @@ from rewardgen.store.hindsight import (
     screening_record,
 )
 from rewardgen.store.judgements import JUDGEMENTS_FILE, MAX_WORDS, Judgements
-from rewardgen.store.progress import Progress, read_progress, write_progress
+from rewardgen.store.progress import TrainingStatus, read_progress, write_progress
 from rewardgen.store.reader import AGAIN, SWEEP_FILE, find_run, find_sweep, read
 from rewardgen.store.view import (
     AttemptView,
@@ -52,11 +52,11 @@ __all__ = [
     "GenerationView",
     "Glance",
     "Judgements",
-    "Progress",
     "RaceRecord",
     "RunView",
     "ScreeningRecord",
     "Store",
+    "TrainingStatus",
     "Waiting",
     "curse_records",
     "find_run",

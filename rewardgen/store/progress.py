@@ -20,7 +20,7 @@ _STALE = 120.0
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingStatus:
     """``steps`` of ``total`` of all trainings that go on together; ``what`` as in the search's events."""
 
     what: str
@@ -36,17 +36,17 @@ class Progress:
 
 def write_progress(run_dir: Path, what: str, steps: int, total: int, steps_per_second: float) -> None:
     """Say how far a training is; where the file cannot be written, nobody is told."""
-    told = Progress(what, steps, total, steps_per_second, datetime.now(UTC).isoformat())
+    told = TrainingStatus(what, steps, total, steps_per_second, datetime.now(UTC).isoformat())
     try:
         files.write_text(run_dir / _FILE, json.dumps(asdict(told)))
     except OSError:
         pass
 
 
-def read_progress(run_dir: Path) -> Progress | None:
+def read_progress(run_dir: Path) -> TrainingStatus | None:
     """What was said last; None where that is nothing, long ago, or not to be made out."""
     try:
-        told = TypeAdapter(Progress).validate_json((run_dir / _FILE).read_bytes())
+        told = TypeAdapter(TrainingStatus).validate_json((run_dir / _FILE).read_bytes())
         age = (datetime.now(UTC) - datetime.fromisoformat(told.written)).total_seconds()
     except (OSError, ValidationError, ValueError, TypeError):
         return None

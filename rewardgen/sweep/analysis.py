@@ -141,7 +141,7 @@ class Benefit:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ArmStanding:
     """How many of an arm's searches are where. ``unscored`` finished without a reward that could be measured."""
 
     arm: str
@@ -162,7 +162,7 @@ class Analysis:
     bootstrap: Bootstrap
     scales: tuple[Scale, ...]
     common: tuple[str, ...]
-    standings: tuple[Standing, ...]
+    standings: tuple[ArmStanding, ...]
     cells: tuple[Cell, ...]
     aggregates: tuple[Aggregate, ...]
     profiles: tuple[Profile, ...]
@@ -387,12 +387,12 @@ def _benefit(sweep: Sweep, arm: str, by: str, scales: Sequence[Scale], bootstrap
     )
 
 
-def _standing(sweep: Sweep, arm: str) -> Standing:
+def _standing(sweep: Sweep, arm: str) -> ArmStanding:
     mine = of(sweep, arm)
     scored = sum(result.scored for result in mine)
     finished = sum(result.status == "finished" for result in mine)
     counts = {status: sum(result.status == status for result in mine) for status in ("failed", "missing")}
-    return Standing(
+    return ArmStanding(
         arm=arm,
         planned=len(mine),
         scored=scored,

@@ -12,7 +12,7 @@ from typing import Any
 
 from rewardgen.search import method_names
 from rewardgen.sweep.spec import SweepSpec
-from rewardgen.yaml import Document, Place, Problem
+from rewardgen.yaml import Document, Place, YamlProblem
 
 ALONE = "default"
 """The name of the only arm of a sweep that varies nothing."""
@@ -25,14 +25,14 @@ _FILES = re.compile(r"(?:replay(?:-strict)?:)?(?P<path>.+)")
 
 
 @dataclass(frozen=True)
-class Setting:
+class GridSetting:
     """A value and where it was written; None is on the command line."""
 
     value: Any
     place: Place | None
 
 
-Settings = Mapping[str, Setting]
+Settings = Mapping[str, GridSetting]
 """Dotted name → its value; later ones go before earlier ones."""
 
 
@@ -52,7 +52,7 @@ def expand(spec: SweepSpec, source: Document) -> tuple[Settings, list[Arm]]:
     Raises:
         ConfigError: a grid is no mapping to lists, two arms have one name, or a setting belongs elsewhere.
     """
-    problems: list[Problem] = []
+    problems: list[YamlProblem] = []
     folder = source.path.parent
     shared = dict(_flat(spec.settings, ("settings",), folder))
     named = {name: dict(_flat(own, ("arms", name), folder)) for name, own in spec.arms.items()} or {"": {}}
@@ -68,9 +68,11 @@ def expand(spec: SweepSpec, source: Document) -> tuple[Settings, list[Arm]]:
         for key, setting in settings.items():
             if key in _ELSEWHERE:
                 line = source.line(setting.place or ())
-                problems.append(Problem(line, f"{key}: a sweep says this as `{_ELSEWHERE[key]}`, outside of settings"))
+                problems.append(
+                    YamlProblem(line, f"{key}: a sweep says this as `{_ELSEWHERE[key]}`, outside of settings")
+                )
     problems += [
-        Problem(
+        YamlProblem(
             source.line(arm.place),
             f"the arm {arm.name[:40]!r}… has a name of {len(arm.folder)} characters, and its folder can have at most "
             f"{MAX_FOLDER}: give it a shorter one under `arms`, or fewer or shorter values in `grid` and `points`",
@@ -84,9 +86,9 @@ def expand(spec: SweepSpec, source: Document) -> tuple[Settings, list[Arm]]:
     return shared, arms
 
 
-def merged(*layers: Settings) -> dict[str, Setting]:
+def merged(*layers: Settings) -> dict[str, GridSetting]:
     """``layers``, each over those before it; what is set again stands last, as it would on a command line."""
-    found: dict[str, Setting] = {}
+    found: dict[str, GridSetting] = {}
     for layer in layers:
         for key, setting in layer.items():
             found.pop(key, None)
@@ -94,14 +96,14 @@ def merged(*layers: Settings) -> dict[str, Setting]:
     return found
 
 
-def _flat(values: Mapping[str, Any], place: Place, folder: Path, prefix: str = "") -> Iterator[tuple[str, Setting]]:
+def _flat(values: Mapping[str, Any], place: Place, folder: Path, prefix: str = "") -> Iterator[tuple[str, GridSetting]]:
     """Nested or dotted settings as dotted ones."""
     for key, value in values.items():
         here, dotted = (*place, str(key)), f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
             yield from _flat(value, here, folder, f"{dotted}.")
         else:
-            yield dotted, Setting(_seen_from(folder, dotted, value), here)
+            yield dotted, GridSetting(_seen_from(folder, dotted, value), here)
 
 
 def _seen_from(folder: Path, key: str, value: Any) -> Any:
@@ -120,14 +122,16 @@ def _seen_from(folder: Path, key: str, value: Any) -> Any:
     return value[: match.start("path")] + str(path if path.is_absolute() else (folder / path).resolve())
 
 
-def _axes(grid: Mapping[str, Any], source: Document, problems: list[Problem]) -> Iterator[list[tuple[str, Setting]]]:
+def _axes(
+    grid: Mapping[str, Any], source: Document, problems: list[YamlProblem]
+) -> Iterator[list[tuple[str, GridSetting]]]:
     """The values of each setting of the grid. A pattern stands for all search methods that it matches."""
     folder = source.path.parent
     for key, values, place in _leaves(grid, ("grid",)):
         if key == METHOD and isinstance(values, str):
             values = [values]
         if not isinstance(values, list) or not values:
-            problems.append(Problem(source.line(place), f"grid.{key}: give a list of values, not {values!r}"))
+            problems.append(YamlProblem(source.line(place), f"grid.{key}: give a list of values, not {values!r}"))
             continue
         axis = []
         for number, value in enumerate(values):
@@ -137,9 +141,9 @@ def _axes(grid: Mapping[str, Any], source: Document, problems: list[Problem]) ->
                 if not names:
                     known = ", ".join(method_names())
                     problems.append(
-                        Problem(source.line((*place, number)), f"{value!r} is no method's name; there are: {known}")
+                        YamlProblem(source.line((*place, number)), f"{value!r} is no method's name; there are: {known}")
                     )
-            axis += [(key, Setting(_seen_from(folder, key, name), (*place, number))) for name in names]
+            axis += [(key, GridSetting(_seen_from(folder, key, name), (*place, number))) for name in names]
         yield axis
 
 
@@ -165,13 +169,13 @@ def _folder(name: str) -> str:
     return re.sub(r"[^a-z0-9_.=]+", "-", name.lower()).strip("-.") or "arm"
 
 
-def _clashes(arms: list[Arm], source: Document) -> Iterator[Problem]:
+def _clashes(arms: list[Arm], source: Document) -> Iterator[YamlProblem]:
     first: dict[str, Arm] = {}
     for arm in arms:
         other = first.setdefault(arm.folder, arm)
         if other is not arm:
             why = "the same name" if other.name == arm.name else f"the same folder, {arm.folder},"
-            yield Problem(
+            yield YamlProblem(
                 source.line(arm.place),
                 f"the arms {other.name!r} and {arm.name!r} have {why}: name them apart under `arms`",
             )

@@ -23,10 +23,10 @@ from rewardgen.search import load_method
 from rewardgen.sim.machine import versions
 from rewardgen.store import SWEEP_FILE
 from rewardgen.store.database import translated
-from rewardgen.sweep.expand import METHOD, PROMPTS, Arm, Setting, Settings, expand, merged
+from rewardgen.sweep.expand import METHOD, PROMPTS, Arm, GridSetting, Settings, expand, merged
 from rewardgen.sweep.spec import SweepSpec, read_spec
 from rewardgen.tasks import declared_tasks
-from rewardgen.yaml import Document, Problem
+from rewardgen.yaml import Document, YamlProblem
 
 FORM = 1
 
@@ -79,9 +79,9 @@ def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[
     """
     spec, source = read_spec(path)
     shared, arms = expand(spec, source)
-    flags = {key: Setting(value, None) for key, value in (given or {}).items()}
+    flags = {key: GridSetting(value, None) for key, value in (given or {}).items()}
     envs = tuple((path.parent / folder).resolve() for folder in spec.envs)
-    problems: list[Problem] = []
+    problems: list[YamlProblem] = []
     tasks, missing = _tasks(spec, source, envs, problems)
     title = name or spec.name or path.stem
     folder = out / title
@@ -96,7 +96,7 @@ def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[
     for pattern, place in ((p, ("budgets", "arms", p)) for p in spec.budgets.arms):
         if not fnmatch.filter([arm.name for arm in arms], pattern):
             unknown = UnknownName("arm", pattern, [arm.name for arm in arms])
-            problems.append(Problem(source.line(place), f"budgets.arms: {unknown}"))
+            problems.append(YamlProblem(source.line(place), f"budgets.arms: {unknown}"))
     if problems:
         raise source.error(problems)
     ordered = tuple(_seeded(searches[arm.name, task], seed) for seed in spec.seeds for task in tasks for arm in arms)
@@ -116,7 +116,7 @@ def _seeded(planned: Planned, seed: int) -> Planned:
 
 
 def _tasks(
-    spec: SweepSpec, source: Document, envs: Sequence[Path], problems: list[Problem]
+    spec: SweepSpec, source: Document, envs: Sequence[Path], problems: list[YamlProblem]
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
     """The tasks that the spec names, each with the training settings that it brings, in the spec's order.
 
@@ -124,7 +124,7 @@ def _tasks(
     """
     for number, folder in enumerate(envs):
         if not folder.is_dir():
-            raise source.error([Problem(source.line(("envs", number)), f"envs: there is no folder {folder}")])
+            raise source.error([YamlProblem(source.line(("envs", number)), f"envs: there is no folder {folder}")])
     declared = {task.name: task for task in declared_tasks(envs)}
     chosen: dict[str, Mapping[str, Any]] = {}
     without: dict[str, str] = {}
@@ -133,23 +133,25 @@ def _tasks(
         hits = fnmatch.filter(declared, pattern)
         if not hits:
             problems.append(
-                Problem(line, f"tasks: {UnknownName('task', pattern, declared, '(`rewardgen tasks` lists them)')}")
+                YamlProblem(line, f"tasks: {UnknownName('task', pattern, declared, '(`rewardgen tasks` lists them)')}")
             )
         for name in hits:
             missing = declared[name].missing()
             if missing is not None and name == pattern:
-                problems.append(Problem(line, f"tasks: {missing}"))
+                problems.append(YamlProblem(line, f"tasks: {missing}"))
             elif missing is not None:
                 without[name] = str(missing)
             else:
                 chosen[name] = declared[name].training
         if hits and not chosen and without:
-            problems.append(Problem(line, f"tasks: none of {pattern!r} can run here: {next(iter(without.values()))}"))
+            problems.append(
+                YamlProblem(line, f"tasks: none of {pattern!r} can run here: {next(iter(without.values()))}")
+            )
     return chosen, without
 
 
 def _combined(
-    task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Document, problems: list[Problem]
+    task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Document, problems: list[YamlProblem]
 ) -> tuple[Config, Path | None] | None:
     """A run's configuration and folder of prompts; None, and what is wrong among ``problems``, if there is none."""
 
@@ -175,7 +177,7 @@ def _combined(
     return config, Path(str(prompts.value)) if prompts is not None else None
 
 
-def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Document) -> Problem:
+def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Document) -> YamlProblem:
     """``text`` at the line that is to blame for the setting ``key``."""
     names = [
         key,
@@ -183,10 +185,10 @@ def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Document
     ]
     blamed = next((combined[name] for name in names if name in combined), None)
     if blamed is None:
-        return Problem(source.line(arm.place), f"arm {arm.name!r}: {text}")
+        return YamlProblem(source.line(arm.place), f"arm {arm.name!r}: {text}")
     if blamed.place is None:
-        return Problem(0, f"--set {text}")
-    return Problem(source.line(blamed.place), text)
+        return YamlProblem(0, f"--set {text}")
+    return YamlProblem(source.line(blamed.place), text)
 
 
 # ---- sweep.json

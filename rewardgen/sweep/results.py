@@ -21,7 +21,7 @@ _GENERATION = re.compile(r"r(\d+)g(\d+)")  # how the keys of all calls of a gene
 
 
 @dataclass(frozen=True)
-class Progress:
+class SpentAndScore:
     """Where a search stood after a generation: what it had cost, and the selection score of the best so far.
 
     ``steps``, ``dollars`` and ``hours`` are those of the search alone, without measuring what is reported. Hours are
@@ -68,7 +68,7 @@ class Result:
     tokens: int = 0
     dollars: float = 0.0
     hours: float = 0.0
-    progress: tuple[Progress, ...] = ()
+    progress: tuple[SpentAndScore, ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -130,7 +130,7 @@ def _score(view: RunView, name: str) -> Score:
     return UNSCORED if found is None else Score(found.mean, found.low, found.high, found.success_rate)
 
 
-def _progress(view: RunView) -> Iterator[Progress]:
+def _progress(view: RunView) -> Iterator[SpentAndScore]:
     dollars = _dollars(view)
     steps, spent, seconds = 0, 0.0, 0.0
     leader: CandidateView | None = None
@@ -145,7 +145,7 @@ def _progress(view: RunView) -> Iterator[Progress]:
         selected = [candidate for candidate in generation.candidates if candidate.selected]
         leader = max([*([leader] if leader else []), *selected], key=_rank, default=None)
         if leader is not None:
-            yield Progress(steps, spent, seconds / 3600.0, _shown(leader))
+            yield SpentAndScore(steps, spent, seconds / 3600.0, _shown(leader))
 
 
 def _rank(candidate: CandidateView) -> float:

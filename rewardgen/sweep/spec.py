@@ -105,4 +105,6 @@ def read_spec(path: Path) -> tuple[SweepSpec, yaml.Document]:
         return SweepSpec.model_validate(source.values), source
     except ValidationError as error:
         found = zip(error.errors(), explained(SweepSpec, error), strict=True)
-        raise source.error([yaml.Problem(source.line(detail["loc"]), text) for detail, (_, text) in found]) from error
+        raise source.error(
+            [yaml.YamlProblem(source.line(detail["loc"]), text) for detail, (_, text) in found]
+        ) from error

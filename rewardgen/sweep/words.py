@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from rewardgen.sweep.analysis import Analysis, Comparison, Standing
+from rewardgen.sweep.analysis import Analysis, ArmStanding, Comparison
 from rewardgen.sweep.statistics import Estimate
 from rewardgen.text import count, listed, number, signed, unit_suffix
 
@@ -113,7 +113,7 @@ def caveats(analysis: Analysis) -> list[str]:
     return told
 
 
-def standing(of: Standing) -> str:
+def standing(of: ArmStanding) -> str:
     """ "eureka: 7 of 9 searches have a score; 1 failed, 1 has not begun"."""
     parts = [
         (of.unscored, "finished without a reward that could be measured"),

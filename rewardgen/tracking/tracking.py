@@ -91,7 +91,7 @@ class Tracking:
 
     def __init__(self, names: Sequence[str], subject: Subject, on_warning: Callable[[str], None]) -> None:
         known = makers()
-        self._workers = [_Worker(name, partial(known[name], subject), on_warning) for name in dict.fromkeys(names)]
+        self._workers = [_QueueWorker(name, partial(known[name], subject), on_warning) for name in dict.fromkeys(names)]
 
     def __enter__(self) -> Tracking:
         return self
@@ -138,7 +138,7 @@ class Tracking:
             worker.tell(what, *arguments)
 
 
-class _Worker:
+class _QueueWorker:
     """A tracker on its own thread, which dies with the process: imports, disks and networks hold nobody up."""
 
     def __init__(self, name: str, make: Callable[[], Tracker], on_warning: Callable[[str], None]) -> None:

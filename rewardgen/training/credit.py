@@ -72,9 +72,9 @@ def credit_of(form: Form, config: CreditConfig) -> MakeCredit | None:
     if form == "reward":
         return None
     if form == "progress":
-        from rewardgen.training.progress import Progress
+        from rewardgen.training.progress import CountBonus
 
-        return partial(Progress, config)
+        return partial(CountBonus, config)
     from rewardgen.training.factors import Factors
 
     return partial(Factors, config)

@@ -23,7 +23,7 @@ _PROBE = 64  # worlds
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """The members' numbers in ``groups`` that train one after another, and a ``message`` on the sizes, or ""."""
 
     groups: tuple[tuple[int, ...], ...]
@@ -32,7 +32,7 @@ class Plan:
 
 def plan(
     task: Task, members: Sequence[Member], config: TrainingConfig, arrangement: Arrangement, available: int | None
-) -> Plan:
+) -> MemoryPlan:
     """Deal members out to as few groups as ``available`` bytes allow, those of one key together where that fits.
 
     Raises:
@@ -40,7 +40,7 @@ def plan(
     """
     everyone = tuple(range(len(members)))
     if available is None:
-        return Plan((everyone,))
+        return MemoryPlan((everyone,))
     learning = learning_bytes(task, config)
     physics = (config.worlds + config.checkpoint_episodes) * world_bytes(task, arrangement)
     each, usable = learning + physics, int(_USABLE * available)
@@ -53,10 +53,12 @@ def plan(
         raise OutOfMemory(f"{sizes}, which does not fit; lower training.worlds or training.rollout")
     if most >= len(members):
         together = f"all {len(members)} train together" if len(members) > 1 else "it fits"
-        return Plan((everyone,), f"{sizes}: {together}")
+        return MemoryPlan((everyone,), f"{sizes}: {together}")
     groups = _deal([member.key for member in members], most)
     counts = ", ".join(str(len(group)) for group in groups)
-    return Plan(groups, f"{sizes}: {len(members)} of them train in {len(groups)} groups ({counts}), one after another")
+    return MemoryPlan(
+        groups, f"{sizes}: {len(members)} of them train in {len(groups)} groups ({counts}), one after another"
+    )
 
 
 def halves(keys: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -20,7 +20,7 @@ from rewardgen.tasks import Task
 from rewardgen.training.credit import Rows, checked, sparse
 
 
-class Progress:
+class CountBonus:
     """The counts of one training.
 
     The range of each measure is cut into ``bins`` equal parts, and a state's bin is the sum of its measures' parts, as

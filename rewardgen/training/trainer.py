@@ -23,7 +23,7 @@ from rewardgen.training import devices
 from rewardgen.training.checkpoints import Examiner
 from rewardgen.training.credit import Credit, Rows
 from rewardgen.training.labelling import Labelling, Member
-from rewardgen.training.memory import Plan, halves, plan
+from rewardgen.training.memory import MemoryPlan, halves, plan
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.ppo import Learner
@@ -90,7 +90,7 @@ def train(
     timings = timings or Timings()
     timings.device = arrangement.device
     watcher = watcher or Watcher()
-    setting = Setting(task, config, threads or available_threads(), arrangement, timings, saves)
+    setting = Shared(task, config, threads or available_threads(), arrangement, timings, saves)
     planned = plan(task, members, config, arrangement, memory_available(arrangement.device))
     if planned.message:
         watcher.note(planned.message)
@@ -101,7 +101,7 @@ def train(
 
 
 @dataclass(frozen=True)
-class Setting:
+class Shared:
     """What all groups of a training have in common."""
 
     task: Task
@@ -112,7 +112,9 @@ class Setting:
     saves: Saves | None
 
 
-def _in_groups(setting: Setting, members: Sequence[Member], planned: Plan, watcher: Watcher) -> list[TrainingResult]:
+def _in_groups(
+    setting: Shared, members: Sequence[Member], planned: MemoryPlan, watcher: Watcher
+) -> list[TrainingResult]:
     """Train group after group; one whose memory runs out begins again in halves."""
     results: dict[int, TrainingResult] = {}
     waiting = [list(group) for group in planned.groups]
@@ -135,7 +137,7 @@ def _in_groups(setting: Setting, members: Sequence[Member], planned: Plan, watch
     return [results[k] for k in range(len(members))]
 
 
-def _train_group(setting: Setting, members: Sequence[Member], watcher: Watcher) -> list[TrainingResult] | None:
+def _train_group(setting: Shared, members: Sequence[Member], watcher: Watcher) -> list[TrainingResult] | None:
     """Train ``members`` together; None where memory ran out and fewer of them might fit.
 
     Raises:
@@ -164,7 +166,7 @@ def _train_group(setting: Setting, members: Sequence[Member], watcher: Watcher) 
     return [record.result(seconds * (record.steps / taken if taken else 1 / len(records))) for record in records]
 
 
-def _run(setting: Setting, members: Sequence[Member], watcher: Watcher, file: SavedTraining | None) -> Sequence[Record]:
+def _run(setting: Shared, members: Sequence[Member], watcher: Watcher, file: SavedTraining | None) -> Sequence[Record]:
     restored: list[_Training] = []
     if file is not None and file.read(lambda saved: restored.append(_Training.restored(setting, members, saved))):
         watcher.resumed(restored[0].steps)
@@ -178,7 +180,7 @@ def _run(setting: Setting, members: Sequence[Member], watcher: Watcher, file: Sa
 class _Training:
     """One call of ``train``. ``_batch`` holds the records of the members that are in the batch, in their places."""
 
-    def __init__(self, setting: Setting, members: Sequence[Member], batch: Sequence[int] | None = None) -> None:
+    def __init__(self, setting: Shared, members: Sequence[Member], batch: Sequence[int] | None = None) -> None:
         """Begin with all ``members``, or those whose numbers are in ``batch``; the others' trainings are over."""
         self._setting = setting
         task, config, device = setting.task, setting.config, setting.arrangement.device
@@ -215,7 +217,7 @@ class _Training:
         )
 
     @classmethod
-    def restored(cls, setting: Setting, members: Sequence[Member], saved: Saved) -> _Training:
+    def restored(cls, setting: Shared, members: Sequence[Member], saved: Saved) -> _Training:
         """The training of ``members`` that was saved.
 
         Raises:

@@ -21,7 +21,7 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]
 """What a person may be called: no control characters, and none that turn the reading direction around."""
 
 
-class Key:
+class SigningKey:
     """Signs what a browser keeps and gives back.
 
     Args:
@@ -56,7 +56,7 @@ def state_folder() -> Path:
     return user_state_path("rewardgen", appauthor=False)
 
 
-def load_key(folder: Path) -> tuple[Key, bool]:
+def load_key(folder: Path) -> tuple[SigningKey, bool]:
     """The key kept in ``folder``, made if there is none; False: nothing can be kept there, it is for this once.
 
     A key that outlives the server is what lets people go on after a restart, in the very page that they had open.
@@ -66,9 +66,9 @@ def load_key(folder: Path) -> tuple[Key, bool]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             files.write_new(path, secrets.token_bytes(_BYTES), mode=files.PRIVATE)
-        return Key(path.read_bytes()), True
+        return SigningKey(path.read_bytes()), True
     except (OSError, ValueError):
-        return Key(secrets.token_bytes(_BYTES)), False
+        return SigningKey(secrets.token_bytes(_BYTES)), False
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ class Visitor:
         return cls(secrets.token_urlsafe(12))
 
 
-def to_cookie(visitor: Visitor, key: Key) -> str:
+def to_cookie(visitor: Visitor, key: SigningKey) -> str:
     text = base64.urlsafe_b64encode(json.dumps([visitor.id, visitor.name]).encode()).decode()
     return f"{text}.{key.sign('visitor', text)}"
 
 
-def from_cookie(cookie: str, key: Key) -> Visitor | None:
+def from_cookie(cookie: str, key: SigningKey) -> Visitor | None:
     """The visitor of a cookie that this server signed; None for any other."""
     text, _, signature = cookie.partition(".")
     if not key.signed(signature, "visitor", text):
@@ -100,7 +100,7 @@ def from_cookie(cookie: str, key: Key) -> Visitor | None:
     return Visitor(*values) if isinstance(values, list) and len(values) == 2 else None
 
 
-def csrf_token(visitor: Visitor, key: Key) -> str:
+def csrf_token(visitor: Visitor, key: SigningKey) -> str:
     """What every form of a visitor's pages carries: other sites cannot know it."""
     return key.sign("form", visitor.id)
 

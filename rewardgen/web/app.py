@@ -16,7 +16,7 @@ from rewardgen.report import code
 from rewardgen.report.page import styles
 from rewardgen.web import judging, replays, showing
 from rewardgen.web.guard import Guard, Rules
-from rewardgen.web.recording import Recorder
+from rewardgen.web.recording import ReplayRecorder
 from rewardgen.web.rendering import page
 from rewardgen.web.runs import Runs
 
@@ -27,7 +27,7 @@ def make_app(folder: Path, rules: Rules) -> FastAPI:
     """The pages of the runs in ``folder``, for those whom ``rules`` let in."""
     app = FastAPI(title="rewardgen", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.runs, app.state.rules = Runs(folder), rules
-    app.state.recorder, app.state.people = Recorder(), {}
+    app.state.recorder, app.state.people = ReplayRecorder(), {}
     for room in (showing, replays, judging):
         app.include_router(room.router)
     app.add_api_route("/static/code.css", _code_styles, methods=["GET"])

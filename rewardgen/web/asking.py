@@ -12,8 +12,8 @@ from rewardgen.records import candidate_of
 from rewardgen.replay import replay_ids
 from rewardgen.replay.files import split_id
 from rewardgen.store import CandidateView, GenerationView, RunView
-from rewardgen.web.access import Key
-from rewardgen.web.recording import Recorder
+from rewardgen.web.access import SigningKey
+from rewardgen.web.recording import ReplayRecorder
 from rewardgen.web.runs import Runs
 
 Shown = Literal["pair", "order", "replay"]
@@ -23,11 +23,11 @@ def runs_of(request: Request) -> Runs:
     return request.app.state.runs
 
 
-def recorder_of(request: Request) -> Recorder:
+def recorder_of(request: Request) -> ReplayRecorder:
     return request.app.state.recorder
 
 
-def key_of(request: Request) -> Key:
+def key_of(request: Request) -> SigningKey:
     return request.app.state.rules.key
 
 

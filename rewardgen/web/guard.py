@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rewardgen.web.access import Key, Visitor, csrf_token, from_cookie, same, to_cookie
+from rewardgen.web.access import SigningKey, Visitor, csrf_token, from_cookie, same, to_cookie
 from rewardgen.web.rendering import page
 
 MAX_BODY = 64 * 1024
@@ -45,7 +45,7 @@ class Rules:
     ``local`` says that the server listens on loopback alone, where no address but a loopback one is ours.
     """
 
-    key: Key
+    key: SigningKey
     names: frozenset[str]
     token: str | None = None
     local: bool = True
@@ -159,7 +159,7 @@ class Guard:
         return response
 
 
-def visitor_cookie(visitor: Visitor, key: Key) -> str:
+def visitor_cookie(visitor: Visitor, key: SigningKey) -> str:
     """The header that keeps a visitor. Lax: who follows a link from a message stays who they are."""
     return _cookie(VISITOR_COOKIE, to_cookie(visitor, key), "Lax")
 

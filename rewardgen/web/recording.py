@@ -25,7 +25,7 @@ class Made:
     failure: str = ""
 
 
-class Recorder:
+class ReplayRecorder:
     """Makes what is asked for. A renderer that brings its process down takes no page with it."""
 
     def __init__(self) -> None:

@@ -51,7 +51,7 @@ sys.platform = "win32"
 for name in names:
     importlib.import_module(name)
 from rewardgen.sandbox import Sandbox, spawn, windows
-assert Sandbox()._way is spawn.Spawner and Sandbox().level == "basic" and windows.Job
+assert Sandbox()._way is spawn.Spawner and Sandbox().level == "basic" and windows.JobObject
 print(len(names))
 """
 

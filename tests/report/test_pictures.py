@@ -17,7 +17,7 @@ from rewardgen.errors import SimulationFailed
 from rewardgen.report import write_figures
 from rewardgen.report.page import render
 from rewardgen.report.papers import standing_alone
-from rewardgen.report.svg import Key, Picture
+from rewardgen.report.svg import LegendKey, Picture
 from rewardgen.sim.rendering import renderer
 from rewardgen.store import RunView, read
 from tests.replay.made import make_run
@@ -64,7 +64,7 @@ def test_figures_are_files_that_stand_alone(good_run: RunView, tmp_path: Path) -
 
 def test_a_legend_that_the_page_sets_as_text_is_in_the_file(good_run: RunView) -> None:
     svg = '<svg role="img" viewBox="0 0 100 50" ><title>t</title><desc>d</desc><g/></svg>\n'
-    keys = (Key("winner", "a < b"), Key("soft", "others", dashed=True))
+    keys = (LegendKey("winner", "a < b"), LegendKey("soft", "others", dashed=True))
     alone = standing_alone(Picture(svg, "", keys))  # type: ignore[arg-type]
     root = ElementTree.fromstring(alone)
     assert root.get("viewBox") == "0 0 100 76"

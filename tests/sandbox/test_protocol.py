@@ -13,7 +13,7 @@ from rewardgen.sandbox.protocol import (
     NAME_BYTES,
     TEXT_BYTES,
     Kind,
-    Message,
+    WorkerMessage,
     clean,
     parse_message,
     parse_names,
@@ -25,9 +25,9 @@ def packed(kind=Kind.LABELS, sequence=1, rows=8, components=2, line=0, text=0, f
 
 
 def test_well_formed_messages():
-    assert parse_message(packed(flags=INPUTS_CHANGED)) == Message(Kind.LABELS, 1, 8, 2, None, 0, INPUTS_CHANGED)
+    assert parse_message(packed(flags=INPUTS_CHANGED)) == WorkerMessage(Kind.LABELS, 1, 8, 2, None, 0, INPUTS_CHANGED)
     failed = packed(Kind.EXCEPTION, rows=0, components=0, line=3, text=TEXT_BYTES)
-    assert parse_message(failed) == Message(Kind.EXCEPTION, 1, 0, 0, 3, TEXT_BYTES, 0)
+    assert parse_message(failed) == WorkerMessage(Kind.EXCEPTION, 1, 0, 0, 3, TEXT_BYTES, 0)
     assert parse_message(packed(Kind.READY, 0, 0, 0, flags=0xFFFFFFFF)).kind is Kind.READY
 
 

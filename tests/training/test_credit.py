@@ -14,7 +14,7 @@ from rewardgen.records import Episodes, Labels, State
 from rewardgen.training import Member, TaskReward, credit_of, train, train_sb3
 from rewardgen.training.credit import Rows
 from rewardgen.training.factors import Decoder, Factors
-from rewardgen.training.progress import Progress
+from rewardgen.training.progress import CountBonus
 from rewardgen.training.seeds import generator
 from tests.training.conftest import Point
 from tests.training.watchers import Written
@@ -34,7 +34,7 @@ def rows(components: Tensor, ended: Tensor | None = None, states: Tensor | None 
 
 
 def test_bins_and_bonuses_by_hand() -> None:
-    progress = Progress(CreditConfig(bins=4, count_weight=2.0, sparse_weight=0.0), Point(), 0, 2)
+    progress = CountBonus(CreditConfig(bins=4, count_weight=2.0, sparse_weight=0.0), Point(), 0, 2)
     # ranges 0 to 4 and 0 to 8, so parts of 1 and 2: 0 + 3, 1 + 0, 3 + 2 and 2 + 3; the last two share a bin
     first = torch.tensor([[[0.0, 8.0], [1.0, 0.0]], [[4.0, 4.0], [2.0, 6.0]]])
     paid = progress.pay(rows(first))
@@ -62,8 +62,8 @@ def test_the_tasks_sparse_reward_is_paid_beside_the_bonus() -> None:
     task = Point()
     states = torch.tensor([[[0.05, 0.0], [1.0, 0.0]], [[0.9, 0.0], [0.02, 0.0]]])
     one = rows(torch.full((2, 2, 1), 0.5), states=states)
-    bonus = Progress(CreditConfig(sparse_weight=0.0), task, 0, 2).pay(one)
-    both = Progress(CreditConfig(sparse_weight=3.0), task, 0, 2).pay(one)
+    bonus = CountBonus(CreditConfig(sparse_weight=0.0), task, 0, 2).pay(one)
+    both = CountBonus(CreditConfig(sparse_weight=3.0), task, 0, 2).pay(one)
     before, after = (State(task.layout, part.flatten(0, 1)) for part in (one.states, one.next_states))
     expected, _ = task.sparse_reward(before, one.actions.flatten(0, 1), after)
     assert 0 < expected.sum() < 4

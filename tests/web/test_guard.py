@@ -10,7 +10,7 @@ import pytest
 
 from rewardgen.errors import UsageError
 from rewardgen.web import pages
-from rewardgen.web.access import Key, Visitor, from_cookie, load_key, to_cookie
+from rewardgen.web.access import SigningKey, Visitor, from_cookie, load_key, to_cookie
 from rewardgen.web.guard import MAX_BODY, TOKEN_COOKIE
 from tests.web.conftest import RUN, Site, open_site
 
@@ -130,7 +130,7 @@ def test_a_visitor_is_known_again_and_nobody_can_be_made_up(tmp_path: Path) -> N
     ada = Visitor("some-id", "Ada")
     cookie = to_cookie(ada, key)
     assert from_cookie(cookie, again) == ada
-    assert from_cookie(cookie, Key(b"x" * 32)) is None
+    assert from_cookie(cookie, SigningKey(b"x" * 32)) is None
     text, _, signature = cookie.partition(".")
     assert from_cookie(f"{text[:-4]}AAA=.{signature}", key) is None
     assert from_cookie("", key) is None and from_cookie("é.é", key) is None
