@@ -34,7 +34,7 @@ class SigningKey:
         self._secret = secret
 
     def __repr__(self) -> str:
-        return "Key(…)"
+        return "SigningKey(…)"
 
     def sign(self, purpose: str, *parts: str) -> str:
         """The signature (HMAC-SHA-256, hexadecimal) of ``parts`` for one ``purpose``, good for no other."""
