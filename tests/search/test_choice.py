@@ -14,10 +14,11 @@ from scipy import stats
 
 from rewardgen import config, search
 from rewardgen.config import load
-from rewardgen.errors import ConfigError
+from rewardgen.errors import BudgetExceeded, ConfigError
 from rewardgen.records import Checkpoint, Forecast, Problem, RewardProgram, TrainingResult
 from rewardgen.search import Event
 from rewardgen.search.candidate import Candidate, History
+from rewardgen.search.events import TrainingStarted
 from rewardgen.search.rank import best_of, bounded, former_points, planned_steps, winner_of
 from rewardgen.store import RunView, Store, curse_records, race_record, read, screening_record
 from tests.search import tiny
@@ -152,6 +153,23 @@ def test_a_resumed_search_comes_to_the_same(tmp_path: Path) -> None:
 
     assert told(view) == told(undisturbed)
     assert view.winner == undisturbed.winner and view.cost.steps == undisturbed.cost.steps
+
+
+def test_what_was_scored_before_the_budget_ended_still_counts(tmp_path: Path) -> None:
+    """The budget ends while the leader of the first generation is measured again."""
+
+    def ending(event: Event) -> None:
+        if isinstance(event, TrainingStarted) and event.what == "again":
+            raise BudgetExceeded("nothing is left")
+
+    changes = {"search__candidates": 2, "search__racing": False, "search__screening": False, "training__steps": 512}
+    view = run(tmp_path, listener=ending, **changes)
+    assert view.status == "finished" and len(view.generations) == 1
+    scores = {candidate.key: candidate.low for candidate in view.candidates.values() if candidate.low is not None}
+    assert len(scores) == 2 and view.winner == max(scores, key=lambda key: scores[key])
+    assert not any(candidate.again for candidate in view.candidates.values())
+    messages = [str(event.data["message"]) for event in view.events if event.kind == "warning"]
+    assert any("no further generation: nothing is left" in message for message in messages)
 
 
 def test_the_switches_give_the_published_method(tmp_path: Path) -> None:

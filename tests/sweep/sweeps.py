@@ -10,7 +10,7 @@ from typing import Any
 from rewardgen.config import load as load_config
 from rewardgen.records import Checkpoint, Evaluation, Message, Reply, TrainingResult
 from rewardgen.store import Store
-from rewardgen.sweep.results import Progress, Result, Score, Sweep
+from rewardgen.sweep.results import Result, Score, SpentAndScore, Sweep
 from tests.search.content import content
 
 UNIT = "m/s"
@@ -38,8 +38,8 @@ def result(arm: str, task: str, seed: int, normalised: float | None, **changes: 
         "dollars": 0.5,
         "hours": 0.25,
         "progress": (
-            Progress(300_000, 0.2, 0.1, fitness(normalised / 2)),
-            Progress(600_000, 0.4, 0.2, fitness(normalised)),
+            SpentAndScore(300_000, 0.2, 0.1, fitness(normalised / 2)),
+            SpentAndScore(600_000, 0.4, 0.2, fitness(normalised)),
         ),
     }
     return Result(arm, task, seed, path, "finished", **{**values, **changes})  # type: ignore[arg-type]
