@@ -36,7 +36,16 @@ def propose(services: Services, place: Place, history: History) -> list[Candidat
         parents = (history.parent,) if history.parent is not None else ()
         islands = method.islands.count if method.islands is not None else 1
         return [
-            Candidate(key, index, parents, index % islands, asked, place.key, index, asked)
+            Candidate(
+                key,
+                index,
+                parents=parents,
+                island=index % islands,
+                asked=asked,
+                messages=asked,
+                call=place.key,
+                reply_index=index,
+            )
             for index, key in enumerate(keys)
         ]
 
@@ -50,8 +59,17 @@ def propose(services: Services, place: Place, history: History) -> list[Candidat
         manner = replace(method.manner, ask=ask, history=2)
         turns = [shown(services, parent) for parent in history.of(birth.parents)]
         asked = tuple(prompting.messages(services.task, turns, history.failures, prompts_dir, manner))
-        call = place.own_call(index)
-        candidates.append(Candidate(keys[index], index, birth.parents, birth.island, asked, call, 0, asked))
+        candidates.append(
+            Candidate(
+                keys[index],
+                index,
+                parents=birth.parents,
+                island=birth.island,
+                asked=asked,
+                messages=asked,
+                call=place.own_call(index),
+            )
+        )
     return candidates
 
 
