@@ -310,10 +310,16 @@ class TrainingConfig(Section):
     )
     checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
     checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
+    score_episodes: int = Field(
+        32,
+        ge=0,
+        description="fresh deterministic episodes that the kept policy plays when its training is over, for its score; "
+        "0: the episodes of its checkpoint, which also chose it",
+    )
     keep: Literal["best", "own", "last"] = Field(
         "best",
-        description="the checkpoint whose policy is kept, and whose fitness is the training's score: the fittest, the "
-        "last, or that at the peak of its own reward",
+        description="the checkpoint whose policy is kept and scored: the fittest, the last, or that at the peak of its "
+        "own reward",
     )
 
 

@@ -320,7 +320,8 @@ class Checkpoint:
     each component's episode sum with the fitness (NaN where either does not vary). ``episode_length`` is in control
     steps, ``causes`` the share of episodes that ended by each cause ("time limit" among them). ``goal_reached`` is the
     share of exploration's transitions since the last checkpoint that the task's sparse reward paid for. ``chosen``
-    marks the one checkpoint that its training stands for, where that is not the fittest.
+    marks the one checkpoint that its training stands for. Once a training is over, that one holds what its policy was
+    measured at again, on ``training.score_episodes`` episodes that did not choose it.
     """
 
     steps: int

@@ -22,7 +22,9 @@ from rewardgen.training.sb3_model import LabelledBuffer
 
 @pytest.mark.slow
 def test_it_learns(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:
-    config = config.model_copy(update={"steps": 12_000, "epochs": 5, "checkpoints": 4, "checkpoint_episodes": 16})
+    config = config.model_copy(
+        update={"steps": 12_000, "epochs": 5, "checkpoints": 4, "checkpoint_episodes": 16, "score_episodes": 0}
+    )
     told: list[int] = []
     result = train_sb3(task, member(0), config, on_progress=told.append)
     assert result.status == "done"
