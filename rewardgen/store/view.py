@@ -25,7 +25,7 @@ from rewardgen.records import (
 
 @dataclass(frozen=True)
 class CallView:
-    """One request to the language model. ``purpose`` is "generation" or "repair"; ``error`` is "" when it answered."""
+    """One request to the language model. ``purpose`` is a ``request.Purpose``; ``error`` is "" when it was answered."""
 
     key: str
     purpose: str
