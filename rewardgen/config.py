@@ -93,6 +93,10 @@ class JudgingConfig(Section):
     )
 
 
+JUDGES = ("fitness", "people", "simulated", "mixed")
+"""What may rank candidates, besides a vision model ``vlm:MODEL``."""
+
+
 class SearchConfig(Section):
     """How many rewards are asked for, and how they are compared."""
 
@@ -109,12 +113,21 @@ class SearchConfig(Section):
         description="confidence level of the intervals whose lower bounds rank candidates; 0: rank by the mean",
     )
     remeasure: int = Field(1, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
-    judge: Literal["fitness", "people", "mixed"] = Field(
-        "fitness", description="what ranks candidates: the fitness, judgements of replays, or both"
+    judge: str = Field(
+        "fitness",
+        description="what ranks candidates: fitness; judgements of replays by people, a simulation (simulated) or a "
+        "vision model (vlm:MODEL); or mixed: fitness and judgements by search.judging.by",
     )
     judging: JudgingConfig = JudgingConfig()
     racing: RacingConfig = RacingConfig()
     screening: ScreeningConfig = ScreeningConfig()
+
+    @field_validator("judge")
+    @classmethod
+    def _is_judge(cls, value: str) -> str:
+        if value not in JUDGES and not (value.startswith("vlm:") and len(value) > len("vlm:")):
+            raise ValueError(f"it is {', '.join(JUDGES)} or vlm:MODEL")
+        return value
 
     @field_validator("racing", "screening", mode="before")
     @classmethod

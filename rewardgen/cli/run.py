@@ -131,7 +131,8 @@ def run(
         "budget.hours": budget_hours,
     }
     places = folders(envs)
-    overrides = {**judge_settings(judge), **parse_assignments(assignments), **with_flags(flags)}
+    assigned = parse_assignments(assignments)
+    overrides = {**judge_settings(judge, assigned), **assigned, **with_flags(flags)}
     settings = configure(config, overrides, places)
     run_dir = _run_dir(out, name, settings.task)
 

@@ -47,6 +47,7 @@ def train(
 ) -> None:
     """Train policies on a task with one reward and print the curve of the true fitness."""
     from rewardgen.config import load
+    from rewardgen.search import resolve
     from rewardgen.tasks import load_task
     from rewardgen.training import arrangement_of
 
@@ -63,8 +64,13 @@ def train(
     overrides = {**parse_assignments(assignments), **with_flags(flags), "task": task, "seed": seed}
     settings = load(config, overrides, task_defaults=dict(loaded.training))
     arrangement = arrangement_of(settings, loaded)
+    resolved = resolve(settings, loaded, arrangement=arrangement)
+    settings = resolved.config
     if not json:
         note(f"{arrangement} ({arrangement.why})")
+        for change in resolved.changes:
+            if change.setting.startswith("training."):  # no other section matters without a search
+                note(str(change))
     with _tracking(log, reward, settings) as tracking:
         results = _train(loaded, reward, settings, arrangement, tracking, quiet=json)
 
