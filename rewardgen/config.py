@@ -280,11 +280,11 @@ def _is_list(value: Any) -> bool:
 class BudgetConfig(Section):
     """Limits of a run; new work that would exceed one is not started. ``null``: no limit; 0 allows nothing."""
 
-    dollars: float | None = Field(None, ge=0, description="US dollars for the language model")
-    tokens: int | None = Field(None, ge=0, description="tokens of prompts and replies together")
-    calls: int | None = Field(None, ge=0, description="requests to the language model")
-    steps: int | None = Field(None, ge=0, description="environment steps")
-    hours: float | None = Field(None, ge=0, description="hours that the search runs, without waiting for people")
+    dollars: float | None = Field(None, ge=0, description="max. US dollars for the language model")
+    tokens: int | None = Field(None, ge=0, description="max. tokens of prompts and replies together")
+    calls: int | None = Field(None, ge=0, description="max. requests to the language model")
+    steps: int | None = Field(None, ge=0, description="max. environment steps")
+    hours: float | None = Field(None, ge=0, description="max. hours that the search runs, without waiting for people")
 
 
 class TrainingConfig(Section):
