@@ -211,24 +211,6 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One step of a search's history as the prompt tells it: the code that was best and what became of it.
-
-    ``candidate`` is its key, and ``verdict`` what people said of its generation, where they were asked. ``watched`` is
-    what was seen of its policy, and ``analysis`` what a language model made of that. ``worst`` is what stood last in
-    its generation, for methods that show both ends.
-    """
-
-    source: str
-    reflection: str
-    candidate: str = ""
-    verdict: Verdict | None = None
-    watched: str = ""
-    analysis: str = ""
-    worst: Turn | None = None
-
-
-@dataclass(frozen=True)
 class Outcome:
     """How another candidate of the same generation ended: its ``score`` (None without one) and what was wrong.
 

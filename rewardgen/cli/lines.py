@@ -124,8 +124,9 @@ class Lines:
 
 
 def arranged(started: Mapping[str, Any]) -> list[str]:
-    """Where a run that has ``started`` takes place, and why there."""
-    return [f"{started['arrangement']} ({started['why']})"] if "arrangement" in started else []
+    """Where a run that has ``started`` takes place and why there, and the settings that it takes otherwise."""
+    where = [f"{started['arrangement']} ({started['why']})"] if "arrangement" in started else []
+    return [*where, *(f"note: {change}" for change in started.get("changes", ()))]
 
 
 def waiting_text(generation: int, heard: int, wanted: int, until: str) -> str:

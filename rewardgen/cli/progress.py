@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rewardgen.request import Purpose, asked_for
 from rewardgen.text import clock
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ class Progress:
         self.restart, self.generation, self.parent = restart, generation, parent
         self.rows, self.training = {}, None
 
-    def _calling(self, purpose: str, n: int, **_: Any) -> None:
-        self.asking = f"asking for {n} {'reward' if purpose == 'generation' else 'repair'}{'s' if n != 1 else ''}"
+    def _calling(self, purpose: Purpose, n: int, **_: Any) -> None:
+        self.asking = f"asking for {asked_for(purpose, n)}"
 
     def _replied(self, **_: Any) -> None:
         self.asking = ""

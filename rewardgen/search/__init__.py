@@ -10,8 +10,9 @@ from rewardgen.search.baselines import measure as measure_baselines
 from rewardgen.search.comparison import compare_racing
 from rewardgen.search.events import Event, Listener, silent
 from rewardgen.search.judging import asked_for
-from rewardgen.search.method import Method, configure, load_method, method_file, method_names, trained_as
+from rewardgen.search.method import Method, configure, load_method, method_file, method_names
 from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
+from rewardgen.search.settings import Resolved, resolve
 from rewardgen.search.start import describe, resume, run
 from rewardgen.search.versions import machine, versions
 
@@ -19,6 +20,7 @@ __all__ = [
     "Event",
     "Listener",
     "Method",
+    "Resolved",
     "Transitions",
     "Trial",
     "asked_for",
@@ -32,10 +34,10 @@ __all__ = [
     "method_file",
     "method_names",
     "random_transitions",
+    "resolve",
     "resume",
     "run",
     "screen_source",
     "silent",
-    "trained_as",
     "versions",
 ]

@@ -12,34 +12,35 @@ from dataclasses import dataclass
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected
 from rewardgen.program import extract_reply
-from rewardgen.records import Message, Reply
+from rewardgen.records import Reply
+from rewardgen.request import Request
 from rewardgen.search import seeds
 from rewardgen.search.run import Call, Run
 
 
 @dataclass(frozen=True)
 class Order:
-    """One conversation that asks for programs: for which candidates, made from which, and which island each is for."""
+    """One request for programs: for which candidates, made from which, and which island each is for."""
 
     call: str
     keys: tuple[str, ...]
-    messages: tuple[Message, ...]
+    request: Request
     parents: tuple[str, ...] = ()
     homes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A reply that is to become a candidate: the ``number``-th of the call ``call``, which answered ``messages``.
+    """A reply that is to become a candidate: the ``number``-th of the call ``call``, which answered ``request``.
 
-    ``asked`` is the conversation that the candidate began with, before anybody objected to anything.
+    ``asked`` is the request that the candidate began with, before anybody objected to anything.
     """
 
     call: str
     number: int
-    messages: tuple[Message, ...]
+    request: Request
     reply: Reply
-    asked: tuple[Message, ...]
+    asked: Request
 
 
 def write(run: Run, restart: int, generation: int, orders: Sequence[Order]) -> dict[str, Draft]:
@@ -51,15 +52,15 @@ def write(run: Run, restart: int, generation: int, orders: Sequence[Order]) -> d
     calls = [
         Call(
             order.call,
-            order.messages,
+            order.request,
             len(order.keys),
             seeds.derive(run.config.seed, "replies", restart, generation, *([place] if len(orders) > 1 else [])),
         )
         for place, order in enumerate(orders)
     ]
-    answers = run.ask_all("generation", calls)
+    answers = run.ask_all(calls)
     drafts = {
-        key: Draft(order.call, number, order.messages, reply, order.messages)
+        key: Draft(order.call, number, order.request, reply, order.request)
         for order, replies in zip(orders, answers, strict=True)
         for number, (key, reply) in enumerate(zip(order.keys, replies, strict=True))
     }
@@ -73,11 +74,10 @@ def reviewed(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft
     for round_ in range(1, critic.rounds + 1 if critic is not None else 1):
         programs = {key: source for key in open_ if (source := _program(current[key].reply)) is not None}
         reviews = run.ask_all(
-            "review",
             [
                 Call(
                     f"{key}v{round_}",
-                    tuple(prompting.review(run.task, source, run.method.form, run.prompts_dir)),
+                    prompting.review(run.task, source, run.method.form, run.prompts_dir),
                     1,
                     seeds.derive(run.config.seed, "review", restart, generation, list(drafts).index(key), round_),
                 )
@@ -89,24 +89,23 @@ def reviewed(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft
             for key, (review,) in zip(programs, reviews, strict=True)
             if (objections := prompting.objections(review.text)) is not None
         }
-        conversations = {
-            key: tuple(prompting.revise(current[key].messages, current[key].reply.text, objections, run.prompts_dir))
+        requests = {
+            key: prompting.revision(current[key].request, current[key].reply.text, objections, run.prompts_dir)
             for key, objections in objected.items()
         }
         answers = run.ask_all(
-            "revision",
             [
                 Call(
                     f"{key}w{round_}",
-                    messages,
+                    request,
                     1,
                     seeds.derive(run.config.seed, "revision", restart, generation, list(drafts).index(key), round_),
                 )
-                for key, messages in conversations.items()
+                for key, request in requests.items()
             ],
         )
-        for (key, messages), (reply,) in zip(conversations.items(), answers, strict=True):
-            current[key] = Draft(f"{key}w{round_}", 0, messages, reply, drafts[key].asked)
+        for (key, request), (reply,) in zip(requests.items(), answers, strict=True):
+            current[key] = Draft(f"{key}w{round_}", 0, request, reply, drafts[key].asked)
         open_ = list(objected)
     return current
 

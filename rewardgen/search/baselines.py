@@ -27,11 +27,12 @@ from rewardgen.errors import StoreError
 from rewardgen.evaluation import evaluate
 from rewardgen.records import Evaluation, TrainingResult
 from rewardgen.search import saving, seeds
+from rewardgen.search.settings import resolve
 from rewardgen.search.versions import processor, versions
 from rewardgen.sim import EnvironmentSpec
 from rewardgen.store import Baseline, read_baseline, write_baseline
 from rewardgen.tasks import EnvironmentTask, Task
-from rewardgen.training import Member, Population, TaskReward, arrangement_of, settled, train, train_sb3
+from rewardgen.training import Member, Population, TaskReward, arrangement_of, train, train_sb3
 
 REWARDS = ("expert", "sparse")
 """The rewards that every task brings along."""
@@ -88,7 +89,7 @@ def alone(folder: Path, task: Task, config: Config) -> Iterator[None]:
 
 def kept(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
     """What ``measure`` would not have to train: those baselines of ``task`` that were measured before, by reward."""
-    return find(folder, task, settled(config, arrangement_of(config, task)))
+    return find(folder, task, resolve(config, task, arrangement=arrangement_of(config, task)).config)
 
 
 def keep(
@@ -125,7 +126,7 @@ def measure(
         SimulationFailed: MuJoCo reported an error.
     """
     arrangement = arrangement_of(config, task)
-    config = settled(config, arrangement)
+    config = resolve(config, task, arrangement=arrangement).config
     with alone(folder, task, config):
         found = {} if anew else find(folder, task, config)
         missing = [name for name in REWARDS if name not in found]
@@ -203,7 +204,7 @@ def key(about: Mapping[str, Any], name: str) -> str:
 
 
 def origin(task: Task, config: Config) -> dict[str, Any]:
-    """All that a task's baselines follow from, as plain values. ``config`` says where, "auto" settled.
+    """All that a task's baselines follow from, as plain values, by resolved settings.
 
     It reads the task's file and writes out its compiled model: ask once for both rewards.
     """

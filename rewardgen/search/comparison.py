@@ -225,8 +225,8 @@ def _curves(results: Sequence[TrainingResult]) -> list[tuple[int, float]]:
 def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> dict[str, RewardProgram]:
     """A first generation by the offline author: key → program."""
     author = make_author(LLMConfig(model="offline"), environ={}, cache_dir=None, recording=None)
-    messages = prompting.messages(task, (), ())
-    replies = author.reply(messages, config.search.candidates, seed=seeds.derive(config.seed, "replies", number, 0))
+    request = prompting.generation(task)
+    replies = author.reply(request, config.search.candidates, seed=seeds.derive(config.seed, "replies", number, 0))
     transitions = random_transitions(
         task, config.sandbox.smoke_transitions, seeds.derive(config.seed, "smoke"), config.threads
     )

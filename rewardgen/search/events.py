@@ -12,7 +12,8 @@ class Event:
     """``kind`` and its ``data``:
 
     run_started       run, path, task, author, generations, candidates, steps, offline (bool), resumed (bool),
-                      arrangement (where physics and learning take place), why
+                      arrangement (where physics and learning take place), why,
+                      changes (lines: settings that the run takes otherwise than they were given, and why)
     generation_started restart, generation, parent (key or None)
     calling           purpose, n
     endpoint          message (why a request is tried again, or what an endpoint does not take)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rewardgen import prompting
-from rewardgen.records import Outcome, Turn, Verdict
+from rewardgen.records import Outcome, Verdict
+from rewardgen.request import Turn
 from rewardgen.search import islands, seeds, telling
 from rewardgen.search.authoring import Order
 from rewardgen.search.islands import Population
@@ -40,19 +41,19 @@ class History:
         call = f"r{restart}g{generation}"
         manner, parents = run.method.manner, (self.parent.key,) if self.parent else ()
         if run.method.islands is None or not any(self.population):
-            told = prompting.messages(run.task, self.turns, self.failures, run.prompts_dir, manner)
+            request = prompting.generation(run.task, self.turns, self.failures, run.prompts_dir, manner)
             count = run.method.islands.count if run.method.islands is not None else 1
-            return [Order(call, tuple(keys), tuple(told), parents, tuple(i % count for i in range(len(keys))))]
+            return [Order(call, tuple(keys), request, parents, tuple(i % count for i in range(len(keys))))]
         lot = random.Random(seeds.derive(run.config.seed, "births", restart, generation))
         scores = _scores(everyone, [key for island in self.population for key in island])
         found = []
         births = islands.births(run.method.islands, self.population, scores, len(keys), lot)
         for number, (key, birth) in enumerate(zip(keys, births, strict=True)):
             asked = replace(manner, ask=birth.operator if birth.operator != "new" else manner.ask, history=2)
-            told = prompting.messages(
+            request = prompting.generation(
                 run.task, telling.of_parents(run, birth.parents, everyone), self.failures, run.prompts_dir, asked
             )
-            found.append(Order(f"{call}i{number}", (key,), tuple(told), birth.parents, (birth.island,)))
+            found.append(Order(f"{call}i{number}", (key,), request, birth.parents, (birth.island,)))
         return found
 
     def after(

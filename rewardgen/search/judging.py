@@ -250,17 +250,3 @@ def _standard(values: Mapping[str, float]) -> dict[str, float]:
     """Values with mean 0 and standard deviation 1; all 0 where they do not differ."""
     mean, deviation = statistics.fmean(values.values()), statistics.pstdev(values.values())
     return {key: (value - mean) / deviation if deviation > 0 else 0.0 for key, value in values.items()}
-
-
-def blinded(config: Config) -> Config:
-    """The settings of a run that people alone judge: nothing in it decides by the fitness.
-
-    Nobody is stopped for falling behind or trained again for leading, and no program is left out because stored
-    episodes speak against it.
-    """
-    if config.search.judge != "people":
-        return config
-    racing = config.search.racing.model_copy(update={"enabled": False})
-    screening = config.search.screening.model_copy(update={"keep": 1.0, "agreement": 0.0})
-    search = config.search.model_copy(update={"racing": racing, "screening": screening, "remeasure": 0})
-    return config.model_copy(update={"search": search})

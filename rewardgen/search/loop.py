@@ -49,7 +49,7 @@ def generation(run: Run, restart: int, number: int, history: History, everyone: 
     keys = [f"r{restart}g{number}c{i}" for i in range(run.config.search.candidates)]
     orders = history.orders(run, restart, number, keys, everyone)
     parent = orders[0].parents[0] if orders[0].parents else None
-    run.store.begin_generation(restart, number, orders[0].messages)
+    run.store.begin_generation(restart, number, orders[0].request.messages)
     run.store.begin_candidates(
         restart, number, {key: next(iter(order.parents), None) for order in orders for key in order.keys}
     )

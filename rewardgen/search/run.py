@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rewardgen.config import Config
 from rewardgen.errors import LLMError
 from rewardgen.llm import Author
-from rewardgen.records import Message, Reply, RewardProgram
+from rewardgen.records import Reply, RewardProgram
+from rewardgen.request import Purpose, Request
 from rewardgen.sandbox import Sandbox
 from rewardgen.search import seeds
 from rewardgen.search.budget import WorkBudget
@@ -40,10 +41,10 @@ LASTING = frozenset({"note", "warning"})
 
 @dataclass(frozen=True)
 class Call:
-    """One request to the author; ``key`` names it in the store."""
+    """A request that is to be answered ``n`` times; ``key`` names it in the store."""
 
     key: str
-    messages: tuple[Message, ...]
+    request: Request
     n: int
     seed: int
 
@@ -103,17 +104,17 @@ class Run:
 
     # ---- asking
 
-    def ask(self, key: str, purpose: str, messages: Sequence[Message], n: int, seed: int) -> list[Reply]:
+    def ask(self, key: str, request: Request, n: int, seed: int) -> list[Reply]:
         """``n`` replies, from the store if the call was answered before.
 
         Raises:
             LLMError: the author cannot be reached; the call is kept with its error and made again on resume.
             BudgetExceeded: the call would cost more than is left.
         """
-        return self.ask_all(purpose, [Call(key, tuple(messages), n, seed)])[0]
+        return self.ask_all([Call(key, request, n, seed)])[0]
 
-    def ask_all(self, purpose: str, calls: Sequence[Call], author: Author | None = None) -> list[list[Reply]]:
-        """The replies of several calls made at once; each is stored as soon as those before it are.
+    def ask_all(self, calls: Sequence[Call], author: Author | None = None) -> list[list[Reply]]:
+        """The replies of several calls of one purpose made at once; each is stored as soon as those before it are.
 
         ``author`` answers instead of the run's own.
         """
@@ -121,21 +122,22 @@ class Run:
         answers = {call.key: self.store.replies(call.key) for call in calls}
         missing = [call for call in calls if answers[call.key] is None]
         if missing:
-            self.say("calling", purpose=purpose, n=sum(call.n for call in missing))
+            self.say("calling", purpose=missing[0].request.purpose, n=sum(call.n for call in missing))
         with ThreadPoolExecutor(max_workers=max(1, self.config.llm.concurrency)) as pool:
-            futures = [pool.submit(author.reply, call.messages, call.n, seed=call.seed) for call in missing]
+            futures = [pool.submit(author.reply, call.request, call.n, seed=call.seed) for call in missing]
             try:
                 for call, future in zip(missing, futures, strict=True):
+                    purpose, messages = call.request.purpose, call.request.messages
                     try:
                         while wait([future], timeout=NOTICE_SECONDS).not_done:
                             self.tell_notices()
                         self.tell_notices()
                         replies = future.result()
                     except LLMError as error:
-                        self.store.add_call(call.key, purpose, call.seed, call.messages, [], str(error))
+                        self.store.add_call(call.key, purpose, call.seed, messages, [], str(error))
                         raise
                     self.warn_pending()  # before the call is kept: after it, a resumed run would not ask again
-                    self.store.add_call(call.key, purpose, call.seed, call.messages, replies)
+                    self.store.add_call(call.key, purpose, call.seed, messages, replies)
                     answers[call.key] = replies
                     self._tell_replies(purpose, replies)
             except BaseException:
@@ -144,7 +146,7 @@ class Run:
                 raise
         return [answer for call in calls if (answer := answers[call.key]) is not None]
 
-    def _tell_replies(self, purpose: str, replies: Sequence[Reply]) -> None:
+    def _tell_replies(self, purpose: Purpose, replies: Sequence[Reply]) -> None:
         self.say(
             "replied",
             purpose=purpose,

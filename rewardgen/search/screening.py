@@ -162,28 +162,28 @@ def screen(run: Run, restart: int, generation: int, drafts: Mapping[str, Draft])
         if not failed or attempt == tries - 1:
             break
         afresh = (attempt + 1) % (run.config.search.repairs + 1) == 0
-        conversations = {
+        requests = {
             key: drafts[key].asked
             if afresh
-            else tuple(prompting.repair(draft.messages, draft.reply.text, problems, run.prompts_dir))
+            else prompting.repair(draft.request, draft.reply.text, problems, run.prompts_dir)
             for key, (draft, problems) in failed.items()
         }
         calls = [
             Call(
                 key=f"{key}a{attempt + 1}",
-                messages=messages,
+                request=request,
                 n=1,
                 seed=seeds.derive(run.config.seed, "repair", restart, generation, keys.index(key), attempt),
             )
-            for key, messages in conversations.items()
+            for key, request in requests.items()
         ]
-        answers = run.ask_all("generation" if afresh else "repair", calls)
+        answers = run.ask_all(calls)
         pending = {
             key: replace(
                 drafts[key],
                 call=call.key,
                 number=0,
-                messages=drafts[key].asked if afresh else failed[key][0].messages,
+                request=drafts[key].asked if afresh else failed[key][0].request,
                 reply=answer[0],
             )
             for key, call, answer in zip(failed, calls, answers, strict=True)

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from rewardgen import prompting
 from rewardgen.program import without_thoughts
-from rewardgen.records import Turn, Verdict
+from rewardgen.records import Verdict
+from rewardgen.reflection import facts_of
+from rewardgen.request import Turn
 from rewardgen.search import seeds, watching
 from rewardgen.search.run import Run
 from rewardgen.search.selection import Scored, best_of
@@ -33,7 +35,8 @@ def turn(
 
 def shown(run: Run, candidate: Scored, verdict: Verdict | None = None) -> Turn:
     """One candidate with the feedback that the method gives; what was seen of its policy is among it."""
-    told = Turn(candidate.source or "", candidate.reflection, candidate.key, verdict)
+    trained = facts_of(run.store.trainings(candidate.key), run.method.feedback, run.method.form)
+    told = Turn(candidate.source or "", candidate.reflection, candidate.key, verdict, trained=trained)
     parts = [part for part in ("behaviour", "episodes") if part in run.method.feedback]
     seen = watching.watch(run, candidate.key, told.source, SEEN) if parts else None
     if seen is None:
@@ -56,9 +59,10 @@ def _analysed(run: Run, restart: int, generation: int, best: Scored) -> str:
     seen = watching.watch(run, best.key, best.source, analyser.episodes)
     if seen is None:
         return ""
-    messages = prompting.analysis(run.task, best.source, watching.episodes(run.task, seen), run.prompts_dir)
+    told, facts = watching.episodes(run.task, seen), watching.episode_facts(seen)
+    request = prompting.analysis(run.task, best.source, told, facts, run.prompts_dir)
     seed = seeds.derive(run.config.seed, "analysis", restart, generation)
-    reply = run.ask(f"r{restart}g{generation}analysis", "analysis", messages, 1, seed)[0]
+    reply = run.ask(f"r{restart}g{generation}analysis", request, 1, seed)[0]
     return without_thoughts(reply.text)
 
 

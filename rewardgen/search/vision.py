@@ -61,8 +61,8 @@ def look(run: Run, key: str, left: str, right: str, seed: int) -> tuple[Answer, 
     assert run.viewer is not None  # made with the run, when its settings ask for a vision model
     if (replies := run.store.replies(key)) is None:
         frames = [_frames(run, shown) for shown in (left, right)]
-        messages = prompting.comparison(run.task, frames[0], frames[1], run.prompts_dir)
-        replies = run.ask_all("judging", [Call(key, tuple(messages), 1, seed)], run.viewer)[0]
+        request = prompting.judging(run.task, frames[0], frames[1], run.prompts_dir)
+        replies = run.ask_all([Call(key, request, 1, seed)], run.viewer)[0]
     found = parse(replies[0].text)
     if found is None:
         run.warn(f"what the vision model said of {left} and {right} is no answer: {one_line(replies[0].text, 120)}")

@@ -16,10 +16,11 @@ from torch import Tensor
 from rewardgen.errors import RewardFailed
 from rewardgen.quoting import one_line
 from rewardgen.records import Episodes, Field, Labels, Layout, RewardProgram
+from rewardgen.request import EpisodeFacts
 from rewardgen.search import seeds
 from rewardgen.search.run import Run
 from rewardgen.tasks import Task, play_episodes
-from rewardgen.text import arrows, number, percent, unit_suffix
+from rewardgen.text import arrows, as_told, number, percent, unit_suffix
 from rewardgen.training import Population
 
 POINTS = 5
@@ -101,29 +102,59 @@ def behaviour(task: Task, seen: Watched) -> str:
 
 def episodes(task: Task, seen: Watched) -> str:
     """The fittest and the least fit episode, each by its state and by what the reward's components gave."""
-    order = sorted(range(len(seen.played)), key=lambda n: _or_least(float(seen.fitness[n])), reverse=True)
+    order = _by_fitness(seen)
     told = [_episode(task, seen, order[0], f"the best of {len(order)} episodes")]
     if len(order) > 1:
         told.append(_episode(task, seen, order[-1], f"the worst of {len(order)} episodes"))
     return "\n\n".join(told)
 
 
+def episode_facts(seen: Watched) -> list[EpisodeFacts]:
+    """What ``episodes`` tells of the fittest and the least fit episode, as values with the digits that it shows."""
+    order = _by_fitness(seen)
+    return [
+        EpisodeFacts(
+            steps=int(seen.played.length[which]),
+            ended_by=_cause(seen.played, which),
+            components={
+                one_line(name, 40): tuple(as_told(value) or 0.0 for value in means)
+                for name, means in _component_means(seen, which)
+            },
+        )
+        for which in dict.fromkeys((order[0], order[-1]))
+    ]
+
+
+def _by_fitness(seen: Watched) -> list[int]:
+    """The episodes, the fittest first."""
+    return sorted(range(len(seen.played)), key=lambda n: _or_least(float(seen.fitness[n])), reverse=True)
+
+
+def _cause(played: Episodes, which: int) -> str:
+    return next((one_line(cause, 40) for cause, held in played.causes.items() if held[which]), "time limit")
+
+
+def _component_means(seen: Watched, which: int) -> Iterator[tuple[str, list[float]]]:
+    """Name of each component that is told, and its per-step means over equal parts of the episode."""
+    length = int(seen.played.length[which])
+    if seen.components is not None and length:
+        for place, name in enumerate(seen.names[:COMPONENTS]):
+            series = seen.components[which, :length, place]
+            yield name, [float(part.mean()) for part in series.tensor_split(min(POINTS, length))]
+
+
 def _episode(task: Task, seen: Watched, which: int, title: str) -> str:
     played = seen.played
     length = int(played.length[which])
     unit = unit_suffix(one_line(task.fitness_unit, 20))
-    cause = next((one_line(cause, 40) for cause, held in played.causes.items() if held[which]), "time limit")
     lines = [
-        f"{title}: fitness {number(float(seen.fitness[which]))}{unit}, {length} steps, ended by: {cause}. "
-        "From its start to its end:"
+        f"{title}: fitness {number(float(seen.fitness[which]))}{unit}, {length} steps, ended by: "
+        f"{_cause(played, which)}. From its start to its end:"
     ]
     for name, told in _fields(task.layout.shown, played):
         lines.append(f"- state {name}: {arrows(told[:, which].tolist())}")
-    if seen.components is not None and length:
-        for place, name in enumerate(seen.names[:COMPONENTS]):
-            series = seen.components[which, :length, place]
-            means = [float(part.mean()) for part in series.tensor_split(min(POINTS, length))]
-            lines.append(f"- component {one_line(name, 40)}, per step: {arrows(means)}")
+    for name, means in _component_means(seen, which):
+        lines.append(f"- component {one_line(name, 40)}, per step: {arrows(means)}")
     return "\n".join(lines)
 
 

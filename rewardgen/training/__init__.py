@@ -8,7 +8,7 @@ The loop is in ``trainer``; the mathematics in ``advantages``, ``ppo`` and ``net
 with Stable-Baselines3 on the same simulator and the same rewards, as the reference.
 """
 
-from rewardgen.training.arrangement import arrangement_of, settled
+from rewardgen.training.arrangement import arrangement_of
 from rewardgen.training.credit import credit_of
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows
 from rewardgen.training.population import Population
@@ -29,7 +29,6 @@ __all__ = [
     "checkpoint_steps",
     "credit_of",
     "label_rows",
-    "settled",
     "train",
     "train_sb3",
 ]

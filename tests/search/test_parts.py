@@ -9,8 +9,9 @@ import pytest
 
 from rewardgen.config import BudgetConfig
 from rewardgen.errors import BudgetExceeded, ConfigError, UnknownName
-from rewardgen.prompting import Manner, messages
-from rewardgen.records import Outcome, Problem, Turn
+from rewardgen.prompting import Manner, generation
+from rewardgen.records import Outcome, Problem
+from rewardgen.request import Turn
 from rewardgen.search import load_method, method_names
 from rewardgen.search.budget import WorkBudget
 from rewardgen.search.history import History, keeps_parent
@@ -45,7 +46,7 @@ def test_history_shows_so_many_former_bests() -> None:
         history = history.with_turn(scored(f"c{number}", 1.0), Turn(f"code {number}", "", f"c{number}"))
     assert not history.failures and history.parent is not None and history.parent.key == "c19"
     assert [turn.candidate for turn in history.turns] == [f"c{number}" for number in range(4, 20)]
-    talk = messages(load_task("cartpole/swingup"), history.turns, (), None, Manner(history=2))
+    talk = generation(load_task("cartpole/swingup"), history.turns, (), None, Manner(history=2)).messages
     assert [m.content for m in talk if m.role == "assistant"] == ["```python\ncode 18\n```", "```python\ncode 19\n```"]
 
 
