@@ -93,6 +93,10 @@ class JudgingConfig(Section):
     )
 
 
+JUDGES = ("fitness", "people", "simulated", "mixed")
+"""What may rank candidates, besides a vision model ``vlm:MODEL``."""
+
+
 class SearchConfig(Section):
     """How many rewards are asked for, and how they are compared."""
 
@@ -109,12 +113,21 @@ class SearchConfig(Section):
         description="confidence level of the intervals whose lower bounds rank candidates; 0: rank by the mean",
     )
     remeasure: int = Field(1, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
-    judge: Literal["fitness", "people", "mixed"] = Field(
-        "fitness", description="what ranks candidates: the fitness, judgements of replays, or both"
+    judge: str = Field(
+        "fitness",
+        description="what ranks candidates: fitness; judgements of replays by people, a simulation (simulated) or a "
+        "vision model (vlm:MODEL); or mixed: fitness and judgements by search.judging.by",
     )
     judging: JudgingConfig = JudgingConfig()
     racing: RacingConfig = RacingConfig()
     screening: ScreeningConfig = ScreeningConfig()
+
+    @field_validator("judge")
+    @classmethod
+    def _is_judge(cls, value: str) -> str:
+        if value not in JUDGES and not (value.startswith("vlm:") and len(value) > len("vlm:")):
+            raise ValueError(f"it is {', '.join(JUDGES)} or vlm:MODEL")
+        return value
 
     @field_validator("racing", "screening", mode="before")
     @classmethod
@@ -267,11 +280,11 @@ def _is_list(value: Any) -> bool:
 class BudgetConfig(Section):
     """Limits of a run; new work that would exceed one is not started. ``null``: no limit; 0 allows nothing."""
 
-    dollars: float | None = Field(None, ge=0, description="US dollars for the language model")
-    tokens: int | None = Field(None, ge=0, description="tokens of prompts and replies together")
-    calls: int | None = Field(None, ge=0, description="requests to the language model")
-    steps: int | None = Field(None, ge=0, description="environment steps")
-    hours: float | None = Field(None, ge=0, description="hours that the search runs, without waiting for people")
+    dollars: float | None = Field(None, ge=0, description="max. US dollars for the language model")
+    tokens: int | None = Field(None, ge=0, description="max. tokens of prompts and replies together")
+    calls: int | None = Field(None, ge=0, description="max. requests to the language model")
+    steps: int | None = Field(None, ge=0, description="max. environment steps")
+    hours: float | None = Field(None, ge=0, description="max. hours that the search runs, without waiting for people")
 
 
 class TrainingConfig(Section):
@@ -310,10 +323,16 @@ class TrainingConfig(Section):
     )
     checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
     checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
+    score_episodes: int = Field(
+        32,
+        ge=0,
+        description="fresh deterministic episodes that the kept policy plays when its training is over, for its score; "
+        "0: the episodes of its checkpoint, which also chose it",
+    )
     keep: Literal["best", "own", "last"] = Field(
         "best",
-        description="the checkpoint whose policy is kept, and whose fitness is the training's score: the fittest, the "
-        "last, or that at the peak of its own reward",
+        description="the checkpoint whose policy is kept and scored: the fittest, the last, or that at the peak of its "
+        "own reward",
     )
 
 

@@ -46,13 +46,17 @@ def long_text(text: str, limit: int) -> str:
 
 
 def quoted(text: str, lines: int = 40, limit: int = 400) -> str:
-    """What somebody wrote as a quotation, each line after ``> ``: at most ``lines`` of ``limit`` characters each.
+    """What somebody wrote as a quotation, each line after ``> ``; see ``quoted_lines``. "" where there is none."""
+    return "\n".join(f"> {line}" for line in quoted_lines(text, lines, limit))
 
-    Empty lines go; a last line says how many did not fit. "" for a text without anything to show.
+
+def quoted_lines(text: str, lines: int = 40, limit: int = 400) -> list[str]:
+    """What somebody wrote as at most ``lines`` lines of ``limit`` characters each.
+
+    Empty lines go; a last line says how many did not fit.
     """
     shown = [line for each in text[: lines * limit * _READ].splitlines() if (line := one_line(each, limit))]
-    kept = [f"> {line}" for line in shown[:lines]]
-    return "\n".join([*kept, f"> [… {len(shown) - lines} more lines …]"] if len(shown) > lines else kept)
+    return [*shown[:lines], f"[… {len(shown) - lines} more lines …]"] if len(shown) > lines else shown
 
 
 def grouped_errors(outcomes: Iterable[Outcome], *, groups: int = 4, limit: int = 160) -> list[str]:

@@ -211,24 +211,6 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One step of a search's history as the prompt tells it: the code that was best and what became of it.
-
-    ``candidate`` is its key, and ``verdict`` what people said of its generation, where they were asked. ``watched`` is
-    what was seen of its policy, and ``analysis`` what a language model made of that. ``worst`` is what stood last in
-    its generation, for methods that show both ends.
-    """
-
-    source: str
-    reflection: str
-    candidate: str = ""
-    verdict: Verdict | None = None
-    watched: str = ""
-    analysis: str = ""
-    worst: Turn | None = None
-
-
-@dataclass(frozen=True)
 class Outcome:
     """How another candidate of the same generation ended: its ``score`` (None without one) and what was wrong.
 
@@ -320,7 +302,8 @@ class Checkpoint:
     each component's episode sum with the fitness (NaN where either does not vary). ``episode_length`` is in control
     steps, ``causes`` the share of episodes that ended by each cause ("time limit" among them). ``goal_reached`` is the
     share of exploration's transitions since the last checkpoint that the task's sparse reward paid for. ``chosen``
-    marks the one checkpoint that its training stands for, where that is not the fittest.
+    marks the one checkpoint that its training stands for. Once a training is over, that one holds what its policy was
+    measured at again, on ``training.score_episodes`` episodes that did not choose it.
     """
 
     steps: int

@@ -26,6 +26,12 @@ def number(value: float | None) -> str:
     return f"{value:.2g}"
 
 
+def as_told(value: float | None) -> float | None:
+    """``value`` with the digits that ``number`` shows of it; None where that is ``n/a``."""
+    text = number(value)
+    return None if text == MISSING else float(text)
+
+
 def short_number(value: float | None, unit: str = "") -> str:
     """Three significant digits in the fewest characters, for the terminal; "–" for None and NaN."""
     if value is None or math.isnan(value):
@@ -49,6 +55,12 @@ def percent(share: float | None) -> str:
     if 99 < value < 100:
         return f"{math.floor(value * 10) / 10:.1f} %"
     return f"{value:.0f} %"
+
+
+def share_as_told(share: float | None) -> float | None:
+    """A share in [0, 1] with the digits that ``percent`` shows of it; None where that is ``n/a``."""
+    text = percent(share)
+    return None if text == MISSING else float(text.strip("< %")) / 100
 
 
 def arrows(values: Sequence[float]) -> str:

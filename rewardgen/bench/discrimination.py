@@ -38,7 +38,8 @@ Scores = NDArray[np.float64]
 class RewardCurve:
     """One training of a reward of the pool: ``points`` of (steps, fitness, own return), and why it ``failed``, if so.
 
-    ``digest`` is the reward's.
+    ``digest`` is the reward's. ``score`` is what the kept policy was measured at when the training was over; None: as
+    its checkpoint says.
     """
 
     task: str
@@ -49,6 +50,7 @@ class RewardCurve:
     points: tuple[tuple[int, float, float], ...]
     seconds: float
     failed: str = ""
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,10 @@ def curves(
         for (reward, seed), result in zip(group, results, strict=True):
             points = tuple((point.steps, point.fitness, point.own_return) for point in result.curve)
             failed = result.message if result.status == "failed" else ""
-            curve = RewardCurve(task.name, reward.name, reward.digest, seed, settings, points, result.seconds, failed)
+            score = result.score if math.isfinite(result.score) else None
+            curve = RewardCurve(
+                task.name, reward.name, reward.digest, seed, settings, points, result.seconds, failed, score
+            )
             found[reward.name, seed] = curve
             write_record(path(reward, seed), curve)
         tell(f"{task.name}: {start + len(group)} of {len(missing)} trainings done")
@@ -210,10 +215,7 @@ def _train(
 def _summed_up(pool: Pool, found: dict[str, list[RewardCurve]], config: TrainingConfig) -> dict[str, Any]:
     failed = {name: why for name, of_reward in found.items() if (why := _failure(of_reward))}
     sound = {name: of_reward for name, of_reward in found.items() if name not in failed}
-    along = {
-        name: [scores_along([point[1:] for point in curve.points], config.keep) for curve in of_reward]
-        for name, of_reward in sound.items()
-    }
+    along = {name: [_scores(curve, config) for curve in of_reward] for name, of_reward in sound.items()}
     rewards = []
     for each in pool.rewards:
         row: dict[str, Any] = {"name": each.name, "kind": each.kind, "about": each.about, "digest": each.digest}
@@ -231,6 +233,12 @@ def _summed_up(pool: Pool, found: dict[str, list[RewardCurve]], config: Training
         "failed": failed,
         "by_steps": by_checkpoint(steps, list(along.values()), list(last.values())),
     }
+
+
+def _scores(curve: RewardCurve, config: TrainingConfig) -> list[float]:
+    """What a search would score a training that ended at each checkpoint; at the last, what it was measured at."""
+    scores = scores_along([point[1:] for point in curve.points], config.keep)
+    return scores if curve.score is None else [*scores[:-1], curve.score]
 
 
 def _failure(of_reward: Sequence[RewardCurve]) -> str:

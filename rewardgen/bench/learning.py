@@ -157,13 +157,16 @@ def _settings(trainer: str, config: TrainingConfig) -> dict[str, Any]:
     """What a curve depends on beside its task and seed."""
     if trainer == "sb3":  # its defaults know nothing of ours, and do not depend on how long it will go on
         return {"every": config.steps // config.checkpoints, "episodes": config.checkpoint_episodes}
-    return settings_of(config)
+    settings = settings_of(config)
+    del settings["score_episodes"]  # a curve is made of checkpoints
+    return settings
 
 
 def _train(
     task: Task, trainer: str, seeds: Sequence[int], config: TrainingConfig, settings: dict[str, Any], threads: int
 ) -> list[Curve]:
     reward = TaskReward(task.expert_reward, task.layout)
+    config = config.model_copy(update={"score_episodes": 0})
     began = time.perf_counter()
     if trainer == "sb3":
         assert task.gymnasium_id is not None  # said by curves

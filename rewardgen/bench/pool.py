@@ -233,7 +233,7 @@ def _with_effort(expert: Function, weight: float) -> Function:
 
 def _offline(task: Task, count: int) -> list[str]:
     author = make_author(LLMConfig(model="offline"), environ={}, cache_dir=None, recording=None)
-    return [reply.text for reply in author.reply(prompting.messages(task, (), ()), count, seed=_SEED)]
+    return [reply.text for reply in author.reply(prompting.generation(task), count, seed=_SEED)]
 
 
 def _written(path: Path | None, task: str) -> Iterator[tuple[str, bool]]:

@@ -226,8 +226,8 @@ def _curves(results: Sequence[TrainingResult]) -> list[tuple[int, float]]:
 def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> dict[str, RewardProgram]:
     """A first generation by the offline author: key → program."""
     author = make_author(LLMConfig(model="offline"), environ={}, cache_dir=None, recording=None)
-    messages = prompting.messages(task, (), ())
-    replies = author.reply(messages, config.search.candidates, seed=Place(number, 0, config.seed).replies_seed())
+    request = prompting.generation(task)
+    replies = author.reply(request, config.search.candidates, seed=Place(number, 0, config.seed).replies_seed())
     transitions = random_transitions(task, config.sandbox.smoke_transitions, smoke_seed(config.seed), config.threads)
     trials = [
         screen_source(sandbox, task, transitions, reply.text, call_seconds=config.sandbox.smoke_seconds)

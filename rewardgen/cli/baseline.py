@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rewardgen.cli.flags import SettingFlag, given
 from rewardgen.cli.options import Device, Envs, Json, Physics, RunsDir, folders
 from rewardgen.cli.output import note, print_json, safe, show, table, write
-from rewardgen.cli.settings import Set, parse_assignments, with_flags
+from rewardgen.cli.settings import Set, parse_assignments
 
 if TYPE_CHECKING:
     from rewardgen.config import Config
@@ -26,9 +27,9 @@ def baseline(
         list[str] | None,
         typer.Argument(metavar="[TASK]...", help="Names, or patterns such as 'hopper/*'; none is all."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of each training.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds of each reward.")] = None,
-    threads: Annotated[int | None, typer.Option(min=0, help="Processor threads; 0 is all.")] = None,
+    steps: Annotated[int | None, SettingFlag("training.steps")] = None,
+    seeds: Annotated[int | None, SettingFlag("evaluation.report_seeds")] = None,
+    threads: Annotated[int | None, SettingFlag("threads")] = None,
     sim: Physics = None,
     device: Device = None,
     anew: Annotated[bool, typer.Option("--anew", help="Measure even what was measured before.")] = False,
@@ -49,25 +50,20 @@ def baseline(
 
     What was measured before under the same settings, by the same code on this machine, is not measured again.
     """
+    flags = given(baseline, locals())
     from rewardgen import baselines
     from rewardgen.config import load
     from rewardgen.errors import TaskError, UsageError
     from rewardgen.report.task_page import Measured, write_task_page
+    from rewardgen.search import resolve
     from rewardgen.sim.machine import versions
     from rewardgen.store import BASELINES
     from rewardgen.tasks import load_task
-    from rewardgen.training import arrangement_of, settled
+    from rewardgen.training import arrangement_of
 
     if anew and kept:
         raise UsageError("--anew trains and --kept does not: give one of them")
     places = folders(envs)
-    flags = {
-        "training.steps": steps,
-        "evaluation.report_seeds": seeds,
-        "threads": threads,
-        "sim": sim,
-        "device": device,
-    }
     measured: list[Measured] = []
     for name in _named(tasks or ["*"], places):
         try:
@@ -77,11 +73,11 @@ def baseline(
                 raise
             note(f"{name}: left out: {error}")
             continue
-        overrides = {**parse_assignments(assignments), **with_flags(flags), "task": name}
+        overrides = {**parse_assignments(assignments), **flags, "task": name}
         settings = load(config, overrides, task_defaults=dict(task.training))
         told = None if json else _progress_of(task, settings)
         folder = runs_dir / BASELINES
-        settings = settled(settings, arrangement_of(settings, task))
+        settings = resolve(settings, task, arrangement=arrangement_of(settings, task)).config
         if kept:
             found = baselines.find(folder, task, settings)
         else:

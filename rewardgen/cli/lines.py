@@ -131,8 +131,8 @@ class Lines:
 
 
 def arranged(started: RunStarted) -> str:
-    """Where a run that has ``started`` takes place, and why there."""
-    return f"{started.arrangement} ({started.why})"
+    """Where a run that has ``started`` takes place and why there, and the settings that it takes otherwise."""
+    return "\n".join([f"{started.arrangement} ({started.why})", *(f"note: {change}" for change in started.changes)])
 
 
 def waiting_text(event: WaitingForPeople) -> str:

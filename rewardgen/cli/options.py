@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rewardgen.cli.flags import SettingFlag
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 Envs = Annotated[
@@ -29,24 +31,11 @@ RunName = Annotated[
     typer.Argument(metavar="RUN", help="A run's folder, its name in the folder of runs, or 'latest'."),
 ]
 
-SandboxLevel = Annotated[
-    str | None,
-    typer.Option(
-        "--sandbox",
-        metavar="strict|basic",
-        help="strict refuses to run where a layer of protection is missing; basic makes do. docs/sandbox.md",
-    ),
-]
+SandboxLevel = Annotated[str | None, SettingFlag("sandbox.level", name="--sandbox")]
 
-Physics = Annotated[
-    str | None,
-    typer.Option("--sim", metavar="auto|mujoco|warp", help="What simulates: MuJoCo on threads, or mujoco_warp."),
-]
+Physics = Annotated[str | None, SettingFlag("sim")]
 
-Device = Annotated[
-    str | None,
-    typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where policies learn, and where warp simulates."),
-]
+Device = Annotated[str | None, SettingFlag("device", metavar="auto|cpu|cuda[:N]")]
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, such as cheetah/run.")]
 

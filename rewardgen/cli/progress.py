@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rewardgen.request import asked_for
 from rewardgen.text import clock
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from rewardgen.search.events import (
         AttemptScreened,
         Evaluated,
-        Purpose,
         RunStarted,
         Scored,
         TrainingStarted,
@@ -118,7 +118,7 @@ class Progress:
                 self.restart, self.generation, self.parent = event.restart, event.generation, event.parent
                 self.rows, self.training = {}, None
             case events.Calling():
-                self.asking = asking_text(event.purpose, event.n)
+                self.asking = f"asking for {asked_for(event.purpose, event.n)}"
             case events.Replied():
                 self.asking = ""
             case events.AttemptScreened():
@@ -178,21 +178,7 @@ class Progress:
             self.best = (event.candidate, event.score)
 
 
-ASKED: dict[Purpose, tuple[str, str]] = {
-    "generation": ("reward", "rewards"),
-    "repair": ("repair", "repairs"),
-    "review": ("review", "reviews"),
-    "revision": ("revision", "revisions"),
-    "analysis": ("analysis", "analyses"),
-    "judging": ("judgement", "judgements"),
-}
 """What a call to a language model asks for, by its purpose: one, and several."""
-
-
-def asking_text(purpose: Purpose, n: int) -> str:
-    """What is asked for at present, in a few words."""
-    one, several = ASKED[purpose]
-    return f"asking for {n} {one if n == 1 else several}"
 
 
 def cost_text(cost: dict[str, Any]) -> str:

@@ -21,13 +21,13 @@ def prompt(
 ) -> None:
     """Print what the language model would be told first about a task. Nothing is sent."""
     from rewardgen.config import SearchConfig
-    from rewardgen.prompting import messages, render_prompt
+    from rewardgen.prompting import generation, render_prompt
     from rewardgen.search import load_method
     from rewardgen.tasks import load_task
 
     manner = load_method(method or SearchConfig().method).manner
     loaded, templates = load_task(task, folders(envs)), template_folder(prompts)
     if json:
-        print_json({"task": task, "messages": messages(loaded, (), (), templates, manner)})
+        print_json({"task": task, "messages": generation(loaded, (), (), templates, manner).messages})
     else:
         write(render_prompt(loaded, templates, manner))

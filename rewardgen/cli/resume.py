@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rewardgen.cli.flags import SettingFlag, given
 from rewardgen.cli.options import Json, RunName, RunsDir
 from rewardgen.cli.settings import Set, parse_assignments, with_flags
 
@@ -19,33 +20,23 @@ def resume(
     run: RunName = "latest",
     llm: Annotated[str | None, typer.Option(metavar="MODEL", help="Go on with another model.")] = None,
     base_url: Annotated[str | None, typer.Option(metavar="URL", help="Go on at another endpoint.")] = None,
-    budget_dollars: Annotated[float | None, typer.Option(min=0, help="Max. US dollars for the language model.")] = None,
-    budget_tokens: Annotated[
-        int | None, typer.Option(min=0, help="Max. tokens, of prompts and replies together.")
-    ] = None,
-    budget_calls: Annotated[int | None, typer.Option(min=0, help="Max. requests to the language model.")] = None,
-    budget_steps: Annotated[int | None, typer.Option(min=0, help="Max. environment steps.")] = None,
-    budget_hours: Annotated[float | None, typer.Option(min=0, help="Max. hours, without waiting for people.")] = None,
+    budget_dollars: Annotated[float | None, SettingFlag("budget.dollars")] = None,
+    budget_tokens: Annotated[int | None, SettingFlag("budget.tokens")] = None,
+    budget_calls: Annotated[int | None, SettingFlag("budget.calls")] = None,
+    budget_steps: Annotated[int | None, SettingFlag("budget.steps")] = None,
+    budget_hours: Annotated[float | None, SettingFlag("budget.hours")] = None,
     assignments: Set = None,
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
     """Take a run up where it stopped. Nothing that was paid for is paid for again."""
+    flags = given(resume, locals())
     from rewardgen.cli.session import search
     from rewardgen.config import Config, validate
     from rewardgen.store import find_run, read
 
-    flags: dict[str, Any] = {
-        "llm.model": llm,
-        "llm.models": [] if llm else None,
-        "llm.base_url": base_url,
-        "budget.dollars": budget_dollars,
-        "budget.tokens": budget_tokens,
-        "budget.calls": budget_calls,
-        "budget.steps": budget_steps,
-        "budget.hours": budget_hours,
-    }
-    overrides = {**parse_assignments(assignments), **with_flags(flags)}
+    flags |= with_flags({"llm.model": llm, "llm.models": [] if llm else None, "llm.base_url": base_url})
+    overrides = {**parse_assignments(assignments), **flags}
     path = find_run(run, out)
     view = read(path)
     settings = validate(Config, view.config, str(path)) if view.config else None

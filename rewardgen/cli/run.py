@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rewardgen.cli.flags import SettingFlag, given
 from rewardgen.cli.options import Device, Envs, Json, Physics, Prompts, RunsDir, SandboxLevel, folders, template_folder
-from rewardgen.cli.settings import Set, judge_settings, parse_assignments, with_flags
+from rewardgen.cli.settings import Set, judge_settings, parse_assignments
 from rewardgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,31 +24,14 @@ def run(
     task: Annotated[
         str | None, typer.Argument(metavar="[TASK]", help="A task's name; --config can name it too.")
     ] = None,
-    llm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            rich_help_panel=MODEL,
-            help="A model's name, 'offline', or 'replay:FILE'. Without a key: offline, which uses no language model.",
-        ),
-    ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", rich_help_panel=MODEL, help="An OpenAI-compatible endpoint.")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, max=2, rich_help_panel=MODEL, help="Sampling temperature.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(metavar="NAME", rich_help_panel=SIZE, help="A search method, or its YAML file.")
-    ] = None,
-    generations: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=SIZE, help="How often the author is asked.")
-    ] = None,
-    candidates: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Rewards in each generation.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Training seeds of each.")] = None,
-    restarts: Annotated[int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Independent searches.")] = None,
+    llm: Annotated[str | None, SettingFlag("llm.model", MODEL, metavar="MODEL")] = None,
+    base_url: Annotated[str | None, SettingFlag("llm.base_url", MODEL, metavar="URL")] = None,
+    temperature: Annotated[float | None, SettingFlag("llm.temperature", MODEL)] = None,
+    method: Annotated[str | None, SettingFlag("search.method", SIZE, metavar="NAME")] = None,
+    generations: Annotated[int | None, SettingFlag("search.generations", SIZE)] = None,
+    candidates: Annotated[int | None, SettingFlag("search.candidates", SIZE)] = None,
+    seeds: Annotated[int | None, SettingFlag("search.seeds", SIZE)] = None,
+    restarts: Annotated[int | None, SettingFlag("search.restarts", SIZE)] = None,
     judge: Annotated[
         str | None,
         typer.Option(
@@ -56,38 +40,19 @@ def run(
             help="Who says which candidates are better. docs/people.md",
         ),
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Environment steps of each training.")
-    ] = None,
-    report_seeds: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=SIZE, help="Fresh training seeds for the reported scores.")
-    ] = None,
-    trainer: Annotated[
-        str | None,
-        typer.Option(metavar="population|sb3", rich_help_panel=SIZE, help="sb3 is the reference, one at a time."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, rich_help_panel=SIZE, help="All randomness follows from it.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=0, rich_help_panel=SIZE, help="0 is all.")] = None,
+    steps: Annotated[int | None, SettingFlag("training.steps", SIZE)] = None,
+    report_seeds: Annotated[int | None, SettingFlag("evaluation.report_seeds", SIZE)] = None,
+    trainer: Annotated[str | None, SettingFlag("training.trainer", SIZE)] = None,
+    seed: Annotated[int | None, SettingFlag("seed", SIZE)] = None,
+    threads: Annotated[int | None, SettingFlag("threads", SIZE)] = None,
     sim: Physics = None,
     device: Device = None,
     sandbox: SandboxLevel = None,
-    budget_dollars: Annotated[
-        float | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. US dollars for the language model.")
-    ] = None,
-    budget_tokens: Annotated[
-        int | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. tokens, of prompts and replies together.")
-    ] = None,
-    budget_calls: Annotated[
-        int | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. requests to the language model.")
-    ] = None,
-    budget_steps: Annotated[
-        int | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. environment steps.")
-    ] = None,
-    budget_hours: Annotated[
-        float | None, typer.Option(min=0, rich_help_panel=BUDGET, help="Max. hours, without waiting for people.")
-    ] = None,
+    budget_dollars: Annotated[float | None, SettingFlag("budget.dollars", BUDGET)] = None,
+    budget_tokens: Annotated[int | None, SettingFlag("budget.tokens", BUDGET)] = None,
+    budget_calls: Annotated[int | None, SettingFlag("budget.calls", BUDGET)] = None,
+    budget_steps: Annotated[int | None, SettingFlag("budget.steps", BUDGET)] = None,
+    budget_hours: Annotated[float | None, SettingFlag("budget.hours", BUDGET)] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings; flags override it.")
     ] = None,
@@ -102,36 +67,17 @@ def run(
 
     Everything is kept in the run's folder as it comes; Ctrl-C stops, `rewardgen resume` goes on.
     """
+    flags = given(run, locals())
     from rewardgen.cli.session import search
     from rewardgen.search import configure
 
-    flags: dict[str, Any] = {
-        "task": task,
-        "seed": seed,
-        "threads": threads,
-        "sim": sim,
-        "device": device,
-        "sandbox.level": sandbox,
-        "llm.model": llm,
-        "llm.models": [] if llm else None,  # the flag overrides both in a file
-        "llm.base_url": base_url,
-        "llm.temperature": temperature,
-        "search.method": method,
-        "search.generations": generations,
-        "search.candidates": candidates,
-        "search.seeds": seeds,
-        "search.restarts": restarts,
-        "training.steps": steps,
-        "training.trainer": trainer,
-        "evaluation.report_seeds": report_seeds,
-        "budget.dollars": budget_dollars,
-        "budget.tokens": budget_tokens,
-        "budget.calls": budget_calls,
-        "budget.steps": budget_steps,
-        "budget.hours": budget_hours,
-    }
+    if task is not None:
+        flags["task"] = task
+    if llm:
+        flags["llm.models"] = []  # the flag overrides both in a file
     places = folders(envs)
-    overrides = {**judge_settings(judge), **parse_assignments(assignments), **with_flags(flags)}
+    assigned = parse_assignments(assignments)
+    overrides = {**judge_settings(judge, assigned), **assigned, **flags}
     settings = configure(config, overrides, places)
     run_dir = _run_dir(out, name, settings.task)
 

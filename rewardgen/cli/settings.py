@@ -64,20 +64,25 @@ def task_configs(
     return [config.load(overrides={"task": each.name} | given, task_defaults=each.training) for each in tasks]
 
 
-def judge_settings(judge: str | None) -> dict[str, Any]:
-    """What ``--judge`` stands for; ``--set search.judge=mixed`` beside it weighs the same judge with the fitness.
+def judge_settings(judge: str | None, assigned: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``--judge`` stands for.
+
+    Args:
+        judge: the flag.
+        assigned: what ``--set`` says: with ``search.judge=mixed``, the flag's judge is weighed with the fitness.
 
     Raises:
         UsageError: it names no judge.
     """
-    if judge is None or judge == "fitness":
-        return {} if judge is None else {"search.judge": "fitness"}
+    if judge is None:
+        return {}
     kind, _, model = judge.partition(":")
-    if kind == "vlm" and model:
-        return {"search.judge": "people", "search.judging.by": "vlm", "search.judging.model": model}
-    if judge not in ("people", "simulated"):
+    if judge not in ("fitness", "people", "simulated") and not (kind == "vlm" and model):
         raise UsageError(f"--judge {judge}: it is people, simulated, vlm:MODEL or fitness")
-    return {"search.judge": "people", "search.judging.by": judge}
+    if judge == "fitness" or (judge != "people" and assigned.get("search.judge") != "mixed"):
+        return {"search.judge": judge}
+    by = {"search.judging.by": kind} | ({"search.judging.model": model} if kind == "vlm" else {})
+    return {"search.judge": "people", **by}
 
 
 def with_flags(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,10 +41,10 @@ class SweepProgress:
     def __init__(
         self, plan: Plan, rates: Rates, threads: int, slots: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        from rewardgen.sweep import of_search
+        from rewardgen.sweep import of_planned
 
         self.plan, self._slots, self._clock, self._began = plan, max(1, slots), clock, clock()
-        self._expected = {p.key: of_search(p.config, rates, threads).hours * 3600 for p in plan.searches}
+        self._expected = {p.key: of_planned(p, rates, threads).hours * 3600 for p in plan.searches}
         self._started: dict[str, float] = {}
         self._took: list[tuple[float, float]] = []
         """Of searches that ran from start to end here: seconds expected, seconds taken."""

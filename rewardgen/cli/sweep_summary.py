@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
     """What is left to do of ``plan`` and what it will take, as plain values."""
     from rewardgen.sweep import of_baselines, of_search, total, wall_hours
-    from rewardgen.sweep.estimate import baselines_of
+    from rewardgen.sweep.estimate import baselines_of, resolved
     from rewardgen.sweep.ledger import Ledger, budgeted, limits
     from rewardgen.sweep.ready import authors_missing
     from rewardgen.sweep.standing import standing
@@ -31,7 +31,8 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
     list(ledger.allowed())  # finds those that can never begin
     searches, left = [], []
     for index, (planned, stand) in enumerate(zip(plan.searches, stands, strict=True)):
-        amounts = of_search(planned.config, rates, executor.threads)
+        settings = resolved(planned)
+        amounts = of_search(settings.config, rates, executor.threads)
         status = "left out" if index in ledger.left_out else stand.status
         if status not in ("left out", "finished"):
             left.append((planned, amounts))
@@ -46,6 +47,7 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
                 "status": status,
                 "message": ledger.left_out.get(index, ""),
                 "amounts": amounts,
+                "changes": [str(change) for change in settings.changes],
             }
         )
     shared = baselines_of([planned for planned, _ in left])
@@ -118,6 +120,10 @@ def show_forecast(told: dict[str, Any]) -> None:
     )
     write("are trained once for each task and its settings.")
     write(_speeds(told))
+    for arm in arms:
+        changes = dict.fromkeys(line for each in told["searches"] if each["arm"] == arm for line in each["changes"])
+        for line in changes:
+            write(f"{arm}: {line}", style="dim")
     for each in left_out[:3]:
         write(f"left out: {each['arm']}/{each['task']}/seed{each['seed']}: {each['message']}", style="yellow")
     if len(left_out) > 3:

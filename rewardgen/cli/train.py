@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardgen.cli.check import read_source
+from rewardgen.cli.flags import SettingFlag, given
 from rewardgen.cli.options import Device, Envs, Json, Physics, SandboxLevel, folders
 from rewardgen.cli.output import note, print_json, show, table, write
-from rewardgen.cli.settings import Set, parse_assignments, with_flags
+from rewardgen.cli.settings import Set, parse_assignments
 from rewardgen.errors import RewardgenError
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ def train(
     reward: Annotated[
         str, typer.Option("--reward", "-r", metavar="expert|sparse|FILE", help="What to train with.")
     ] = "expert",
-    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of each training.")] = None,
+    steps: Annotated[int | None, SettingFlag("training.steps")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=64, help="How many seeds, trained together.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=0, help="Processor threads; 0 is all.")] = None,
+    threads: Annotated[int | None, SettingFlag("threads")] = None,
     sim: Physics = None,
     device: Device = None,
-    trainer: Annotated[str | None, typer.Option(metavar="population|sb3", help="sb3 is the reference.")] = None,
+    trainer: Annotated[str | None, SettingFlag("training.trainer")] = None,
     sandbox: SandboxLevel = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
     assignments: Set = None,
@@ -47,25 +48,24 @@ def train(
     json: Json = False,
 ) -> None:
     """Train policies on a task with one reward and print the curve of the true fitness."""
+    flags = given(train, locals())
     from rewardgen.config import load
+    from rewardgen.search import resolve
     from rewardgen.tasks import load_task
     from rewardgen.training import arrangement_of
 
     loaded = load_task(task, folders(envs))
-    flags = {
-        "training.steps": steps,
-        "training.trainer": trainer,
-        "threads": threads,
-        "sim": sim,
-        "device": device,
-        "search.seeds": seeds,
-        "sandbox.level": sandbox,
-    }
-    overrides = {**parse_assignments(assignments), **with_flags(flags), "task": task, "seed": seed}
+    fixed = {"task": task, "seed": seed, "search.seeds": seeds}
+    overrides = {**parse_assignments(assignments), **flags, **fixed}
     settings = load(config, overrides, task_defaults=dict(loaded.training))
     arrangement = arrangement_of(settings, loaded)
+    resolved = resolve(settings, loaded, arrangement=arrangement)
+    settings = resolved.config
     if not json:
         note(f"{arrangement} ({arrangement.why})")
+        for change in resolved.changes:
+            if change.setting.startswith("training."):  # no other section matters without a search
+                note(str(change))
     with _tracking(log, reward, settings) as tracking:
         results = _train(loaded, reward, settings, arrangement, tracking, quiet=json)
 

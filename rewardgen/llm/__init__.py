@@ -1,7 +1,7 @@
-"""Messages → replies: whoever writes the rewards.
+"""Requests → replies: whoever writes the rewards.
 
     make_author(config.llm, environ=os.environ, ...)     the author that the configuration asks for
-    author.reply(messages, n, seed=...)                  exactly n replies
+    author.reply(request, n, seed=...)                   exactly n replies
     check(config.llm, os.environ)                        what an endpoint answers to one small request
 
 An author is a language model behind an OpenAI-compatible endpoint, the offline author that needs no language model,
@@ -12,7 +12,6 @@ asked for.
 from rewardgen.llm.author import Author, make_author
 from rewardgen.llm.budget import Budget
 from rewardgen.llm.check import Checked, check
-from rewardgen.llm.conversation import purpose_of
 from rewardgen.llm.prices import Price, Prices
 
-__all__ = ["Author", "Budget", "Checked", "Price", "Prices", "check", "make_author", "purpose_of"]
+__all__ = ["Author", "Budget", "Checked", "Price", "Prices", "check", "make_author"]

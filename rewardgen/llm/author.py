@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -17,7 +17,8 @@ from rewardgen.llm.prices import Prices
 from rewardgen.llm.recording import Recorder, read_recording
 from rewardgen.llm.replay import ReplayAuthor
 from rewardgen.llm.secrets import read_key
-from rewardgen.records import Message, Reply
+from rewardgen.records import Reply
+from rewardgen.request import Request
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 REPLAY = "replay:"
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Author(Protocol):
-    """Answers a conversation. May be called from several threads at once."""
+    """Answers requests. May be called from several threads at once."""
 
     @property
     def name(self) -> str:
@@ -38,8 +39,8 @@ class Author(Protocol):
     def offline(self) -> bool:
         """True if no language model is asked."""
 
-    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
-        """Exactly ``n`` replies; the same for the same messages and seed.
+    def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
+        """Exactly ``n`` replies; the same for the same request and seed.
 
         Raises:
             LLMError: there are none to be had; its kinds say why.
@@ -68,14 +69,14 @@ class RecordedAuthor:
     def close(self) -> None:
         self._author.close()
 
-    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+    def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
         try:
-            replies = self._author.reply(messages, n, seed=seed)
+            replies = self._author.reply(request, n, seed=seed)
         except RewardgenError as error:
-            self._recorder.add(self.name, messages, n, seed, [], error=f"{type(error).__name__}: {error}")
+            self._recorder.add(self.name, request, n, seed, [], error=f"{type(error).__name__}: {error}")
             raise
-        source = self._author.source(messages, seed) if isinstance(self._author, ReplayAuthor) else None
-        self._recorder.add(self.name, messages, n, seed, replies, source=source)
+        source = self._author.source(request, seed) if isinstance(self._author, ReplayAuthor) else None
+        self._recorder.add(self.name, request, n, seed, replies, source=source)
         return replies
 
 

@@ -11,10 +11,11 @@ from rewardgen.errors import LLMError
 from rewardgen.llm.author import make_author
 from rewardgen.program import without_thoughts
 from rewardgen.records import Message, Reply
+from rewardgen.request import Request
 
-ASKED = (
-    Message("system", "You answer with one word."),
-    Message("user", "Answer with the word: ready"),
+ASKED = Request(
+    "trial",
+    (Message("system", "You answer with one word."), Message("user", "Answer with the word: ready")),
 )
 REPLIES = 2
 """So that it shows whether one request may ask for several."""

@@ -41,6 +41,7 @@ from rewardgen.llm.transport import make_transport, proxy_for
 from rewardgen.program import without_thoughts
 from rewardgen.program.extract import FILTERED, LENGTH
 from rewardgen.records import Message, Reply
+from rewardgen.request import Request
 
 CONNECT_SECONDS = 10.0
 REPLIES_PER_REQUEST = 16
@@ -101,8 +102,10 @@ class ClientAuthor:
     def __repr__(self) -> str:
         return f"ClientAuthor({self._config.model!r} at {self._base_url})"
 
-    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+    def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
         """Exactly ``n`` replies, the same ones for the same messages and seed while the cache holds them.
+
+        Of ``request`` only the messages are sent.
 
         A reply may be no answer, by its ``finish_reason``: cut at the limit, or withheld. Such a one is not cached.
 
@@ -114,6 +117,7 @@ class ClientAuthor:
             Stopped: ``close`` was called.
             DiskFull, StoreError: the cache could not be written.
         """
+        messages = request.messages
         keys = [self._cache_key(messages, seed, index) for index in range(n)]
         replies = {index: found for index, key in enumerate(keys) if (found := self._cache.get(key)) is not None}
         for found in replies.values():

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rewardgen.errors import BudgetExceeded, LLMError
-from rewardgen.records import Message, Reply
+from rewardgen.records import Reply
+from rewardgen.request import Request
 
 if TYPE_CHECKING:
     from rewardgen.llm.author import Author
@@ -33,7 +34,7 @@ class FallbackAuthor:
     def name(self) -> str:
         return ", then ".join(author.name for author in self._authors)
 
-    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+    def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
         """``n`` replies, all of one author.
 
         Raises:
@@ -42,7 +43,7 @@ class FallbackAuthor:
         """
         for place in range(self._first, len(self._authors)):
             try:
-                return self._authors[place].reply(messages, n, seed=seed)
+                return self._authors[place].reply(request, n, seed=seed)
             except (LLMError, BudgetExceeded) as error:
                 if place + 1 == len(self._authors):
                     raise

@@ -13,8 +13,9 @@ from typing import Any
 
 from rewardgen.errors import LLMError
 from rewardgen.llm.cache import disk_error, reply_from_json, reply_to_json
-from rewardgen.llm.conversation import Purpose, messages_hash, purpose_of
+from rewardgen.llm.conversation import messages_hash
 from rewardgen.records import Message, Reply
+from rewardgen.request import Purpose, Request
 
 FORM = 1
 
@@ -44,7 +45,7 @@ class Recorder:
         self._lock = threading.Lock()
 
     def add(
-        self, author: str, messages: Sequence[Message], n: int, seed: int, replies: Sequence[Reply], error: str = "",
+        self, author: str, request: Request, n: int, seed: int, replies: Sequence[Reply], error: str = "",
         source: int | None = None,
     ) -> None:  # fmt: skip
         """Append one call.
@@ -56,11 +57,11 @@ class Recorder:
             "form": FORM,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "author": author,
-            "purpose": purpose_of(messages),
-            "hash": messages_hash(messages),
+            "purpose": request.purpose,
+            "hash": messages_hash(request.messages),
             "seed": seed,
             "n": n,
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
             "replies": [reply_to_json(reply) for reply in replies],
             "error": error,
         }
@@ -113,7 +114,7 @@ def _call(content: Any, where: str) -> RecordedCall:
             raise LLMError(f"{where} was written by a newer rewardgen; update yours to replay it")
         messages = tuple(Message(item["role"], item["content"]) for item in content["messages"])
         return RecordedCall(
-            purpose=content.get("purpose") or purpose_of(messages),
+            purpose=content["purpose"],
             messages=messages,
             seed=int(content["seed"]),
             n=int(content["n"]),
@@ -122,7 +123,7 @@ def _call(content: Any, where: str) -> RecordedCall:
             source=content.get("source"),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        needs = "it needs form, messages, seed, n and replies"
+        needs = "it needs form, purpose, messages, seed, n and replies"
         raise LLMError(f"{where} is no recorded call: {error!r}; {needs}") from error
 
 

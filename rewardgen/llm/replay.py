@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import get_args
 
 from rewardgen.errors import LLMError
-from rewardgen.llm.conversation import Purpose, messages_hash, purpose_of, text_hash
+from rewardgen.llm.conversation import messages_hash, text_hash
 from rewardgen.llm.recording import RecordedCall, read_recording
 from rewardgen.program import without_thoughts
 from rewardgen.records import Message, Reply
+from rewardgen.request import Purpose, Request
 
 BY_ORDER = "replayed by order"
 
@@ -69,14 +70,14 @@ class ReplayAuthor:
     def name(self) -> str:
         return f"replay:{self._path.name} ({self._calls[0].replies[0].model})"
 
-    def reply(self, messages: Sequence[Message], n: int, *, seed: int) -> list[Reply]:
+    def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
         """``n`` recorded replies.
 
         Raises:
             LLMError: the recording has no answer to these messages, or fewer than ``n``; the message says which.
         """
         with self._lock:
-            index, by_order = self._find(messages, seed)
+            index, by_order = self._find(request, seed)
         recorded = self._calls[index].replies
         if n > len(recorded):
             raise LLMError(
@@ -94,17 +95,17 @@ class ReplayAuthor:
     def close(self) -> None:
         """Nothing is ever under way."""
 
-    def source(self, messages: Sequence[Message], seed: int) -> int | None:
-        """Which recorded call answered these messages, for the run's own recording."""
+    def source(self, request: Request, seed: int) -> int | None:
+        """Which recorded call answered a request, for the run's own recording."""
         with self._lock:
-            found = self._given.get((messages_hash(messages), seed))
+            found = self._given.get((messages_hash(request.messages), seed))
         return found[0] if found else None
 
-    def _find(self, messages: Sequence[Message], seed: int) -> tuple[int, bool]:
+    def _find(self, request: Request, seed: int) -> tuple[int, bool]:
+        messages, purpose = request.messages, request.purpose
         key = messages_hash(messages), seed
         if key in self._given:
             return self._given[key]
-        purpose = purpose_of(messages)
         taken = {index for index, _ in self._given.values()}
         found = self._by_messages(key[0], taken)
         if found is None and purpose in ("repair", "revision"):

@@ -1,4 +1,4 @@
-"""Task and history → the messages that a language model receives.
+"""Task and history → the requests that are made of a language model: their messages and their facts.
 
 The words are in ``prompts/*.j2``, one Jinja2 file for each message; this room gathers what they may speak of. A prompt
 shows what the task declares to everyone: description, fields, actions, timing, the names of what ends an episode. It
@@ -6,26 +6,25 @@ never shows the fitness code, the success threshold, the expert's reward or the 
 ``TaskView`` of plain values, not the task.
 """
 
-from rewardgen.prompting.conversation import comparison, messages, render_prompt, repair
-from rewardgen.prompting.manner import Ask, Manner
-from rewardgen.prompting.roles import analysis, objections, review, revise
+from rewardgen.prompting.conversation import generation, judging, render_prompt, repair
+from rewardgen.prompting.manner import Manner
+from rewardgen.prompting.roles import analysis, objections, review, revision
 from rewardgen.prompting.templates import ENVIRONMENT_VARIABLE, default_prompts_dir
 from rewardgen.prompting.view import TaskView, task_view, typed_view
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
-    "Ask",
     "Manner",
     "TaskView",
     "analysis",
-    "comparison",
     "default_prompts_dir",
-    "messages",
+    "generation",
+    "judging",
     "objections",
     "render_prompt",
     "repair",
     "review",
-    "revise",
+    "revision",
     "task_view",
     "typed_view",
 ]

@@ -1,4 +1,4 @@
-"""The conversation: what a language model is told first, and what it is told about its own work."""
+"""The requests that are made of an author: for programs, and for corrected ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from rewardgen.program import shaping_reference, without_thoughts
+from rewardgen.errors import ProgramRejected
+from rewardgen.program import extract, shaping_reference, without_thoughts
+from rewardgen.prompting.facts import task_facts
 from rewardgen.prompting.manner import Manner
-from rewardgen.prompting.templates import render
+from rewardgen.prompting.templates import in_both_words, render
 from rewardgen.prompting.view import TaskView, task_view
-from rewardgen.quoting import grouped_errors, long_text, one_line, quoted
-from rewardgen.records import Message, Outcome, Problem, Turn, Words
+from rewardgen.quoting import grouped_errors, long_text, one_line, quoted, quoted_lines
+from rewardgen.records import Message, Outcome, Problem, Words
+from rewardgen.request import Attempt, Facts, Purpose, Request, Turn
 from rewardgen.tasks import Task
 
 REPLY_LIMIT = 24_000
@@ -28,14 +31,14 @@ CHANGED = 40
 """Lines told of one change of code."""
 
 
-def messages(
+def generation(
     task: Task,
-    turns: Sequence[Turn],
+    turns: Sequence[Turn] = (),
     failures: Sequence[Outcome] = (),
     prompts_dir: Path | None = None,
     manner: Manner | None = None,
-) -> list[Message]:
-    """The conversation that asks for the next reward.
+) -> Request:
+    """Ask for the next programs.
 
     System and task first; then, for each turn of the history, the code as the assistant's own message and what became
     of it as the user's. Roles alternate throughout, which some servers insist on.
@@ -52,9 +55,26 @@ def messages(
     """
     manner = manner or Manner()
     view = task_view(task)
+    own, ours = in_both_words(prompts_dir, lambda folder: _messages(view, turns, failures, manner, folder))
+    shown = _shown(turns, manner)
+    facts = Facts(
+        task=task_facts(task, view),
+        form=manner.form,
+        ask=manner.ask,
+        attempts=tuple(attempt for turn in shown for attempt in _attempts(turn)),
+        remarks=tuple(line for words in _heard(shown[-1]) for line in quoted_lines(words.text))
+        if shown and manner.words
+        else (),
+    )
+    return Request.worded("generation", own, ours, facts)
+
+
+def _messages(
+    view: TaskView, turns: Sequence[Turn], failures: Sequence[Outcome], manner: Manner, prompts_dir: Path | None
+) -> list[Message]:
     conversation = opening(view, manner, prompts_dir)
     changes = _changes(turns) if manner.changes else []
-    shown = turns[max(0, len(turns) - manner.history) :]
+    shown = _shown(turns, manner)
     for number, turn in enumerate(shown, start=1):
         last = number == len(shown)
         if turn.worst is not None:
@@ -66,6 +86,11 @@ def messages(
         told = render("all_failed.j2", prompts_dir, task=view, count=len(failures), errors=errors)
         conversation[-1] = replace(conversation[-1], content=f"{conversation[-1].content}\n\n{told}")
     return conversation
+
+
+def _shown(turns: Sequence[Turn], manner: Manner) -> Sequence[Turn]:
+    """The turns that are shown with their code."""
+    return turns[max(0, len(turns) - manner.history) :]
 
 
 def opening(view: TaskView, manner: Manner, prompts_dir: Path | None) -> list[Message]:
@@ -105,10 +130,20 @@ def _told(
     return [Message("assistant", f"```python\n{turn.source.strip()}\n```"), Message("user", told)]
 
 
+def _attempts(turn: Turn) -> list[Attempt]:
+    """The programs of a turn in the order in which they are shown."""
+    worst = [Attempt(turn.worst.source.strip(), turn.worst.trained, disliked=True)] if turn.worst is not None else []
+    return [*worst, Attempt(turn.source.strip(), turn.trained)]
+
+
+def _heard(turn: Turn) -> list[Words]:
+    """What people wrote about a candidate, the latest."""
+    return [words for words in turn.verdict.words if turn.candidate in words.about][-SAID:] if turn.verdict else []
+
+
 def _said(turn: Turn) -> list[str]:
     """What people wrote about a candidate, each as a quotation after what it was said on."""
-    heard = [words for words in turn.verdict.words if turn.candidate in words.about] if turn.verdict else []
-    return [f"{_occasion(words, turn.candidate)}:\n{text}" for words in heard[-SAID:] if (text := quoted(words.text))]
+    return [f"{_occasion(words, turn.candidate)}:\n{text}" for words in _heard(turn) if (text := quoted(words.text))]
 
 
 def _occasion(words: Words, candidate: str) -> str:
@@ -135,10 +170,8 @@ def _changes(turns: Sequence[Turn]) -> list[str]:
     return told
 
 
-def repair(
-    messages: Sequence[Message], reply_text: str, problems: Sequence[Problem], prompts_dir: Path | None = None
-) -> list[Message]:
-    """``messages`` continued by the reply that was refused and by what was wrong with it.
+def repair(request: Request, reply_text: str, problems: Sequence[Problem], prompts_dir: Path | None = None) -> Request:
+    """Send a reply to ``request`` back to its author, with what is wrong with it.
 
     The reply goes back without its thoughts and channel marks: providers ask for that, some chat templates refuse them,
     and they would be paid for again.
@@ -149,28 +182,61 @@ def repair(
     said = long_text(without_thoughts(reply_text), REPLY_LIMIT).strip() or "(an empty answer)"
     shown = [one_line(f"{problem.stage}: {problem}", PROBLEM_LIMIT) for problem in problems[:PROBLEMS]]
     copied = any(problem.stage == "copy" for problem in problems)
-    told = render("repair.j2", prompts_dir, problems=shown, more=max(0, len(problems) - PROBLEMS), copied=copied)
-    return [*messages, Message("assistant", said), Message("user", told)]
+    more = max(0, len(problems) - PROBLEMS)
+    told = in_both_words(
+        prompts_dir, lambda folder: render("repair.j2", folder, problems=shown, more=more, copied=copied)
+    )
+    told_facts = tuple(
+        replace(problem, message=one_line(problem.message, PROBLEM_LIMIT)) for problem in problems[:PROBLEMS]
+    )
+    return followed(request, "repair", said, told, replace(request.facts, problems=told_facts, objections=()))
+
+
+def followed(request: Request, purpose: Purpose, reply: str, told: tuple[str, str], facts: Facts) -> Request:
+    """Continue a conversation by its author's reply, which is the last attempt, and by what is said about that.
+
+    Args:
+        told: what is said, worded by the templates in use and by those that come with rewardgen.
+        facts: of the new request, but for the attempt.
+    """
+    own, ours = (
+        (*messages, Message("assistant", reply), Message("user", words))
+        for messages, words in zip((request.messages, request.standard), told, strict=True)
+    )
+    try:
+        source = extract(reply)
+    except ProgramRejected:
+        source = ""  # there is no program in it
+    facts = replace(facts, attempts=(*facts.attempts, Attempt(source)), remarks=())
+    return Request.worded(purpose, own, ours, facts)
 
 
 def render_prompt(task: Task, prompts_dir: Path | None = None, manner: Manner | None = None) -> str:
-    """What a language model would be told first about ``task``, as text for people to read; see ``messages``.
+    """What a language model would be told first about ``task``, as text for people to read; see ``generation``.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     return "\n\n".join(
-        f"──── {message.role} ────\n\n{message.content}" for message in messages(task, (), (), prompts_dir, manner)
+        f"──── {message.role} ────\n\n{message.content}"
+        for message in generation(task, (), (), prompts_dir, manner).messages
     )
 
 
-def comparison(
-    task: Task, left: Sequence[bytes], right: Sequence[bytes], prompts_dir: Path | None = None
-) -> list[Message]:
-    """What asks a vision model which of two replays does the task better; their frames are PNG files.
+def judging(task: Task, left: Sequence[bytes], right: Sequence[bytes], prompts_dir: Path | None = None) -> Request:
+    """Ask a vision model which of two replays does the task better; their frames are PNG files.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
-    text = render("compare.j2", prompts_dir, task=task_view(task), left=len(left), right=len(right))
-    return [Message("user", text, (*left, *right))]
+    view = task_view(task)
+    own, ours = in_both_words(
+        prompts_dir, lambda folder: render("compare.j2", folder, task=view, left=len(left), right=len(right))
+    )
+    pictures = (*left, *right)
+    return Request.worded(
+        "judging",
+        [Message("user", own, pictures)],
+        [Message("user", ours, pictures)],
+        Facts(task=task_facts(task, view)),
+    )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from rewardgen.records import Form
-
-Ask = Literal["improve", "refine", "prefer", "mutate", "cross"]
+from rewardgen.request import Ask
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,36 @@
-"""What is said to the other roles of a method: to a critic of programs, and to an analyser of episodes."""
+"""The requests that are made of a method's other roles: of a critic of programs, and of an analyser of episodes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rewardgen.program import without_thoughts
-from rewardgen.prompting.conversation import REPLY_LIMIT
-from rewardgen.prompting.templates import render
+from rewardgen.prompting.conversation import REPLY_LIMIT, followed
+from rewardgen.prompting.facts import task_facts
+from rewardgen.prompting.templates import in_both_words, render
 from rewardgen.prompting.view import task_view
-from rewardgen.quoting import long_text, quoted
-from rewardgen.records import Message
+from rewardgen.quoting import long_text, quoted, quoted_lines
+from rewardgen.records import Form, Message
+from rewardgen.request import EpisodeFacts, Facts, Request
 from rewardgen.tasks import Task
 
 _VERDICT = re.compile(r"^\W*verdict\W+(accept|revise)\b", re.IGNORECASE | re.MULTILINE)
 
 
-def review(task: Task, source: str, form: str = "reward", prompts_dir: Path | None = None) -> list[Message]:
-    """Asks a critic whether a program does what it is meant to do. It answers ``verdict: accept`` or ``revise``.
+def review(task: Task, source: str, form: Form = "reward", prompts_dir: Path | None = None) -> Request:
+    """Ask a critic whether a program does what it is meant to do. It answers ``verdict: accept`` or ``revise``.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     view = task_view(task)
-    return [
-        Message("system", render("critic.j2", prompts_dir, task=view, form=form)),
-        Message("user", render("critic_task.j2", prompts_dir, task=view, source=_fenced(source), form=form)),
-    ]
+    values = {"task": view, "form": form, "source": _fenced(source)}
+    own, ours = in_both_words(prompts_dir, lambda folder: _pair("critic.j2", "critic_task.j2", folder, values))
+    return Request.worded("review", own, ours, Facts(task=task_facts(task, view), form=form, source=source.strip()))
 
 
 def objections(reply: str) -> str | None:
@@ -39,30 +42,44 @@ def objections(reply: str) -> str | None:
     return reply[found.end() :].strip()
 
 
-def revise(messages: Sequence[Message], reply: str, objected: str, prompts_dir: Path | None = None) -> list[Message]:
-    """``messages`` continued by the author's reply and by what a critic says of it.
+def revision(request: Request, reply: str, objected: str, prompts_dir: Path | None = None) -> Request:
+    """Send a reply to ``request`` back to its author, with what a critic says of it.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     said = long_text(without_thoughts(reply), REPLY_LIMIT).strip()
-    told = render("revise.j2", prompts_dir, objections=quoted(objected) or "> (no reason was given)")
-    return [*messages, Message("assistant", said), Message("user", told)]
+    shown = quoted(objected) or "> (no reason was given)"
+    told = in_both_words(prompts_dir, lambda folder: render("revise.j2", folder, objections=shown))
+    facts = replace(request.facts, objections=tuple(quoted_lines(objected)), problems=())
+    return followed(request, "revision", said, told, facts)
 
 
-def analysis(task: Task, source: str, watched: str, prompts_dir: Path | None = None) -> list[Message]:
-    """Asks an analyser why a policy does what it was seen to do. It answers in lines that begin with ``finding:``.
+def analysis(
+    task: Task, source: str, watched: str, episodes: Sequence[EpisodeFacts] = (), prompts_dir: Path | None = None
+) -> Request:
+    """Ask an analyser why a policy does what it was seen to do. It answers in lines that begin with ``finding:``.
 
     Args:
         source: the reward that the policy was trained with.
-        watched: its episodes in numbers.
+        watched: its episodes in numbers, as text.
+        episodes: the same as values.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     view = task_view(task)
-    told = render("analyser_task.j2", prompts_dir, task=view, source=_fenced(source), watched=watched.strip())
-    return [Message("system", render("analyser.j2", prompts_dir, task=view)), Message("user", told)]
+    values = {"task": view, "source": _fenced(source), "watched": watched.strip()}
+    own, ours = in_both_words(prompts_dir, lambda folder: _pair("analyser.j2", "analyser_task.j2", folder, values))
+    facts = Facts(task=task_facts(task, view), source=source.strip(), episodes=tuple(episodes))
+    return Request.worded("analysis", own, ours, facts)
+
+
+def _pair(system: str, user: str, prompts_dir: Path | None, values: dict[str, Any]) -> list[Message]:
+    return [
+        Message("system", render(system, prompts_dir, **values)),
+        Message("user", render(user, prompts_dir, **values)),
+    ]
 
 
 def _fenced(source: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 import rewardgen
 from rewardgen.errors import ConfigError
+
+Worded = TypeVar("Worded")
 
 ENVIRONMENT_VARIABLE = "REWARDGEN_PROMPTS"
 NAMES = (
@@ -33,6 +36,17 @@ def default_prompts_dir() -> Path:
         if (place / NAMES[0]).is_file():
             return place
     raise ConfigError(f"no prompt templates in {places[0]} or {places[1]}; install rewardgen again")
+
+
+def in_both_words(prompts_dir: Path | None, word: Callable[[Path | None], Worded]) -> tuple[Worded, Worded]:
+    """What ``word`` makes with the templates in use, and with those that come with rewardgen.
+
+    Args:
+        prompts_dir: see ``render``.
+        word: a function of the folder of templates; called once where the two are the same.
+    """
+    worded = word(prompts_dir)
+    return worded, worded if _chosen(prompts_dir) is None else word(default_prompts_dir())
 
 
 def render(name: str, prompts_dir: Path | None, **values: Any) -> str:
@@ -59,7 +73,7 @@ def render(name: str, prompts_dir: Path | None, **values: Any) -> str:
 
 
 def _environment(prompts_dir: Path | None) -> jinja2.Environment:
-    chosen = prompts_dir or (Path(path) if (path := os.environ.get(ENVIRONMENT_VARIABLE)) else None)
+    chosen = _chosen(prompts_dir)
     folders = [default_prompts_dir()]
     if chosen is not None:
         if not any((chosen / name).is_file() for name in NAMES):
@@ -74,3 +88,8 @@ def _environment(prompts_dir: Path | None) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
+
+
+def _chosen(prompts_dir: Path | None) -> Path | None:
+    """The folder of the user's own templates; None without one."""
+    return prompts_dir or (Path(path) if (path := os.environ.get(ENVIRONMENT_VARIABLE)) else None)

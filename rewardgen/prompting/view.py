@@ -49,9 +49,9 @@ def task_view(task: Task) -> TaskView:
         fields=task.layout.shown.fields,
         action_size=task.action_size,
         action_names=task.action_names,
-        control_step=_short(task.control_step),
+        control_step=short(task.control_step),
         horizon=task.horizon,
-        seconds=_short(task.horizon * task.control_step),
+        seconds=short(task.horizon * task.control_step),
         causes=tuple(task.terminations(probe)),
         sizes=sizes(task),
         fitness_unit=task.fitness_unit,
@@ -63,21 +63,20 @@ def typed_view(task: Task) -> str:
 
     Each field reads ``    NAME: Tensor  # SHAPE UNIT: MEANING`` and the action
     ``action: Tensor  # (n, A) each in [LOW, HIGH]``, or, where bounds differ,
-    ``action: Tensor  # (n, A) in [LOW, HIGH], [LOW, HIGH], …``, one pair for each column. The offline author reads
-    these lines, so their form is part of the contract.
+    ``action: Tensor  # (n, A) in [LOW, HIGH], [LOW, HIGH], …``, one pair for each column.
     """
     lines = ["class State:"]
     for item in task.layout.shown.fields:
         shape = ", ".join(["n", *map(str, item.shape)]) + ("," if item.shape == () else "")
         lines.append(f"    {item.name}: Tensor  # ({shape}) {item.unit}: {' '.join(item.meaning.split())}")
     bounds = [
-        f"[{_short(low)}, {_short(high)}]"
+        f"[{short(low)}, {short(high)}]"
         for low, high in zip(task.action_low.tolist(), task.action_high.tolist(), strict=True)
     ]
     said = f"each in {bounds[0]}" if len(set(bounds)) == 1 else "in " + ", ".join(bounds)
     return "\n".join([*lines, "", f"action: Tensor  # (n, {task.action_size}) {said}"])
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """``value`` without the digits that float32 and multiplication leave behind."""
     return float(f"{value:.6g}")

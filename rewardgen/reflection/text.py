@@ -39,7 +39,7 @@ def reflect(
 ) -> str:
     """What became of one candidate, for the prompt that asks for a better one.
 
-    Lines have fixed forms, of which these two are also read by the offline author::
+    Lines have fixed forms, such as::
 
         fitness: 0.12 → 0.85 → 1.91 m/s over training, best 1.91 at 700000 steps; success rate 0 %
         component NAME: mean 0.10 → 0.53 → 0.80 per step; share 61 %; correlation with fitness +0.92

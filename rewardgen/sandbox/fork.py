@@ -98,7 +98,10 @@ class ForkServer:
             return
         _, threads = self._answer(0, START_SECONDS)
         if threads != 1:
-            raise SandboxError(f"the sandbox's server has {threads} threads, and cannot fork safely")
+            raise SandboxError(
+                f"the sandbox's server has {threads} threads and cannot fork safely; torch, or something that Python "
+                f"loads when it starts, began them{self.said()}"
+            )
         _, flags = self._answer(0, _ANSWER_SECONDS)
         self.confinement = names_of(flags)
         self._ready = True

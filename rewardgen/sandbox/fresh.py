@@ -15,6 +15,8 @@ from typing import IO, Any
 PRELUDE = """
 import json, os, sys, types
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+# No worker may see a GPU, and its driver would start threads.
+os.environ.update(CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
 root, paths, descriptors, arguments = json.loads(sys.argv[1])
 sys.path += [path for path in paths if path not in sys.path]
 for name in ("rewardgen", "rewardgen.program", "rewardgen.sandbox"):

@@ -12,6 +12,8 @@ import os
 import select
 import signal
 import socket
+import sys
+from pathlib import Path
 
 import torch
 
@@ -35,8 +37,11 @@ def serve(control_fd: int, entered: Entered) -> None:
     gc.collect()
     gc.freeze()  # so that a worker's collector leaves the shared pages alone
     server = Server(control, entered)
+    threads = _threads()
+    if len(threads) > 1:
+        print("threads:", ", ".join(threads), file=sys.stderr, flush=True)
     control.sendall(
-        OUTCOME.pack(ServerAnswer.READY, 0, _threads()) + OUTCOME.pack(ServerAnswer.PROBED, 0, _probe(entered))
+        OUTCOME.pack(ServerAnswer.READY, 0, len(threads)) + OUTCOME.pack(ServerAnswer.PROBED, 0, _probe(entered))
     )
     try:
         server.run()
@@ -186,9 +191,9 @@ def _children() -> list[int]:
         return []
 
 
-def _threads() -> int:
-    """How many threads this process has; 1 where the system does not tell."""
+def _threads() -> list[str]:
+    """The names of this process's threads; only "main" where the system does not tell."""
     try:
-        return len(os.listdir("/proc/self/task"))
+        return [Path(f"/proc/self/task/{thread}/comm").read_text().strip() for thread in os.listdir("/proc/self/task")]
     except OSError:
-        return 1
+        return ["main"]

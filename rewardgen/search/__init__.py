@@ -8,21 +8,23 @@ tells). ``Services`` are what each stage is given; ``events`` are what a search 
 
 from rewardgen.search.events import Event, Listener, silent
 from rewardgen.search.judging import asked_for
-from rewardgen.search.method import Method, configure, load_method, method_file, method_names, trained_as
+from rewardgen.search.method import Method, configure, load_method, method_file, method_names
+from rewardgen.search.settings import Resolved, resolve
 from rewardgen.search.start import describe, resume, run
 
 __all__ = [
     "Event",
     "Listener",
     "Method",
+    "Resolved",
     "asked_for",
     "configure",
     "describe",
     "load_method",
     "method_file",
     "method_names",
+    "resolve",
     "resume",
     "run",
     "silent",
-    "trained_as",
 ]

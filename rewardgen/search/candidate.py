@@ -10,8 +10,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rewardgen.records import Message, Outcome, Problem, Reply, RewardProgram, TrainingResult, Turn
+from rewardgen.records import Outcome, Problem, Reply, RewardProgram, TrainingResult
+from rewardgen.request import Request, Turn
 from rewardgen.seeds import derive
+
+_NOTHING = Request("generation", ())
 
 IslandKeys = tuple[tuple[str, ...], ...]
 """The keys of the candidates that live on each island."""
@@ -142,8 +145,8 @@ class Candidate:
     Attributes:
         key: unique in the run; ``index`` is its number within its generation.
         parents: the candidates whose code its prompt shows; ``island`` is where it will live, for methods with islands.
-        asked: the conversation that asks for its program, before anybody objected to anything.
-        call: the call that ``reply`` came from, as its ``reply_index``-th; it answered ``messages``.
+        asked: the request for its program, before anybody objected to anything.
+        call: the call that ``reply`` came from, as its ``reply_index``-th; it answered ``request``.
         program: what passed screening in attempt ``attempt``; None, and ``problems``, if no attempt did.
         trainings: the results on selection seeds and further seeds; ``fresh`` are those on fresh seeds. No weights.
         score: the mean over selection seeds and further seeds; None unless every training has one.
@@ -159,11 +162,11 @@ class Candidate:
     # what is asked, and from what it follows
     parents: tuple[str, ...] = ()
     island: int = 0
-    asked: tuple[Message, ...] = ()
+    asked: Request = _NOTHING
     # the reply
     call: str = ""
     reply_index: int = 0
-    messages: tuple[Message, ...] = ()
+    request: Request = _NOTHING
     reply: Reply | None = None
     # screening
     program: RewardProgram | None = None

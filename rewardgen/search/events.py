@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-Purpose = Literal["generation", "repair", "review", "revision", "analysis", "judging"]
-"""What a call to a language model is for."""
+from rewardgen.request import Purpose
+
 Trained = Literal["generation", "further", "again", "final"]
 """What is trained: a generation, finalists on further seeds, the leader on fresh seeds, or the reported scores."""
 
@@ -55,7 +55,10 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """A run begins, or goes on if ``resumed``. ``steps`` are those of a training; ``why`` explains ``arrangement``."""
+    """A run begins, or goes on if ``resumed``. ``steps`` are those of a training; ``why`` explains ``arrangement``.
+
+    ``changes`` says which settings it takes otherwise than they were given, and why.
+    """
 
     kind = "run_started"
     run: str
@@ -69,6 +72,7 @@ class RunStarted(Event):
     resumed: bool
     arrangement: str
     why: str
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,15 @@ from rewardgen import prompting, reflection
 from rewardgen.errors import RewardFailed
 from rewardgen.program import without_thoughts
 from rewardgen.quoting import one_line
-from rewardgen.records import Episodes, Field, Labels, Layout, Outcome, RewardProgram, Turn, Verdict
+from rewardgen.records import Episodes, Field, Labels, Layout, Outcome, RewardProgram, Verdict
+from rewardgen.reflection import facts_of
+from rewardgen.request import EpisodeFacts, Turn
 from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
 from rewardgen.search.rank import finite_ranks, keeps_parent, or_least, settle, winner_of, worst_of
 from rewardgen.search.services import Call, Services
 from rewardgen.seeds import watching_seed
 from rewardgen.tasks import Task, play_episodes
-from rewardgen.text import arrows, number, percent, unit_suffix
+from rewardgen.text import arrows, as_told, number, percent, unit_suffix
 from rewardgen.training import Population
 
 MOST_TURNS = 16
@@ -124,7 +126,8 @@ def turn(
 
 def shown(services: Services, candidate: Candidate, verdict: Verdict | None = None) -> Turn:
     """Return one candidate with the feedback that the method gives, a description of its policy's episodes included."""
-    plain = Turn(candidate.source or "", candidate.feedback, candidate.key, verdict)
+    trained = facts_of(candidate.trainings, services.method.feedback, services.method.form)
+    plain = Turn(candidate.source or "", candidate.feedback, candidate.key, verdict, trained=trained)
     parts = [part for part in ("behaviour", "episodes") if part in services.method.feedback]
     seen = watch(services, candidate.key, plain.source, SEEN) if parts else None
     if seen is None:
@@ -141,9 +144,9 @@ def _analysis(services: Services, place: Place, best: Candidate) -> str:
     seen = watch(services, best.key, best.source, analyser.episodes)
     if seen is None:
         return ""
-    messages = prompting.analysis(services.task, best.source, episodes(services.task, seen), services.prompts_dir)
-    call = Call(place.analysis_call, tuple(messages), 1, place.analysis_seed())
-    reply = services.ask("analysis", [call])[0][0]
+    text, facts = episodes(services.task, seen), episode_facts(seen)
+    request = prompting.analysis(services.task, best.source, text, facts, services.prompts_dir)
+    reply = services.ask([Call(place.analysis_call, request, 1, place.analysis_seed())])[0][0]
     return without_thoughts(reply.text)
 
 
@@ -233,11 +236,45 @@ def behaviour(task: Task, seen: WatchedEpisodes) -> str:
 
 def episodes(task: Task, seen: WatchedEpisodes) -> str:
     """Describe the fittest and the least fit episode, by the state and by what the reward's components gave."""
-    order = sorted(range(len(seen.played)), key=lambda n: or_least(float(seen.fitness[n])), reverse=True)
+    order = _by_fitness(seen)
     texts = [_episode(task, seen, order[0], f"the best of {len(order)} episodes")]
     if len(order) > 1:
         texts.append(_episode(task, seen, order[-1], f"the worst of {len(order)} episodes"))
     return "\n\n".join(texts)
+
+
+def episode_facts(seen: WatchedEpisodes) -> list[EpisodeFacts]:
+    """Return what ``episodes`` tells of the fittest and the least fit episode, as values with the digits it shows."""
+    order = _by_fitness(seen)
+    return [
+        EpisodeFacts(
+            steps=int(seen.played.length[which]),
+            ended_by=_cause(seen.played, which),
+            components={
+                one_line(name, 40): tuple(as_told(value) or 0.0 for value in means)
+                for name, means in _component_means(seen, which)
+            },
+        )
+        for which in dict.fromkeys((order[0], order[-1]))
+    ]
+
+
+def _by_fitness(seen: WatchedEpisodes) -> list[int]:
+    """Return the episodes, the fittest first."""
+    return sorted(range(len(seen.played)), key=lambda n: or_least(float(seen.fitness[n])), reverse=True)
+
+
+def _cause(played: Episodes, which: int) -> str:
+    return next((one_line(cause, 40) for cause, held in played.causes.items() if held[which]), "time limit")
+
+
+def _component_means(seen: WatchedEpisodes, which: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield the name of each component that is shown, and its per-step means over equal parts of the episode."""
+    length = int(seen.played.length[which])
+    if seen.components is not None and length:
+        for index, name in enumerate(seen.names[:COMPONENTS]):
+            series = seen.components[which, :length, index]
+            yield name, [float(part.mean()) for part in series.tensor_split(min(POINTS, length))]
 
 
 def _episode(task: Task, seen: WatchedEpisodes, which: int, title: str) -> str:
@@ -245,19 +282,15 @@ def _episode(task: Task, seen: WatchedEpisodes, which: int, title: str) -> str:
     played = seen.played
     length = int(played.length[which])
     unit = unit_suffix(one_line(task.fitness_unit, 20))
-    cause = next((one_line(cause, 40) for cause, held in played.causes.items() if held[which]), "time limit")
     lines = [
-        f"{title}: fitness {number(float(seen.fitness[which]))}{unit}, {length} steps, ended by: {cause}. "
-        "From its start to its end:"
+        f"{title}: fitness {number(float(seen.fitness[which]))}{unit}, {length} steps, ended by: "
+        f"{_cause(played, which)}. From its start to its end:"
     ]
     # The state at a few moments, and the reward's components between them
     for name, values in _fields(task.layout.shown, played):
         lines.append(f"- state {name}: {arrows(values[:, which].tolist())}")
-    if seen.components is not None and length:
-        for index, name in enumerate(seen.names[:COMPONENTS]):
-            series = seen.components[which, :length, index]
-            means = [float(part.mean()) for part in series.tensor_split(min(POINTS, length))]
-            lines.append(f"- component {one_line(name, 40)}, per step: {arrows(means)}")
+    for name, means in _component_means(seen, which):
+        lines.append(f"- component {one_line(name, 40)}, per step: {arrows(means)}")
     return "\n".join(lines)
 
 

@@ -293,8 +293,8 @@ def look(services: Services, key: str, left: str, right: str, seed: int) -> tupl
     assert services.viewer is not None  # made with the run, when its settings ask for a vision model
     if (replies := services.store.replies(key)) is None:
         frames = [_frames(services, shown) for shown in (left, right)]
-        messages = prompting.comparison(services.task, frames[0], frames[1], services.prompts_dir)
-        replies = services.ask("judging", [Call(key, tuple(messages), 1, seed)], services.viewer)[0]
+        request = prompting.judging(services.task, frames[0], frames[1], services.prompts_dir)
+        replies = services.ask([Call(key, request, 1, seed)], services.viewer)[0]
     found = parse(replies[0].text)
     if found is None:
         services.reporter.warn(
@@ -321,21 +321,3 @@ def parse(text: str) -> tuple[Answer, str] | None:
     except (ValueError, ValidationError, RecursionError):
         return None
     return said.answer, one_line(said.reason, REASON_LIMIT)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# settings
-
-
-def blinded(config: Config) -> Config:
-    """Return the settings of a run that people alone judge: nothing in it decides by the fitness.
-
-    Nobody is stopped for falling behind or trained again for leading, and no program is left out because stored
-    episodes speak against it.
-    """
-    if config.search.judge != "people":
-        return config
-    racing = config.search.racing.model_copy(update={"enabled": False})
-    screening = config.search.screening.model_copy(update={"keep": 1.0, "agreement": 0.0})
-    search = config.search.model_copy(update={"racing": racing, "screening": screening, "remeasure": 0})
-    return config.model_copy(update={"search": search})

@@ -92,7 +92,7 @@ def start(services: Services, place: Place, candidates: Sequence[Candidate]) -> 
         BudgetExceeded: it does not.
     """
     parents = {each.key: next(iter(each.parents), None) for each in candidates}
-    services.store.begin_generation(place.restart, place.generation, candidates[0].asked)
+    services.store.begin_generation(place.restart, place.generation, candidates[0].asked.messages)
     services.store.begin_candidates(place.restart, place.generation, parents)
     services.reporter.say(events.GenerationStarted(place.restart, place.generation, parents[candidates[0].key]))
     config = services.config

@@ -7,15 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field, field_validator
 
 from rewardgen import config, yaml
 from rewardgen.config import Config, Section, validate
 from rewardgen.errors import ConfigError, UnknownName
 from rewardgen.prompting import Manner
-from rewardgen.records import Form, State
-from rewardgen.tasks import Task, load_task
+from rewardgen.records import Form
+from rewardgen.tasks import load_task
 
 SETTABLE = ("search", "training", "credit", "evaluation")
 """Sections of a run's settings that a method may bring defaults for: never where a model is asked, nor its key."""
@@ -108,42 +107,6 @@ class Method(Section):
         if "method" in (value.get("search") or {}):
             raise ValueError("a method cannot choose the method")
         return value
-
-
-def fitted(config: Config, method: Method, task: Task) -> Config:
-    """The settings of a run by ``method``: where programs return no reward, nothing reads what they return as one.
-
-    Stored episodes cannot say what would be paid for measures or factors, so nothing is screened by them.
-
-    Raises:
-        ConfigError: factors, and trainings so short that no episode of theirs ends: nothing could be learned from them.
-    """
-    if method.form == "reward":
-        return config
-    steps, worlds = config.training.steps, config.training.worlds
-    never = not task.terminations(State(task.layout, torch.zeros(1, task.layout.width)))
-    if method.form == "factors" and never and steps < worlds * task.horizon:
-        raise ConfigError(
-            f"training.steps: with {worlds} worlds no episode of {task.name} ends before step "
-            f"{worlds * task.horizon:,}, and the method {method.name} learns from whole episodes; "
-            f"take more than these {steps:,} steps, or fewer training.worlds"
-        )
-    screening = config.search.screening.model_copy(update={"enabled": False})
-    return config.model_copy(update={"search": config.search.model_copy(update={"screening": screening})})
-
-
-def trained_as(config: Config, method: Method) -> Config:
-    """The settings that candidates and baselines of a run train with: which checkpoint a training stands for.
-
-    Where people alone judge that is not its fittest. What is paid for progress falls with every visit, so its peak is
-    no sign of a good policy.
-    """
-    keep = config.training.keep
-    if method.form == "progress" and keep == "own":
-        keep = "best"
-    if config.search.judge == "people" and keep == "best":
-        keep = "last"
-    return config.model_copy(update={"training": config.training.model_copy(update={"keep": keep})})
 
 
 def method_names() -> list[str]:

@@ -15,7 +15,8 @@ from typing import Literal
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected
 from rewardgen.program import extract_reply
-from rewardgen.records import Message, Reply
+from rewardgen.records import Reply
+from rewardgen.request import Request
 from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
 from rewardgen.search.feedback import shown
 from rewardgen.search.method import Islands
@@ -32,7 +33,7 @@ def propose(services: Services, place: Place, history: History) -> list[Candidat
     keys = place.candidates(services.config.search.candidates)
     if method.islands is None or not any(history.islands):
         # One request for all: the next step from the last generation's best
-        asked = tuple(prompting.messages(services.task, history.turns, history.failures, prompts_dir, method.manner))
+        asked = prompting.generation(services.task, history.turns, history.failures, prompts_dir, method.manner)
         parents = (history.parent,) if history.parent is not None else ()
         islands = method.islands.count if method.islands is not None else 1
         return [
@@ -42,7 +43,7 @@ def propose(services: Services, place: Place, history: History) -> list[Candidat
                 parents=parents,
                 island=index % islands,
                 asked=asked,
-                messages=asked,
+                request=asked,
                 call=place.key,
                 reply_index=index,
             )
@@ -58,7 +59,7 @@ def propose(services: Services, place: Place, history: History) -> list[Candidat
         ask = birth.operator if birth.operator != "new" else method.manner.ask
         manner = replace(method.manner, ask=ask, history=2)
         turns = [shown(services, parent) for parent in history.of(birth.parents)]
-        asked = tuple(prompting.messages(services.task, turns, history.failures, prompts_dir, manner))
+        asked = prompting.generation(services.task, turns, history.failures, prompts_dir, manner)
         candidates.append(
             Candidate(
                 keys[index],
@@ -66,7 +67,7 @@ def propose(services: Services, place: Place, history: History) -> list[Candidat
                 parents=birth.parents,
                 island=birth.island,
                 asked=asked,
-                messages=asked,
+                request=asked,
                 call=place.own_call(index),
             )
         )
@@ -85,12 +86,12 @@ def write(services: Services, place: Place, candidates: Sequence[Candidate]) -> 
         requests.setdefault(candidate.call, []).append(candidate)
     several = len(requests) > 1
     calls = [
-        Call(key, sharing[0].messages, len(sharing), place.replies_seed(number if several else None))
+        Call(key, sharing[0].request, len(sharing), place.replies_seed(number if several else None))
         for number, (key, sharing) in enumerate(requests.items())
     ]
 
     # Ask, give each its reply, and have the replies reviewed
-    replies = dict(zip(requests, services.ask("generation", calls), strict=True))
+    replies = dict(zip(requests, services.ask(calls), strict=True))
     written = [replace(each, reply=replies[each.call][each.reply_index]) for each in candidates]
     return review(services, place, written)
 
@@ -104,11 +105,10 @@ def review(services: Services, place: Place, candidates: Sequence[Candidate]) ->
         # Have the critic review every program that is still open
         programs = {key: source for key in open_ if (source := _program(current[key].reply)) is not None}
         reviews = services.ask(
-            "review",
             [
                 Call(
                     place.review_call(current[key].index, round_),
-                    tuple(prompting.review(services.task, source, services.method.form, services.prompts_dir)),
+                    prompting.review(services.task, source, services.method.form, services.prompts_dir),
                     1,
                     place.review_seed(current[key].index, round_),
                 )
@@ -122,29 +122,28 @@ def review(services: Services, place: Place, candidates: Sequence[Candidate]) ->
         }
 
         # Send the objections back to the author
-        conversations = {key: _revise(current[key], objections, services) for key, objections in objected.items()}
+        requested = {key: _revise(current[key], objections, services) for key, objections in objected.items()}
         answers = services.ask(
-            "revision",
             [
                 Call(
                     place.revision_call(current[key].index, round_),
-                    messages,
+                    request,
                     1,
                     place.revision_seed(current[key].index, round_),
                 )
-                for key, messages in conversations.items()
+                for key, request in requested.items()
             ],
         )
-        for (key, messages), (reply,) in zip(conversations.items(), answers, strict=True):
+        for (key, request), (reply,) in zip(requested.items(), answers, strict=True):
             call = place.revision_call(current[key].index, round_)
-            current[key] = replace(current[key], call=call, reply_index=0, messages=messages, reply=reply)
+            current[key] = replace(current[key], call=call, reply_index=0, request=request, reply=reply)
         open_ = list(objected)
     return list(current.values())
 
 
-def _revise(candidate: Candidate, objections: str, services: Services) -> tuple[Message, ...]:
+def _revise(candidate: Candidate, objections: str, services: Services) -> Request:
     assert candidate.reply is not None  # it was reviewed
-    return tuple(prompting.revise(candidate.messages, candidate.reply.text, objections, services.prompts_dir))
+    return prompting.revision(candidate.request, candidate.reply.text, objections, services.prompts_dir)
 
 
 def _program(reply: Reply | None) -> str | None:

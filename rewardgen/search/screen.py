@@ -13,7 +13,8 @@ from functools import cached_property
 
 from rewardgen import prompting
 from rewardgen.errors import RewardFailed
-from rewardgen.records import Forecast, Message, Problem, RewardProgram
+from rewardgen.records import Forecast, Problem, RewardProgram
+from rewardgen.request import Request
 from rewardgen.screening import Foresight, screen_source
 from rewardgen.search import events
 from rewardgen.search.candidate import Candidate, History, Place
@@ -58,19 +59,19 @@ def screen(services: Services, place: Place, history: History, candidates: Seque
         calls = [
             Call(
                 key=place.repair_call(each.index, attempt),
-                messages=original[each.key].asked if fresh else _repair(services, each),
+                request=original[each.key].asked if fresh else _repair(services, each),
                 n=1,
                 seed=place.repair_seed(each.index, attempt),
             )
             for each in failed
         ]
-        answers = services.ask("generation" if fresh else "repair", calls)
+        answers = services.ask(calls)
         pending = [
             replace(
                 original[each.key],
                 call=call.key,
                 reply_index=0,
-                messages=original[each.key].asked if fresh else each.messages,
+                request=original[each.key].asked if fresh else each.request,
                 reply=answer[0],
             )
             for each, call, answer in zip(failed, calls, answers, strict=True)
@@ -81,10 +82,10 @@ def screen(services: Services, place: Place, history: History, candidates: Seque
     return screener.leave_out([done[candidate.key] for candidate in candidates])
 
 
-def _repair(services: Services, candidate: Candidate) -> tuple[Message, ...]:
+def _repair(services: Services, candidate: Candidate) -> Request:
     assert candidate.reply is not None  # it was screened
     problems = candidate.problems
-    return tuple(prompting.repair(candidate.messages, candidate.reply.text, problems, services.prompts_dir))
+    return prompting.repair(candidate.request, candidate.reply.text, problems, services.prompts_dir)
 
 
 class Screener:

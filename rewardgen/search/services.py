@@ -16,7 +16,8 @@ from pathlib import Path
 from rewardgen.config import BudgetConfig, Config
 from rewardgen.errors import BudgetExceeded, LLMError
 from rewardgen.llm import Author
-from rewardgen.records import Checkpoint, Message, Reply, RewardProgram, TrainingResult
+from rewardgen.records import Checkpoint, Reply, RewardProgram, TrainingResult
+from rewardgen.request import Purpose, Request
 from rewardgen.sandbox import Sandbox
 from rewardgen.screening import Archive, Transitions, random_transitions
 from rewardgen.search import events
@@ -177,10 +178,10 @@ class Reporter:
 
 @dataclass(frozen=True)
 class Call:
-    """One request to the author; ``key`` names it in the store."""
+    """A request that is to be answered ``n`` times; ``key`` names it in the store."""
 
     key: str
-    messages: tuple[Message, ...]
+    request: Request
     n: int
     seed: int
 
@@ -212,8 +213,8 @@ class Services:
     arrangement: Arrangement = ON_CPU
     viewer: Author | None = None
 
-    def ask(self, purpose: events.Purpose, calls: Sequence[Call], author: Author | None = None) -> list[list[Reply]]:
-        """Return the replies of several calls made at once, from the store if they were answered before.
+    def ask(self, calls: Sequence[Call], author: Author | None = None) -> list[list[Reply]]:
+        """Return the replies of several calls of one purpose made at once, from the store if they were answered before.
 
         Each is stored as soon as those before it are.
 
@@ -229,24 +230,25 @@ class Services:
         answers = {call.key: self.store.replies(call.key) for call in calls}
         missing = [call for call in calls if answers[call.key] is None]
         if missing:
-            self.reporter.say(events.Calling(purpose, sum(call.n for call in missing)))
+            self.reporter.say(events.Calling(missing[0].request.purpose, sum(call.n for call in missing)))
 
         # Ask for the others at once, and keep each answer in its turn
         with ThreadPoolExecutor(max_workers=max(1, self.config.llm.concurrency)) as pool:
-            futures = [pool.submit(author.reply, call.messages, call.n, seed=call.seed) for call in missing]
+            futures = [pool.submit(author.reply, call.request, call.n, seed=call.seed) for call in missing]
             try:
                 for call, future in zip(missing, futures, strict=True):
+                    purpose, messages = call.request.purpose, call.request.messages
                     try:
                         while wait([future], timeout=NOTICE_SECONDS).not_done:
                             self.reporter.tell_notices()
                         self.reporter.tell_notices()
                         replies = future.result()
                     except LLMError as error:
-                        self.store.add_call(call.key, purpose, call.seed, call.messages, [], str(error))
+                        self.store.add_call(call.key, purpose, call.seed, messages, [], str(error))
                         raise
                     # before the call is kept: after it, a resumed run would not ask again
                     self.reporter.warn_pending()
-                    self.store.add_call(call.key, purpose, call.seed, call.messages, replies)
+                    self.store.add_call(call.key, purpose, call.seed, messages, replies)
                     answers[call.key] = replies
                     self._report_replies(purpose, replies)
             except BaseException:
@@ -255,7 +257,7 @@ class Services:
                 raise
         return [answer for call in calls if (answer := answers[call.key]) is not None]
 
-    def _report_replies(self, purpose: events.Purpose, replies: Sequence[Reply]) -> None:
+    def _report_replies(self, purpose: Purpose, replies: Sequence[Reply]) -> None:
         self.reporter.say(
             events.Replied(
                 purpose=purpose,

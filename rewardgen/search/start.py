@@ -14,20 +14,22 @@ from rewardgen import config as settings
 from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
+from rewardgen.records import plain
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search import events
 from rewardgen.search.events import Listener, silent
-from rewardgen.search.judging import blinded, check_vision
+from rewardgen.search.judging import check_vision
 from rewardgen.search.loop import search
-from rewardgen.search.method import Method, fitted, load_method, trained_as
+from rewardgen.search.method import Method, load_method
 from rewardgen.search.services import Reporter, Services, Trials, WorkBudget
+from rewardgen.search.settings import Resolved, resolve
 from rewardgen.sim import Arrangement
 from rewardgen.sim.machine import machine, versions
-from rewardgen.store import BASELINES, RunView, Store, read
-from rewardgen.store.database import now
+from rewardgen.store import BASELINES, Change, RunView, Store, read
+from rewardgen.store.database import from_json, now, to_json
 from rewardgen.tasks import Task, load_task, task_fault
 from rewardgen.tracking import Subject, Tracking
-from rewardgen.training import MakeTrainer, TrainingSetup, arrangement_of, make_trainer, save_folders, settled
+from rewardgen.training import MakeTrainer, TrainingSetup, arrangement_of, make_trainer, save_folders
 
 REPLIES = ".replies"
 """The folder beside the runs that keeps paid replies: the same request in another run costs nothing."""
@@ -65,11 +67,13 @@ def run(
     task = load_task(config.task, envs)
     method = load_method(config.search.method)  # what the person got wrong is said before anything is made
     arrangement = arrangement_of(config, task)
-    config = trained_as(blinded(fitted(settled(config, arrangement), method, task)), method)
+    resolved = resolve(config, task, method, arrangement)
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,
-            config=config.model_dump(mode="json"),
+            config=resolved.config.model_dump(mode="json"),
+            given=config.model_dump(mode="json"),
+            changes=plain(resolved.changes),
             method=method.model_dump(mode="json"),
             envs=[str(folder.resolve()) for folder in envs],
             prompts_dir=str(prompts_dir.resolve()) if prompts_dir else None,
@@ -82,7 +86,7 @@ def run(
             status="running",
             message="",
         )
-        _work(store, config, task, method, listener, prompts_dir, arrangement, remote, resumed=False)
+        _work(store, resolved, task, method, listener, prompts_dir, arrangement, remote, resumed=False)
     return read(run_dir)
 
 
@@ -126,8 +130,11 @@ def resume(
             )
         arrangement = replace(arrangement_of(config, task), why="as it began")
         store.set_meta(config=config.model_dump(mode="json"), status="running", message="")
+        if given := store.meta("given"):
+            store.set_meta(given=changed(given, overrides or {}))
         prompts_dir = Path(folder) if folder else None
-        _work(store, config, task, method, listener, prompts_dir, arrangement, remote, resumed=True)
+        changes = from_json(to_json(store.meta("changes", [])), tuple[Change, ...])
+        _work(store, Resolved(config, changes), task, method, listener, prompts_dir, arrangement, remote, resumed=True)
     return read(run_dir)
 
 
@@ -150,7 +157,7 @@ def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
 
 def _work(
     store: Store,
-    config: Config,
+    resolved: Resolved,
     task: Task,
     method: Method,
     listener: Listener,
@@ -160,6 +167,7 @@ def _work(
     *,
     resumed: bool,
 ) -> None:
+    config = resolved.config
     budget = WorkBudget(config.budget, lambda: int(store.spent()["steps"]), float(store.meta("seconds", 0.0)))
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
     warnings: list[str] = []
@@ -226,6 +234,9 @@ def _work(
                     resumed=resumed,
                     arrangement=str(arrangement),
                     why=arrangement.why,
+                    changes=tuple(
+                        str(change) for change in resolved.changes if change.setting not in ("sim", "device")
+                    ),
                 )
             )
             search(services)

@@ -5,6 +5,7 @@ Nothing here waits for the device but the making of a simulator, ``render`` and 
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -99,6 +100,9 @@ class WarpSim(Simulator):
     A world agrees with MuJoCo as far as float32 goes; on a GPU, sums are taken in no fixed order, and two runs agree
     no further either. A world whose constraints outgrow their buffer counts as diverged.
 
+    A model that asks for the projected Gauss-Seidel solver is solved by Newton's method: both minimise the same convex
+    function, and ``mujoco_warp`` has no Gauss-Seidel.
+
     One thing differs for good: with MuJoCo's usual pyramidal friction, ``mujoco_warp`` 4.0 turns the pyramid about the
     normal where a capsule stands steeper than 60 degrees on a plane, so that friction there differs by direction. In a
     step of the ant that can change a velocity by several tenths. Elliptic cones agree.
@@ -140,7 +144,7 @@ class WarpSim(Simulator):
             raise SimulationFailed("the model lets bodies sleep, which WarpSim does not support; choose --sim mujoco")
         with wp.ScopedDevice(self._on):
             try:
-                self._model = mjw.put_model(model)
+                self._model = mjw.put_model(_with_known_solver(model))
                 self._data = mjw.make_data(model, num_worlds, nconmax=self._contacts, njmax=self._rows)
             except (NotImplementedError, ValueError) as error:
                 raise SimulationFailed(
@@ -205,7 +209,7 @@ class WarpSim(Simulator):
 
     def forward(self, ids: Tensor) -> None:
         chosen = torch.zeros(self.num_worlds, dtype=torch.bool, device=self.device)
-        chosen.index_fill_(0, ids, True)
+        chosen.index_fill_(0, ids.to(self.device), True)
         before = {name: values.clone() for name, values in self._derived.items()}
         self._compute_derived()
         _put_back(self._derived, before, chosen)
@@ -284,6 +288,14 @@ class WarpSim(Simulator):
                     body()
                 self._graphs[key] = capture.graph
             wp.capture_launch(self._graphs[key], stream=stream)
+
+
+def _with_known_solver(model: mujoco.MjModel) -> mujoco.MjModel:
+    if model.opt.solver != mujoco.mjtSolver.mjSOL_PGS:
+        return model
+    known = copy.copy(model)
+    known.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
+    return known
 
 
 def _array_bytes(record: Any) -> int:

@@ -18,6 +18,7 @@ from rewardgen.store.view import (
     AttemptView,
     CallView,
     CandidateView,
+    Change,
     CostView,
     EventView,
     FinalView,
@@ -116,7 +117,13 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         remarks=said.remarks(),
         waiting=_waiting(meta.get("waiting")) if status == "running" else None,
         form=_mapping(meta.get("method")).get("form", "reward"),
+        given=_mapping(meta.get("given")),
+        changes=_changes(meta.get("changes")),
     )
+
+
+def _changes(value: object) -> tuple[Change, ...]:
+    return () if value is None else from_json(to_json(value), tuple[Change, ...])
 
 
 def _waiting(value: object) -> Waiting | None:

@@ -24,11 +24,28 @@ from rewardgen.records import (
 
 
 @dataclass(frozen=True)
-class CallView:
-    """One request to the language model. ``error`` is "" when it answered.
+class Change:
+    """A setting (by its dotted name) that a run takes otherwise than it was given, and why."""
 
-    ``purpose`` is "generation", "repair", "review", "revision", "analysis" or "judging".
-    """
+    setting: str
+    given: Any
+    used: Any
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.setting} is {_shown(self.used)}, not {_shown(self.given)} as given: {self.why}"
+
+
+def _shown(value: Any) -> str:
+    """A setting's value as one writes it in YAML."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+@dataclass(frozen=True)
+class CallView:
+    """One request to the language model. ``purpose`` is a ``request.Purpose``; ``error`` is "" when it was answered."""
 
     key: str
     purpose: str
@@ -179,6 +196,7 @@ class RunView:
     status: Literal["running", "interrupted", "failed", "finished"]
     message: str
     config: Mapping[str, Any]
+    """The settings that it runs with: ``given``, with ``changes``."""
     task: Mapping[str, Any]
     """The task as it was described: name, description, fields, fitness_unit, fitness_meaning, success_threshold, …"""
     author: str
@@ -201,6 +219,10 @@ class RunView:
     """What a live search waits for at present."""
     form: Form = "reward"
     """What the programs return."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """The settings as they were given; empty where they were not kept, in runs from before they were."""
+    changes: tuple[Change, ...] = ()
+    """How ``config`` differs from ``given``, and why."""
 
     @property
     def candidates(self) -> dict[str, CandidateView]:

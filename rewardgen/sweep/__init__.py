@@ -8,7 +8,7 @@ what it will take, ``ledger`` which searches the budgets allow. An ``Executor`` 
 of its own: ``local`` on this machine. ``standing`` reads how far a sweep is.
 """
 
-from rewardgen.sweep.estimate import Amounts, of_baselines, of_search, total, wall_hours
+from rewardgen.sweep.estimate import Amounts, of_baselines, of_planned, of_search, total, wall_hours
 from rewardgen.sweep.executor import Executor, Finished, Job
 from rewardgen.sweep.local import LocalExecutor
 from rewardgen.sweep.plan import Kept, Plan, Planned, is_sweep, make_plan, read_plan
@@ -38,6 +38,7 @@ __all__ = [
     "make_plan",
     "measured_rates",
     "of_baselines",
+    "of_planned",
     "of_search",
     "rates_of",
     "read_plan",

@@ -6,15 +6,17 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import reduce
+from functools import lru_cache, reduce
 
 from rewardgen.baselines import REWARDS
 from rewardgen.config import BudgetConfig, Config
+from rewardgen.errors import ConfigError
 from rewardgen.llm import Prices
-from rewardgen.search import load_method, trained_as
+from rewardgen.search import Resolved, load_method, resolve
 from rewardgen.search.rank import planned_steps
 from rewardgen.sweep.plan import Planned
 from rewardgen.sweep.rates import Rates
+from rewardgen.tasks import load_task
 
 REPAIRED = 0.15
 """Share of the replies that go back to their author, as a guess; what the checks refuse differs between models."""
@@ -89,6 +91,27 @@ def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
     )
 
 
+def resolved(planned: Planned) -> Resolved:
+    """The settings that a search of a sweep will run with; "auto" is left to the machine that will do it.
+
+    Raises:
+        ConfigError: the search's settings and its method do not go together.
+    """
+    try:
+        task = _task(planned.task, planned.envs)
+        return resolve(planned.config, task, load_method(planned.config.search.method))
+    except ConfigError as error:
+        raise ConfigError(f"arm {planned.arm!r}, {planned.task}: {error}") from error
+
+
+_task = lru_cache(maxsize=256)(load_task)
+
+
+def of_planned(planned: Planned, rates: Rates, threads: int) -> Amounts:
+    """One search of a sweep; see ``of_search``."""
+    return of_search(resolved(planned).config, rates, threads)
+
+
 def _asked(config: Config) -> tuple[int, int, int, int]:
     """Calls for programs, repairs, reviews with the revisions that follow from them, and analyses of one search."""
     search, method = config.search, load_method(config.search.method)
@@ -138,7 +161,7 @@ def baselines_of(searches: Sequence[Planned]) -> dict[str, Planned]:
     """One search for each set of baselines that the searches need; what is the same among them is the same here."""
     found: dict[str, Planned] = {}
     for planned in searches:
-        config = trained_as(planned.config, load_method(planned.config.search.method))
+        config = resolved(planned).config
         sections = [config.training.model_dump(mode="json"), config.evaluation.model_dump(mode="json")]
         kind = json.dumps([planned.task, *sections, config.sim, config.device], sort_keys=True)
         found.setdefault(kind, replace(planned, config=config))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rewardgen.config import BudgetConfig, Config
-from rewardgen.sweep.estimate import LIMITED, Amounts, bound, of_search
+from rewardgen.sweep.estimate import LIMITED, Amounts, bound, of_planned
 from rewardgen.sweep.plan import Plan, Planned
 from rewardgen.sweep.rates import Rates
 from rewardgen.sweep.spec import Budgets
@@ -99,7 +99,7 @@ def budgeted(plan: Plan, rates: Rates, threads: int) -> tuple[Plan, list[dict[st
     That is what is expected of it, with a margin; where the budgets leave more than that for all searches, each has its
     part of the rest too: how slow a machine is today must not cut a search off that there is a budget for.
     """
-    expected = [bound(planned.config, of_search(planned.config, rates, threads)) for planned in plan.searches]
+    expected = [bound(planned.config, of_planned(planned, rates, threads)) for planned in plan.searches]
     found = limits(plan.spec.budgets, [arm.name for arm in plan.arms])
     arms = [planned.arm for planned in plan.searches]
     room = {limit: _room(limit, arms, expected) for limit in found}

@@ -120,7 +120,9 @@ def checked(planned: Planned) -> Standing:
         return Standing(planned, "failed", str(error))
     if view is None or not view.config:
         return Standing(planned, "waiting")
-    began = _plain(Config.model_validate({"sim": "mujoco", "device": "cpu", **view.config}).model_dump(mode="json"))
+    began = _plain(
+        Config.model_validate({"sim": "mujoco", "device": "cpu", **(view.given or view.config)}).model_dump(mode="json")
+    )
     wanted = _plain(planned.config.model_dump(mode="json"))
     differences = [
         f"{key} was {began[key]!r} and is now {wanted[key]!r}"
@@ -139,7 +141,7 @@ _LLM_MATTERS = ("llm.model", "llm.models", "llm.temperature", "llm.max_tokens")
 
 
 def _may_differ(key: str, wanted: Any) -> bool:
-    """Settings that change nothing that a search comes to, or that it settled itself."""
+    """Settings that change nothing that a search comes to, or that it chose itself before it kept what was given."""
     if key in ("sim", "device"):
         return wanted == "auto"
     return (

@@ -21,13 +21,13 @@ from typing import IO, Any
 
 from rewardgen.baselines import measure
 from rewardgen.errors import BudgetExceeded, LLMAuthError, RewardgenError, RunLocked, UsageError
-from rewardgen.search import Event, Listener, resume, run
+from rewardgen.search import Event, Listener, resolve, resume, run
 from rewardgen.store import Store
 from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep.events import BaselineSteps
 from rewardgen.sweep.executor import Finished, Job
 from rewardgen.tasks import load_task
-from rewardgen.training import MakeTrainer, Watcher, arrangement_of, settled
+from rewardgen.training import MakeTrainer, Watcher, arrangement_of
 
 LASTING = (UsageError, LLMAuthError, BudgetExceeded)
 """What trying again does not help against."""
@@ -43,7 +43,7 @@ def carry_out(job: Job, listener: Listener) -> None:
     """
     if job.kind == "baselines":
         task = load_task(job.config.task, job.envs)
-        config = settled(job.config, arrangement_of(job.config, task))
+        config = resolve(job.config, task, arrangement=arrangement_of(job.config, task)).config
         measure(job.baselines, task, config, watcher=_StepsTold(listener))
         return
     with _remote(job) as remote:

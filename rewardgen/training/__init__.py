@@ -9,7 +9,7 @@ with Stable-Baselines3 on the same simulator and the same rewards, as the refere
 them, or trainings on other machines, behind the one interface ``Trainer``; a ``Watcher`` follows a training.
 """
 
-from rewardgen.training.arrangement import arrangement_of, settled
+from rewardgen.training.arrangement import arrangement_of
 from rewardgen.training.credit import credit_of
 from rewardgen.training.interface import MakeTrainer, Trainer, TrainingSetup, TrainingSpec
 from rewardgen.training.labelling import Member, Reward, TaskReward, label_rows, task_rewards
@@ -38,7 +38,6 @@ __all__ = [
     "credit_of",
     "label_rows",
     "make_trainer",
-    "settled",
     "task_rewards",
     "train",
     "train_sb3",

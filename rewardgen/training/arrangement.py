@@ -17,8 +17,3 @@ def arrangement_of(config: Config, task: Task) -> Arrangement:
     """
     cpu_only = ONLY_CPU if config.training.trainer == "sb3" else ""
     return arrange(config.sim, config.device, model=task.model, cpu_only=cpu_only)
-
-
-def settled(config: Config, arrangement: Arrangement) -> Config:
-    """``config`` with what "auto" came to: a run that is taken up elsewhere goes on as it began, or not at all."""
-    return config.model_copy(update={"sim": arrangement.sim, "device": str(arrangement.device)})

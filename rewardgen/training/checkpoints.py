@@ -9,7 +9,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rewardgen.config import TrainingConfig
 from rewardgen.errors import RewardFailed
 from rewardgen.records import Checkpoint, Episodes, Labels
 from rewardgen.sim import Arrangement
@@ -25,6 +24,10 @@ class Examiner:
 
     The episodes begin in the same states at each checkpoint, so that what changes along a curve is the policy. They
     are simulated as the training is; once played, they are measured and labelled by the processor.
+
+    Args:
+        episodes: of each member.
+        purpose: episodes for other purposes begin in other states.
     """
 
     def __init__(
@@ -32,16 +35,17 @@ class Examiner:
         task: Task,
         members: Sequence[Member],
         labelling: Labelling,
-        config: TrainingConfig,
+        episodes: int,
         threads: int,
         arrangement: Arrangement = ON_CPU,
         credits: Sequence[Credit | None] = (),
+        purpose: str = "checkpoint",
     ) -> None:
         self._task, self._members, self._labelling = task, members, labelling
         self._credits = credits or [None] * len(members)
-        self._episodes = config.checkpoint_episodes
-        self._sim = arrangement.simulator(task.model, len(members) * self._episodes, threads)
-        self._streams = torch.cat([streams(self._episodes, "checkpoint", member.seed) for member in members])
+        self._episodes = episodes
+        self._sim = arrangement.simulator(task.model, len(members) * episodes, threads)
+        self._streams = torch.cat([streams(episodes, purpose, member.seed) for member in members])
         self._last: dict[int, tuple[Episodes, Tensor]] = {}
 
     def examine(

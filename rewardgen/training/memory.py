@@ -42,7 +42,8 @@ def plan(
     if available is None:
         return MemoryPlan((everyone,))
     learning = learning_bytes(task, config)
-    physics = (config.worlds + config.checkpoint_episodes) * world_bytes(task, arrangement)
+    played = config.checkpoint_episodes + config.score_episodes
+    physics = (config.worlds + played) * world_bytes(task, arrangement)
     each, usable = learning + physics, int(_USABLE * available)
     sizes = (
         f"{arrangement.device} has {_gigabytes(available)} GB free; a training of {config.worlds:,} worlds takes "
@@ -110,7 +111,7 @@ def learning_bytes(task: Task, config: TrainingConfig) -> int:
     looking = steps * (2 * width + 3 * observation)
     epoch = steps * (2 * row + 4 * _INDEX // _FLOAT)
     passing = max(looking, epoch) + _SCRATCH * steps
-    playing = (task.horizon + 1) * config.checkpoint_episodes * (2 * width + action)
+    playing = (task.horizon + 1) * max(config.checkpoint_episodes, config.score_episodes) * (2 * width + action)
     return _FLOAT * (networks + kept + valuing + diverging + body + acting + passing + playing)
 
 

@@ -43,6 +43,12 @@ class Record:
         if self.result(0.0).best is point:
             self.weights = weights()
 
+    def confirm(self, point: Checkpoint) -> None:
+        """Replace the checkpoint whose policy is kept by ``point``, what that policy was measured at again."""
+        kept = self.result(0.0).best
+        again = replace(point, steps=kept.steps, goal_reached=kept.goal_reached, chosen=True) if kept else point
+        self.curve = [again if each is kept else replace(each, chosen=False) for each in self.curve]
+
     def save(self) -> dict[str, Any]:
         curve = _CURVE.dump_python(self.curve)
         saved = {"failure": self.failure, "stopped": self.stopped, "steps": self.steps, "curve": curve}

@@ -13,6 +13,7 @@ from rewardgen.sim import available_threads, torch_threads
 from rewardgen.tasks import Task
 from rewardgen.training.labelling import Member
 from rewardgen.training.record import Record
+from rewardgen.training.scoring import score
 from rewardgen.training.watcher import Watcher
 
 
@@ -51,6 +52,7 @@ def train_sb3(
         reference = Reference(task, record, config, threads or available_threads(), watcher or Watcher())
         try:
             reference.learn()
+            score(task, [record], config, threads or available_threads())
         except RewardFailed as error:
             record.failure = str(error)
         except ValueError as error:

@@ -127,7 +127,7 @@ class Reference:
         self._worlds = WorldsVecEnv(worlds, self._population)
         self._env = VecNormalize(self._worlds, norm_reward=False, gamma=config.gamma)
         self._labelling = Labelling([record.member], config.worlds * config.rollout)
-        self._examiner = Examiner(task, [record.member], self._labelling, config, threads)
+        self._examiner = Examiner(task, [record.member], self._labelling, config.checkpoint_episodes, threads)
         self._scale = RewardScale(1, config.worlds, config.gamma)
         self._goals, self._explored = 0, 0
         self._checkpoints = 0

@@ -30,6 +30,7 @@ from rewardgen.training.ppo import Learner
 from rewardgen.training.record import Record
 from rewardgen.training.rollout import Rollout
 from rewardgen.training.saves import SavedTraining, Saves
+from rewardgen.training.scoring import score
 from rewardgen.training.seeds import first_ages, generator, streams
 from rewardgen.training.timings import Timings
 from rewardgen.training.watcher import PartWatcher, Watcher
@@ -210,7 +211,7 @@ class _Training:
             setting.task,
             members,
             self._labelling,
-            self._config,
+            self._config.checkpoint_episodes,
             setting.threads,
             setting.arrangement,
             [record.credit for record in self._batch],
@@ -307,6 +308,8 @@ class _Training:
                         break
                 self._write(file)
             watcher.progress(self.steps)
+        with self._timings.measure("checkpoints"):
+            score(self._setting.task, self._records, config, self._setting.threads, self._setting.arrangement)
         return self._records
 
     def _tell_again(self, watcher: Watcher) -> None:

@@ -11,7 +11,9 @@ from rewardgen.errors import ConfigError, UsageError
 from rewardgen.sim.arrangement import ON_CPU
 from rewardgen.tasks import load_task
 
-CONFIG = TrainingConfig(worlds=8, rollout=4, epochs=1, minibatches=2, hidden=(8,), checkpoint_episodes=1)
+CONFIG = TrainingConfig(
+    worlds=8, rollout=4, epochs=1, minibatches=2, hidden=(8,), checkpoint_episodes=1, score_episodes=1
+)
 
 
 def test_every_arrangement_and_size_is_measured() -> None:

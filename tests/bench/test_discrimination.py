@@ -31,6 +31,7 @@ TINY = {
     "training.minibatches": 2,
     "training.checkpoints": 2,
     "training.checkpoint_episodes": 1,
+    "training.score_episodes": 1,
 }
 
 

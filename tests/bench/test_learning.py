@@ -21,7 +21,9 @@ from rewardgen.errors import UsageError
 from rewardgen.tasks import load_task
 from rewardgen.training import Member, TaskReward, train
 
-SMALL = TrainingConfig(steps=2048, worlds=8, rollout=8, epochs=1, minibatches=2, checkpoints=2, checkpoint_episodes=2)
+SMALL = TrainingConfig(
+    steps=2048, worlds=8, rollout=8, epochs=1, minibatches=2, checkpoints=2, checkpoint_episodes=2, score_episodes=0
+)
 
 
 def test_a_curve_is_the_trainings_own_and_is_not_trained_twice(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_a_comparison_for_real() -> None:
             "training.minibatches": 2,
             "training.checkpoints": 4,
             "training.checkpoint_episodes": 1,
+            "training.score_episodes": 1,
         }
     )
     said: list[str] = []

@@ -15,7 +15,9 @@ from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.tasks import load_task
 
-SMALL = TrainingConfig(steps=2048, worlds=8, rollout=8, epochs=1, minibatches=2, checkpoints=2, checkpoint_episodes=1)
+SMALL = TrainingConfig(
+    steps=2048, worlds=8, rollout=8, epochs=1, minibatches=2, checkpoints=2, checkpoint_episodes=1, score_episodes=1
+)
 
 
 def test_all_keys_are_there_and_agree() -> None:

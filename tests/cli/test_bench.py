@@ -8,7 +8,13 @@ import pytest
 
 from tests.cli.commands import rewardgen
 
-SMALL = ["training.steps=2048", "training.worlds=8", "training.checkpoints=2", "training.checkpoint_episodes=1"]
+SMALL = [
+    "training.steps=2048",
+    "training.worlds=8",
+    "training.checkpoints=2",
+    "training.checkpoint_episodes=1",
+    "training.score_episodes=1",
+]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ def compute_reward(state, action, next_state):
 """
 QUICK = (
     "--steps", 256, "--threads", 1, "--set", "training.worlds=8", "--set", "training.rollout=16",
-    "--set", "training.checkpoints=1", "--set", "training.checkpoint_episodes=2", "--set", "training.minibatches=1",
+    "--set", "training.checkpoints=1", "--set", "training.checkpoint_episodes=2", "--set", "training.score_episodes=2",
+    "--set", "training.minibatches=1",
 )  # fmt: skip
 
 

@@ -237,7 +237,8 @@ def test_check_accepts_a_reward_and_refuses_another_with_the_line(reward: Path) 
 
 
 TRAIN = ("--steps", 256, "--threads", 1, "--set", "training.worlds=8", "--set", "training.rollout=16",
-         "--set", "training.checkpoints=2", "--set", "training.checkpoint_episodes=1")  # fmt: skip
+         "--set", "training.checkpoints=2", "--set", "training.checkpoint_episodes=1",
+         "--set", "training.score_episodes=1")  # fmt: skip
 
 
 def trained(reward: object, *more: object) -> Result:

@@ -5,34 +5,35 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from rewardgen.config import LLMConfig, validate
 from rewardgen.errors import ConfigError, DiskFull, LLMError
-from rewardgen.llm import Author, Budget, make_author, purpose_of
+from rewardgen.llm import Author, Budget, make_author
+from rewardgen.llm.conversation import messages_hash
 from rewardgen.llm.recording import Recorder, read_recording
 from rewardgen.llm.replay import BY_ORDER, ReplayAuthor
 from rewardgen.records import Message, Reply
+from rewardgen.request import Purpose, Request
 from tests.llm.conftest import KEY
 from tests.llm.server import ModelServer, answers, fails
 
 SYSTEM = Message("system", "You write rewards.")
-FIRST = [SYSTEM, Message("user", "Write one.")]
+FIRST = Request("generation", (SYSTEM, Message("user", "Write one.")))
 CODE = Message("assistant", "```python\npass\n```")
 
 
-def second(fitness: float) -> list[Message]:
-    """The prompt of a second generation, which differs with the training before it."""
-    return [*FIRST, CODE, Message("user", f"What happened:\n\nfitness: 0 → {fitness} m/s over training")]
+def second(fitness: float) -> Request:
+    """The request of a second generation, which differs with the training before it."""
+    told = Message("user", f"What happened:\n\nfitness: 0 → {fitness} m/s over training")
+    return Request("generation", (*FIRST.messages, CODE, told))
 
 
-def repair_of(conversation: list[Message], reply: str) -> list[Message]:
-    return [
-        *conversation,
-        Message("assistant", reply),
-        Message("user", "This cannot be used:\n- line 3: no such field"),
-    ]
+def repair_of(request: Request, reply: str) -> Request:
+    told = Message("user", "This cannot be used:\n- line 3: no such field")
+    return Request("repair", (*request.messages, Message("assistant", reply), told))
 
 
 def make(
@@ -106,7 +107,7 @@ def test_every_call_is_recorded_without_the_key(tmp_path: Path) -> None:
         assert server.keys[0] == f"Bearer {KEY}"
     assert KEY not in path.read_text()
     good, bad = read_recording(path)
-    assert good.messages == tuple(FIRST)
+    assert good.messages == FIRST.messages
     assert (good.n, good.seed, good.purpose, good.error) == (2, 5, "generation", "")
     assert list(good.replies) == replies
     assert bad.replies == ()
@@ -130,12 +131,15 @@ def test_a_full_disk_is_called_that() -> None:
         Recorder(Path("/dev/full")).add("m", FIRST, 1, 0, [Reply("text", "m")])
 
 
-def test_purposes() -> None:
-    assert purpose_of(FIRST) == "generation"
-    assert purpose_of(second(0.5)) == "generation"
-    assert purpose_of(repair_of(FIRST, "text")) == "repair"
-    assert purpose_of(repair_of(second(0.5), "text")) == "repair"
-    assert purpose_of(repair_of(repair_of(FIRST, "text"), "again")) == "repair"
+def test_a_request_is_recorded_with_its_purpose_whatever_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    told = Message("user", "Da lief etwas.")  # neither a fitness nor a problem is spelled as ours are
+    talk = (*FIRST.messages, CODE, told)
+    author = make("offline", None, path)
+    for purpose in get_args(Purpose):
+        author.reply(Request(purpose, talk), 1, seed=0)
+    assert [call.purpose for call in read_recording(path)] == list(get_args(Purpose))
+    assert {call.hash for call in read_recording(path)} == {messages_hash(talk)}
 
 
 # ---- replay
@@ -147,9 +151,9 @@ def recording(tmp_path: Path) -> Path:
     path = tmp_path / "recorded.jsonl"
     recorder = Recorder(path)
 
-    def add(messages: list[Message], seed: int, *texts: str) -> None:
+    def add(request: Request, seed: int, *texts: str) -> None:
         replies = [Reply(text, "model-x", 10, 20, 0.5, 3.0) for text in texts]
-        recorder.add("model-x", messages, len(texts), seed, replies)
+        recorder.add("model-x", request, len(texts), seed, replies)
 
     add(FIRST, 11, "a", "b", "c")
     add(repair_of(FIRST, "b"), 12, "b fixed")

@@ -19,10 +19,11 @@ from rewardgen.errors import BudgetExceeded, LLMAuthError, LLMError, LLMUnavaila
 from rewardgen.llm.answers import MAX_TEXT
 from rewardgen.llm.budget import Budget
 from rewardgen.records import Message
+from rewardgen.request import Request
 from tests.llm.conftest import KEY, Clock, MakeClient
 from tests.llm.server import ModelServer, answers, completion, fails, hangs, resets, sends
 
-ASK = [Message("system", "You write rewards."), Message("user", "Write one.")]
+ASK = Request("generation", (Message("system", "You write rewards."), Message("user", "Write one.")))
 USAGE = {"prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70}
 
 
@@ -336,7 +337,7 @@ def test_the_cache_answers_what_was_paid_for(client: MakeClient) -> None:
         client(server).reply(ASK, 3, seed=2)
         client(server, temperature=0.2).reply(ASK, 3, seed=1)
         client(server, max_tokens=101).reply(ASK, 3, seed=1)
-        client(server).reply([*ASK, Message("user", "Please.")], 3, seed=1)
+        client(server).reply(Request("generation", (*ASK.messages, Message("user", "Please."))), 3, seed=1)
         assert len(server.requests) == 6
     assert [reply.text for reply in again] == [reply.text for reply in first]
     assert [reply.text for reply in longer[:3]] == [reply.text for reply in first]
@@ -445,9 +446,10 @@ import sys
 from rewardgen.config import LLMConfig
 from rewardgen.llm import make_author
 from rewardgen.records import Message
+from rewardgen.request import Request
 author = make_author(LLMConfig(model="test-model", base_url=sys.argv[1]), environ={}, cache_dir=None, recording=None)
 try:
-    author.reply([Message("user", "hello")], 3, seed=1)
+    author.reply(Request("generation", (Message("user", "hello"),)), 3, seed=1)
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -476,5 +478,5 @@ def test_what_is_sent(client: MakeClient) -> None:
     assert request["model"] == "test-model"
     assert request["temperature"] == 0.5
     assert request["max_tokens"] == 100
-    assert request["messages"] == [{"role": message.role, "content": message.content} for message in ASK]
+    assert request["messages"] == [{"role": message.role, "content": message.content} for message in ASK.messages]
     assert KEY not in json.dumps(request)

@@ -17,10 +17,11 @@ from rewardgen.llm import Budget
 from rewardgen.llm.capabilities import Slots
 from rewardgen.llm.patience import asked_wait, duration
 from rewardgen.records import Message
+from rewardgen.request import Request
 from tests.llm.conftest import NOW, Clock, MakeClient
 from tests.llm.server import Behaviour, Handler, ModelServer, answers, fails, hangs, sends
 
-ASK = [Message("system", "You write rewards."), Message("user", "Write one.")]
+ASK = Request("generation", (Message("system", "You write rewards."), Message("user", "Write one.")))
 
 
 def refuses(when: Any, status: int, content: Any, headers: dict[str, str] | None = None) -> Behaviour:

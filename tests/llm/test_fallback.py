@@ -13,10 +13,11 @@ from rewardgen.config import LLMConfig, validate
 from rewardgen.errors import BudgetExceeded, ConfigError, LLMError
 from rewardgen.llm import Author, Budget, check, make_author
 from rewardgen.records import Message
+from rewardgen.request import Request
 from tests.llm.server import Handler, ModelServer, answers, fails
 from tests.search import tiny
 
-ASK = [Message("user", "Write one.")]
+ASK = Request("generation", (Message("user", "Write one."),))
 KEYS = {"OPENAI_API_KEY": "sk-the-first-key", "OTHER_KEY": "sk-the-other-key"}
 
 

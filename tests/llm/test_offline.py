@@ -1,4 +1,4 @@
-"""The author without a language model: what it writes is always a reward, and follows from the messages alone."""
+"""The author without a language model: what it writes is always a reward, and follows from a request's facts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -20,23 +22,31 @@ from rewardgen.config import LLMConfig
 from rewardgen.errors import ProgramRejected
 from rewardgen.llm import make_author
 from rewardgen.llm.offline import OfflineAuthor
-from rewardgen.llm.offline.brief import read_brief
 from rewardgen.llm.offline.designs import designs, understand
 from rewardgen.llm.offline.improving import guided
 from rewardgen.llm.offline.terms import Term, read, write
 from rewardgen.program import check, extract
-from rewardgen.records import Field, Layout, Message, Problem, Reply, State, Turn
+from rewardgen.records import Field, Form, Layout, Message, Problem, Reply, State, Verdict, Words
+from rewardgen.request import Ask, ComponentFacts, EpisodeFacts, Facts, Request, TaskFacts, TrainingFacts, Turn
 from rewardgen.tasks import Task, load_task
 from tests.ours import TASKS
 
 AUTHOR = OfflineAuthor()
 
-REFLECTION = """fitness: 0.12 → 0.85 → 1.91 m/s over training, best 1.91 at 700000 steps; success rate 0 %
-component fast: mean 0.10 → 0.53 → 0.80 per step; share 20 %; correlation with fitness +0.92
-component posture: mean 0.90 → 0.91 → 0.90 per step; share 75 %; correlation with fitness -0.05
-component effort: mean -0.05 → -0.04 → -0.03 per step; share 5 %; correlation with fitness n/a
-episode length: 1000 → 1000 of 1000 steps
-other rewards tried at the same time reached 0.80, 0.75; this one came 1st"""
+TRAINED = TrainingFacts(
+    fitness=(0.12, 0.85, 1.91),
+    success_rate=0.0,
+    components={
+        "fast": ComponentFacts((0.10, 0.53, 0.80), share=0.2, correlation=0.92),
+        "posture": ComponentFacts((0.90, 0.91, 0.90), share=0.75, correlation=-0.05),
+        "effort": ComponentFacts((-0.05, -0.04, -0.03), share=0.05),
+    },
+)
+
+
+def turn(source: str, trained: TrainingFacts = TRAINED) -> Turn:
+    """A program with what became of it; its text says nothing of that."""
+    return Turn(source, "It was trained.", trained=trained)
 
 
 def sources(replies: Sequence[Reply]) -> list[str]:
@@ -64,54 +74,31 @@ def the_task(name: str) -> Task:
 
 
 @cache
-def first_prompt(name: str) -> tuple[Message, ...]:
-    return tuple(prompting.messages(the_task(name), []))
+def first_request(name: str) -> Request:
+    return prompting.generation(the_task(name))
 
 
-def prompt_for(description: str, fields: Sequence[Field], unit: str = "1", action: int = 3) -> list[Message]:
-    """A prompt in the form of ``prompting``'s, for a task that does not exist."""
-    lines = [
-        f"    {f.name}: Tensor  # (n{''.join(f', {s}' for s in f.shape) or ','}) {f.unit}: {f.meaning}" for f in fields
-    ]
-    typed = "\n".join(["class State:", *lines, "", f"action: Tensor  # (n, {action}) each in [-1.0, 1.0]"])
-    told = f"# The task: x/y\n\n{description}\n\n# What the reward sees\n\n```python\n{typed}\n```\n\n"
-    return [
-        Message("system", "You write rewards."),
-        Message(
-            "user", f"{told}- The task's own yardstick is measured over whole episodes, in {unit}; more is better."
-        ),
-    ]
+def request_for(description: str, fields: Sequence[Field], unit: str = "1", action: int = 3) -> Request:
+    """A request for a task that does not exist."""
+    facts = Facts(TaskFacts(description, tuple(fields), action, fitness_unit=unit))
+    return Request("generation", (Message("user", description),), facts)
 
 
-# ---- it reads what the prompt says
+# ---- it is told what the prompt says
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_brief_holds_the_task_as_declared(name: str) -> None:
+def test_the_facts_hold_the_task_as_declared(name: str) -> None:
     task = the_task(name)
-    brief = read_brief(first_prompt(name))
-    assert [(f.name, f.shape, f.unit) for f in brief.fields] == [(f.name, f.shape, f.unit) for f in task.fields]
-    assert brief.description == " ".join(task.description.split())
-    assert brief.action_size == task.action_size
-    assert brief.control_step == pytest.approx(task.control_step, rel=1e-4)
+    facts = first_request(name).facts.task
+    assert [(f.name, f.shape, f.unit) for f in facts.fields] == [(f.name, f.shape, f.unit) for f in task.fields]
+    assert facts.description == " ".join(task.description.split())
+    assert facts.action_size == task.action_size
+    assert facts.control_step == pytest.approx(task.control_step, rel=1e-4)
     limits = torch.maximum(task.action_low.abs(), task.action_high.abs())
-    assert brief.action_limit == pytest.approx(float(limits.max()))
-    assert brief.yardstick_unit == task.fitness_unit
-    assert "tolerance" in brief.helpers
-
-
-def test_the_brief_holds_the_history() -> None:
-    messages = [*first_prompt(TASKS[0]), Message("assistant", "x\n```python\na = 1\n```"), Message("user", REFLECTION)]
-    (attempt,) = read_brief(messages).attempts
-    assert attempt.source == "a = 1\n"
-    told = attempt.reflection
-    assert told.fitness == (0.12, 0.85, 1.91)
-    assert (told.best, told.success) == (1.91, 0.0)
-    assert told.components["fast"].means == (0.10, 0.53, 0.80)
-    assert (told.components["fast"].share, told.components["fast"].correlation) == (20.0, 0.92)
-    assert told.components["effort"].correlation is None
-    assert told.others == (0.80, 0.75)
-    assert not told.flat
+    assert facts.action_limit == pytest.approx(float(limits.max()))
+    assert facts.fitness_unit == task.fitness_unit
+    assert "tolerance" in facts.helpers
 
 
 # ---- what it writes is a reward
@@ -120,10 +107,10 @@ def test_the_brief_holds_the_history() -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_program_for_every_task_passes_the_check_and_gives_a_reward(name: str) -> None:
     task = the_task(name)
-    messages = first_prompt(name)
-    (parent,) = sources(AUTHOR.reply(messages, 1, seed=3))
-    later = prompting.messages(task, [Turn(parent, REFLECTION)])
-    written = sources(AUTHOR.reply(messages, 16, seed=0)) + sources(AUTHOR.reply(later, 16, seed=1))
+    request = first_request(name)
+    (parent,) = sources(AUTHOR.reply(request, 1, seed=3))
+    later = prompting.generation(task, [turn(parent)])
+    written = sources(AUTHOR.reply(request, 16, seed=0)) + sources(AUTHOR.reply(later, 16, seed=1))
     for source in written:
         check(source, task.layout)
         for scale in (1.0, 1e4):
@@ -162,9 +149,9 @@ def test_programs_for_random_fields_are_rewards() -> None:
             for number in range(random_.randint(1, 6))
         )
         description = " ".join(random_.choices([*WORDS, "run", "swing", "balance", "reach", "hold", "jump"], k=8))
-        messages = prompt_for(description, fields, unit=random_.choice(["1", "m/s", "s"]))
+        request = request_for(description, fields, unit=random_.choice(["1", "m/s", "s"]))
         layout = Layout(fields)
-        for source in sources(AUTHOR.reply(messages, 8, seed=case)):
+        for source in sources(AUTHOR.reply(request, 8, seed=case)):
             check(source, layout)
             reward, inputs = run(source, layout)
             total, _ = reward(*inputs)
@@ -173,9 +160,10 @@ def test_programs_for_random_fields_are_rewards() -> None:
             assert total.std() > 1e-6
 
 
-def test_a_prompt_without_anything_to_read_still_gets_an_answer() -> None:
-    for messages in ([Message("user", "")], [Message("user", "hello"), Message("assistant", ""), Message("user", "?")]):
-        replies = AUTHOR.reply(messages, 3, seed=0)
+def test_a_request_without_facts_still_gets_an_answer() -> None:
+    talk = (Message("user", "hello"), Message("assistant", ""), Message("user", "?"))
+    for request in (Request("trial", talk[:1]), Request("generation", talk), Request("repair", talk)):
+        replies = AUTHOR.reply(request, 3, seed=0)
         assert len(replies) == 3
         assert all("def compute_reward" in reply.text for reply in replies)
 
@@ -184,7 +172,7 @@ def test_a_prompt_without_anything_to_read_still_gets_an_answer() -> None:
 
 
 def test_each_reply_says_that_no_language_model_is_involved_and_costs_nothing() -> None:
-    replies = AUTHOR.reply(first_prompt(TASKS[0]), 8, seed=0)
+    replies = AUTHOR.reply(first_request(TASKS[0]), 8, seed=0)
     assert "no language model" in AUTHOR.name
     for reply in replies:
         assert "no language model" in reply.text
@@ -203,44 +191,45 @@ def test_it_imports_neither_tasks_nor_environments() -> None:
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in names:
-                assert not name.startswith("rewardgen") or name.startswith(("rewardgen.llm", "rewardgen.records"))
+                allowed = ("rewardgen.llm", "rewardgen.records", "rewardgen.request")
+                assert not name.startswith("rewardgen") or name.startswith(allowed)
 
 
 # ---- diversity and determinism
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_replies_differ_and_follow_from_messages_and_seed(name: str) -> None:
-    messages = first_prompt(name)
-    replies = AUTHOR.reply(messages, 16, seed=5)
+def test_replies_differ_and_follow_from_request_and_seed(name: str) -> None:
+    request = first_request(name)
+    replies = AUTHOR.reply(request, 16, seed=5)
     assert len({body(source) for source in sources(replies)}) == 16
-    assert OfflineAuthor().reply(messages, 16, seed=5) == replies
-    assert AUTHOR.reply(messages, 4, seed=5) == replies[:4]
-    assert sources(AUTHOR.reply(messages, 16, seed=6)) != sources(replies)
+    assert OfflineAuthor().reply(request, 16, seed=5) == replies
+    assert AUTHOR.reply(request, 4, seed=5) == replies[:4]
+    assert sources(AUTHOR.reply(request, 16, seed=6)) != sources(replies)
 
 
 def test_the_configured_author_is_this_one() -> None:
     author = make_author(LLMConfig(model="offline"), environ={}, cache_dir=None, recording=None)
-    messages = first_prompt(TASKS[0])
-    assert author.reply(messages, 3, seed=2) == AUTHOR.reply(messages, 3, seed=2)
+    request = first_request(TASKS[0])
+    assert author.reply(request, 3, seed=2) == AUTHOR.reply(request, 3, seed=2)
 
 
 # ---- it thinks of what a person would
 
 
 def test_running_forward_is_paid_by_the_forward_speed() -> None:
-    for source in sources(AUTHOR.reply(first_prompt("cheetah/run"), 4, seed=0)):
+    for source in sources(AUTHOR.reply(first_request("cheetah/run"), 4, seed=0)):
         assert "next_state.torso_velocity[:, 0]" in source
 
 
 def test_swinging_up_is_paid_by_uprightness_near_the_middle() -> None:
-    written = sources(AUTHOR.reply(first_prompt("cartpole/swingup"), 4, seed=0))
+    written = sources(AUTHOR.reply(first_request("cartpole/swingup"), 4, seed=0))
     assert all("next_state.pole_upright" in source for source in written)
     assert any("next_state.cart_position" in source for source in written)
 
 
 def test_reaching_is_paid_by_the_distance_of_tip_and_target() -> None:
-    for source in sources(AUTHOR.reply(first_prompt("reacher/reach"), 4, seed=0)):
+    for source in sources(AUTHOR.reply(first_request("reacher/reach"), 4, seed=0)):
         assert re.search(r"next_state\.fingertip_position - next_state\.target_position", source)
 
 
@@ -258,7 +247,7 @@ def test_reaching_is_paid_by_the_distance_of_tip_and_target() -> None:
 )
 def test_the_sense_of_a_field_comes_from_its_meaning(description: str, field: Field, good: float, bad: float) -> None:
     layout = Layout((field,))
-    (source,) = sources(AUTHOR.reply(prompt_for(description, [field]), 1, seed=0))
+    (source,) = sources(AUTHOR.reply(request_for(description, [field]), 1, seed=0))
     reward, _ = run(source, layout)
     states = State(layout, torch.tensor([[good], [bad]]))
     total, _ = reward(states, torch.zeros(2, 3), states)
@@ -270,7 +259,7 @@ def test_the_words_of_the_task_decide_between_its_fields() -> None:
         Field("arm_velocity", (3,), "m/s", "velocity of the arm's hand"),
         Field("hull_velocity", (3,), "m/s", "velocity of the hull of the boat: x forward, y left, z up"),
     )
-    (source,) = sources(AUTHOR.reply(prompt_for("The boat should travel forward.", fields, "m/s"), 1, seed=0))
+    (source,) = sources(AUTHOR.reply(request_for("The boat should travel forward.", fields, "m/s"), 1, seed=0))
     assert "hull_velocity[:, 0]" in source
     assert "arm_velocity" not in source
 
@@ -288,8 +277,9 @@ PARENT = '''def compute_reward(state, action, next_state):
 '''
 
 
-def improvements(reflection: str, n: int = 8, seed: int = 0, parent: str = PARENT) -> list[str]:
-    return sources(AUTHOR.reply(prompting.messages(the_task("cheetah/run"), [Turn(parent, reflection)]), n, seed=seed))
+def improvements(trained: TrainingFacts, n: int = 8, seed: int = 0, parent: str = PARENT) -> list[str]:
+    request = prompting.generation(the_task("cheetah/run"), [turn(parent, trained)])
+    return sources(AUTHOR.reply(request, n, seed=seed))
 
 
 def weight(source: str, name: str) -> float:
@@ -298,29 +288,29 @@ def weight(source: str, name: str) -> float:
     return float(found.group(1))
 
 
-def test_the_first_variant_follows_the_reflection() -> None:
-    variant = improvements(REFLECTION, n=1)[0]
+def test_the_first_variant_follows_the_training() -> None:
+    variant = improvements(TRAINED, n=1)[0]
     assert weight(variant, "fast") > 1.0, "goes with fitness and has a small share: more of it"
     assert weight(variant, "posture") < 2.0, "drowns the others without going with fitness: less of it"
     assert weight(variant, "effort") == -0.1, "nothing is known of it"
 
 
 def test_every_variant_differs_from_the_parent_and_most_keep_its_idea() -> None:
-    variants = improvements(REFLECTION)
+    variants = improvements(TRAINED)
     assert len({body(v) for v in variants}) == 8
     assert body(PARENT) not in {body(v) for v in variants}
     assert sum("torso_velocity[:, 0]" in v for v in variants) >= 6
 
 
 def test_a_reward_that_nothing_is_to_be_changed_of_is_not_tried_again() -> None:
-    silent = REFLECTION.split("component", 1)[0]
+    silent = replace(TRAINED, components={})
     for seed in range(3):
         (variant,) = improvements(silent, n=1, seed=seed)
         assert body(variant) != body(PARENT)
 
 
 def test_where_nothing_was_learned_half_of_the_variants_start_afresh() -> None:
-    flat = REFLECTION.replace("0.12 → 0.85 → 1.91", "0.01 → 0.01 → 0.01").replace("best 1.91", "best 0.01")
+    flat = replace(TRAINED, fitness=(0.01, 0.01, 0.01))
     kept = sum("torso_pitch / 0.5" in variant for variant in improvements(flat))
     assert kept <= 4
 
@@ -330,13 +320,13 @@ def test_measures_and_factors_are_written_as_the_prompt_asks(name: str) -> None:
     task = the_task(name)
     for form in ("progress", "factors"):
         manner = prompting.Manner(form=form)  # type: ignore[arg-type]
-        shown = [Turn(PARENT, REFLECTION.replace("; share 20 %", ""))]
-        for messages in (prompting.messages(task, history, (), None, manner) for history in ([], shown)):
-            written = sources(AUTHOR.reply(messages, 4, seed=1))
+        shown = [turn(PARENT)]
+        for request in (prompting.generation(task, history, (), None, manner) for history in ([], shown)):
+            written = sources(AUTHOR.reply(request, 4, seed=1))
             assert len(set(written)) == 4
             for source in written:
                 check(source, task.layout)  # it is still a program
-                terms = read(source, {field.name for field in task.fields}, read_brief(messages).helpers)
+                terms = read(source, {field.name for field in task.fields}, request.facts.task.helpers)
                 assert terms is not None
                 if form == "progress":
                     assert len(terms) <= 3 and all("next_state." in term.code for term in terms)
@@ -348,11 +338,11 @@ def test_measures_and_factors_are_written_as_the_prompt_asks(name: str) -> None:
 def test_two_programs_are_crossed() -> None:
     other = PARENT.replace("next_state.torso_pitch / 0.5", "next_state.pitch_rate / 2.0").replace("posture", "calm")
     task = the_task("cheetah/run")
-    messages = prompting.messages(task, [Turn(other, REFLECTION), Turn(PARENT, REFLECTION)])
+    request = prompting.generation(task, [turn(other), turn(PARENT)])
     crosses = [
         source
         for seed in range(6)
-        for source in sources(AUTHOR.reply(messages, 8, seed=seed))
+        for source in sources(AUTHOR.reply(request, 8, seed=seed))
         if "pitch_rate / 2.0" in source and "torso_velocity[:, 0]" in source
     ]
     assert crosses
@@ -362,7 +352,7 @@ def test_what_it_wrote_it_reads_back() -> None:
     for name in TASKS:
         task = the_task(name)
         fields = {field.name for field in task.fields}
-        for idea, program in designs(understand(read_brief(first_prompt(name)))):
+        for idea, program in designs(understand(first_request(name).facts.task)):
             source = write(program, idea)
             again = read(source, fields, ())
             assert again is not None
@@ -414,14 +404,13 @@ def test_a_parent_that_it_cannot_read_leads_to_fresh_rewards() -> None:
         "def compute_reward(state, action, next_state):\n    total = 0\n    for i in range(2):\n"
         "        total = total + action[:, i]\n    return total, {'total': total}\n"
     )
-    for source in improvements(REFLECTION, parent=strange):
+    for source in improvements(TRAINED, parent=strange):
         check(source, the_task("cheetah/run").layout)
 
 
-def test_guidance_needs_no_complete_reflection() -> None:
-    reflection = read_brief([Message("assistant", PARENT), Message("user", "component fast: nothing")]).attempts[0]
+def test_guidance_needs_no_complete_facts() -> None:
     program = (Term("fast", 1.0, "next_state.speed"),)
-    assert guided(program, reflection.reflection) == program
+    assert guided(program, TrainingFacts(components={"slow": ComponentFacts((1.0,), 0.5, 0.9)})) == program
 
 
 # ---- it repairs
@@ -431,8 +420,8 @@ def test_a_repair_leaves_out_what_was_wrong() -> None:
     task = the_task("cheetah/run")
     wrong = PARENT.replace("next_state.torso_pitch / 0.5", "next_state.torso_pitch.mean() / 0.5")
     problem = Problem("smoke", "component posture: row 3 depends on other rows", line=4)
-    messages = prompting.repair(prompting.messages(task, []), f"```python\n{wrong}```", [problem])
-    (mended,) = sources(AUTHOR.reply(messages, 1, seed=0))
+    request = prompting.repair(prompting.generation(task, []), f"```python\n{wrong}```", [problem])
+    (mended,) = sources(AUTHOR.reply(request, 1, seed=0))
     check(mended, task.layout)
     assert "posture" not in mended
     assert "fast = " in mended
@@ -440,11 +429,13 @@ def test_a_repair_leaves_out_what_was_wrong() -> None:
 
 def test_a_copy_is_repaired_by_another_reward() -> None:
     task = the_task("cheetah/run")
-    first = sources(AUTHOR.reply(prompting.messages(task, []), 3, seed=0))
+    first = sources(AUTHOR.reply(prompting.generation(task, []), 3, seed=0))
     problem = Problem("copy", "this pays for the same as r0g0c0, which is tried already: change what is paid for")
-    messages = prompting.repair(prompting.messages(task, []), f"```python\n{first[1]}```", [problem])
-    assert "Write another reward" in messages[-1].content and "Keep the idea" not in messages[-1].content
-    (other,) = sources(AUTHOR.reply(messages, 1, seed=0))
+    request = prompting.repair(prompting.generation(task, []), f"```python\n{first[1]}```", [problem])
+    assert (
+        "Write another reward" in request.messages[-1].content and "Keep the idea" not in request.messages[-1].content
+    )
+    (other,) = sources(AUTHOR.reply(request, 1, seed=0))
     check(other, task.layout)
     assert other not in first
 
@@ -453,8 +444,72 @@ def test_a_reply_without_a_program_is_repaired_by_a_fresh_one() -> None:
     task = the_task("cheetah/run")
     with pytest.raises(ProgramRejected) as caught:
         extract("I cannot help with that.")
-    messages = prompting.repair(prompting.messages(task, []), "I cannot help with that.", caught.value.problems)
-    mended = sources(AUTHOR.reply(messages, 2, seed=0))
+    request = prompting.repair(prompting.generation(task, []), "I cannot help with that.", caught.value.problems)
+    mended = sources(AUTHOR.reply(request, 2, seed=0))
     assert len(set(mended)) == 2
     for source in mended:
         check(source, task.layout)
+
+
+# ---- the other roles
+
+
+def test_a_critic_objects_where_penalties_outweigh_what_is_paid() -> None:
+    task = the_task("cheetah/run")
+    harsh = PARENT.replace("-0.1 *", "-9.0 *")
+    (fine,) = AUTHOR.reply(prompting.review(task, PARENT), 1, seed=0)
+    (objects,) = AUTHOR.reply(prompting.review(task, harsh), 1, seed=0)
+    assert prompting.objections(fine.text) is None
+    objected = prompting.objections(objects.text)
+    assert objected is not None and "effort has the weight -9, and all that is paid for 3 together" in objected
+    request = prompting.revision(prompting.generation(task), f"```python\n{harsh}```", objected)
+    (revised,) = sources(AUTHOR.reply(request, 1, seed=0))
+    assert "effort" not in revised and "fast = " in revised
+
+
+def test_an_analysis_follows_from_the_episodes_as_values() -> None:
+    best = EpisodeFacts(300, "time limit", {"fast": (0.5, 2.0), "alive": (1.0, 1.01)})
+    worst = EpisodeFacts(40, "fell", {"fast": (0.1, 0.2), "alive": (1.0, 1.01)})
+    request = prompting.analysis(the_task("cheetah/run"), PARENT, "(told in other words)", [best, worst])
+    (reply,) = AUTHOR.reply(request, 1, seed=0)
+    assert reply.text.splitlines() == [
+        "finding: the best episode lasted 300 steps and was ended by time limit.",
+        "finding: alive is most of the reward; what it pays for is what the policy does.",
+        "finding: alive hardly changes within an episode; another scale would teach more.",
+    ]
+    (nothing,) = AUTHOR.reply(prompting.analysis(the_task("cheetah/run"), PARENT, ""), 1, seed=0)
+    assert nothing.text == "finding: the numbers do not tell."
+
+
+# ---- the words do not matter
+
+
+def test_other_words_change_no_reply(tmp_path: Path) -> None:
+    """Each template of the user's own says something else than ours, and nothing that could be read back."""
+    for name in (path.name for path in prompting.default_prompts_dir().glob("*.j2")):
+        (tmp_path / name).write_text("Etwas ganz anderes.", encoding="utf-8")
+    task, source = the_task("cheetah/run"), f"```python\n{PARENT}```"
+    problems = [Problem("smoke", "component posture: row 3 depends on other rows", line=4)]
+    liked = Verdict(0, 0, (), (), (Words(("c",), "it should be calm", "ann"),), 1, 1, 1)
+    turns = [turn(PARENT.replace("fast", "quick")), replace(turn(PARENT), candidate="c", verdict=liked)]
+    asked = [prompting.Manner(ask, words=True) for ask in get_args(Ask)]
+
+    def requests(folder: Path | None) -> list[Request]:
+        first = prompting.generation(task, (), (), folder)
+        later = [prompting.generation(task, turns, (), folder, manner) for manner in asked]
+        forms = [prompting.generation(task, (), (), folder, prompting.Manner(form=form)) for form in get_args(Form)]
+        return [
+            first,
+            *later,
+            *forms,
+            prompting.repair(first, source, problems, folder),
+            prompting.repair(later[0], source, [Problem("copy", "it is tried already")], folder),
+            prompting.revision(first, source, "posture is wrong", folder),
+            prompting.review(task, PARENT, "reward", folder),
+            prompting.analysis(task, PARENT, "", (EpisodeFacts(9, "fell", {"a": (1.0,)}),), folder),
+        ]
+
+    for ours, theirs in zip(requests(None), requests(tmp_path), strict=True):
+        assert ours.messages != theirs.messages and "Etwas" in theirs.messages[-1].content
+        assert ours.facts == theirs.facts
+        assert AUTHOR.reply(ours, 3, seed=1) == AUTHOR.reply(theirs, 3, seed=1)

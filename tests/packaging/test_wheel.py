@@ -99,6 +99,7 @@ def test_a_search_runs_from_the_wheel(environment: Path, tmp_path: Path) -> None
         "training.rollout=16",
         "training.checkpoints=1",
         "training.checkpoint_episodes=1",
+        "training.score_episodes=1",
     ):
         command += ["--set", setting]
     command += ["--set", "evaluation.report_episodes=1", "--set", "evaluation.resamples=100"]

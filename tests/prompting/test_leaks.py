@@ -13,13 +13,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from rewardgen.program import shaping_reference
-from rewardgen.prompting import Manner, analysis, default_prompts_dir, messages, review, revise, task_view
-from rewardgen.records import Checkpoint, Message, Outcome, Problem, TrainingResult, Turn, Verdict, Words
+from rewardgen.prompting import Manner, analysis, default_prompts_dir, generation, review, revision, task_view
+from rewardgen.records import Checkpoint, Message, Outcome, Problem, TrainingResult, Verdict, Words
 from rewardgen.reflection import reflect
+from rewardgen.request import Turn
 from rewardgen.search import load_method, method_names
 from rewardgen.tasks import Task, load_task
 from tests.envs.source import code_behind
@@ -33,6 +35,10 @@ UNIT = r"(?:mm|cm|m|km|s|ms|min|rad|degrees?|°|kg|g|N|Nm|N m|Hz|J|W|%)(?:/(?:s|
 NUMBER = r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?"
 QUANTITY = re.compile(rf"({NUMBER})(?:\s*(?:,|and|or|to|by)\s*{NUMBER})*\s*{UNIT}")
 RANGE = re.compile(rf"\[({NUMBER}), ({NUMBER})\]|(?:from|between|in) ({NUMBER}) (?:to|and) ({NUMBER})")
+
+
+def messages(*args: Any) -> list[Message]:
+    return list(generation(*args).messages)
 
 
 def numbers_in(text: str) -> set[float]:
@@ -102,9 +108,9 @@ def to_others(task: Task, turns: list[Turn], prompts_dir: Path | None) -> list[M
     said = [message for name in method_names() for message in messages(task, judged, (), prompts_dir, manner(name))]
     for ask in ("mutate", "cross"):
         said += messages(task, [*judged, *judged], (), prompts_dir, Manner(ask=ask))
-    said += review(task, source, "reward", prompts_dir)
-    said += revise(said[:2], source, "objection", prompts_dir)
-    return [*said, *analysis(task, source, "watched", prompts_dir)]
+    said += review(task, source, "reward", prompts_dir).messages
+    said += revision(generation(task, (), (), prompts_dir), source, "objection", prompts_dir).messages
+    return [*said, *analysis(task, source, "watched", (), prompts_dir).messages]
 
 
 def manner(method: str) -> Manner:

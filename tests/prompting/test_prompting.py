@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from rewardgen.errors import ConfigError
 from rewardgen.program import check, extract
-from rewardgen.prompting import default_prompts_dir, messages, render_prompt, repair, task_view, typed_view
+from rewardgen.prompting import default_prompts_dir, generation, render_prompt, repair, task_view, typed_view
 from rewardgen.prompting.conversation import REPLY_LIMIT
-from rewardgen.records import Field, Layout, Outcome, Problem, State, Turn
+from rewardgen.records import Field, Layout, Message, Outcome, Problem, State
+from rewardgen.request import Turn
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, Worlds, load_task
 from tests.ours import TASKS
@@ -21,6 +23,10 @@ from tests.ours import TASKS
 FIELD = re.compile(r"^    (\w+): Tensor  # \(([^)]*)\) ([^:]*): (.+)$", re.MULTILINE)
 ACTION = re.compile(r"^action: Tensor  # \(n, (\d+)\) (each )?in (\[[^\n]*\])$", re.MULTILINE)
 TURN = Turn("def compute_reward(state, action, next_state):\n    ...", "fitness: 1.00")
+
+
+def messages(*args: Any) -> list[Message]:
+    return list(generation(*args).messages)
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +125,16 @@ def test_failures_are_told_at_the_end_grouped_and_made_harmless(task: Task) -> N
 
 
 def test_repair_continues_the_conversation(task: Task) -> None:
-    start = messages(task, (), ())
+    start = generation(task)
     problems = [Problem("check", f"problem {i}", i) for i in range(1, 20)]
-    talk = repair(start, "Here: `x`", problems)
-    assert talk[:2] == start
+    talk = repair(start, "Here: `x`", problems).messages
+    assert talk[:2] == start.messages
     assert [m.role for m in talk[2:]] == ["assistant", "user"]
     assert talk[2].content == "Here: `x`"
     assert "- check: line 1: problem 1\n" in talk[3].content
     assert "and 7 more" in talk[3].content
-    assert repair(start, " \n", problems)[2].content == "(an empty answer)"
-    huge = repair(start, "a" * 10_000_000, problems)[2].content
+    assert repair(start, " \n", problems).messages[2].content == "(an empty answer)"
+    huge = repair(start, "a" * 10_000_000, problems).messages[2].content
     assert len(huge) < REPLY_LIMIT + 100
     assert "characters left out" in huge
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from rewardgen.records import Checkpoint, Outcome, Problem, TrainingResult
-from rewardgen.reflection import component_curves, reflect
+from rewardgen.reflection import component_curves, facts_of, reflect
+from rewardgen.request import ComponentFacts, TrainingFacts
 from rewardgen.text import arrows, number, percent
 
 NAN = float("nan")
@@ -241,3 +242,48 @@ def test_of_what_is_no_reward_neither_shares_nor_returns_are_told(form: str) -> 
     assert "outweighs" in reflect(TASK, [training(heavy)], [])
     assert "outweighs" not in reflect(TASK, [training(heavy)], [], form=form)  # type: ignore[arg-type]
     assert "component progress: mean" in reflect(TASK, [training(heavy)], [], ("components",), form)  # type: ignore[arg-type]
+
+
+# ---- the same as values
+
+
+def test_facts_have_the_digits_of_the_text() -> None:
+    parts = {"progress": 1 / 3, "effort": -0.00123456}
+    curve = [
+        point(10, 1 / 3, success_rate=0.0, components=parts, correlations={"progress": 0.98765, "effort": NAN}),
+        point(20, NAN, components=parts, correlations={"progress": NAN, "effort": NAN}),
+        point(30, 1234.56, success_rate=0.123, components=parts, correlations={"progress": NAN, "effort": NAN}),
+    ]
+    # by hand: three digits or so as in the text, shares and rates in whole percents, what is not finite left out
+    assert facts_of([training(curve)]) == TrainingFacts(
+        fitness=(0.33, 1235.0),
+        success_rate=0.12,
+        components={
+            "progress": ComponentFacts((0.33, 0.33, 0.33), share=0.996, correlation=0.99),
+            "effort": ComponentFacts((-0.0012, -0.0012, -0.0012), share=0.0037, correlation=None),
+        },
+    )
+
+
+@pytest.mark.parametrize("form", ["reward", "progress"])
+@pytest.mark.parametrize("parts", [("fitness", "components"), ("components",), ("fitness",), ("endings",)])
+def test_facts_tell_what_the_text_tells_and_no_more(form: str, parts: tuple[str, ...]) -> None:
+    seeds = [training(rising(23), 0), training(rising(23, success_rate=0.5), 1), training([], 2, "failed", "crashed")]
+    text, facts = reflect(TASK, seeds, [], parts, form), facts_of(seeds, parts, form)
+    fitness = re.search(r"^fitness: ([^;]+?) m/s over.*success rate (\S+) %", text, re.MULTILINE)
+    assert facts.fitness == (tuple(map(float, fitness[1].split(" → "))) if fitness else ())
+    assert facts.success_rate == (float(fitness[2]) / 100 if fitness else None)
+    line = r"^component (\w+): mean (.+?) per step(?:; share (\S+) %)?(?:; correlation with fitness (\S+))?$"
+    assert facts.components == {
+        name: ComponentFacts(
+            tuple(map(float, means.split(" → "))),
+            float(share) / 100 if share else None,
+            float(correlation) if correlation not in ("", "n/a") else None,
+        )
+        for name, means, share, correlation in re.findall(line, text, re.MULTILINE)
+    }
+    assert bool(facts.components) == ("components" in parts)
+
+
+def test_without_a_training_there_are_no_facts() -> None:
+    assert facts_of([]) == facts_of([training([])]) == facts_of([training(rising(), 0, "failed")]) == TrainingFacts()

@@ -68,6 +68,7 @@ def trained(programs: dict[str, RewardProgram]) -> dict[str, TrainingResult]:
         hidden=(16, 16),
         checkpoints=2,
         checkpoint_episodes=4,
+        score_episodes=4,
     )
     with Sandbox(SandboxLimits(call_seconds=2.0, memory_gb=2.0)) as box, ExitStack() as workers:
         members = []

@@ -67,7 +67,7 @@ def document(folder: Path, places: Mapping[str, str]) -> dict[str, Any]:
     for section, found in sections.items():
         if section.endswith(" meta"):
             for row in found["rows"]:
-                if row["key"] == "config":  # how many threads there are changes no result
+                if row["key"] in ("config", "given"):  # how many threads there are changes no result
                     row["value"] = _without(row["value"], frozenset({"threads"}))
         found["rows"].sort(key=_text)
     return sections

@@ -17,6 +17,7 @@ from rewardgen.export import export_run
 from rewardgen.llm.recording import Recorder
 from rewardgen.records import Checkpoint, Message, Reply
 from rewardgen.report import write_report
+from rewardgen.request import Request
 from rewardgen.search import Event, configure, load_method, method_names
 from rewardgen.store import RunView, read
 from rewardgen.store.database import from_json, to_json
@@ -87,11 +88,11 @@ def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> 
 def test_a_program_without_components_goes_back_before_training(tmp_path: Path, method: str) -> None:
     head = "```python\ndef compute_reward(state, action, next_state):\n    up = state.pole_angle.cos()\n    return up, "
     manner = load_method(method).manner
-    asked = prompting.messages(load_task(tiny.SEARCH["task"]), [], (), None, manner)
+    asked = prompting.generation(load_task(tiny.SEARCH["task"]), [], (), None, manner)
     said, better = head + "{}\n```", head + '{"up": up}\n```'
     recorder = Recorder(tmp_path / "recording.jsonl")
     recorder.add("a-model", asked, 1, 0, [Reply(said, "a-model")])
-    again = [*asked, Message("assistant", said), Message("user", "The program cannot be used.")]
+    again = Request("repair", (*asked.messages, Message("assistant", said), Message("user", "It cannot be used.")))
     recorder.add("a-model", again, 1, 0, [Reply(better, "a-model")])
     one = {"search__generations": 1, "search__candidates": 1, "search__repairs": 1}
     view = run(tmp_path / "run", method, llm__model=f"replay:{tmp_path / 'recording.jsonl'}", **one)

@@ -9,8 +9,9 @@ import pytest
 
 from rewardgen.config import BudgetConfig
 from rewardgen.errors import BudgetExceeded, ConfigError, UnknownName
-from rewardgen.prompting import Manner, messages
-from rewardgen.records import Outcome, Problem, RewardProgram, Turn
+from rewardgen.prompting import Manner, generation
+from rewardgen.records import Outcome, Problem, RewardProgram
+from rewardgen.request import Turn
 from rewardgen.search import load_method, method_names
 from rewardgen.search.candidate import Candidate, History, Place
 from rewardgen.search.feedback import with_turn
@@ -82,7 +83,7 @@ def test_history_shows_so_many_former_bests() -> None:
         history = with_turn(history, f"c{number}", Turn(f"code {number}", "", f"c{number}"))
     assert not history.failures and history.parent == "c19"
     assert [turn.candidate for turn in history.turns] == [f"c{number}" for number in range(4, 20)]
-    talk = messages(load_task("cartpole/swingup"), history.turns, (), None, Manner(history=2))
+    talk = generation(load_task("cartpole/swingup"), history.turns, (), None, Manner(history=2)).messages
     assert [m.content for m in talk if m.role == "assistant"] == ["```python\ncode 18\n```", "```python\ncode 19\n```"]
 
 

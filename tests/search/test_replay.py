@@ -19,6 +19,7 @@ SHORT = {
     "training.worlds": 8,
     "training.checkpoints": 2,
     "training.checkpoint_episodes": 2,
+    "training.score_episodes": 2,
     "evaluation.report_seeds": 1,
     "evaluation.report_episodes": 2,
     "evaluation.resamples": 100,

@@ -48,6 +48,7 @@ SEARCH = {
     "training.rollout": 16,
     "training.checkpoints": CHECKPOINTS,
     "training.checkpoint_episodes": 1,
+    "training.score_episodes": 1,
 }
 PROGRAM = """
 import json, sys

@@ -14,6 +14,7 @@ TRAINING: dict[str, Any] = {
     "training.minibatches": 2,
     "training.checkpoints": 2,
     "training.checkpoint_episodes": 2,
+    "training.score_episodes": 2,
 }
 SEARCH: dict[str, Any] = TRAINING | {
     "task": "cartpole/swingup",

@@ -1,4 +1,4 @@
-"""The GPU's simulator, on its CPU device, against MuJoCo.
+"""The GPU's simulator against MuJoCo: on its CPU device and, where there is one, on a GPU.
 
 Tolerances: float32 keeps 7 digits, and stiff contacts multiply an error by up to a thousand within a control step. From
 then on it grows as fast as any error does: MuJoCo itself, with every state rounded to float32, is as far from MuJoCo
@@ -23,9 +23,11 @@ from rewardgen.sim import MujocoSim, Simulator, compute_post_constraint, make_si
 from rewardgen.sim.buffers import buffer_sizes
 from rewardgen.sim.warp import WarpSim
 from rewardgen.tasks import Task, WorldRandom, load_task
+from tests.gpu import DEVICES
 
 WORLDS = 6
 EVERYONE = torch.arange(WORLDS)
+MakeWarp = Callable[[mujoco.MjModel], WarpSim]
 
 ROLLING = """
 <mujoco>
@@ -82,8 +84,20 @@ def rolling(make: Callable[[mujoco.MjModel], Simulator], *fields: str) -> Simula
     return sim
 
 
-def on_warp(model: mujoco.MjModel) -> WarpSim:
-    return WarpSim(model, WORLDS, "cpu")
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def on_warp(device: str) -> MakeWarp:
+    return lambda model: WarpSim(model, WORLDS, device)
+
+
+def assert_same(values: torch.Tensor, expected: torch.Tensor, name: str = "") -> None:
+    """Equal bit for bit, or on a GPU, whose sums have no fixed order, nearly."""
+    tolerance = 0.0 if values.device.type == "cpu" else 1e-3 * max(1.0, float(expected.abs().max()))
+    torch.testing.assert_close(values, expected, rtol=0, atol=tolerance, msg=lambda text: f"{name}: {text}")
 
 
 def on_mujoco(model: mujoco.MjModel) -> MujocoSim:
@@ -99,7 +113,8 @@ class Pair:
     reference: MujocoSim
 
     def matrix(self, sim: Simulator) -> torch.Tensor:
-        return self.task.layout.pack(self.task.state(sim), torch.empty(WORLDS, self.task.layout.width))
+        width = self.task.layout.width
+        return self.task.layout.pack(self.task.state(sim), torch.empty(WORLDS, width, device=sim.device)).cpu()
 
     def actions(self, steps: int) -> torch.Tensor:
         shape, generator = (steps, WORLDS, self.task.action_size), torch.Generator().manual_seed(0)
@@ -115,7 +130,7 @@ class Pair:
             self.warp.field(name).copy_(self.reference.field(name))
 
 
-def make_pair(name: str) -> Pair:
+def make_pair(name: str, on_warp: MakeWarp) -> Pair:
     task = load_task(name)
     model = task.make_model()
     if name == "ant/run":
@@ -136,8 +151,8 @@ def make_pair(name: str) -> Pair:
     ("name", "steps", "tolerance"),
     [("cartpole/swingup", 100, 2e-4), ("hopper/run", 100, 5e-4), ("cheetah/run", 10, 3e-3), ("ant/run", 10, 3e-3)],
 )
-def test_a_run_stays_with_mujoco(name: str, steps: int, tolerance: float) -> None:
-    pair = make_pair(name)
+def test_a_run_stays_with_mujoco(name: str, steps: int, tolerance: float, on_warp: MakeWarp) -> None:
+    pair = make_pair(name, on_warp)
     before = pair.matrix(pair.reference)
     torch.testing.assert_close(pair.matrix(pair.warp), before, rtol=0, atol=1e-5)
     for action in pair.actions(steps):
@@ -149,8 +164,8 @@ def test_a_run_stays_with_mujoco(name: str, steps: int, tolerance: float) -> Non
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("cheetah/run", 5e-3), ("ant/run", 2e-2)])
-def test_each_of_100_steps_and_its_reward_are_mujocos(name: str, tolerance: float) -> None:
-    pair = make_pair(name)
+def test_each_of_100_steps_and_its_reward_are_mujocos(name: str, tolerance: float, on_warp: MakeWarp) -> None:
+    pair = make_pair(name, on_warp)
     task = pair.task
     for action in pair.actions(100):
         pair.match()
@@ -164,7 +179,7 @@ def test_each_of_100_steps_and_its_reward_are_mujocos(name: str, tolerance: floa
         torch.testing.assert_close(reward, expected, rtol=0, atol=tolerance)
 
 
-def test_all_fields_are_mujocos_after_forward_and_after_steps() -> None:
+def test_all_fields_are_mujocos_after_forward_and_after_steps(on_warp: MakeWarp) -> None:
     names = (*STATE, *KINEMATICS, *DYNAMICS)
     ours, theirs = rolling(on_warp, *names), rolling(on_mujoco, *names)
     for steps in (0, 1, 40):
@@ -177,14 +192,14 @@ def test_all_fields_are_mujocos_after_forward_and_after_steps() -> None:
             assert field.dtype == torch.float32, name
             largest = max(1.0, float(expected.abs().max()))
             torch.testing.assert_close(
-                field.double(), expected, rtol=0, atol=2e-4 * largest, msg=lambda m, n=name: n + m
+                field.double().cpu(), expected, rtol=0, atol=2e-4 * largest, msg=lambda m, n=name: n + m
             )
     assert theirs.field("cfrc_ext").abs().max() > 1.0  # the balls do lie on the ground
     assert theirs.field("sensordata")[:, -1].min() > 1.0  # and are felt to
     assert theirs.field("mocap_pos")[:, 0, 2].unique().numel() == WORLDS
 
 
-def test_fields_are_live_and_writable() -> None:
+def test_fields_are_live_and_writable(on_warp: MakeWarp) -> None:
     sim = on_warp(rolling_model())
     qpos = sim.field("qpos")
     qpos[3, 0] = 2.5
@@ -198,7 +213,7 @@ def test_fields_are_live_and_writable() -> None:
 
 
 @pytest.mark.parametrize("names", [KINEMATICS, KINEMATICS + DYNAMICS], ids=["kinematics", "dynamics"])
-def test_forward_and_reset_touch_only_their_worlds(names: tuple[str, ...]) -> None:
+def test_forward_and_reset_touch_only_their_worlds(names: tuple[str, ...], on_warp: MakeWarp) -> None:
     sim = rolling(on_warp, *names)
     for _ in range(3):
         sim.step(torch.ones(WORLDS, 1), 5)
@@ -211,31 +226,31 @@ def test_forward_and_reset_touch_only_their_worlds(names: tuple[str, ...]) -> No
     fresh.forward(EVERYONE)
     for name, values in before.items():
         values[[1, 4]] = fresh.field(name)[[1, 4]]
-        assert torch.equal(sim.field(name), values), name
+        assert_same(sim.field(name), values, name)
 
 
-def test_restart_gives_the_chosen_worlds_new_states_and_the_others_theirs_back() -> None:
+def test_restart_gives_the_chosen_worlds_new_states_and_the_others_theirs_back(on_warp: MakeWarp) -> None:
     names = KINEMATICS + DYNAMICS
     sim, named = (rolling(on_warp, *names) for _ in range(2))
     ids, ended = torch.tensor([0, 5]), torch.tensor([world in (0, 5) for world in range(WORLDS)])
     for each in (sim, named):
         each.step(torch.ones(WORLDS, 1), 5)
         each.step(torch.ones(WORLDS, 1), 5)
-    sim.restart(ended, lambda: push(sim))
+    sim.restart(ended.to(sim.device), lambda: push(sim))
     named.reset(ids)
     for name in ("qvel", "mocap_pos"):
         start = rolling(on_warp).field(name)
         named.field(name)[ids] = start[ids]
     named.forward(ids)
     for name in (*STATE, *names):
-        assert torch.equal(sim.field(name), named.field(name)), name
+        assert_same(sim.field(name), named.field(name), name)
     for each in (sim, named):
         each.step(torch.ones(WORLDS, 1), 5)
-    assert torch.equal(sim.field("qpos"), named.field("qpos"))
+    assert_same(sim.field("qpos"), named.field("qpos"))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e12])
-def test_a_world_that_diverges_is_told_of_and_harms_no_other(bad: float) -> None:
+def test_a_world_that_diverges_is_told_of_and_harms_no_other(bad: float, on_warp: MakeWarp) -> None:
     sim, reference = rolling(on_warp), rolling(on_warp)
     for _ in range(3):
         for each in (sim, reference):
@@ -247,25 +262,25 @@ def test_a_world_that_diverges_is_told_of_and_harms_no_other(bad: float) -> None
     assert sim.diverged().tolist() == [world == 2 for world in range(WORLDS)]
     assert not reference.diverged().any()
     others = EVERYONE != 2
-    assert torch.equal(sim.field("qpos")[others], reference.field("qpos")[others])
+    assert_same(sim.field("qpos")[others], reference.field("qpos")[others])
 
     for each in (sim, reference):
         each.reset(torch.tensor([2]))
         each.forward(torch.tensor([2]))
         each.step(torch.zeros(WORLDS, 1), 4)
     assert not sim.diverged().any()
-    assert torch.equal(sim.field("qpos"), reference.field("qpos"))
+    assert_same(sim.field("qpos"), reference.field("qpos"))
     sim.check()
 
 
-def test_constraints_beyond_their_room_end_only_their_world(caplog: pytest.LogCaptureFixture) -> None:
-    sim = WarpSim(rolling_model(), WORLDS, "cpu", rows=5)
+def test_constraints_beyond_their_room_end_only_their_world(caplog: pytest.LogCaptureFixture, device: str) -> None:
+    sim = WarpSim(rolling_model(), WORLDS, device, rows=5)
     sim.field("qpos")[:, 2] = 1.0  # in the air, no contact
     sim.field("qpos")[4, 2] = 0.09  # on the ground: 4 rows, and
     sim.field("qpos")[4, 7] = 1.5  # beyond the joint's limit: 1
     sim.step(torch.zeros(WORLDS, 1), 1)
     assert not sim.diverged().any()
-    tight = WarpSim(rolling_model(), WORLDS, "cpu", rows=4)
+    tight = WarpSim(rolling_model(), WORLDS, device, rows=4)
     for name in ("qpos", "qvel"):
         tight.field(name).copy_(sim.field(name))
     tight.step(torch.zeros(WORLDS, 1), 1)
@@ -279,14 +294,27 @@ def test_constraints_beyond_their_room_end_only_their_world(caplog: pytest.LogCa
     ]
 
 
-def test_contacts_beyond_their_room_are_an_error() -> None:
-    sim = WarpSim(rolling_model(), WORLDS, "cpu", contacts=1)
+def test_contacts_beyond_their_room_are_an_error(device: str) -> None:
+    sim = WarpSim(rolling_model(), WORLDS, device, contacts=1)
     sim.field("qpos")[1:, 2] = 1.0
     sim.field("qpos")[:3, 2] = -0.6  # ball and the whole arm below the ground: 3 contacts each, where 6 have room
     sim.step(torch.zeros(WORLDS, 1), 1)
     assert sim.diverged().all()  # nobody knows whose contacts are missing
     with pytest.raises(SimulationFailed, match="more contacts than the 1 each .* choose --sim mujoco"):
         sim.check()
+
+
+def test_a_model_for_gauss_seidel_is_solved_by_newtons_method(on_warp: MakeWarp) -> None:
+    """Which finds what Gauss-Seidel finds after many iterations."""
+    model = rolling_model(solver=mujoco.mjtSolver.mjSOL_PGS, iterations=1000)
+    ours, theirs = on_warp(model), on_mujoco(model)
+    for sim in (ours, theirs):
+        push(sim)
+        for _ in range(40):
+            sim.step(torch.full((WORLDS, 1), 0.3), 3)
+    assert theirs.field("qpos")[:, 2].max() < 0.11  # they lie on the ground
+    torch.testing.assert_close(ours.field("qpos").double().cpu(), theirs.field("qpos"), rtol=0, atol=2e-4)
+    assert ours.model.opt.solver == mujoco.mjtSolver.mjSOL_PGS
 
 
 def test_room_is_made_for_all_that_can_touch() -> None:
@@ -297,7 +325,7 @@ def test_room_is_made_for_all_that_can_touch() -> None:
     assert buffer_sizes(load_task("ant/run").model) == (1 + 12 * 2, 25 * 4 + 8 * 2)
 
 
-def test_the_worlds_that_are_kept_go_on_as_they_would_have() -> None:
+def test_the_worlds_that_are_kept_go_on_as_they_would_have(on_warp: MakeWarp) -> None:
     sim, whole = (rolling(on_warp, "xpos", "sensordata") for _ in range(2))
     ids = torch.tensor([4, 1])
     for each in (sim, whole):
@@ -308,12 +336,14 @@ def test_the_worlds_that_are_kept_go_on_as_they_would_have() -> None:
         kept.step(torch.ones(2, 1), 5)
         whole.step(torch.ones(WORLDS, 1), 5)
     for name in ("qpos", "qvel", "xpos", "sensordata", "time", "mocap_pos"):
-        assert torch.equal(kept.field(name), whole.field(name)[ids]), name
+        assert_same(kept.field(name), whole.field(name)[ids], name)
 
 
-def test_what_it_cannot_simulate_it_names() -> None:
-    with pytest.raises(SimulationFailed, match="PGS is unsupported; choose --sim mujoco"):
-        on_warp(rolling_model(solver=mujoco.mjtSolver.mjSOL_PGS))
+def test_what_it_cannot_simulate_it_names(on_warp: MakeWarp) -> None:
+    controlled = rolling_model()
+    controlled.actuator_gaintype[:] = mujoco.mjtGain.mjGAIN_PID
+    with pytest.raises(SimulationFailed, match="mjGAIN_PID.* not supported; choose --sim mujoco"):
+        on_warp(controlled)
     with pytest.raises(SimulationFailed, match="sleep.*choose --sim mujoco"):
         on_warp(rolling_model(enableflags=mujoco.mjtEnableBit.mjENBL_SLEEP))
     with pytest.raises(SimulationFailed, match="no device cuda:99 .*choose --sim mujoco"):
@@ -343,7 +373,7 @@ def test_the_simulator_is_chosen_by_its_name() -> None:
     assert make_simulator(model, 3, kind="mujoco", device=torch.device("cuda")).device == cpu
 
 
-def test_rendering_draws_the_world_or_says_why_not() -> None:
+def test_rendering_draws_the_world_or_says_why_not(on_warp: MakeWarp) -> None:
     sim, reference = rolling(on_warp), rolling(on_mujoco)
     for each in (sim, reference):
         each.field("qpos")[1, 2] = 0.5

@@ -16,6 +16,8 @@ from filelock import FileLock
 
 from rewardgen.store import BASELINES, Store, read
 from rewardgen.sweep import make_plan
+from rewardgen.sweep.estimate import resolved
+from rewardgen.sweep.standing import checked
 from tests.cli.commands import rewardgen
 from tests.sweep.specs import SMALL, written
 from tests.sweep.sweeps import contents
@@ -175,6 +177,30 @@ def test_two_sweeps_never_work_on_one_folder_and_other_settings_need_another_nam
     assert (refused.code, refused.json["error"]["type"]) == (2, "ConfigError")
     assert "training.gamma was 0.9 and is now 0.99" in refused.json["error"]["message"]
     assert "threads" not in refused.json["error"]["message"] and not (out / "spec" / "sweep.json").exists()
+
+
+def test_what_a_search_will_change_is_told_before_it_starts_and_is_no_other_setting_afterwards(tmp_path: Path) -> None:
+    text = """
+        tasks: cartpole/swingup
+        arms: {judged: {search.judge: simulated}, measured: {}}
+        settings: {llm.model: offline, training.steps: 1000}
+    """
+    spec, out = written(tmp_path, dedent(text)), tmp_path / "runs"
+    told = rewardgen("sweep", spec, "--out", out, "--dry-run", "--json").json
+    changes = {each["arm"]: [line.partition(" ")[0] for line in each["changes"]] for each in told["searches"]}
+    judged = ["search.judge", "search.judging.by", "search.racing.enabled", "search.remeasure", "training.keep"]
+    assert changes == {"judged": judged, "measured": []}
+    # 3 generations of 8 candidates and the winner; only where the fitness counts is each leader measured again
+    trainings = {arm: amounts["trainings"] for arm, amounts in told["by_arm"].items()}
+    assert trainings["measured"] - trainings["judged"] == 3
+    assert told["baselines"]["kinds"] == 2  # one stands for the fittest checkpoint, the other for the last
+    shown = " ".join(rewardgen("sweep", spec, "--out", out, "--dry-run").out.split())
+    assert "judged: search.racing.enabled is false, not true as given: people alone judge" in shown
+    for planned in make_plan(spec, out).searches:
+        with Store(planned.run_dir, new=True) as store:
+            settings = {"config": resolved(planned).config, "given": planned.config}
+            store.set_meta(**{name: each.model_dump(mode="json") for name, each in settings.items()})
+        assert checked(planned).status != "failed"
 
 
 def test_a_model_without_a_key_is_said_before_anything_starts(tmp_path: Path) -> None:

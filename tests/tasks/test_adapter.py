@@ -98,6 +98,7 @@ def test_a_search_on_an_environment_ends_with_a_winner(folder: Path, tmp_path: P
             "training.rollout": 100,
             "training.checkpoints": 2,
             "training.checkpoint_episodes": 2,
+            "training.score_episodes": 2,
             "evaluation.report_seeds": 1,
             "evaluation.report_episodes": 2,
         }

@@ -16,6 +16,7 @@ from rewardgen.sim import MujocoSim, Simulator
 from rewardgen.sim.warp import WarpSim
 from rewardgen.tasks import RewardAndTerms, Task, WorldRandom, Worlds, load_task, play_episodes, validate
 from rewardgen.tasks.worlds import CHECK_EVERY
+from tests.gpu import needs_gpu
 
 FALLING = """
 <mujoco>
@@ -97,7 +98,11 @@ def on_device(model: mujoco.MjModel, count: int) -> Simulator:
     return WarpSim(model, count, "cpu")
 
 
-@pytest.fixture(params=[on_threads, on_device])
+def on_gpu(model: mujoco.MjModel, count: int) -> Simulator:
+    return WarpSim(model, count, "cuda:0")
+
+
+@pytest.fixture(params=[on_threads, on_device, pytest.param(on_gpu, marks=needs_gpu)])
 def simulate(request: pytest.FixtureRequest) -> Simulate:
     return request.param
 
@@ -106,6 +111,12 @@ def make_worlds(task: Task, count: int, simulate: Simulate) -> Worlds:
     worlds = Worlds(task, simulate(task.model, count), torch.arange(count))
     worlds.start()
     return worlds
+
+
+def play(task: Task, sim: Simulator, act: Callable[[Tensor], Tensor]) -> Episodes:
+    """One episode in each world, in the processor's memory."""
+    streams = torch.arange(sim.num_worlds)
+    return play_episodes(task, sim, lambda seen: act(seen).to(sim.device), streams).on_host()
 
 
 def no_push(count: int) -> Tensor:
@@ -134,7 +145,7 @@ def test_ends_by_hand(simulate: Simulate) -> None:
     # World 0 reaches 0.8 m at the time limit of 8 steps; world 1 goes beyond 1.04 m in its sixth step.
     expected_0 = [0.1 * k for k in range(1, 9)] + [0.1 * k for k in range(1, 7)]
     expected_1 = [0.2 * k for k in range(1, 7)] * 2 + [0.2, 0.4]
-    torch.testing.assert_close(positions.T, torch.tensor([expected_0, expected_1]))
+    torch.testing.assert_close(positions.T.cpu(), torch.tensor([expected_0, expected_1]))
     terminated = torch.stack([step.terminated for step in seen])
     truncated = torch.stack([step.truncated for step in seen])
     assert terminated.nonzero().tolist() == [[5, 1], [11, 1]]
@@ -148,7 +159,7 @@ def test_a_task_may_say_itself_what_its_actions_do(simulate: Simulate) -> None:
     validate(task)
     worlds = make_worlds(task, 2, simulate)
     reached = worlds.step(torch.tensor([[3.0], [-1.0]])).next_matrix  # the first is clipped to 1
-    torch.testing.assert_close(reached, torch.tensor([[0.15, 1.5], [0.15, 1.5]]))
+    torch.testing.assert_close(reached.cpu(), torch.tensor([[0.15, 1.5], [0.15, 1.5]]))
 
 
 @pytest.mark.parametrize(
@@ -170,9 +181,9 @@ def test_the_state_after_an_end_is_a_fresh_start(simulate: Simulate) -> None:
         worlds.step(no_push(2))
     last = worlds.step(no_push(2))
     assert last.terminated.tolist() == [False, True]
-    torch.testing.assert_close(last.next_matrix[:, 0], torch.tensor([0.6, 1.2]))
-    torch.testing.assert_close(worlds.matrix[:, 0], torch.tensor([0.6, 0.0]))
-    torch.testing.assert_close(worlds.state.speed, torch.tensor([1.0, 2.0]))
+    torch.testing.assert_close(last.next_matrix[:, 0].cpu(), torch.tensor([0.6, 1.2]))
+    torch.testing.assert_close(worlds.matrix[:, 0].cpu(), torch.tensor([0.6, 0.0]))
+    torch.testing.assert_close(worlds.state.speed.cpu(), torch.tensor([1.0, 2.0]))
 
 
 def test_termination_goes_before_the_time_limit(simulate: Simulate) -> None:
@@ -234,7 +245,7 @@ def test_streams_must_match_the_worlds() -> None:
 
 def test_whole_episodes_by_hand(simulate: Simulate) -> None:
     task = Drift()
-    episodes = play_episodes(task, simulate(task.model, 3), lambda seen: no_push(len(seen)), torch.arange(3))
+    episodes = play(task, simulate(task.model, 3), lambda seen: no_push(len(seen)))
     # Speeds of 1, 2 and 3 m/s: to the time limit, 6 steps to 1.2 m, 4 steps to 1.2 m.
     assert episodes.length.tolist() == [8, 6, 4]
     assert episodes.terminated.tolist() == [False, True, True]
@@ -259,7 +270,7 @@ def test_whole_episodes_by_hand(simulate: Simulate) -> None:
 def test_what_a_policy_does_after_an_end_does_not_count(simulate: Simulate) -> None:
     task = Drift()
     sim = simulate(task.model, 3)
-    episodes = play_episodes(task, sim, lambda seen: torch.full((len(seen), 1), 2.0), torch.arange(3))
+    episodes = play(task, sim, lambda seen: torch.full((len(seen), 1), 2.0))
     assert (episodes.actions[episodes.mask] == 2.0).all()
     assert (episodes.actions[~episodes.mask] == 0.0).all()
 
@@ -267,7 +278,7 @@ def test_what_a_policy_does_after_an_end_does_not_count(simulate: Simulate) -> N
 def test_an_episode_that_breaks_says_so(simulate: Simulate) -> None:
     task = Drift()
     task.nan_beyond = 0.3
-    episodes = play_episodes(task, simulate(task.model, 2), lambda seen: no_push(len(seen)), torch.arange(2))
+    episodes = play(task, simulate(task.model, 2), lambda seen: no_push(len(seen)))
     assert episodes.causes["simulation diverged"].tolist() == [True, True]
     assert episodes.terminated.all()
     assert episodes.states.isfinite().all()

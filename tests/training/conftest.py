@@ -88,6 +88,7 @@ def config() -> TrainingConfig:
         hidden=(16, 16),
         checkpoints=2,
         checkpoint_episodes=4,
+        score_episodes=0,
     )
 
 

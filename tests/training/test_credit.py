@@ -184,7 +184,15 @@ def measures(state: State, action: Tensor, next_state: State) -> tuple[Tensor, d
 
 
 SMALL = TrainingConfig(
-    steps=2048, worlds=8, rollout=16, epochs=2, minibatches=2, hidden=(16,), checkpoints=4, checkpoint_episodes=2
+    steps=2048,
+    worlds=8,
+    rollout=16,
+    epochs=2,
+    minibatches=2,
+    hidden=(16,),
+    checkpoints=4,
+    checkpoint_episodes=2,
+    score_episodes=2,
 )
 
 
@@ -243,7 +251,15 @@ class Stay(Point):
 def test_a_decoder_of_the_right_factors_learns_the_task() -> None:
     """Nothing but the fitness of whole episodes is paid, and policies come to do what it asks for."""
     longer = SMALL.model_copy(
-        update={"steps": 12_288, "worlds": 16, "rollout": 32, "epochs": 4, "checkpoints": 6, "checkpoint_episodes": 32}
+        update={
+            "steps": 12_288,
+            "worlds": 16,
+            "rollout": 32,
+            "epochs": 4,
+            "checkpoints": 6,
+            "checkpoint_episodes": 32,
+            "score_episodes": 0,
+        }
     )
     for result in train(Stay(), members("factors", "a", (1, 2, 3)), longer, threads=1):
         fitness = torch.tensor([point.fitness for point in result.curve])

@@ -120,7 +120,12 @@ def test_the_estimate_holds_what_a_training_takes_and_not_much_more(
     task: Task, sizes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = TrainingConfig(
-        steps=2 * sizes["worlds"] * sizes["rollout"], epochs=1, checkpoints=1, checkpoint_episodes=4, **sizes
+        steps=2 * sizes["worlds"] * sizes["rollout"],
+        epochs=1,
+        checkpoints=1,
+        checkpoint_episodes=4,
+        score_episodes=4,
+        **sizes,
     )
     monkeypatch.setattr(devices, "on_card", lambda device: True)  # the operations that a card gets
     reward = TaskReward(task.expert_reward, task.layout)

@@ -135,7 +135,7 @@ def of_task(name: str) -> Callable[[Task, TrainingConfig], Scenario]:
     def scenario(_: Task, config: TrainingConfig) -> Scenario:
         task = copy(load_task(name))
         vars(task)["horizon"] = 24  # short episodes, some of which end between two checkpoints
-        small = config.model_copy(update={"worlds": 4, "steps": 256, "checkpoint_episodes": 1})
+        small = config.model_copy(update={"worlds": 4, "steps": 256, "checkpoint_episodes": 1, "score_episodes": 1})
         return Scenario(task, lambda: [Member("expert", seed, own(task)) for seed in (0, 1)], small, stops={2: [0]})
 
     return scenario

@@ -37,7 +37,13 @@ def stop(plan: Mapping[int, Sequence[int]]) -> Written:
 def test_the_survivors_are_those_of_an_undisturbed_training(name: str, worlds: int, threads: int) -> None:
     task = load_task(name)
     config = TrainingConfig(
-        steps=worlds * 16 * 6, worlds=worlds, rollout=16, epochs=2, checkpoints=3, checkpoint_episodes=1
+        steps=worlds * 16 * 6,
+        worlds=worlds,
+        rollout=16,
+        epochs=2,
+        checkpoints=3,
+        checkpoint_episodes=1,
+        score_episodes=0,
     )
     expert, sparse = (TaskReward(f, task.layout) for f in (task.expert_reward, task.sparse_reward))
     members = [Member("expert", 0, expert), Member("sparse", 0, sparse), Member("expert", 1, expert)]

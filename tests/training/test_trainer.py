@@ -21,7 +21,9 @@ from tests.training.watchers import Written
 
 
 def test_it_learns_with_every_seed(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:
-    config = config.model_copy(update={"steps": 16_000, "epochs": 5, "checkpoints": 4, "checkpoint_episodes": 16})
+    config = config.model_copy(
+        update={"steps": 16_000, "epochs": 5, "checkpoints": 4, "checkpoint_episodes": 16, "score_episodes": 0}
+    )
     results = train(task, [member(seed) for seed in range(4)], config)
     for result in results:
         assert result.status == "done"
@@ -31,7 +33,9 @@ def test_it_learns_with_every_seed(task: Task, config: TrainingConfig, member: C
 
 def test_a_member_alone_is_the_same_as_in_a_population_of_eight() -> None:
     task = load_task("cartpole/swingup")
-    config = TrainingConfig(steps=64 * 40, worlds=64, rollout=16, epochs=2, checkpoints=2, checkpoint_episodes=2)
+    config = TrainingConfig(
+        steps=64 * 40, worlds=64, rollout=16, epochs=2, checkpoints=2, checkpoint_episodes=2, score_episodes=2
+    )
     reward = TaskReward(task.expert_reward, task.layout)
     together = train(task, [Member("expert", seed, reward) for seed in range(8)], config, threads=2)
     for seed in (0, 5, 7):
@@ -192,7 +196,9 @@ def test_nothing_to_train(task: Task, config: TrainingConfig) -> None:
 
 
 def test_the_smallest_training_there_is(task: Task, member: Callable[[int], Member]) -> None:
-    config = TrainingConfig(steps=1, worlds=1, rollout=1, checkpoints=1, checkpoint_episodes=1, hidden=(4,))
+    config = TrainingConfig(
+        steps=1, worlds=1, rollout=1, checkpoints=1, checkpoint_episodes=1, score_episodes=1, hidden=(4,)
+    )
     (result,) = train(task, [member(0)], config)
     assert (result.status, result.steps, len(result.curve)) == ("done", 1, 1)
 

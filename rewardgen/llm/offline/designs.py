@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rewardgen.llm.offline.brief import Brief
 from rewardgen.llm.offline.quantities import Quantities, Quantity, mean_square, read_quantities
 from rewardgen.llm.offline.terms import Program, Term
 from rewardgen.llm.offline.words import ALIVE, BACKWARD, CENTRE, REACH, RISE, SPEED, STILL, UPRIGHT, stem, stems
+from rewardgen.request import TaskFacts
 
 UNIT_SPEAKS = 3.0
 """How many words of the description the yardstick's unit is worth."""
@@ -31,9 +31,9 @@ _SIGNED_AXIS = re.compile(r"([+-])\s?([xyz])\b")
 
 @dataclass(frozen=True)
 class Task:
-    """A brief with what was understood of it. ``sign`` is -1 where the task wants to go backwards."""
+    """The task as it is told, and what was understood of it. ``sign`` is -1 where it wants to go backwards."""
 
-    brief: Brief
+    facts: TaskFacts
     words: frozenset[str]
     axis: str
     sign: float
@@ -42,18 +42,19 @@ class Task:
     @property
     def may_end(self) -> bool:
         """Whether an episode can end early, so that staying alive is worth something."""
-        return bool(self.brief.causes) or bool(self.words & ALIVE)
+        return bool(self.facts.causes) or bool(self.words & ALIVE)
 
 
-def understand(brief: Brief) -> Task:
-    words = stems(brief.description)
-    named = _SIGNED_AXIS.search(brief.description)
+def understand(facts: TaskFacts) -> Task:
+    """Read from a task's words and fields what it may want."""
+    words = stems(facts.description)
+    named = _SIGNED_AXIS.search(facts.description)
     axis, sign = (named.group(2), -1.0 if named.group(1) == "-" else 1.0) if named else ("x", 1.0)
     if not named and words & RISE and not words & {stem("forward"), stem("run")}:
         axis = "z"
     if not named and words & BACKWARD:
         sign = -1.0
-    return Task(brief, words, axis, sign, read_quantities(brief, axis))
+    return Task(facts, words, axis, sign, read_quantities(facts, axis))
 
 
 def designs(task: Task) -> list[Design]:
@@ -77,7 +78,7 @@ def designs(task: Task) -> list[Design]:
 
 
 def _speed_goal(task: Task) -> float:
-    return len(task.words & SPEED) + (UNIT_SPEAKS if task.brief.yardstick_unit == "m/s" else 0.0)
+    return len(task.words & SPEED) + (UNIT_SPEAKS if task.facts.fitness_unit == "m/s" else 0.0)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -85,9 +86,9 @@ def _speed_goal(task: Task) -> float:
 
 
 def effort(task: Task, weight: float = EFFORT) -> list[Term]:
-    if task.brief.action_size == 0:
+    if task.facts.action_size == 0:
         return []
-    limit = task.brief.action_limit
+    limit = task.facts.action_limit
     action = "action" if limit == 1.0 else f"(action / {limit:.4g})"
     return [Term("effort", weight, f"{action}.square().mean(-1)")]
 
@@ -106,7 +107,7 @@ def speed(task: Task) -> str:
     """The speed in the direction that the task speaks of, clamped."""
     if task.quantities.speeds:
         return f"torch.clamp({task.quantities.speeds[0].of()}, {-FASTEST}, {FASTEST})"
-    return difference(task.quantities.places[0], task.brief.control_step)
+    return difference(task.quantities.places[0], task.facts.control_step)
 
 
 def difference(place: Quantity, control_step: float) -> str:
@@ -140,7 +141,7 @@ def calm(task: Task) -> list[Term]:
     """Penalties on fast turning, bounded."""
     return [
         Term(f"slow_{field.name}", -0.02, f"torch.clamp({mean_square(field)}, max=25.0)")
-        for field in task.brief.fields
+        for field in task.facts.fields
         if field.unit == "rad/s"
     ]
 
@@ -164,7 +165,7 @@ def extras(task: Task) -> list[Term]:
             Term("forward_speed", task.sign, speed(task)),
         ]
     found += [Term("closeness", 0.5, peak(d.of(), REACH_WIDTHS[1])) for d in quantities.distances[:1]]
-    for field in task.brief.fields:
+    for field in task.facts.fields:
         if field.unit in ("m/s", "rad/s") and len(field.shape) == 1:
             change = f"(next_state.{field.name} - state.{field.name}).square().mean(-1)"
             found.append(Term(f"smooth_{field.name}", -0.02, f"torch.clamp({change}, max=25.0)"))
@@ -193,7 +194,7 @@ def speed_designs(task: Task) -> list[Design]:
         found.append(("Speed, the first bit of it counting most", (fast, *quick, *alive(task, 0.5), *effort(task))))
     found.append(("Speed with calm joints", (fast, *calm(task), *alive(task, 0.5), *effort(task, -0.02))))
     if task.quantities.places:
-        way = Term("progress", task.sign, difference(task.quantities.places[0], task.brief.control_step))
+        way = Term("progress", task.sign, difference(task.quantities.places[0], task.facts.control_step))
         found.append(("The way made in each step", (way, *alive(task, 0.2), *effort(task, -0.02))))
     found.append(("Speed alone", (fast,)))
     return found
@@ -249,7 +250,7 @@ def reach_designs(task: Task) -> list[Design]:
     gap = task.quantities.distances[0]
     far, now = gap.of(), gap.of("state")
     tight, wide = REACH_WIDTHS
-    closer = Term("approach", 0.5, f"torch.clamp(({now} - {far}) / {task.brief.control_step}, {-FASTEST}, {FASTEST})")
+    closer = Term("approach", 0.5, f"torch.clamp(({now} - {far}) / {task.facts.control_step}, {-FASTEST}, {FASTEST})")
     distance = Term("distance", -1.0, f"torch.clamp({far}, max=10.0)")
     there = Term("there", 1.0, f"torch.exp(-{far} / {tight})")
     near = Term("near", 0.5, f"torch.exp(-{far} / {wide})")
@@ -276,7 +277,7 @@ def generic_designs(task: Task) -> list[Design]:
             (f"{quantity.label} near zero", (small, *effort(task))),
             (f"As little {quantity.label} as possible", (Term(quantity.label, -1.0, code), *effort(task))),
         ]
-    for field in [] if numbers else task.brief.fields:
+    for field in [] if numbers else task.facts.fields:
         small = Term(f"small_{field.name}", -1.0, f"torch.clamp({mean_square(field)}, max=25.0)")
         found.append((f"Small {field.name}", (small, *effort(task))))
     return found or [("Little effort", (Term("effort", -1.0, "action.square().mean(-1)"),))]

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from rewardgen.llm.offline.terms import Program, Term
+from rewardgen.records import Form
 
-_FORM = re.compile(r"^# (Progress|Factors), not reward", re.MULTILINE)
 MEASURES = 3
 
 
-def in_form(program: Program, system: str) -> Program:
-    """``program`` as the system message wants it.
+def in_form(program: Program, form: Form) -> Program:
+    """``program`` in the form that is asked for.
 
     As progress: the terms that pay for the state that was led to, unweighted, three at most, or where none does, those
     that charge for it, turned round. As factors: all terms, unweighted. Nothing may be left. Where it is a reward that
     is asked for, it stays as it is.
     """
-    found = _FORM.search(system)
-    if found is None:
+    if form == "reward":
         return program
     terms: Sequence[Term] = program
-    if found.group(1) == "Progress":
+    if form == "progress":
         telling = [term for term in program if "next_state." in term.code and "ones_like" not in term.code]
         paying = [term for term in telling if term.weight > 0]
         terms = (paying or [Term(term.name, 1.0, f"-({term.code})") for term in telling])[:MEASURES]

@@ -1,7 +1,7 @@
-"""A better reward from one that was tried: small steps guided by what the reflection says.
+"""A better reward from one that was tried: small steps guided by how its training went.
 
-Each step is a function of the program, the reflection and a generator; ``variants`` picks steps so that a batch holds
-careful and bold ones.
+Each step is a function of the program, how its training went and a generator; ``variants`` picks steps so that a batch
+holds careful and bold ones.
 """
 
 from __future__ import annotations
@@ -9,28 +9,38 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from rewardgen.llm.offline.brief import Attempt, Reflection
 from rewardgen.llm.offline.designs import Design, Task, designs, extras, replace_weight
 from rewardgen.llm.offline.terms import MOST_TERMS, Program, Term, rescaled
 from rewardgen.llm.offline.words import shared, stems
+from rewardgen.request import TrainingFacts
 
 # guidance: what counts as a clear correlation, a drowned and a drowning component
 CLEAR = 0.3
-PENALTY_SHARE = 20.0  # %
-LARGE_SHARE = 60.0  # %
+PENALTY_SHARE = 0.2
+LARGE_SHARE = 0.6
 STRONGER, WEAKER = 1.8, 0.5
 
 
-def guided(program: Program, reflection: Reflection) -> Program:
-    """Weights moved as the reflection suggests: up what goes with fitness, down what goes against or drowns it.
+def flat(trained: TrainingFacts) -> bool:
+    """Whether training hardly moved the fitness: no direction to follow."""
+    if trained.success_rate is not None and trained.success_rate > 0:
+        return False
+    if len(trained.fitness) < 2:
+        return not trained.fitness and not trained.components
+    size = max(abs(value) for value in trained.fitness)
+    return max(trained.fitness) - trained.fitness[0] <= 0.05 * size
+
+
+def guided(program: Program, trained: TrainingFacts) -> Program:
+    """Weights moved as the training suggests: up what goes with fitness, down what goes against or drowns it.
 
     Penalties only ever become weaker: one that goes with fitness says that good policies are spared, not that more
     of it would make more of them, and strong ones teach a policy to do nothing.
     """
     changed = []
-    shares = [told.share for told in reflection.components.values() if told.share is not None]
+    shares = [told.share for told in trained.components.values() if told.share is not None]
     for term in program:
-        told = reflection.components.get(term.name)
+        told = trained.components.get(term.name)
         factor = 1.0
         if told is not None and told.correlation is not None:
             share = told.share if told.share is not None else 0.0
@@ -80,16 +90,16 @@ def heeded(program: Program, pool: Sequence[Term], said: str) -> Program | None:
     return (*program[: MOST_TERMS - 1], chosen)
 
 
-def reduced(program: Program, reflection: Reflection, random_: random.Random) -> Program:
+def reduced(program: Program, trained: TrainingFacts, random_: random.Random) -> Program:
     """Without the term that helps least: the one that goes most against fitness, else one of little share."""
     if len(program) < 2:
         return shaken(program, random_)
 
     def use(term: Term) -> float:
-        told = reflection.components.get(term.name)
+        told = trained.components.get(term.name)
         if told is None:
             return random_.random()
-        return (told.correlation or 0.0) + (told.share or 0.0) / 100.0
+        return (told.correlation or 0.0) + (told.share or 0.0)
 
     worst = min(range(len(program)), key=lambda place: use(program[place]))
     return (*program[:worst], *program[worst + 1 :])
@@ -131,16 +141,15 @@ def fresh(task: Task, random_: random.Random) -> Design:
 
 
 def variants(
-    task: Task, attempt: Attempt, parent: Program, others: Sequence[Program], number: int, random_: random.Random
+    task: Task, trained: TrainingFacts, parent: Program, others: Sequence[Program], number: int, random_: random.Random
 ) -> Design:
-    """Variant ``number`` of a batch: 0 follows the reflection only, the later ones are bolder and bolder in turn.
+    """Variant ``number`` of a batch: 0 follows the training only, the later ones are bolder and bolder in turn.
 
     Where training under the parent hardly moved the fitness, every second variant starts afresh.
     """
-    reflection = attempt.reflection
-    if reflection.flat and number % 2 == 1:
+    if flat(trained) and number % 2 == 1:
         return fresh(task, random_)
-    better = guided(parent, reflection)
+    better = guided(parent, trained)
     step = number % 8
     if step == 0:
         return ("The parent, its weights moved as the reflection suggests", better)
@@ -149,7 +158,7 @@ def variants(
     if step == 2:
         return ("The parent and one more term", extended(better, extras(task), random_))
     if step == 3:
-        return ("The parent without its least useful term", reduced(better, reflection, random_))
+        return ("The parent without its least useful term", reduced(better, trained, random_))
     if step == 4:
         if others:
             return ("A cross of two rewards", crossed(better, random_.choice(others), random_))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rewardgen.llm.offline.brief import Brief
 from rewardgen.llm.offline.words import (
     ANGLE,
     BODY,
@@ -21,6 +20,7 @@ from rewardgen.llm.offline.words import (
     stems,
 )
 from rewardgen.records import Field
+from rewardgen.request import TaskFacts
 
 # what a score is made of
 AXIS_FITS = 3.0
@@ -111,10 +111,10 @@ class Quantities:
     scalars: tuple[Quantity, ...]
 
 
-def read_quantities(brief: Brief, axis: str) -> Quantities:
+def read_quantities(task: TaskFacts, axis: str) -> Quantities:
     """Sort the task's quantities by what they may serve for; ``axis`` is the direction that the task speaks of."""
-    described = stems(brief.description)
-    numbers = [quantity for field in brief.fields for quantity in components(field)]
+    described = stems(task.description)
+    numbers = [quantity for field in task.fields for quantity in components(field)]
 
     def moving(quantity: Quantity) -> float:
         score = AXIS_FITS if quantity.axis == axis else IS_SIDEWAYS if quantity.axis else 0.0
@@ -133,14 +133,14 @@ def read_quantities(brief: Brief, axis: str) -> Quantities:
     return Quantities(
         speeds=tuple(speeds),
         places=ranked([q for q in metres if not q.words & TARGET]),
-        upright=tuple(_upright(brief.fields, described)),
+        upright=tuple(_upright(task.fields, described)),
         heights=tuple(q for q in metres if q.axis == "z" or (q.field.shape == () and q.words & HEIGHT)),
         centred=tuple(q for q in lone if q.words & PLACE and not q.words & HEIGHT - {"z"}),
         turning=tuple(q for q in numbers if q.field.unit == "rad/s"),
         sideways=tuple(
             q for q in numbers if speeds and q.field is speeds[0].field and q is not speeds[0] and q.axis in SIDE_AXES
         ),
-        distances=tuple(sorted(_distances(brief.fields), key=lambda d: -d.score)),
+        distances=tuple(sorted(_distances(task.fields), key=lambda d: -d.score)),
         scalars=tuple(numbers),
     )
 

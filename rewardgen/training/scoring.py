@@ -1,0 +1,49 @@
+"""The score of a training that is over: its kept policy on episodes that did not choose it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rewardgen.config import TrainingConfig
+from rewardgen.errors import RewardFailed
+from rewardgen.sim import Arrangement
+from rewardgen.sim.arrangement import ON_CPU
+from rewardgen.tasks import Task
+from rewardgen.training.checkpoints import Examiner
+from rewardgen.training.labelling import Labelling
+from rewardgen.training.population import Population
+from rewardgen.training.record import Record
+
+
+def score(
+    task: Task,
+    records: Sequence[Record],
+    config: TrainingConfig,
+    threads: int,
+    arrangement: Arrangement = ON_CPU,
+) -> None:
+    """Measure the kept policy of every record on ``config.score_episodes`` fresh episodes, in one batch.
+
+    A checkpoint has few episodes, and the one that is kept was the best of ten of them: its fitness is noisy, and too
+    high on average. What this measures takes its place in the curve. Trainings that were stopped are measured too;
+    one whose reward fails on these episodes has failed.
+
+    Raises:
+        SimulationFailed: MuJoCo reported an error.
+    """
+    kept = [record for record in records if record.weights is not None and not record.failure]
+    if not kept or config.score_episodes == 0:
+        return
+    members = [record.member for record in kept]
+    labelling = Labelling(members, config.worlds * config.rollout, arrangement.physics_device)
+    credits = [record.credit for record in kept]
+    examiner = Examiner(task, members, labelling, config.score_episodes, threads, arrangement, credits, purpose="score")
+    weights = [record.weights for record in kept if record.weights is not None]
+    population = Population.from_weights(weights, task, config, arrangement.device)
+    count = len(kept)
+    points = examiner.examine(population.act, 0, [0.0] * count, [True] * count)
+    for k, point in points.items():
+        if isinstance(point, RewardFailed):
+            kept[k].failure = str(point)
+        else:
+            kept[k].confirm(point)
