@@ -9,9 +9,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from rewardgen.cli.progress import ASKED
+from rewardgen.request import Purpose, asked_for
 from rewardgen.search import Event
-from rewardgen.search.events import CheckpointReached, Purpose, Trained
+from rewardgen.search.events import CheckpointReached, Trained
 from rewardgen.sweep import events as sweep_events
 
 KINDS = sorted(kind for kind in Event.kinds if kind != "something_new")  # which another test adds
@@ -50,5 +50,6 @@ def test_a_fitness_that_is_no_number_survives() -> None:
 
 
 def test_every_purpose_of_a_call_has_words() -> None:
-    assert set(ASKED) == set(get_args(Purpose))
+    assert all(asked_for(purpose, 1) and asked_for(purpose, 2) for purpose in get_args(Purpose))
+    assert asked_for("review", 4) == "4 reviews"
     assert {sweep_events.JobStarted.kind, sweep_events.BaselineSteps.kind} <= set(KINDS)

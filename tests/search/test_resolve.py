@@ -145,7 +145,7 @@ def test_a_run_keeps_what_was_given_tells_what_it_changed_and_goes_on_so(tmp_pat
     assert told(view.changes).keys() >= {"sim", "device", "search.judge", "search.judging.by", *BLIND}
     started = [event.data["changes"] for event in events if event.kind == "run_started"]
     assert len(started) == 2 and started[0] == started[1]
-    assert started[0] == [str(change) for change in view.changes if change.setting not in ("sim", "device")]
+    assert list(started[0]) == [str(each) for each in view.changes if each.setting not in ("sim", "device")]
     assert any(
         line.startswith("search.racing.enabled is false, not true as given: people alone") for line in started[0]
     )
