@@ -14,6 +14,7 @@ from rewardgen.cli import (
     baseline,
     bench,
     check,
+    defaults,
     doctor,
     export,
     methods,
@@ -54,6 +55,7 @@ app.command("web", rich_help_panel=LOOK)(web.web)
 app.command("export", rich_help_panel=LOOK)(export.export)
 app.command("tasks", rich_help_panel=SINGLE)(tasks.tasks)
 app.command("methods", rich_help_panel=SINGLE)(methods.methods)
+app.command("settings", rich_help_panel=SINGLE)(defaults.settings)
 app.command("prompt", rich_help_panel=SINGLE)(prompt.prompt)
 app.command("check", rich_help_panel=SINGLE)(check.check)
 app.command("train", rich_help_panel=SINGLE)(train.train)

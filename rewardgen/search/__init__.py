@@ -5,15 +5,20 @@ tried on stored episodes (``foresight``), race (``racing``), and the best is mea
 ``measure_baselines`` says what a task's own rewards reach, ``kept_baselines`` what is known of that.
 """
 
-from rewardgen.search.baselines import kept as kept_baselines
-from rewardgen.search.baselines import measure as measure_baselines
-from rewardgen.search.comparison import compare_racing
-from rewardgen.search.events import Event, Listener, silent
-from rewardgen.search.judging import asked_for
-from rewardgen.search.method import Method, configure, load_method, method_file, method_names, trained_as
-from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
-from rewardgen.search.start import describe, resume, run
-from rewardgen.search.versions import machine, versions
+from typing import TYPE_CHECKING
+
+from rewardgen import lazy
+
+if TYPE_CHECKING:
+    from rewardgen.search.baselines import kept as kept_baselines
+    from rewardgen.search.baselines import measure as measure_baselines
+    from rewardgen.search.comparison import compare_racing
+    from rewardgen.search.events import Event, Listener, silent
+    from rewardgen.search.judging import asked_for
+    from rewardgen.search.method import Method, configure, load_method, method_file, method_names, trained_as
+    from rewardgen.search.screening import Transitions, Trial, random_transitions, screen_source
+    from rewardgen.search.start import describe, resume, run
+    from rewardgen.search.versions import machine, versions
 
 __all__ = [
     "Event",
@@ -39,3 +44,5 @@ __all__ = [
     "trained_as",
     "versions",
 ]
+
+lazy.exports(__name__)

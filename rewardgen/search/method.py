@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import Field, field_validator
 
 from rewardgen import config, yaml
@@ -15,7 +14,9 @@ from rewardgen.config import Config, Section, validate
 from rewardgen.errors import ConfigError, UnknownName
 from rewardgen.prompting import Manner
 from rewardgen.records import Form, State
-from rewardgen.tasks import Task, load_task
+
+if TYPE_CHECKING:
+    from rewardgen.tasks import Task
 
 SETTABLE = ("search", "training", "credit", "evaluation")
 """Sections of a run's settings that a method may bring defaults for: never where a model is asked, nor its key."""
@@ -120,6 +121,8 @@ def fitted(config: Config, method: Method, task: Task) -> Config:
     """
     if method.form == "reward":
         return config
+    import torch
+
     steps, worlds = config.training.steps, config.training.worlds
     never = not task.terminations(State(task.layout, torch.zeros(1, task.layout.width)))
     if method.form == "factors" and never and steps < worlds * task.horizon:
@@ -198,6 +201,8 @@ def configure(
         ConfigError: a key or value is wrong, or no task is named.
         UnknownName: there is no such task or method.
     """
+    from rewardgen.tasks import load_task
+
     wanted = config.given(path, overrides)
     task, search = wanted.get("task"), wanted.get("search")
     if not isinstance(task, str):

@@ -22,6 +22,8 @@ import json
 import os
 import struct
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
@@ -39,13 +41,47 @@ class Fault(Exception):
     """What is wrong with an environment, where, and what was expected instead."""
 
 
+class Watch:
+    """Ends the process, with the environment's place in the message, when a call of it takes longer than ``limit`` s.
+
+    Args:
+        fail: sends a message to the other side.
+    """
+
+    def __init__(self, limit: float, fail: Any) -> None:
+        self.limit, self.fail = limit, fail
+        self.method, self.began = "", 0.0
+        self.main = threading.get_ident()
+        threading.Thread(target=self.look, daemon=True).start()
+
+    @contextlib.contextmanager
+    def calling(self, method: str) -> Iterator[None]:
+        self.method, self.began = method, time.monotonic()
+        try:
+            yield
+        finally:
+            self.began = 0.0
+
+    def look(self) -> None:
+        while True:
+            time.sleep(min(1.0, self.limit / 10))
+            began = self.began
+            if began and time.monotonic() - began > self.limit:
+                frames = traceback.extract_stack(sys._current_frames().get(self.main))
+                where = deepest(frames) or "in its own package"
+                self.fail(f"{self.method}() has not come back after {self.limit:g} s ({where}); correct it, or raise "
+                          "environment.step_seconds if it needs longer")  # fmt: skip
+                os._exit(1)
+
+
 class Environments:
     """The environments of this process and the rows that are told of them.
 
     A row holds the flattened observation, then the asked-for quantities, then reward, terminated and truncated.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], watch: Watch) -> None:
+        self.watch = watch
         if settings["folder"]:
             sys.path.append(settings["folder"])
         for name in settings["imports"]:
@@ -86,7 +122,8 @@ class Environments:
             # some wrappers draw before they hand the seed on, and some environments do not take it
             with contextlib.suppress(AttributeError):  # a generator of its own, which follows from the seed
                 environment.unwrapped.np_random = np.random.default_rng(seed)
-            result: Any = environment.reset(seed=seed)
+            with self.watch.calling("reset"):
+                result: Any = environment.reset(seed=seed)
             if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
                 raise self.fault("reset", f"gives {described(result)}; Gymnasium's gives (observation, info)")
             self.tell(world, "reset", result[0], result[1], 0.0, False, False)
@@ -95,7 +132,8 @@ class Environments:
         for world, (environment, action) in enumerate(zip(self.environments, actions)):  # noqa: B905  (Python 3.9)
             space: Any = environment.action_space
             with self.blaming("step"):
-                result: Any = environment.step(np.clip(action, space.low, space.high).astype(space.dtype))
+                with self.watch.calling("step"):
+                    result: Any = environment.step(np.clip(action, space.low, space.high).astype(space.dtype))
                 if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], dict):
                     raise self.fault("step", f"gives {described(result)}; Gymnasium's gives {STEP}")
                 observation, reward, terminated, truncated, info = result
@@ -164,9 +202,14 @@ class Environments:
 
 def place(trace: TracebackType | None) -> str:
     """The deepest place that is neither this file's nor Gymnasium's; empty where there is none."""
+    return deepest(traceback.extract_tb(trace))
+
+
+def deepest(frames: Any) -> str:
+    """The last of ``frames`` that is neither this file's nor Gymnasium's, in words; empty where there is none."""
     ours = (__file__, os.path.dirname(gymnasium.__file__), "<frozen")
-    frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(ours)]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+    others = [frame for frame in frames if not frame.filename.startswith(ours)]
+    return f"{others[-1].filename}, line {others[-1].lineno}" if others else ""
 
 
 def described(value: Any) -> str:
@@ -191,7 +234,7 @@ def values(path: list[str], observation: Any, info: dict[str, Any]) -> np.ndarra
 
 
 def serve(settings: dict[str, Any], incoming: BinaryIO, outgoing: BinaryIO) -> None:
-    made = Environments(settings)
+    made = Environments(settings, Watch(settings["step_seconds"], lambda message: fail(outgoing, message)))
     about = made.about()
     outgoing.write(json.dumps(about).encode() + b"\n")
     outgoing.flush()
@@ -225,6 +268,12 @@ def take(incoming: BinaryIO, size: int) -> bytes:
     return content
 
 
+def fail(outgoing: BinaryIO, text: str) -> None:
+    message = text[:LIMIT].encode()
+    outgoing.write(b"E" + struct.pack("<i", len(message)) + message)
+    outgoing.flush()
+
+
 def main() -> None:
     incoming = sys.stdin.buffer
     # what an environment prints must not get between the messages
@@ -239,9 +288,7 @@ def main() -> None:
         named = str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
         if where and not isinstance(error, Fault):
             named += f" ({where})"
-        message = named[:LIMIT].encode()
-        outgoing.write(b"E" + struct.pack("<i", len(message)) + message)
-        outgoing.flush()
+        fail(outgoing, named)
         sys.exit(1)
 
 

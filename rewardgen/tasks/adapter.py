@@ -50,6 +50,8 @@ class _Environment(_Section):
     arguments: dict[str, Any] = {}
     imports: tuple[str, ...] = ()
     python: str | Requirements | None = None
+    step_seconds: float = Setting(60.0, gt=0)
+    action_range: tuple[float, float] | None = None
 
 
 class _Quantity(_Section):
@@ -261,6 +263,7 @@ class EnvironmentTask(Task):
             interpreter(environment.python, self.file, self.name),
             str(self.file.parent.resolve()),
             self.sources,
+            environment.step_seconds,
         )
 
     @cached_property
@@ -278,11 +281,17 @@ class EnvironmentTask(Task):
 
     @cached_property
     def action_low(self) -> Tensor:
-        return torch.tensor(self.about["low"], dtype=torch.float32)
+        return self._bounded("low", 0)
 
     @cached_property
     def action_high(self) -> Tensor:
-        return torch.tensor(self.about["high"], dtype=torch.float32)
+        return self._bounded("high", 1)
+
+    def _bounded(self, end: str, index: int) -> Tensor:
+        """One end of the action's range ``(A,)``: the space's own, where it has none ``environment.action_range``."""
+        own = torch.tensor(self.about[end], dtype=torch.float32)
+        stated = self.declaration.environment.action_range
+        return own if stated is None else torch.where(own.isfinite(), own, stated[index])
 
     @cached_property
     def action_names(self) -> tuple[str, ...]:
