@@ -28,7 +28,8 @@ def run(
         typer.Option(
             metavar="MODEL",
             rich_help_panel=MODEL,
-            help="A model's name, 'offline', or 'replay:FILE'. Without a key: offline, which uses no language model.",
+            help="A model's name, 'offline', 'replay:FILE', or 'dialog:DIR', where you or an agent answer in files. "
+            "Without a key: offline, which uses no language model.",
         ),
     ] = None,
     base_url: Annotated[

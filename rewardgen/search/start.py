@@ -14,6 +14,7 @@ from rewardgen import config as settings
 from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
+from rewardgen.replay.recording import model_of
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search import saving, vision
 from rewardgen.search.budget import WorkBudget
@@ -66,6 +67,7 @@ def run(
     """
     task = load_task(config.task, envs)
     method = load_method(config.search.method)  # what the person got wrong is said before anything is made
+    _check_ready(config, task)
     arrangement = arrangement_of(config, task)
     config = trained_as(blinded(fitted(settled(config, arrangement), method, task)), method)
     with Store(run_dir, new=True) as store:
@@ -131,6 +133,30 @@ def resume(
         prompts_dir = Path(folder) if folder else None
         _work(store, config, task, method, listener, prompts_dir, arrangement, workers, resumed=True)
     return read(run_dir)
+
+
+def _check_ready(config: Config, task: Task) -> None:
+    """Refuse authors and judges that cannot be asked, before a folder is made and anything is spent.
+
+    Raises:
+        ConfigError: see ``make_author`` and ``vision.check``.
+        LLMError: the recording to be replayed cannot be used.
+        SimulationFailed, ReplayError: people or a model would judge replays, and there can be none.
+    """
+    budget = Budget.of(config.budget)
+    make_author(
+        config.llm,
+        environ=os.environ,
+        cache_dir=None,
+        recording=None,
+        budget=budget,
+        on_warning=lambda warning: None,  # the author that the run asks says it
+    ).close()
+    judging = config.search.judging
+    if config.search.judge != "fitness" and judging.by == "vlm":
+        vision.check(config, task)
+    elif config.search.judge != "fitness" and judging.by == "people":
+        model_of(task)
 
 
 def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
