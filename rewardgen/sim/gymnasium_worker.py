@@ -91,8 +91,10 @@ class Environments:
             for _ in range(settings["count"])
         ]
         first = self.environments[0]
-        if not isinstance(first.action_space, gymnasium.spaces.Box) or len(first.action_space.shape) != 1:
-            raise ValueError(f"the actions must be a vector of numbers, not {first.action_space}")
+        self.choices = options(first.action_space)
+        if not self.choices and not isinstance(first.action_space, gymnasium.spaces.Box):
+            raise ValueError(f"the actions must be numbers or choices (Box, Discrete, MultiDiscrete, MultiBinary), not "
+                             f"{first.action_space}")  # fmt: skip
         parameters = inspect.signature(first.unwrapped.reset).parameters.values()
         if not any(each.name == "seed" or each.kind is each.VAR_KEYWORD for each in parameters):
             raise self.fault("reset", "takes no seed; Gymnasium's is reset(self, *, seed=None, options=None)")
@@ -110,8 +112,9 @@ class Environments:
         return {
             "observation_size": self.observation_size,
             "columns": self.rows.shape[1],
-            "low": space.low.astype(float).tolist(),
-            "high": space.high.astype(float).tolist(),
+            "low": [0.0] * sum(self.choices) or space.low.astype(float).reshape(-1).tolist(),
+            "high": [1.0] * sum(self.choices) or space.high.astype(float).reshape(-1).tolist(),
+            "choices": self.choices,
             "horizon": spec.max_episode_steps if spec is not None else None,
             "control_step": float(step) if isinstance(step, (int, float)) else None,
         }
@@ -133,13 +136,22 @@ class Environments:
             space: Any = environment.action_space
             with self.blaming("step"):
                 with self.watch.calling("step"):
-                    result: Any = environment.step(np.clip(action, space.low, space.high).astype(space.dtype))
+                    result: Any = environment.step(self.applied(space, action))
                 if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], dict):
                     raise self.fault("step", f"gives {described(result)}; Gymnasium's gives {STEP}")
                 observation, reward, terminated, truncated, info = result
                 if np.shape(reward) != () or reward is None:
                     raise self.fault("step", f"gives {described(reward)} as the reward; a single number is expected")
                 self.tell(world, "step", observation, info, float(reward), bool(terminated), bool(truncated))
+
+    def applied(self, space: Any, action: np.ndarray) -> Any:
+        """What the environment is given for the columns of ``action``."""
+        if not self.choices:
+            return np.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
+        taken = [int(part.argmax()) for part in np.split(action, np.cumsum(self.choices)[:-1])]
+        if isinstance(space, gymnasium.spaces.Discrete):
+            return space.dtype.type(taken[0] + space.start)
+        return (np.array(taken).reshape(space.shape) + getattr(space, "start", 0)).astype(space.dtype)
 
     def tell(
         self,
@@ -163,7 +175,7 @@ class Environments:
         column = self.observation_size
         for number, (path, start, stop) in enumerate(self.sources):
             try:
-                told = values(path, observation, info)
+                told = values(path, observation, info, reward)
             except (TypeError, ValueError, RuntimeError) as error:
                 raise self.fault(method, f"gives {'.'.join(path)} as what is no number ({error})") from error
             if told is None:
@@ -220,11 +232,25 @@ def described(value: Any) -> str:
     return f"an array of shape {tuple(shape)}" if len(shape) else f"{type(value).__name__} {value!r}"[:80]
 
 
-def values(path: list[str], observation: Any, info: dict[str, Any]) -> np.ndarray | None:
-    """The numbers that ``path`` names, flat: ["observation"], ["observation", "desired_goal"], ["info", "success"].
+def options(space: Any) -> list[int]:
+    """The numbers of options of each component of a discrete action; empty for actions of another kind."""
+    spaces = gymnasium.spaces
+    if isinstance(space, spaces.Discrete):
+        return [int(space.n)]
+    if isinstance(space, spaces.MultiDiscrete):
+        return [int(count) for count in space.nvec.reshape(-1)]
+    if isinstance(space, spaces.MultiBinary):
+        return [2] * int(np.prod(space.shape))
+    return []
+
+
+def values(path: list[str], observation: Any, info: dict[str, Any], reward: float = 0.0) -> np.ndarray | None:
+    """The numbers that ``path`` names, flat: ["observation", "goal"], ["info", "success"], or ["reward"], its own.
 
     None for an ``info`` without the key, as many environments give at a reset.
     """
+    if path[0] == "reward":
+        return np.array([reward], np.float32)
     value: Any = observation if path[0] == "observation" else info
     for key in path[1:]:
         if path[0] == "info" and key not in value:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rewardgen.tasks.base import RewardAndTerms, Task
     from rewardgen.tasks.blame import task_fault
     from rewardgen.tasks.catalogue import catalogue, listed
+    from rewardgen.tasks.choices import one_hot
     from rewardgen.tasks.episodes import DIVERGED, play_episodes
     from rewardgen.tasks.loader import declared_tasks, files_without_tasks, load_task, requirements_of, task_names
     from rewardgen.tasks.random import WorldRandom
@@ -55,6 +56,7 @@ __all__ = [
     "gymnasium_asset",
     "listed",
     "load_task",
+    "one_hot",
     "package_asset",
     "play_episodes",
     "quaternion_product",

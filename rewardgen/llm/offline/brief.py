@@ -111,7 +111,8 @@ def read_brief(messages: Sequence[Message]) -> Brief:
     return Brief(
         description=_description(task),
         fields=tuple(_fields(task)),
-        action_size=int(action.group(1)) if action else 0,
+        # of one-hot columns there is no effort to speak of
+        action_size=int(action.group(1)) if action and "one-hot" not in action.group(2) else 0,
         action_limit=max((abs(value) for value in bounds if 0 < abs(value) < 1e6), default=1.0),
         control_step=_positive(step.group(1)) if step else DEFAULT_CONTROL_STEP,
         yardstick_unit=unit.group(1).strip() if unit else "",
