@@ -17,6 +17,7 @@ from rewardgen.cli import (
     defaults,
     doctor,
     export,
+    mcp,
     methods,
     prefer,
     prepare,
@@ -52,6 +53,7 @@ app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("prefer", rich_help_panel=LOOK)(prefer.prefer)
 app.command("report", rich_help_panel=LOOK)(report.report)
 app.command("web", rich_help_panel=LOOK)(web.web)
+app.command("mcp", rich_help_panel=SEARCH)(mcp.mcp)
 app.command("export", rich_help_panel=LOOK)(export.export)
 app.command("tasks", rich_help_panel=SINGLE)(tasks.tasks)
 app.command("methods", rich_help_panel=SINGLE)(methods.methods)

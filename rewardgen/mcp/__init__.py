@@ -1,0 +1,27 @@
+"""A Model Context Protocol server: a coding agent designs rewards with rewardgen's tools, also as a search's author.
+
+``make_server`` makes the server that ``rewardgen mcp`` runs on standard input and output; ``skill`` is the text that
+teaches an agent to use it. Every tool runs a command of ``rewardgen`` in a process of its own, so whatever protects a
+person who types it protects here too: checks, sandbox, budgets. What an agent gives is checked first (``arguments``);
+paths are never taken from it.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from rewardgen import lazy
+
+if TYPE_CHECKING:
+    from rewardgen.mcp.server import make_server
+
+
+def skill() -> str:
+    """What an agent should know to design rewards with these tools, as Markdown."""
+    return (files("rewardgen.mcp") / "skill.md").read_text(encoding="utf-8")
+
+
+__all__ = ["make_server", "skill"]
+
+lazy.exports(__name__)
