@@ -73,11 +73,16 @@ class RecordedAuthor:
         try:
             replies = self._author.reply(messages, n, seed=seed)
         except RewardgenError as error:
-            self._recorder.add(self.name, messages, n, seed, [], error=f"{type(error).__name__}: {error}")
+            problem = f"{type(error).__name__}: {error}"
+            self._recorder.add(self.name, messages, n, seed, [], error=problem, endpoint=self._endpoint)
             raise
         source = self._author.source(messages, seed) if isinstance(self._author, ReplayAuthor) else None
-        self._recorder.add(self.name, messages, n, seed, replies, source=source)
+        self._recorder.add(self.name, messages, n, seed, replies, source=source, endpoint=self._endpoint)
         return replies
+
+    @property
+    def _endpoint(self) -> str:
+        return self._author.endpoint if isinstance(self._author, FallbackAuthor) else ""
 
 
 def make_author(
@@ -123,12 +128,19 @@ def make_author(
             _client(each, environ, cache, budget, on_warning, on_notice, f"{jitter}/{place}")
             for place, each in enumerate(config.each)
         ]
-        author = clients[0] if len(clients) == 1 else FallbackAuthor(clients, on_warning)
+        author = clients[0] if len(clients) == 1 else FallbackAuthor(clients, on_warning, _in_use(clients, recording))
     else:
         author = _without_model(config, environ, recording, budget, on_warning, on_notice) or _client(
             config, environ, cache, budget, on_warning, on_notice, jitter
         )
     return author if recording is None else RecordedAuthor(author, Recorder(recording))
+
+
+def _in_use(clients: Sequence[Author], recording: Path | None) -> int:
+    """The place of the one that a stopped run asked last; 0 where none of them was."""
+    earlier = read_recording(recording) if recording is not None and recording.exists() else ()
+    last = next((call.endpoint for call in reversed(earlier) if call.endpoint), "")
+    return next((place for place, client in enumerate(clients) if f"{place} {client.name}" == last), 0)
 
 
 def _without_model(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rewardgen.errors import UsageError
+from rewardgen.errors import UnknownName, UsageError
 from rewardgen.llm import dialog
 from rewardgen.mcp import commands
-from rewardgen.store import CandidateView, RunView, find_run, read
+from rewardgen.store import CandidateView, RunView, read
 
 DIALOGS = ".dialogs"
 """The folder among the runs that holds the requests of each search, by its name."""
@@ -31,6 +31,22 @@ class Searches:
     def dialog_folder(self, name: str) -> Path:
         """Where the requests of the search ``name`` are."""
         return self.runs / DIALOGS / name
+
+    def run_dir(self, name: str) -> Path:
+        """The folder of the run ``name``, which lies among the runs and is no link to anywhere else.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
+        folder = self.runs / name
+        if folder.is_symlink() or not (folder / "run.sqlite").is_file():
+            raise UnknownName("run", name, self.names())
+        return folder
+
+    def names(self) -> list[str]:
+        """The runs by name, the newest first."""
+        found = [path for path in self.runs.glob("*/run.sqlite") if not path.parent.is_symlink()]
+        return [path.parent.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
 
     def live(self, name: str) -> bool:
         process = self._processes.get(name)
@@ -55,8 +71,7 @@ class Searches:
         """
         if self.live(name):
             raise UsageError(f"{name} is under way")
-        find_run(name, self.runs)
-        await self._launch(name, "resume", name)
+        await self._launch(name, "resume", str(self.run_dir(name)))
 
     async def stop(self, name: str) -> None:
         """Stop a search as Ctrl-C would; nothing that was done is lost.
@@ -106,7 +121,7 @@ class Searches:
         facts["output"] = self._lines.get(name, [])[-_TAIL:]
         if not (self.runs / name).is_dir() and name in self._processes:
             return facts | {"status": "starting" if self.live(name) else "failed"}
-        return facts | results(read(find_run(name, self.runs)))
+        return facts | results(read(self.run_dir(name)))
 
     async def _launch(self, name: str, *arguments: str) -> None:
         if sum(self.live(each) for each in self._processes) >= MOST_AT_ONCE:

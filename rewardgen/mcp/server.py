@@ -20,7 +20,7 @@ from rewardgen.llm import dialog
 from rewardgen.mcp import commands, skill
 from rewardgen.mcp.arguments import Answer, CandidateKey, Code, MethodName, RequestName, RunName, TaskName
 from rewardgen.mcp.searches import Searches
-from rewardgen.store import find_run, read
+from rewardgen.store import read
 from rewardgen.tasks import catalogue
 
 P = ParamSpec("P")
@@ -239,7 +239,7 @@ class _Tools:
 
     async def show_candidate(self, name: RunName, candidate: CandidateKey) -> dict[str, Any]:
         """Show a candidate: its code, its score, and what the next request says of it."""
-        view = read(find_run(name, self._searches.runs))
+        view = read(self._searches.run_dir(name))
         if candidate not in view.candidates:
             raise ToolError(f"{name} has no candidate {candidate}; it has {', '.join(view.candidates) or 'none yet'}")
         found = view.candidates[candidate]
@@ -255,7 +255,7 @@ class _Tools:
 
     async def results(self, name: RunName) -> dict[str, Any]:
         """Tell what a search has come to: the winning reward's code, and its scores beside the task's own rewards."""
-        view = read(find_run(name, self._searches.runs))
+        view = read(self._searches.run_dir(name))
         winner = view.candidates[view.winner] if view.winner is not None else None
         scores = {
             final.name: {
@@ -278,9 +278,7 @@ class _Tools:
 
     async def list_runs(self) -> dict[str, Any]:
         """List the runs, the newest first."""
-        folder = self._searches.runs
-        found = [path.parent for path in folder.glob("*/run.sqlite")] if folder.is_dir() else []
-        return {"runs": [path.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]}
+        return {"runs": self._searches.names()}
 
     async def _command(self, *arguments: str, seconds: float, ctx: Context[Any, Any]) -> dict[str, Any]:
         """The document of a command that must succeed."""

@@ -138,6 +138,8 @@ OK = {"task": "slider/park", "code": CODE}
 ATTACKS: list[tuple[str, dict[str, Any]]] = [
     # names that are paths, flags or patterns
     *(("results", {"name": name}) for name in ("../secret", "/etc", "a/b", "..", ".dialogs", "--help", "a" * 65, "")),
+    # runs beside the folder of runs, and a link into it
+    *((tool, {"name": name}) for tool in ("results", "search_status", "resume_search") for name in ("secret", "link")),
     *(("search_status", {"name": name}) for name in ("../secret", "a\0b", "a\nb", "latest/..", "no-such-run")),
     *(("start_search", {"task": task, "name": "x"}) for task in ("../x/y", "--config/etc", "a/b;rm -rf .", "slider")),
     ("start_search", {"task": "slider/park", "name": "../outside"}),
@@ -168,6 +170,8 @@ def test_what_an_agent_must_not_give_is_refused(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "run.sqlite").write_bytes(b"secret")
+    runs.mkdir()
+    (runs / "link").symlink_to(tmp_path / "secret")
 
     async def work(agent: Agent) -> None:
         for tool, arguments in ATTACKS:
@@ -178,11 +182,13 @@ def test_what_an_agent_must_not_give_is_refused(tmp_path: Path) -> None:
             else:
                 pytest.fail(f"{tool}({arguments}) answered {answered}")
             assert "Traceback" not in told and "root:" not in told, (tool, arguments, told)
+            assert "file is not a database" not in told, (tool, arguments, told)
         refused = await agent("check_reward", task="slider/park", code="open('/etc/passwd').read()\n")
         assert not refused["accepted"]
 
     drive(runs, work)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "secret"]
+    assert [path.name for path in runs.iterdir()] == ["link"]
 
 
 def test_the_skill_is_printed_and_documented() -> None:
