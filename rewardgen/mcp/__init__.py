@@ -8,13 +8,13 @@ paths are never taken from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
-
-from rewardgen import lazy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rewardgen.mcp.server import make_server
+    from mcp.server import MCPServer
 
 
 def skill() -> str:
@@ -22,6 +22,15 @@ def skill() -> str:
     return (files("rewardgen.mcp") / "skill.md").read_text(encoding="utf-8")
 
 
-__all__ = ["make_server", "skill"]
+def make_server(runs: Path, envs: Sequence[Path] = ()) -> MCPServer[Any]:
+    """A server for the runs below ``runs`` and the tasks of ``envs``; see ``rewardgen.mcp.server``.
 
-lazy.exports(__name__)
+    Raises:
+        ImportError: the extra ``mcp`` is not installed.
+    """
+    from rewardgen.mcp import server
+
+    return server.make_server(runs, envs)
+
+
+__all__ = ["make_server", "skill"]
