@@ -15,13 +15,14 @@ Records hold data and answer questions about it; they start no work.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # half of the commands read records and no tensors
+    from torch import Tensor
 
 # --------------------------------------------------------------------------------------------------------------------
 # the simulation's side
@@ -51,7 +52,7 @@ class Field:
     @property
     def size(self) -> int:
         """How many float32 columns the field takes."""
-        return int(torch.Size(self.shape).numel())
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,16 @@ class Episodes:
 
     def last(self, name: str) -> Tensor:
         """The field in the state each episode ended with, ``(n, *shape)``."""
+        import torch
+
         values = self.field(name)
         return values[self.length, torch.arange(len(self), device=values.device)]
 
     @property
     def mask(self) -> Tensor:
         """``(T, n)`` bools: True where a step was really taken."""
+        import torch
+
         steps = torch.arange(self.horizon, device=self.length.device)
         return steps[:, None] < self.length[None, :]
 

@@ -14,8 +14,10 @@ from rewardgen.cli import (
     baseline,
     bench,
     check,
+    defaults,
     doctor,
     export,
+    mcp,
     methods,
     prefer,
     prepare,
@@ -51,9 +53,11 @@ app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("prefer", rich_help_panel=LOOK)(prefer.prefer)
 app.command("report", rich_help_panel=LOOK)(report.report)
 app.command("web", rich_help_panel=LOOK)(web.web)
+app.command("mcp", rich_help_panel=SEARCH)(mcp.mcp)
 app.command("export", rich_help_panel=LOOK)(export.export)
 app.command("tasks", rich_help_panel=SINGLE)(tasks.tasks)
 app.command("methods", rich_help_panel=SINGLE)(methods.methods)
+app.command("settings", rich_help_panel=SINGLE)(defaults.settings)
 app.command("prompt", rich_help_panel=SINGLE)(prompt.prompt)
 app.command("check", rich_help_panel=SINGLE)(check.check)
 app.command("train", rich_help_panel=SINGLE)(train.train)

@@ -51,10 +51,11 @@ def check(
         transitions = random_transitions(loaded, settings.smoke_transitions, 0)
         trial = screen_source(box, loaded, transitions, text, is_reply=reply, call_seconds=settings.smoke_seconds)
     if trial.program is None:
-        if not json:
-            for problem in trial.problems:
-                write(f"{file}: {problem.stage}: {problem}")
-        raise ProgramRejected(trial.problems)
+        if json:
+            raise ProgramRejected(trial.problems)
+        for problem in trial.problems:
+            write(f"{file}: {problem.stage}: {problem}")
+        raise typer.Exit(ProgramRejected.exit_code)
     if json:
         facts = {"file": file, "task": task, "accepted": True, "digest": trial.program.digest, "problems": []}
         print_json({**facts, "warnings": [trial.warning] if trial.warning else []})

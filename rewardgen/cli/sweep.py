@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,10 @@ from rewardgen.cli.options import Json, RunsDir
 from rewardgen.cli.output import console, note, print_json
 from rewardgen.cli.settings import Set, parse_assignments
 from rewardgen.errors import RewardgenError, Stopped, UsageError
+from rewardgen.text import count
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Executor, Plan, Rates
+    from rewardgen.sweep import Ended, Executor, Plan, Rates, Standing
 
 
 def sweep(
@@ -104,13 +106,35 @@ def _start(plan: Plan, rates: Rates, executor: Executor, out: Path, *, json: boo
         print_json(described(kept, standings, ended))
     else:
         show_sweep(kept, standings)
+    _conclude(ended, standings, json=json)
+
+
+def _conclude(ended: Sequence[Ended], standings: Sequence[Standing], *, json: bool) -> None:
+    """Fail if a search failed, or if none of those that finished found a reward.
+
+    Raises:
+        RewardgenError: so it is; where the JSON document says it already, ``typer.Exit``.
+    """
     failed = [each for each in ended if each.status == "failed"]
-    if failed and json:  # the document says it all
+    finished = [each for each in standings if each.status == "finished"]
+    empty = [each for each in finished if each.winner is None]
+    nothing = bool(finished) and len(empty) == len(finished)
+    if json and (failed or nothing):
         raise typer.Exit(RewardgenError.exit_code)
     if failed:
         raise RewardgenError(
             f"{len(failed)} of {len(ended)} searches failed, the first of them {failed[0].planned.key}: "
             f"{failed[0].message}\nThe others are not touched by it. To try those again:\n  {_command()}"
+        )
+    if nothing:
+        raise RewardgenError(
+            f"no search found a reward: no candidate of {count(len(finished), 'search', 'searches')} could be trained; "
+            f"`rewardgen show {finished[0].planned.run_dir}` says why"
+        )
+    if empty:
+        note(
+            f"warning: {len(empty)} of {len(finished)} searches found no reward, the first of them "
+            f"{empty[0].planned.key}"
         )
 
 

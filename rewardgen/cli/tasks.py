@@ -12,6 +12,7 @@ from rewardgen.text import unit_suffix
 
 if TYPE_CHECKING:
     from rewardgen.tasks import Task
+    from rewardgen.tasks.catalogue import Listed
 
 
 def tasks(
@@ -20,19 +21,22 @@ def tasks(
     json: Json = False,
 ) -> None:
     """List the tasks, or show one: its fields, its fitness, where its expert reward comes from."""
-    from rewardgen.tasks import declared_tasks, files_without_tasks, load_task
-
     places = folders(envs)
     if name is not None:
+        from rewardgen.tasks import load_task
+
         facts = describe(load_task(name, places))
         print_json(facts) if json else _show_one(facts)
         return
-    for path in files_without_tasks(places):
+    from rewardgen.tasks import catalogue
+
+    known = catalogue(places)
+    for path in known.without:
         note(
             f"{path} registers no task, but is executed as a task file; start its name with an underscore, or name it "
             "in a declaration's environment.imports"
         )
-    found = [declared(task) for task in declared_tasks(places)]
+    found = [declared(task) for task in known.tasks]
     if json:
         print_json({"tasks": found})
         return
@@ -49,28 +53,18 @@ def tasks(
     write("\n`rewardgen tasks NAME` shows all about one of them.", style="dim")
 
 
-def declared(task: Task | type[Task]) -> dict[str, Any]:
-    """What a task's file declares: all that can be said without compiling a model or starting an environment."""
-    return {
-        "name": task.name,
-        "group": task.group,
-        "description": " ".join(task.description.split()),
-        "fields": [field.facts for field in task.fields if not field.hidden],
-        "horizon": task.horizon,
-        "fitness_unit": task.fitness_unit,
-        "fitness_meaning": task.fitness_meaning,
-        "success_threshold": task.success_threshold,
-        "expert_source": task.expert_source,
-        "gymnasium_id": task.gymnasium_id,
-        "training": dict(task.training),
-        **({"missing": str(missing), "install": missing.install} if (missing := task.missing()) is not None else {}),
-    }
+def declared(task: Listed) -> dict[str, Any]:
+    """What ``--json`` says of a task in a list."""
+    missing = task.missing
+    return {**task.facts, **({"missing": str(missing), "install": missing.install} if missing is not None else {})}
 
 
 def describe(task: Task) -> dict[str, Any]:
     """What ``--json`` says of a single task."""
+    from rewardgen.tasks import listed
+
     return {
-        **declared(task),
+        **declared(listed(task)),
         "action_low": task.action_low,
         "action_high": task.action_high,
         "control_step": round(task.control_step, 9),

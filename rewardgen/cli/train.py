@@ -51,7 +51,7 @@ def train(
     flags = given(train, locals())
     from rewardgen.config import load
     from rewardgen.search import resolve
-    from rewardgen.tasks import load_task
+    from rewardgen.tasks import EnvironmentTask, load_task
     from rewardgen.training import arrangement_of
 
     loaded = load_task(task, folders(envs))
@@ -95,10 +95,13 @@ def train(
         _print_curve(loaded, result)
     if diverged:
         played = sum(point.episodes for point in points)
-        note(
-            f"warning: {diverged} of {played} episodes at the checkpoints ended because the simulation diverged (a "
-            "number became NaN or huge); check units and actuators, or make the timestep smaller"
+        why = (
+            "the simulation diverged (a number became NaN or huge); check units and actuators, or make the timestep "
+            "smaller"
         )
+        if isinstance(loaded, EnvironmentTask):
+            why = f"{loaded.model.id} gave an observation, reward or info that is NaN or infinite; correct its step()"
+        note(f"warning: {diverged} of {played} episodes at the checkpoints ended because {why}")
     if save is not None and best is not None:
         write(f"the best policy is in {save}")
 

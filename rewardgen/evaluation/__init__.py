@@ -7,19 +7,24 @@ of different tasks on one scale. ``intraclass`` tells how much of the difference
 ``legibility`` says it of a search.
 """
 
-from rewardgen.evaluation.bounds import Bounds, bounds
-from rewardgen.evaluation.evaluate import evaluate
-from rewardgen.evaluation.interval import interval
-from rewardgen.evaluation.intraclass import (
-    LEGIBLE,
-    Intraclass,
-    intraclass,
-    reliability,
-    seeds_needed,
-    without_seed_means,
-)
-from rewardgen.evaluation.legibility import Legibility, legibility, scores_along
-from rewardgen.evaluation.normalised import normalised
+from typing import TYPE_CHECKING
+
+from rewardgen import lazy
+
+if TYPE_CHECKING:
+    from rewardgen.evaluation.bounds import Bounds, bounds
+    from rewardgen.evaluation.evaluate import evaluate
+    from rewardgen.evaluation.interval import interval
+    from rewardgen.evaluation.intraclass import (
+        LEGIBLE,
+        Intraclass,
+        intraclass,
+        reliability,
+        seeds_needed,
+        without_seed_means,
+    )
+    from rewardgen.evaluation.legibility import Legibility, legibility, scores_along
+    from rewardgen.evaluation.normalised import normalised
 
 __all__ = [
     "LEGIBLE",
@@ -37,3 +42,5 @@ __all__ = [
     "seeds_needed",
     "without_seed_means",
 ]
+
+lazy.exports(__name__)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import fdtri  # stats.f.ppf, without the second that scipy.stats takes to import
 
 LEGIBLE = 0.6
 """The share of the variance of scores that has to belong to the rewards before their order is worth reading."""
@@ -69,8 +69,8 @@ def intraclass(
     tail = (1.0 - confidence) / 2.0
     return Intraclass(
         icc=_share(ratio, size),
-        low=_share(ratio / float(stats.f.ppf(1.0 - tail, between_df, within_df)), size),
-        high=_share(ratio * float(stats.f.ppf(1.0 - tail, within_df, between_df)), size),
+        low=_share(ratio / float(fdtri(between_df, within_df, 1.0 - tail)), size),
+        high=_share(ratio * float(fdtri(within_df, between_df, 1.0 - tail)), size),
         confidence=confidence,
         between=max(spread - within / size, 0.0),
         within=within,

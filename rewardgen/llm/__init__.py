@@ -5,8 +5,8 @@
     check(config.llm, os.environ)                        what an endpoint answers to one small request
 
 An author is a language model behind an OpenAI-compatible endpoint, the offline author that needs no language model,
-or a recording. Prices and the budget belong to this room too: what a reply costs, and whether the next one may be
-asked for.
+a recording, or a person or agent who answers in files (``dialog``). Prices and the budget belong to this room too: what
+a reply costs, and whether the next one may be asked for.
 """
 
 from rewardgen.llm.author import Author, make_author

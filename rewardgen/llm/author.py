@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ from rewardgen.config import LLMConfig, checked_base_url
 from rewardgen.errors import ConfigError, RewardgenError
 from rewardgen.llm.budget import Budget
 from rewardgen.llm.cache import ReplyCache
+from rewardgen.llm.dialog import DIALOG, DialogAuthor
 from rewardgen.llm.fallback import FallbackAuthor
 from rewardgen.llm.prices import Prices
 from rewardgen.llm.recording import Recorder, read_recording
@@ -73,11 +74,16 @@ class RecordedAuthor:
         try:
             replies = self._author.reply(request, n, seed=seed)
         except RewardgenError as error:
-            self._recorder.add(self.name, request, n, seed, [], error=f"{type(error).__name__}: {error}")
+            problem = f"{type(error).__name__}: {error}"
+            self._recorder.add(self.name, request, n, seed, [], error=problem, endpoint=self._endpoint)
             raise
         source = self._author.source(request, seed) if isinstance(self._author, ReplayAuthor) else None
-        self._recorder.add(self.name, request, n, seed, replies, source=source)
+        self._recorder.add(self.name, request, n, seed, replies, source=source, endpoint=self._endpoint)
         return replies
+
+    @property
+    def _endpoint(self) -> str:
+        return self._author.endpoint if isinstance(self._author, FallbackAuthor) else ""
 
 
 def make_author(
@@ -95,8 +101,9 @@ def make_author(
     """The author that ``config.model`` names, or that ``config.models`` do.
 
     "offline" writes rewards without a language model, "replay:FILE" answers from a recording ("replay-strict:FILE"
-    only where the messages are exactly those recorded), "auto" is offline unless the key's variable is set, and
-    anything else is a model's name at ``config.base_url`` (else at ``OPENAI_BASE_URL``, else at OpenAI).
+    only where the messages are exactly those recorded), "dialog:DIR" waits for answers in files, "auto" is offline
+    unless the key's variable is set, and anything else is a model's name at ``config.base_url`` (else at
+    ``OPENAI_BASE_URL``, else at OpenAI).
 
     Args:
         environ: where the key is looked up, by ``config.key_variable``; proxies too.
@@ -122,16 +129,28 @@ def make_author(
             _client(each, environ, cache, budget, on_warning, on_notice, f"{jitter}/{place}")
             for place, each in enumerate(config.each)
         ]
-        author = clients[0] if len(clients) == 1 else FallbackAuthor(clients, on_warning)
+        author = clients[0] if len(clients) == 1 else FallbackAuthor(clients, on_warning, _in_use(clients, recording))
     else:
-        author = _without_model(config, environ, recording, on_warning) or _client(
+        author = _without_model(config, environ, recording, budget, on_warning, on_notice) or _client(
             config, environ, cache, budget, on_warning, on_notice, jitter
         )
     return author if recording is None else RecordedAuthor(author, Recorder(recording))
 
 
+def _in_use(clients: Sequence[Author], recording: Path | None) -> int:
+    """The place of the one that a stopped run asked last; 0 where none of them was."""
+    earlier = read_recording(recording) if recording is not None and recording.exists() else ()
+    last = next((call.endpoint for call in reversed(earlier) if call.endpoint), "")
+    return next((place for place, client in enumerate(clients) if f"{place} {client.name}" == last), 0)
+
+
 def _without_model(
-    config: LLMConfig, environ: Mapping[str, str], recording: Path | None, on_warning: Callable[[str], None]
+    config: LLMConfig,
+    environ: Mapping[str, str],
+    recording: Path | None,
+    budget: Budget,
+    on_warning: Callable[[str], None],
+    on_notice: Callable[[str], None],
 ) -> Author | None:
     """The author for which no language model is asked, if the configuration names one."""
     for prefix, strict in ((REPLAY, False), (STRICT_REPLAY, True)):
@@ -139,6 +158,11 @@ def _without_model(
             earlier = read_recording(recording) if recording is not None and recording.exists() else ()
             path = Path(config.model.removeprefix(prefix)).expanduser()
             return ReplayAuthor(path, strict=strict, earlier=earlier, on_warning=on_warning)
+    if config.model.startswith(DIALOG):
+        folder = config.model.removeprefix(DIALOG).strip()
+        if not folder:
+            raise ConfigError(f"{DIALOG}DIR needs a folder, such as --llm {DIALOG}answers")
+        return DialogAuthor(Path(folder).expanduser(), budget=budget, on_warning=on_warning, on_notice=on_notice)
     if config.model == "offline" or (config.model == "auto" and read_key(environ, config.key_variable) is None):
         from rewardgen.llm.offline import OfflineAuthor
 

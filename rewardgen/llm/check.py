@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rewardgen.config import LLMConfig
 from rewardgen.errors import LLMError
 from rewardgen.llm.author import make_author
+from rewardgen.llm.dialog import DIALOG
 from rewardgen.program import without_thoughts
 from rewardgen.records import Message, Reply
 from rewardgen.request import Request
@@ -45,6 +46,10 @@ def check(config: LLMConfig, environ: Mapping[str, str]) -> list[Checked]:
     found = []
     for each in config.each:
         made = Checked(each.model)
+        if each.model.startswith(DIALOG):  # nobody waits to answer a check
+            made.notices.append("requests are files that you or an agent answer; none was made")
+            found.append(made)
+            continue
         author = make_author(
             each.model_copy(update={"retries": min(each.retries, 1)}),  # whoever looks on can try again
             environ=environ,

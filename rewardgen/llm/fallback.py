@@ -21,18 +21,27 @@ class FallbackAuthor:
 
     Args:
         on_warning: told of each change, which decides who writes the rewards from there on.
+        start: the place of the one to ask first; those before it are asked last.
     """
 
     offline = False
 
-    def __init__(self, authors: Sequence[Author], on_warning: Callable[[str], None]) -> None:
-        self._authors, self._warn = tuple(authors), on_warning
+    def __init__(self, authors: Sequence[Author], on_warning: Callable[[str], None], start: int = 0) -> None:
+        self._authors, self._warn = (*authors[start:], *authors[:start]), on_warning
+        self._name = ", then ".join(author.name for author in authors)
+        self._places = [place % len(authors) for place in range(start, start + len(authors))]
         self._first = 0
         self._lock = threading.Lock()
 
     @property
+    def endpoint(self) -> str:
+        """Place and name of the one that is asked now."""
+        now = min(self._first, len(self._authors) - 1)
+        return f"{self._places[now]} {self._authors[now].name}"
+
+    @property
     def name(self) -> str:
-        return ", then ".join(author.name for author in self._authors)
+        return self._name
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
         """``n`` replies, all of one author.

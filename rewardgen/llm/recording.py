@@ -22,7 +22,9 @@ FORM = 1
 
 @dataclass(frozen=True)
 class RecordedCall:
-    """One line of a recording. ``source`` is the line of another recording that it was answered from, if it was."""
+    """One line of a recording. ``source`` is the line of another recording that it was answered from, if it was.
+
+    ``endpoint`` is, of several that are asked in order, place and name of the one that was asked last."""
 
     purpose: Purpose
     messages: tuple[Message, ...]
@@ -31,6 +33,7 @@ class RecordedCall:
     replies: tuple[Reply, ...]
     error: str = ""
     source: int | None = None
+    endpoint: str = ""
 
     @property
     def hash(self) -> str:
@@ -46,7 +49,7 @@ class Recorder:
 
     def add(
         self, author: str, request: Request, n: int, seed: int, replies: Sequence[Reply], error: str = "",
-        source: int | None = None,
+        source: int | None = None, endpoint: str = "",
     ) -> None:  # fmt: skip
         """Append one call.
 
@@ -67,6 +70,8 @@ class Recorder:
         }
         if source is not None:
             line["source"] = source
+        if endpoint:
+            line["endpoint"] = endpoint
         content = (json.dumps(line, ensure_ascii=True) + "\n").encode()
         with self._lock:
             try:
@@ -121,6 +126,7 @@ def _call(content: Any, where: str) -> RecordedCall:
             replies=tuple(reply_from_json(item) for item in content["replies"]),
             error=str(content.get("error", "")),
             source=content.get("source"),
+            endpoint=str(content.get("endpoint", "")),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         needs = "it needs form, purpose, messages, seed, n and replies"

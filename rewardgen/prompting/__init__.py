@@ -6,11 +6,16 @@ never shows the fitness code, the success threshold, the expert's reward or the 
 ``TaskView`` of plain values, not the task.
 """
 
-from rewardgen.prompting.conversation import generation, judging, render_prompt, repair
-from rewardgen.prompting.manner import Manner
-from rewardgen.prompting.roles import analysis, objections, review, revision
-from rewardgen.prompting.templates import ENVIRONMENT_VARIABLE, default_prompts_dir
-from rewardgen.prompting.view import TaskView, task_view, typed_view
+from typing import TYPE_CHECKING
+
+from rewardgen import lazy
+
+if TYPE_CHECKING:
+    from rewardgen.prompting.conversation import generation, judging, render_prompt, repair
+    from rewardgen.prompting.manner import Manner
+    from rewardgen.prompting.roles import analysis, objections, review, revision
+    from rewardgen.prompting.templates import ENVIRONMENT_VARIABLE, default_prompts_dir
+    from rewardgen.prompting.view import TaskView, task_view, typed_view
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
@@ -28,3 +33,5 @@ __all__ = [
     "task_view",
     "typed_view",
 ]
+
+lazy.exports(__name__)

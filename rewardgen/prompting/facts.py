@@ -20,7 +20,7 @@ def task_facts(task: Task, view: TaskView) -> TaskFacts:
         fields=tuple(
             Field(item.name, item.shape, item.unit.strip(), " ".join(item.meaning.split())) for item in view.fields
         ),
-        action_size=view.action_size,
+        action_size=0 if task.action_choices else view.action_size,  # one-hot columns cost no effort
         action_limit=max((bound for bound in bounds if 0 < bound < UNBOUNDED), default=1.0),
         control_step=view.control_step,
         fitness_unit=view.fitness_unit,

@@ -63,7 +63,8 @@ def typed_view(task: Task) -> str:
 
     Each field reads ``    NAME: Tensor  # SHAPE UNIT: MEANING`` and the action
     ``action: Tensor  # (n, A) each in [LOW, HIGH]``, or, where bounds differ,
-    ``action: Tensor  # (n, A) in [LOW, HIGH], [LOW, HIGH], …``, one pair for each column.
+    ``action: Tensor  # (n, A) in [LOW, HIGH], [LOW, HIGH], …``, one pair for each column, and of discrete actions
+    ``action: Tensor  # (n, A) one-hot: …``.
     """
     lines = ["class State:"]
     for item in task.layout.shown.fields:
@@ -73,6 +74,9 @@ def typed_view(task: Task) -> str:
         f"[{short(low)}, {short(high)}]"
         for low, high in zip(task.action_low.tolist(), task.action_high.tolist(), strict=True)
     ]
+    if task.action_choices:
+        said = "one-hot: 1 in the column of the option taken, 0 in the others"
+        return "\n".join([*lines, "", f"action: Tensor  # (n, {task.action_size}) {said}"])
     said = f"each in {bounds[0]}" if len(set(bounds)) == 1 else "in " + ", ".join(bounds)
     return "\n".join([*lines, "", f"action: Tensor  # (n, {task.action_size}) {said}"])
 

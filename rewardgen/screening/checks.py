@@ -57,7 +57,7 @@ def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> T
     low, high = task.action_low, task.action_high
     states, actions, next_states = [], [], []
     for _ in range(-(-count // SMOKE_WORLDS)):
-        action = low + (high - low) * torch.rand(SMOKE_WORLDS, task.action_size, generator=generator)
+        action = task.clip(low + (high - low) * torch.rand(SMOKE_WORLDS, task.action_size, generator=generator))
         states.append(worlds.matrix.clone())
         actions.append(action)
         next_states.append(worlds.step(action).next_matrix.clone())

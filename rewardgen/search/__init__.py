@@ -6,11 +6,16 @@ bounds, fresh seeds, the winner), ``judging`` (people, or who stands in for them
 tells). ``Services`` are what each stage is given; ``events`` are what a search reports.
 """
 
-from rewardgen.search.events import Event, Listener, silent
-from rewardgen.search.judging import asked_for
-from rewardgen.search.method import Method, configure, load_method, method_file, method_names
-from rewardgen.search.settings import Resolved, resolve
-from rewardgen.search.start import describe, resume, run
+from typing import TYPE_CHECKING
+
+from rewardgen import lazy
+
+if TYPE_CHECKING:
+    from rewardgen.search.events import Event, Listener, silent
+    from rewardgen.search.judging import asked_for
+    from rewardgen.search.method import Method, configure, load_method, method_file, method_names
+    from rewardgen.search.settings import Resolved, resolve
+    from rewardgen.search.start import describe, resume, run
 
 __all__ = [
     "Event",
@@ -28,3 +33,5 @@ __all__ = [
     "run",
     "silent",
 ]
+
+lazy.exports(__name__)

@@ -14,7 +14,6 @@ from rewardgen.config import Config, Section, validate
 from rewardgen.errors import ConfigError, UnknownName
 from rewardgen.prompting import Manner
 from rewardgen.records import Form
-from rewardgen.tasks import load_task
 
 SETTABLE = ("search", "training", "credit", "evaluation")
 """Sections of a run's settings that a method may bring defaults for: never where a model is asked, nor its key."""
@@ -161,6 +160,8 @@ def configure(
         ConfigError: a key or value is wrong, or no task is named.
         UnknownName: there is no such task or method.
     """
+    from rewardgen.tasks import load_task
+
     wanted = config.given(path, overrides)
     task, search = wanted.get("task"), wanted.get("search")
     if not isinstance(task, str):

@@ -15,6 +15,7 @@ from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
 from rewardgen.records import plain
+from rewardgen.replay.recording import model_of
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search import events
 from rewardgen.search.events import Listener, silent
@@ -68,6 +69,7 @@ def run(
     method = load_method(config.search.method)  # what the person got wrong is said before anything is made
     arrangement = arrangement_of(config, task)
     resolved = resolve(config, task, method, arrangement)
+    _check_ready(resolved.config, task)
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,
@@ -136,6 +138,30 @@ def resume(
         changes = from_json(to_json(store.meta("changes", [])), tuple[Change, ...])
         _work(store, Resolved(config, changes), task, method, listener, prompts_dir, arrangement, remote, resumed=True)
     return read(run_dir)
+
+
+def _check_ready(config: Config, task: Task) -> None:
+    """Refuse authors and judges that cannot be asked, before a folder is made and anything is spent.
+
+    Raises:
+        ConfigError: see ``make_author`` and ``check_vision``.
+        LLMError: the recording to be replayed cannot be used.
+        SimulationFailed, ReplayError: people or a model would judge replays, and there can be none.
+    """
+    budget = Budget.of(config.budget)
+    make_author(
+        config.llm,
+        environ=os.environ,
+        cache_dir=None,
+        recording=None,
+        budget=budget,
+        on_warning=lambda warning: None,  # the author that the run asks says it
+    ).close()
+    judging = config.search.judging
+    if config.search.judge != "fitness" and judging.by == "vlm":
+        check_vision(config, task)
+    elif config.search.judge != "fitness" and judging.by == "people":
+        model_of(task)
 
 
 def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ Checkpoints and reported scores are played where the training was, by the same s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Literal
 
@@ -28,11 +28,15 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Arrangement:
-    """``sim`` does the physics; ``device`` is where policies act and learn; ``why`` says why it is so."""
+    """``sim`` does the physics; ``device`` is where policies act and learn; ``why`` says why it is so.
+
+    ``environment`` names the environment that its own package simulates, if one does.
+    """
 
     sim: Kind = "mujoco"
     device: torch.device = _CPU
     why: str = "nothing else was asked for"
+    environment: str = field(default="", compare=False)
 
     @property
     def physics_device(self) -> torch.device:
@@ -48,9 +52,8 @@ class Arrangement:
         return make_simulator(model, num_worlds, kind=self.sim, device=self.physics_device, threads=threads)
 
     def __str__(self) -> str:
-        return f"physics by {'mujoco_warp' if self.sim == 'warp' else 'MuJoCo'} on {self.physics_device}, " + (
-            f"learning on {self.device}"
-        )
+        physics = self.environment or ("mujoco_warp" if self.sim == "warp" else "MuJoCo")
+        return f"physics by {physics} on {self.physics_device}, learning on {self.device}"
 
 
 ON_CPU = Arrangement()
@@ -85,7 +88,8 @@ def arrange(
     if cpu_only:
         if sim == "warp" or device.startswith("cuda"):
             raise ConfigError(f"{named}: {cpu_only}; leave both at auto")
-        return Arrangement(why=cpu_only)
+        own = f"the package of {model.id}" if isinstance(model, EnvironmentSpec) else ""
+        return Arrangement(why=cpu_only, environment=own)
     card, no_card = _card(device)
     no_warp = (
         "" if find_spec("mujoco_warp") is not None else "mujoco_warp is not installed (pip install 'rewardgen[gpu]')"

@@ -9,6 +9,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,6 +38,8 @@ _PASSED_ON = (
     "DISPLAY",
     "MUJOCO_GL",
 )
+GRACE = 60.0
+"""Seconds that a process has beside its environments' own, to import their packages and to make them."""
 _LONGEST_MESSAGE = 1 << 16  # bytes
 
 
@@ -59,6 +63,7 @@ class EnvironmentSpec:
         python: the interpreter; None is this one.
         folder: where modules are looked for besides the interpreter's own places.
         sources: what is asked for besides the observation.
+        step_seconds: seconds after which a step or a reset of one environment counts as hanging.
     """
 
     id: str
@@ -67,6 +72,7 @@ class EnvironmentSpec:
     python: str | None = None
     folder: str | None = None
     sources: tuple[Source, ...] = ()
+    step_seconds: float = 60.0
 
 
 class GymnasiumSim(Simulator):
@@ -146,9 +152,9 @@ class GymnasiumSim(Simulator):
 
     def close(self) -> None:
         """End the processes."""
-        for worker in self._workers:
+        workers, self._workers = self._workers, []
+        for worker in workers:
             worker.close()
-        self._workers = []
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):
@@ -160,6 +166,35 @@ class GymnasiumSim(Simulator):
             content = worker.receive(4 * width * (worker.last - worker.first))
             rows = np.frombuffer(content, "<f4").reshape(-1, width)
             self._rows[worker.first : worker.last] = torch.from_numpy(rows.astype(np.float32))
+
+
+class Deadline:
+    """A block that waits for ``process``, which is killed when that takes longer than ``seconds``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.seconds = seconds
+        self.passed = False
+        self._process = process
+        self._began: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._began = None
+
+    def _watch(self) -> None:
+        while self._process.poll() is None:
+            began = self._began
+            if began is not None and time.monotonic() - began > self.seconds:
+                self.passed = True
+                self._process.kill()
+                return
+            time.sleep(min(1.0, self.seconds / 4))
 
 
 class _Worker:
@@ -183,7 +218,10 @@ class _Worker:
             "folder": spec.folder,
             "count": last - first,
             "sources": [asdict(source) for source in spec.sources],
+            "step_seconds": spec.step_seconds,
         }
+        # The process watches its own steps; one that hangs in native code cannot.
+        self._deadline = Deadline(self._process, spec.step_seconds * (last - first) + GRACE)
         self.send(json.dumps(settings).encode() + b"\n")
 
     def hello(self) -> dict[str, Any]:
@@ -224,7 +262,13 @@ class _Worker:
         return self._process.stdout
 
     def _take(self, size: int) -> bytes:
-        content = self._stdout.read(size)
+        with self._deadline:
+            content = self._stdout.read(size)
+        if len(content) != size and self._deadline.passed:
+            raise SimulationFailed(
+                f"{self._what} has not answered for {self._deadline.seconds:g} s and was ended; correct its step() and "
+                "reset(), or raise environment.step_seconds if they need longer"
+            )
         if len(content) != size:
             code = self._process.wait()
             raise SimulationFailed(

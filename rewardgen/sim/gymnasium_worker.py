@@ -22,6 +22,8 @@ import json
 import os
 import struct
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
@@ -39,13 +41,47 @@ class Fault(Exception):
     """What is wrong with an environment, where, and what was expected instead."""
 
 
+class Watch:
+    """Ends the process, with the environment's place in the message, when a call of it takes longer than ``limit`` s.
+
+    Args:
+        fail: sends a message to the other side.
+    """
+
+    def __init__(self, limit: float, fail: Any) -> None:
+        self.limit, self.fail = limit, fail
+        self.method, self.began = "", 0.0
+        self.main = threading.get_ident()
+        threading.Thread(target=self.look, daemon=True).start()
+
+    @contextlib.contextmanager
+    def calling(self, method: str) -> Iterator[None]:
+        self.method, self.began = method, time.monotonic()
+        try:
+            yield
+        finally:
+            self.began = 0.0
+
+    def look(self) -> None:
+        while True:
+            time.sleep(min(1.0, self.limit / 10))
+            began = self.began
+            if began and time.monotonic() - began > self.limit:
+                frames = traceback.extract_stack(sys._current_frames().get(self.main))
+                where = deepest(frames) or "in its own package"
+                self.fail(f"{self.method}() has not come back after {self.limit:g} s ({where}); correct it, or raise "
+                          "environment.step_seconds if it needs longer")  # fmt: skip
+                os._exit(1)
+
+
 class Environments:
     """The environments of this process and the rows that are told of them.
 
     A row holds the flattened observation, then the asked-for quantities, then reward, terminated and truncated.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], watch: Watch) -> None:
+        self.watch = watch
         if settings["folder"]:
             sys.path.append(settings["folder"])
         for name in settings["imports"]:
@@ -55,8 +91,10 @@ class Environments:
             for _ in range(settings["count"])
         ]
         first = self.environments[0]
-        if not isinstance(first.action_space, gymnasium.spaces.Box) or len(first.action_space.shape) != 1:
-            raise ValueError(f"the actions must be a vector of numbers, not {first.action_space}")
+        self.choices = options(first.action_space)
+        if not self.choices and not isinstance(first.action_space, gymnasium.spaces.Box):
+            raise ValueError(f"the actions must be numbers or choices (Box, Discrete, MultiDiscrete, MultiBinary), not "
+                             f"{first.action_space}")  # fmt: skip
         parameters = inspect.signature(first.unwrapped.reset).parameters.values()
         if not any(each.name == "seed" or each.kind is each.VAR_KEYWORD for each in parameters):
             raise self.fault("reset", "takes no seed; Gymnasium's is reset(self, *, seed=None, options=None)")
@@ -74,8 +112,9 @@ class Environments:
         return {
             "observation_size": self.observation_size,
             "columns": self.rows.shape[1],
-            "low": space.low.astype(float).tolist(),
-            "high": space.high.astype(float).tolist(),
+            "low": [0.0] * sum(self.choices) or space.low.astype(float).reshape(-1).tolist(),
+            "high": [1.0] * sum(self.choices) or space.high.astype(float).reshape(-1).tolist(),
+            "choices": self.choices,
             "horizon": spec.max_episode_steps if spec is not None else None,
             "control_step": float(step) if isinstance(step, (int, float)) else None,
         }
@@ -86,7 +125,8 @@ class Environments:
             # some wrappers draw before they hand the seed on, and some environments do not take it
             with contextlib.suppress(AttributeError):  # a generator of its own, which follows from the seed
                 environment.unwrapped.np_random = np.random.default_rng(seed)
-            result: Any = environment.reset(seed=seed)
+            with self.watch.calling("reset"):
+                result: Any = environment.reset(seed=seed)
             if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
                 raise self.fault("reset", f"gives {described(result)}; Gymnasium's gives (observation, info)")
             self.tell(world, "reset", result[0], result[1], 0.0, False, False)
@@ -95,13 +135,23 @@ class Environments:
         for world, (environment, action) in enumerate(zip(self.environments, actions)):  # noqa: B905  (Python 3.9)
             space: Any = environment.action_space
             with self.blaming("step"):
-                result: Any = environment.step(np.clip(action, space.low, space.high).astype(space.dtype))
+                with self.watch.calling("step"):
+                    result: Any = environment.step(self.applied(space, action))
                 if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], dict):
                     raise self.fault("step", f"gives {described(result)}; Gymnasium's gives {STEP}")
                 observation, reward, terminated, truncated, info = result
                 if np.shape(reward) != () or reward is None:
                     raise self.fault("step", f"gives {described(reward)} as the reward; a single number is expected")
                 self.tell(world, "step", observation, info, float(reward), bool(terminated), bool(truncated))
+
+    def applied(self, space: Any, action: np.ndarray) -> Any:
+        """What the environment is given for the columns of ``action``."""
+        if not self.choices:
+            return np.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
+        taken = [int(part.argmax()) for part in np.split(action, np.cumsum(self.choices)[:-1])]
+        if isinstance(space, gymnasium.spaces.Discrete):
+            return space.dtype.type(taken[0] + space.start)
+        return (np.array(taken).reshape(space.shape) + getattr(space, "start", 0)).astype(space.dtype)
 
     def tell(
         self,
@@ -125,7 +175,7 @@ class Environments:
         column = self.observation_size
         for number, (path, start, stop) in enumerate(self.sources):
             try:
-                told = values(path, observation, info)
+                told = values(path, observation, info, reward)
             except (TypeError, ValueError, RuntimeError) as error:
                 raise self.fault(method, f"gives {'.'.join(path)} as what is no number ({error})") from error
             if told is None:
@@ -164,9 +214,14 @@ class Environments:
 
 def place(trace: TracebackType | None) -> str:
     """The deepest place that is neither this file's nor Gymnasium's; empty where there is none."""
+    return deepest(traceback.extract_tb(trace))
+
+
+def deepest(frames: Any) -> str:
+    """The last of ``frames`` that is neither this file's nor Gymnasium's, in words; empty where there is none."""
     ours = (__file__, os.path.dirname(gymnasium.__file__), "<frozen")
-    frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(ours)]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+    others = [frame for frame in frames if not frame.filename.startswith(ours)]
+    return f"{others[-1].filename}, line {others[-1].lineno}" if others else ""
 
 
 def described(value: Any) -> str:
@@ -177,11 +232,25 @@ def described(value: Any) -> str:
     return f"an array of shape {tuple(shape)}" if len(shape) else f"{type(value).__name__} {value!r}"[:80]
 
 
-def values(path: list[str], observation: Any, info: dict[str, Any]) -> np.ndarray | None:
-    """The numbers that ``path`` names, flat: ["observation"], ["observation", "desired_goal"], ["info", "success"].
+def options(space: Any) -> list[int]:
+    """The numbers of options of each component of a discrete action; empty for actions of another kind."""
+    spaces = gymnasium.spaces
+    if isinstance(space, spaces.Discrete):
+        return [int(space.n)]
+    if isinstance(space, spaces.MultiDiscrete):
+        return [int(count) for count in space.nvec.reshape(-1)]
+    if isinstance(space, spaces.MultiBinary):
+        return [2] * int(np.prod(space.shape))
+    return []
+
+
+def values(path: list[str], observation: Any, info: dict[str, Any], reward: float = 0.0) -> np.ndarray | None:
+    """The numbers that ``path`` names, flat: ["observation", "goal"], ["info", "success"], or ["reward"], its own.
 
     None for an ``info`` without the key, as many environments give at a reset.
     """
+    if path[0] == "reward":
+        return np.array([reward], np.float32)
     value: Any = observation if path[0] == "observation" else info
     for key in path[1:]:
         if path[0] == "info" and key not in value:
@@ -191,7 +260,7 @@ def values(path: list[str], observation: Any, info: dict[str, Any]) -> np.ndarra
 
 
 def serve(settings: dict[str, Any], incoming: BinaryIO, outgoing: BinaryIO) -> None:
-    made = Environments(settings)
+    made = Environments(settings, Watch(settings["step_seconds"], lambda message: fail(outgoing, message)))
     about = made.about()
     outgoing.write(json.dumps(about).encode() + b"\n")
     outgoing.flush()
@@ -225,6 +294,12 @@ def take(incoming: BinaryIO, size: int) -> bytes:
     return content
 
 
+def fail(outgoing: BinaryIO, text: str) -> None:
+    message = text[:LIMIT].encode()
+    outgoing.write(b"E" + struct.pack("<i", len(message)) + message)
+    outgoing.flush()
+
+
 def main() -> None:
     incoming = sys.stdin.buffer
     # what an environment prints must not get between the messages
@@ -239,9 +314,7 @@ def main() -> None:
         named = str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
         if where and not isinstance(error, Fault):
             named += f" ({where})"
-        message = named[:LIMIT].encode()
-        outgoing.write(b"E" + struct.pack("<i", len(message)) + message)
-        outgoing.flush()
+        fail(outgoing, named)
         sys.exit(1)
 
 

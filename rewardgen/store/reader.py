@@ -48,6 +48,8 @@ def find_run(name: str, runs_dir: Path = Path("runs")) -> Path:
             return path
     if (sweep := find_sweep(name, runs_dir)) is not None:
         raise UsageError(f"{sweep} is a sweep; name one of its runs: `rewardgen show {sweep}` lists them")
+    if (folder := next((path for path in (Path(name), runs_dir / name) if path.is_dir()), None)) is not None:
+        raise UsageError(f"{folder} holds no run: it has no {FILE_NAME}; name a run's own folder")
     runs = sorted(runs_dir.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
     if name == "latest" and runs:
         return runs[-1].parent

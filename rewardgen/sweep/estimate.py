@@ -138,7 +138,7 @@ def of_baselines(config: Config, rates: Rates, threads: int) -> Amounts:
 def model_of(config: Config) -> str | None:
     """The language model that a run would ask first; None where none is."""
     model = config.llm.each[0].model
-    if model == "offline" or model.startswith(("replay:", "replay-strict:")):
+    if model == "offline" or model.startswith(("replay:", "replay-strict:", "dialog:")):
         return None
     if model == "auto":  # with a key it is an error, which is said elsewhere
         return None

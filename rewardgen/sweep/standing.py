@@ -23,7 +23,7 @@ ENDS = "ends.json"
 
 @dataclass(frozen=True)
 class Standing:
-    """One search: ``score`` is the found reward's reported score, None before there is one."""
+    """One search: the found reward's reported ``score`` and its candidate ``winner``, None before there is one."""
 
     planned: Planned
     status: Status
@@ -31,6 +31,7 @@ class Standing:
     score: Evaluation | None = None
     unit: str = ""
     cost: CostView | None = None
+    winner: str | None = None
 
     @property
     def spent(self) -> Amounts:
@@ -60,6 +61,7 @@ def of_view(planned: Planned, view: RunView) -> Standing:
         final.evaluation if final is not None else None,
         str(view.task.get("fitness_unit", "")),
         view.cost,
+        view.winner,
     )
 
 

@@ -36,9 +36,12 @@ OBSERVATION, REWARD, ENDED, CUT, SUCCESS, MEASURE = (
     "environment_success",
     "environment_measure",
 )
-_SOURCE = re.compile(r"(observation|info)((?:\.\w+)*)(?:\[(\d+)(?::(\d+))?\])?")
+_SOURCE = re.compile(r"(observation|info|reward)((?:\.\w+)*)(?:\[(\d+)(?::(\d+))?\])?")
 _SEEDS = 2**31
-_FORM = "observation, observation[3], observation[0:3], observation.KEY[0:3], info.KEY or info.KEY[0:3]"
+_FORM = (
+    "a source is observation, observation[3], observation[0:3], observation.KEY[0:3], info.KEY or info.KEY[0:3]; "
+    "success and fitness may also be reward"
+)
 
 
 class _Section(BaseModel):
@@ -50,6 +53,8 @@ class _Environment(_Section):
     arguments: dict[str, Any] = {}
     imports: tuple[str, ...] = ()
     python: str | Requirements | None = None
+    step_seconds: float = Setting(60.0, gt=0)
+    action_range: tuple[float, float] | None = None
 
 
 class _Quantity(_Section):
@@ -152,6 +157,9 @@ def _declared(values: Mapping[str, Any], path: Path, where: Where) -> tuple[str,
         _source(quantity.source, field.size, place)
         for quantity, field, place in zip(declaration.fields, shown, places, strict=True)
     )
+    for source, place in zip(sources, places, strict=True):
+        if source.path[0] == "reward":
+            raise TaskError(f"{place}: no reward program may read the environment's own reward; {_FORM}")
     for part in ("success", "fitness"):
         sources += (_source(getattr(declaration, part).source, 1, named((part, "from"))),)
     made = type(
@@ -208,7 +216,7 @@ def _parsed(text: str, where: str) -> tuple[tuple[str, ...], int, int | None]:
     """
     match = _SOURCE.fullmatch(text)
     if not match:
-        raise TaskError(f"{where}: {text!r} is no source; a source reads {_FORM}")
+        raise TaskError(f"{where}: {text!r} is no source; {_FORM}")
     path = (match[1], *match[2].split(".")[1:])
     if match[3] is None:
         return path, 0, None
@@ -261,6 +269,7 @@ class EnvironmentTask(Task):
             interpreter(environment.python, self.file, self.name),
             str(self.file.parent.resolve()),
             self.sources,
+            environment.step_seconds,
         )
 
     @cached_property
@@ -278,14 +287,31 @@ class EnvironmentTask(Task):
 
     @cached_property
     def action_low(self) -> Tensor:
-        return torch.tensor(self.about["low"], dtype=torch.float32)
+        return self._bounded("low", 0)
 
     @cached_property
     def action_high(self) -> Tensor:
-        return torch.tensor(self.about["high"], dtype=torch.float32)
+        return self._bounded("high", 1)
+
+    def _bounded(self, end: str, index: int) -> Tensor:
+        """One end of the action's range ``(A,)``: the space's own, where it has none ``environment.action_range``."""
+        own = torch.tensor(self.about[end], dtype=torch.float32)
+        stated = self.declaration.environment.action_range
+        return own if stated is None else torch.where(own.isfinite(), own, stated[index])
+
+    @property
+    def action_choices(self) -> tuple[int, ...]:
+        return tuple(self.about["choices"])
 
     @cached_property
     def action_names(self) -> tuple[str, ...]:
+        several = len(self.action_choices) > 1
+        if self.action_choices:
+            return tuple(
+                f"component {component} option {option}" if several else f"option {option}"
+                for component, count in enumerate(self.action_choices)
+                for option in range(count)
+            )
         return tuple(f"column {index}" for index in range(self.action_size))
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:

@@ -17,6 +17,7 @@ from rewardgen.errors import MissingPackage
 from rewardgen.records import Episodes, Field, Layout, State
 from rewardgen.sim import Simulator
 from rewardgen.tasks.assets import absent, package_asset
+from rewardgen.tasks.choices import one_hot
 from rewardgen.tasks.random import WorldRandom
 
 _DRIVES_JOINT = {int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)}
@@ -119,8 +120,18 @@ class Task(ABC):
             names.append(name or f"column {index}")
         return tuple(names)
 
+    @property
+    def action_choices(self) -> tuple[int, ...]:
+        """The options of each component of a discrete action, whose columns are one-hot; empty: columns are numbers."""
+        return ()
+
     def clip(self, action: Tensor) -> Tensor:
-        """``action`` ``(..., action_size)`` within its range, as the simulation applies it."""
+        """``action`` ``(..., action_size)`` within its range, as the simulation applies it.
+
+        A discrete action takes the option with the largest column of each component.
+        """
+        if self.action_choices:
+            return one_hot(action, self.action_choices)
         return torch.clamp(action, *self._range(action.device))
 
     def _range(self, device: torch.device) -> tuple[Tensor, Tensor]:

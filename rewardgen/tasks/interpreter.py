@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from rewardgen.errors import MissingPackage, TaskError
 
 CACHE_VARIABLE = "REWARDGEN_CACHE"
-"""The folder that holds such Pythons; by default the user's own cache folder."""
+"""The folder that holds such Pythons and listings of tasks; by default the user's own cache folder."""
 
 
 class Requirements(BaseModel):
@@ -29,7 +29,7 @@ class Requirements(BaseModel):
         """Where that Python is, or would be: named by this Python's version and by all requirements."""
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         digest = hashlib.sha256("\n".join([version, *self.requirements]).encode()).hexdigest()[:16]
-        return _cache() / "pythons" / digest
+        return cache_folder() / "pythons" / digest
 
     @property
     def python(self) -> Path:
@@ -88,6 +88,7 @@ def prepare(wanted: Requirements) -> Path:
     return wanted.python
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """The folder for what can be made again."""
     given = os.environ.get(CACHE_VARIABLE)
     return Path(given) if given else user_cache_path("rewardgen", appauthor=False, opinion=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -21,15 +20,11 @@ from types import ModuleType
 from rewardgen.errors import TaskError, UnknownName
 from rewardgen.tasks.adapter import EnvironmentTask, read_tasks
 from rewardgen.tasks.base import Task
-from rewardgen.tasks.blame import MODULE_PREFIX, own_envs_dir
+from rewardgen.tasks.blame import MODULE_PREFIX
+from rewardgen.tasks.folders import ENTRY_POINTS, task_files, task_folders
 from rewardgen.tasks.interpreter import Requirements
 from rewardgen.tasks.registry import Entry, Registrations, add, collecting, register
 from rewardgen.tasks.validation import check_declaration, validate
-
-ENVS_VARIABLE = "REWARDGEN_ENVS"
-"""Further folders with task files, separated as in PATH."""
-ENTRY_POINTS = "rewardgen.envs"
-"""A package's entry points of this group name modules with task files."""
 
 _loaded: dict[str, Registrations] = {}
 """What each file or entry point has registered, by the private name of its module."""
@@ -80,7 +75,19 @@ def files_without_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[Path]:
     Raises:
         TaskError: a task file raises.
     """
-    return [path for folder in _folders(envs_dirs) for path, tasks in _load_folder(folder).items() if not tasks]
+    return [path for folder in task_folders(envs_dirs) for path, tasks in _load_folder(folder).items() if not tasks]
+
+
+def declared_by_folder(envs_dirs: Sequence[Path | str] = ()) -> dict[Path, dict[Path, list[type[Task]]]]:
+    """Folder → each of its task files → the classes of its tasks, none of them made.
+
+    Raises:
+        TaskError: a task file raises.
+    """
+    return {
+        folder: {path: [entry.task for entry in found.values()] for path, found in _load_folder(folder).items()}
+        for folder in task_folders(envs_dirs)
+    }
 
 
 def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirements | None:
@@ -106,26 +113,10 @@ def _entry(name: str, envs_dirs: Sequence[Path | str]) -> Entry:
     return found[name]
 
 
-def _folders(envs_dirs: Sequence[Path | str]) -> list[Path]:
-    """The folders that are searched for task files, rewardgen's own first.
-
-    Raises:
-        TaskError: one of them is not there.
-    """
-    named = [Path(part) for part in os.environ.get(ENVS_VARIABLE, "").split(os.pathsep) if part]
-    folders: list[Path] = []
-    for folder in [own_envs_dir(), *(Path(part) for part in envs_dirs), *named]:
-        if not folder.is_dir():
-            raise TaskError(f"there is no folder {folder} with task files; check --envs and {ENVS_VARIABLE}")
-        if folder.resolve() not in folders:
-            folders.append(folder.resolve())
-    return folders
-
-
 def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
     """All tasks by name."""
     found: Registrations = {}
-    for folder in _folders(envs_dirs):
+    for folder in task_folders(envs_dirs):
         for registered in _load_folder(folder).values():
             _merge(found, registered)
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
@@ -135,14 +126,10 @@ def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
 
 def _load_folder(folder: Path) -> dict[Path, Registrations]:
     """What each task file of ``folder`` registers, in the order of their names."""
-    declared = {path: _load_yaml(path) for path in _files(folder, "*.yaml")}
+    declared = {path: _load_yaml(path) for path in task_files(folder, "*.yaml")}
     helpers = _environment_modules(folder, declared.values())
-    python = {path: _load_file(path) for path in _files(folder, "*.py") if path not in helpers}
+    python = {path: _load_file(path) for path in task_files(folder, "*.py") if path not in helpers}
     return dict(sorted({**declared, **python}.items()))
-
-
-def _files(folder: Path, pattern: str) -> list[Path]:
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("_"))
 
 
 def _environment_modules(folder: Path, declared: Iterable[Registrations]) -> set[Path]:

@@ -82,7 +82,7 @@ def _check_actions(task: Task, where: str) -> None:
         name = names[wrong] if len(names) == len(low) else f"column {wrong}"
         remedy = "ctrlrange, or action_low and action_high"
         if isinstance(task.model, EnvironmentSpec):
-            remedy = "action space, for instance by a wrapper that bounds it"
+            remedy = "action space, or state the range that policies use as environment.action_range: [low, high]"
         raise TaskError(
             f"{where}: in {task.name!r}, the range of {name}, {low[wrong]:g} to {high[wrong]:g}, must have two finite "
             f"ends, the lower one first; correct the {remedy}"

@@ -23,11 +23,16 @@ _ALIGN = 16  # parameters of a network are padded to whole vector registers, so 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that fix a member's networks."""
+    """The sizes that fix a member's networks.
+
+    ``choices`` are the numbers of options of a discrete action's components, whose one-hot columns are the ``action``
+    columns; empty for a Gaussian policy.
+    """
 
     observation: int
     action: int
     hidden: tuple[int, ...]
+    choices: tuple[int, ...] = ()
 
     @property
     def parameters(self) -> int:

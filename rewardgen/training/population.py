@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.saved import Saved, section, tensor
-from rewardgen.tasks import Task
+from rewardgen.tasks import Task, one_hot
 from rewardgen.training import weights
 from rewardgen.training.networks import Head, Parameters, Shape, initialise, zeros
 from rewardgen.training.normalise import ObservationScale
@@ -20,14 +20,15 @@ from rewardgen.training.normalise import ObservationScale
 class Population:
     """The stacked networks of ``members`` policies for one task, each with its own observation statistics.
 
-    A policy's raw output ``u`` means the actuator command ``centre + half_range · u``, cut off at the actuator's range.
+    A policy's raw output ``u`` means the actuator command ``centre + half_range · u``, cut off at the actuator's range;
+    of a discrete action, ``u`` are logits, and the command is the likeliest option of each component, one-hot.
     """
 
     def __init__(self, task: Task, members: int, hidden: tuple[int, ...], device: torch.device | str = "cpu") -> None:
         if not hidden:
             raise UsageError("training.hidden must name at least one hidden layer, such as [64, 64]")
         self.task = task
-        self.shape = Shape(task.observation_size, task.action_size, tuple(hidden))
+        self.shape = Shape(task.observation_size, task.action_size, tuple(hidden), task.action_choices)
         self.parameters = zeros(self.shape, members, device)
         self.scale = ObservationScale(members, self.shape.observation, device)
         self._low, self._high = task.action_low.to(device), task.action_high.to(device)
@@ -115,6 +116,8 @@ class Population:
 
     def command(self, raw: Tensor, out: Tensor | None = None) -> Tensor:
         """Raw actions ``(..., A)`` as actuator commands within their range."""
+        if self.shape.choices:
+            return one_hot(raw, self.shape.choices, out=out)
         command = torch.addcmul(self._centre, self._half_range, raw, out=out)
         return torch.clamp(command, self._low, self._high, out=command)
 
@@ -125,4 +128,6 @@ class Population:
         tensors["observation.variance"] = self.scale.moments.variance[member]
         tensors["action.centre"] = self._centre
         tensors["action.half_range"] = self._half_range
+        if self.shape.choices:
+            tensors["action.choices"] = torch.tensor(self.shape.choices, dtype=torch.float32)
         return weights.dump(self.shape, tensors, self.task.name)

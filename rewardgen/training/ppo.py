@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.saved import Saved, generator_states, restore_generators, section, tensor
-from rewardgen.training import devices
+from rewardgen.training import categorical, devices
 from rewardgen.training.networks import Body, Head, Parameters, Shape, zeros
 
 _RATE_STEP = 1.5  # by which a learning rate follows the KL divergence at once
@@ -73,15 +73,25 @@ def loss_gradient(
     mean, value = body.forward(rows[..., columns.observation])
     across = rows.transpose(1, 2)
     advantage = across[:, columns.advantage]
-    inverse_std = torch.exp(-parameters.log_std)
-    standard = (across[:, columns.action] - mean).mul_(inverse_std)
-    ratio = (log_prob(standard, parameters.log_std) - across[:, columns.log_prob]).exp_()
+    choices, action = parameters.shape.choices, across[:, columns.action]
+    if choices:
+        log_policy = categorical.log_softmax(mean, choices)
+        ratio = (categorical.log_prob(log_policy, action) - across[:, columns.log_prob]).exp_()
+    else:
+        inverse_std = torch.exp(-parameters.log_std)
+        standard = (action - mean).mul_(inverse_std)
+        ratio = (log_prob(standard, parameters.log_std) - across[:, columns.log_prob]).exp_()
     # the clipped term, which has no gradient, is the smaller one where the ratio left the range on the good side
     clipped = torch.where(advantage > 0, ratio > 1.0 + config.clip_range, ratio < 1.0 - config.clip_range)
     d_log_prob = (ratio * advantage).masked_fill_(clipped, 0.0).mul_(-1.0 / n)
-    d_mean = (standard * inverse_std).mul_(d_log_prob)
+    if choices:
+        d_mean = categorical.logit_gradient(log_policy, action, d_log_prob, config.entropy / n, choices)
+    else:
+        d_mean = (standard * inverse_std).mul_(d_log_prob)
     d_value = (value - across[:, columns.target]).mul_(2.0 * config.value_weight / n)
     body.backward(rows[..., columns.observation], d_mean, d_value, gradient)
+    if choices:
+        return  # log_std is not used, and its gradient stays zero
     d_log_std = standard.square_().sub_(1.0).mul_(d_log_prob).sum(2, keepdim=True)
     torch.sub(d_log_std, config.entropy, out=gradient.log_std)
 
@@ -111,8 +121,12 @@ def divergence(parameters: Parameters, head: Head, rows: Tensor) -> Tensor:
     """
     columns = Columns(parameters.shape)
     across = rows.transpose(1, 2)
-    standard = (across[:, columns.action] - head(rows[..., columns.observation])).mul_(torch.exp(-parameters.log_std))
-    log_ratio = log_prob(standard, parameters.log_std) - across[:, columns.log_prob]
+    out, action = head(rows[..., columns.observation]), across[:, columns.action]
+    if choices := parameters.shape.choices:
+        present = categorical.log_prob(categorical.log_softmax(out, choices), action)
+    else:
+        present = log_prob((action - out).mul_(torch.exp(-parameters.log_std)), parameters.log_std)
+    log_ratio = present - across[:, columns.log_prob]
     terms = log_ratio.exp().sub_(1.0).sub_(log_ratio)
     if devices.on_card(rows.device):
         return terms.mean((1, 2))

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from rewardgen.config import TrainingConfig
 from rewardgen.records import State
-from rewardgen.tasks import Worlds
-from rewardgen.training import devices
+from rewardgen.tasks import Worlds, one_hot
+from rewardgen.training import categorical, devices
 from rewardgen.training.advantages import advantages, standardise
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
@@ -50,8 +50,12 @@ class Rollout:
         """Take ``length`` control steps in every world with actions drawn from the present policies."""
         population, worlds, columns = self._population, self._worlds, self._columns
         self.rows = self._rows[:, :length]
+        choices = population.shape.choices
         for noise, own in zip(self._noise, self._generators, strict=True):
-            noise[:length].normal_(generator=own)
+            if choices:
+                categorical.gumbel_(noise[:length], own)
+            else:
+                noise[:length].normal_(generator=own)
         members, per_member = population.members, self._config.worlds
         stacked = (members, per_member, -1)
         task = worlds.task
@@ -64,8 +68,16 @@ class Rollout:
         for t in range(length):
             seen = self._to_policies(task.observation(worlds.state)).view(stacked)
             population.scale(seen, out=observation)
-            torch.addcmul(policy(observation).transpose(1, 2), std, self._noise[:, t], out=action)
-            population.command(action, out=command)
+            out = policy(observation).transpose(1, 2)
+            if choices:
+                one_hot(out + self._noise[:, t], choices, out=action)
+                log_policy = categorical.log_softmax(out.transpose(1, 2), choices)
+                logged = categorical.log_prob(log_policy, action.transpose(1, 2))
+                self._rows[:, t, :, columns.log_prob] = logged.transpose(1, 2)
+                command.copy_(action)
+            else:
+                torch.addcmul(out, std, self._noise[:, t], out=action)
+                population.command(action, out=command)
             self._states[:, t] = worlds.matrix.view(stacked)
             applied = self._to_worlds(command)
             step = worlds.step(applied.view(members * per_member, -1))
@@ -75,8 +87,9 @@ class Rollout:
             self._rows[:, t, :, columns.action] = action
             self._terminated[:, t] = step.terminated.view(members, -1)
             torch.logical_or(step.terminated.view(members, -1), step.truncated.view(members, -1), out=self._ended[:, t])
-        standard = self._noise[:, :length].flatten(1, 2).transpose(1, 2)
-        self.rows[..., columns.log_prob] = log_prob(standard, log_std).view(members, length, per_member, 1)
+        if not choices:
+            standard = self._noise[:, :length].flatten(1, 2).transpose(1, 2)
+            self.rows[..., columns.log_prob] = log_prob(standard, log_std).view(members, length, per_member, 1)
         parts = (self._states, self._next_states, self._commands, self._terminated, self._ended)
         self.states, self.next_states, self.commands, self.terminated, self.ended = (
             part[:, :length].to(self._device, non_blocking=True) for part in parts

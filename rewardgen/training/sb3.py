@@ -36,11 +36,14 @@ def train_sb3(
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
-        UsageError: the member's reward needs a credit beside it.
+        UsageError: the member's reward needs a credit beside it, or the task's actions are discrete.
     """
     # Stable-Baselines3 takes seconds to import, and only this reference needs it
     from rewardgen.training.sb3_model import Reference, own_global_randomness
 
+    if task.action_choices:
+        raise UsageError(f"{task.name} has discrete actions, which the reference trainer does not take; use "
+                         "training.trainer=population")  # fmt: skip
     if member.credit is not None:
         raise UsageError(
             "the reference trainer pays rewards as programs return them; a method whose programs return measures of "

@@ -6,6 +6,8 @@ policy.log_std                                       exploration's, not used whe
 value.I.*, value.out.*                               the value function
 observation.mean, observation.variance               normalisation, cut off at ±10
 action.centre, action.half_range                     actuator units
+action.choices                                       of discrete actions alone: options of each component; the mean is
+                                                     their logits then, and the largest of each component is taken
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ def expected(shape: Shape) -> dict[str, tuple[int, ...]]:
     sizes["value.out.bias"] = (1,)
     for name in ("policy.mean.bias", "policy.log_std", "action.centre", "action.half_range"):
         sizes[name] = (shape.action,)
+    if shape.choices:
+        sizes["action.choices"] = (len(shape.choices),)
     for name in ("observation.mean", "observation.variance"):
         sizes[name] = (shape.observation,)
     return sizes
@@ -99,4 +103,9 @@ def _shape(tensors: dict[str, Tensor]) -> Shape:
         hidden.append(int(layer.shape[0]))
     if not hidden or "policy.mean.bias" not in tensors:
         raise UsageError("this weights file holds no policy of rewardgen's: it has no arrays policy.0.weight and on")
-    return Shape(int(tensors["policy.0.weight"].shape[1]), int(tensors["policy.mean.bias"].numel()), tuple(hidden))
+    choices = tensors.get("action.choices", torch.zeros(0))
+    actions = int(tensors["policy.mean.bias"].numel())
+    if len(choices) and (choices.dim() != 1 or not bool((choices >= 1).all()) or int(choices.sum()) != actions):
+        raise UsageError(f"the weights file's action.choices {choices.tolist()} do not make {actions} columns")
+    options = tuple(int(value) for value in choices.tolist())
+    return Shape(int(tensors["policy.0.weight"].shape[1]), actions, tuple(hidden), options)

@@ -228,7 +228,7 @@ def test_check_accepts_a_reward_and_refuses_another_with_the_line(reward: Path) 
     reward.write_text(GOOD.replace("pole_upright", "pole_uprigt"))
     refused = rewardgen("check", reward, "--task", "cartpole/swingup")
     assert refused.code == 1
-    assert "line 3" in refused.err
+    assert (refused.out + refused.err).count("line 3") == 1
     error = rewardgen("check", reward, "--task", "cartpole/swingup", "--json").json["error"]
     assert (error["type"], error["problems"][0]["line"]) == ("ProgramRejected", 3)
     reward.write_text(f"Here you are:\n```python\n{GOOD}```\n")

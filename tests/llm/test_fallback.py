@@ -21,10 +21,15 @@ ASK = Request("generation", (Message("user", "Write one."),))
 KEYS = {"OPENAI_API_KEY": "sk-the-first-key", "OTHER_KEY": "sk-the-other-key"}
 
 
-def make(settings: dict[str, Any], warnings: list[str] | None = None, budget: Budget | None = None) -> Author:
+def make(
+    settings: dict[str, Any],
+    warnings: list[str] | None = None,
+    budget: Budget | None = None,
+    recording: Path | None = None,
+) -> Author:
     made = validate(LLMConfig, {"retries": 0, **settings}, "the settings")
     told = [] if warnings is None else warnings
-    return make_author(made, environ=KEYS, cache_dir=None, recording=None, budget=budget, on_warning=told.append)
+    return make_author(made, environ=KEYS, cache_dir=None, recording=recording, budget=budget, on_warning=told.append)
 
 
 def models(first: ModelServer, second: ModelServer, **more: Any) -> dict[str, Any]:
@@ -41,6 +46,23 @@ def test_the_next_one_is_asked_where_the_first_is_down_and_from_then_on() -> Non
     assert (len(first.requests), len(second.requests)) == (1, 2)
     (told,) = [warning for warning in warnings if "from now on" in warning]
     assert told.startswith("b is asked from now on") and "down for repairs" in told
+
+
+def test_a_resumed_run_begins_with_the_one_that_was_in_use(tmp_path: Path) -> None:
+    recording = tmp_path / "recording.jsonl"
+    with ModelServer(default=fails(503)) as first, ModelServer() as second:
+        settings = models(first, second)
+        make(settings, recording=recording).reply(ASK, 1, seed=1)
+        resumed = make(settings, recording=recording)
+        assert resumed.name == "a, then b"
+        resumed.reply(ASK, 1, seed=2)
+        assert (len(first.requests), len(second.requests)) == (1, 2)
+        second.default = fails(404, "gone")
+        first.default = answers()
+        make(settings, recording=recording).reply(ASK, 1, seed=3)  # those before it come last
+        assert (len(first.requests), len(second.requests)) == (2, 3)
+        make(settings, recording=recording).reply(ASK, 1, seed=4)
+        assert (len(first.requests), len(second.requests)) == (3, 3)
 
 
 def test_a_key_goes_only_where_it_was_named_for() -> None:

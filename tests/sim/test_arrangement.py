@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mujoco
 import pytest
 import torch
 
 from rewardgen.errors import ConfigError, SimulationFailed
-from rewardgen.sim import Arrangement, MujocoSim, arrange, arrangement
+from rewardgen.sim import Arrangement, EnvironmentSpec, MujocoSim, arrange, arrangement
 from rewardgen.sim.arrangement import ON_CPU
 
 MODEL = "<mujoco><worldbody><body><joint type='slide'/><geom size='0.1'/></body></worldbody></mujoco>"
@@ -121,3 +123,6 @@ def test_by_default_mujoco_simulates_on_the_processor() -> None:
     assert isinstance(sim, MujocoSim)
     assert (sim.num_worlds, sim.device_bytes) == (3, 0)
     assert str(ON_CPU) == "physics by MuJoCo on cpu, learning on cpu"
+    pendulum = arrange(model=EnvironmentSpec("Pendulum-v1"))
+    assert str(pendulum) == "physics by the package of Pendulum-v1 on cpu, learning on cpu"
+    assert pendulum == replace(ON_CPU, why=pendulum.why)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from rewardgen import config, search
-from rewardgen.errors import MissingPackage, RewardFailed, TaskError
+from rewardgen.errors import MissingPackage, RewardFailed, SimulationFailed, TaskError
 from rewardgen.program import check
 from rewardgen.prompting import render_prompt
 from rewardgen.records import RewardProgram, State
 from rewardgen.sandbox import Sandbox, SandboxLimits
-from rewardgen.sim import make_simulator
+from rewardgen.sim import EnvironmentSpec, GymnasiumSim, make_simulator
 from rewardgen.tasks import Task, Worlds, load_task, play_episodes, task_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "environments.md"
@@ -188,6 +188,40 @@ def test_what_is_wrong_with_an_environment_is_told_with_its_line(
         lines = (tmp_path / "springs.py").read_text().splitlines()
         line = next(number for number, text in enumerate(lines, 1) if method in text)
         assert told.endswith(f"({(tmp_path / 'springs.py').resolve()}, line {line})")
+
+
+@pytest.mark.parametrize(
+    ("hanging", "says"),
+    [
+        ("import time; time.sleep(3600)", "step() has not come back after 0.2 s ({file}, line {line}); correct it"),
+        # native code that keeps the interpreter to itself: only the other process can end that
+        ("import ctypes; ctypes.PyDLL(None).sleep(3600)", "has not answered for 0.4 s and was ended"),
+    ],
+)
+def test_a_step_that_hangs_ends_with_its_place(tmp_path: Path, hanging: str, says: str) -> None:
+    source = SPRING.replace("reward = 0.0", f"reward = 0.0; {hanging}")
+    (tmp_path / "springs.py").write_text(source)
+    (tmp_path / "springs.yaml").write_text(SPRING_TASK)
+    spec = EnvironmentSpec("Spring-v0", imports=("springs",), folder=str(tmp_path), step_seconds=0.2)
+    sim = GymnasiumSim(spec, 2)
+    try:
+        sim.begin(torch.arange(2), torch.arange(2))
+        if "ctypes" in hanging:
+            sim._workers[0]._deadline.seconds = 0.4  # without what a process has to start
+        with pytest.raises(SimulationFailed) as caught:
+            sim.step(torch.zeros(2, 1), 1)
+    finally:
+        sim.close()
+    line = next(number for number, text in enumerate(source.splitlines(), 1) if "3600" in text)
+    assert says.format(file=tmp_path / "springs.py", line=line) in str(caught.value)
+
+
+def test_an_unbounded_action_takes_the_stated_range(tmp_path: Path) -> None:
+    (tmp_path / "springs.py").write_text(SPRING.replace("Box(-1, 1, (1,)", "Box(np.array([-np.inf, -1]), 3, (2,)"))
+    stated = SPRING_TASK.replace("imports: [springs]", "imports: [springs], action_range: [-5, 7]")
+    (tmp_path / "springs.yaml").write_text(stated)
+    task = load_task("spring/rest", [tmp_path])
+    assert task.action_low.tolist() == [-5, -1] and task.action_high.tolist() == [3, 3]
 
 
 def test_an_info_key_that_no_step_has_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,56 @@
+"""Packages whose exports are loaded when they are first used, so that a command loads only what it needs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def exports(package: str) -> None:
+    """Load what ``package`` imports under ``if TYPE_CHECKING:`` when it is first asked for.
+
+    The package's ``__init__.py`` calls this last. Its imports stand in one place, where type checkers and
+    import-linter read them; they have the form ``from MODULE import NAME`` or ``from MODULE import NAME as OTHER``.
+    """
+    module = sys.modules[package]
+    assert module.__file__ is not None
+    places = _places(Path(module.__file__))
+    module.__class__ = type("LazyPackage", (_Package,), {"_places": places})
+
+
+class _Package(ModuleType):
+    _places: Mapping[str, tuple[str, str]]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._places:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        module, attribute = self._places[name]
+        value = getattr(importlib.import_module(module), attribute)
+        super().__setattr__(name, value)
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing the submodule `run` would set it over an export of the same name.
+        if isinstance(value, ModuleType) and name in self._places:
+            return
+        super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._places})
+
+
+def _places(path: Path) -> dict[str, tuple[str, str]]:
+    """The name of each export → its module, and what it is called there."""
+    found = {}
+    for block in ast.parse(path.read_bytes()).body:
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
+            for statement in block.body:
+                assert isinstance(statement, ast.ImportFrom) and statement.module is not None
+                for alias in statement.names:
+                    found[alias.asname or alias.name] = (statement.module, alias.name)
+    return found

@@ -1,0 +1,2 @@
+import gymnasium
+import only_in_the_other_python
