@@ -81,7 +81,7 @@ def _row(view: RunView, candidate: CandidateView, low: float, high: float) -> Ca
     return CandidateRow(
         view=candidate,
         score=score_text(candidate, facts.unit_of(view)),
-        interval=facts.interval(candidate),
+        interval=facts.interval(view, candidate),
         success=percent(facts.success(candidate.trainings)) if candidate.trainings else "",
         share=share,
         changes=changes(view, candidate),

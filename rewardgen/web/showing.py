@@ -95,7 +95,7 @@ def candidate_page(request: Request, run: str, key: str) -> str:
         curves=curves,
         components=components,
         score=score_text(candidate, unit),
-        interval=facts.interval(candidate),
+        interval=facts.interval(view, candidate),
         again=number(candidate.again_score) + unit if candidate.again_score is not None else "",
         success=facts.success(candidate.trainings),
         children=[each.key for each in view.candidates.values() if each.parent == key],
@@ -126,7 +126,7 @@ def compare_page(request: Request, run: str, left: str = "", right: str = "") ->
             "candidate": candidate,
             "replay": replay_of(view, candidate.key),
             "score": score_text(candidate, unit),
-            "interval": facts.interval(candidate),
+            "interval": facts.interval(view, candidate),
             "success": percent(facts.success(candidate.trainings)) if candidate.trainings else "",
             "components": picture,
         }
