@@ -25,6 +25,15 @@ def web(
         str | None,
         typer.Option("--token", envvar=TOKEN, show_default=False, help="What each browser must show once."),
     ] = None,
+    control: Annotated[
+        bool | None,
+        typer.Option(
+            "--control/--no-control",
+            show_default=False,
+            help="Let browsers that showed the token start, stop, resume and export runs. "
+            "By default only where the server listens on this machine alone.",
+        ),
+    ] = None,
     host_name: Annotated[
         list[str] | None,
         typer.Option("--host-name", metavar="NAME", help="A further name that browsers use for this server."),
@@ -39,8 +48,10 @@ def web(
         raise UsageError(
             f"the pages need {error.name}, which is not installed: pip install 'rewardgen[web]'"
         ) from error
-    server = pages(out, host=host, port=port, token=token, host_names=host_name or ())
+    server = pages(out, host=host, port=port, token=token, host_names=host_name or (), control=control)
     write(f"open {server.url}")
+    for other in server.urls[1:]:
+        write(f"or   {other}")
     sys.stdout.flush()
     for each in server.notes:
         note(each)

@@ -232,9 +232,12 @@ def _judge(view: RunView) -> str:
 
 def _wanted(view: RunView) -> int:
     search = view.config.get("search")
-    found = (search.get("generations"), search.get("restarts", 1)) if isinstance(search, Mapping) else (None, 1)
-    known = isinstance(found[0], int) and isinstance(found[1], int)
-    return found[0] * found[1] if known else len(view.generations)
+    generations, restarts = (
+        (search.get("generations"), search.get("restarts", 1)) if isinstance(search, Mapping) else (None, None)
+    )
+    if isinstance(generations, int) and isinstance(restarts, int):
+        return generations * restarts
+    return len(view.generations)
 
 
 # --------------------------------------------------------------------------------------------------------------------
