@@ -1,4 +1,4 @@
-"""A run's exported files, where they are those of its winner."""
+"""A run's exported files, where they are those of its winner or, before there is one, of the best so far."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
+from rewardgen.report.facts import fitness
 from rewardgen.store import RunView
 
 FOLDER = "export"
@@ -25,13 +26,14 @@ def exported_files(view: RunView) -> Mapping[str, Path]:
     """
     folder = view.path / FOLDER
     readme = folder / README
-    if view.winner is None or folder.is_symlink() or not _is_file(readme):
+    best = view.winner or max(fitness(view).items(), key=lambda scored: scored[1], default=("", 0.0))[0]
+    if not best or folder.is_symlink() or not _is_file(readme):
         return {}
     try:
-        of_winner = f"(candidate {view.winner}," in readme.read_text(encoding="utf-8", errors="replace")
+        of_best = f"(candidate {best}," in readme.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    return {name: folder / name for name in FILES if _is_file(folder / name)} if of_winner else {}
+    return {name: folder / name for name in FILES if _is_file(folder / name)} if of_best else {}
 
 
 def embedded_files(view: RunView) -> Mapping[str, str]:
