@@ -271,7 +271,7 @@ def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seque
                         picture = drawing.thumbnail(painter, load_replay(run_dir, files.id))
                         write_bytes(files.poses.with_suffix(".png"), picture)
             if films:
-                with drawing.Painter(model, drawing.VIDEO_SIZE) as painter:
+                with drawing.Painter(model, drawing.VIDEO_SIZE, shadows=False) as painter:
                     for files in films:
                         replay = load_replay(run_dir, files.id)
                         with replacing(files.poses.with_suffix(".mp4")) as part:

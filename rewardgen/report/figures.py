@@ -34,6 +34,8 @@ from rewardgen.text import number
 COLOURS = {"winner": WINNER, "expert": EXPERT, "sparse": SPARSE}
 _LARGEST = 1e30  # beyond it matplotlib's own arithmetic overflows
 
+NARROW_GENERATIONS = 6
+"""Generations up to which the lineage fits into a figure of normal width."""
 LEAST_REWARD = 1e-3
 """The least range of a component's mean that an axis shows."""
 _WIDE = 10.2  # inches: text in a wide figure is as large as in two that stand side by side
@@ -181,7 +183,8 @@ def lineage(view: RunView) -> Picture | None:
     low, high = min(heights.values()), max(heights.values())
     span = max(high - low, _fitness_span(view))
     floor = low - 0.22 * span
-    with canvas(_WIDE, 3.6) as (figure, axes):
+    wide = len(view.generations) > NARROW_GENERATIONS
+    with canvas(_WIDE if wide else 5.4, 3.6) as (figure, axes):
         for key, candidate in known.items():
             if candidate.parent in heights and key in heights:
                 ends = [columns[candidate.parent], columns[key]], [heights[candidate.parent], heights[key]]
@@ -220,7 +223,7 @@ def lineage(view: RunView) -> Picture | None:
     caption = "Each mark is a candidate at its selection score."
     if len(heights) < len(known):
         caption += " Crosses at the bottom: no score (rejected, failed or not trained yet)."
-    return Picture(svg, caption, tuple(legend), wide=True)
+    return Picture(svg, caption, tuple(legend), wide=wide)
 
 
 def components(candidate: CandidateView, name: str) -> Picture | None:
