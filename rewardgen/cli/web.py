@@ -12,7 +12,7 @@ from rewardgen.cli.options import RunsDir
 from rewardgen.cli.output import note, write
 from rewardgen.errors import UsageError
 
-TOKEN = "REWARDGEN_WEB_TOKEN"
+TOKEN = "REWARDGEN_WEB_TOKEN"  # rewardgen.web.launching has the name too, and takes a second to import
 
 
 def web(

@@ -22,6 +22,8 @@ from rewardgen.store import held, read_holder
 from rewardgen.store.database import FILE_NAME
 
 KEPT_IN = ".started"
+TOKEN_VARIABLE = "REWARDGEN_WEB_TOKEN"
+"""Holds the server's token, which is nobody else's business."""
 MAX_RUNNING = 4
 """Searches that pages may have running at once."""
 LOG_END = 6000
@@ -45,7 +47,7 @@ class Launcher:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._codes: dict[int, int] = {}
+        self._codes: dict[int, int | None] = {}  # of this server's own children, None while they live
 
     def start(self, name: str, arguments: Sequence[str]) -> None:
         """Begin the run ``name`` with ``rewardgen run`` and these arguments.
@@ -108,7 +110,8 @@ class Launcher:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         code = self._codes.get(pid)
-        return Started(name, pid, code is None and _is_alive(pid), code, self._log_end(name))
+        alive = code is None if pid in self._codes else _is_alive(pid)
+        return Started(name, pid, alive, code, self._log_end(name))
 
     def _spawn(self, name: str, arguments: Sequence[str]) -> None:
         kept = self._folder / KEPT_IN
@@ -117,6 +120,7 @@ class Launcher:
             with open(kept / f"{name}.log", "wb", opener=_private) as log:
                 child = subprocess.Popen(
                     [sys.executable, "-m", "rewardgen.cli", *arguments],
+                    env={key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -125,6 +129,7 @@ class Launcher:
             files.write_text(self._record(name), json.dumps({"pid": child.pid}), mode=files.PRIVATE)
         except OSError as error:
             raise UsageError(f"the search could not be started: {error}") from error
+        self._codes[child.pid] = None
         threading.Thread(target=self._reap, args=(child,), daemon=True).start()
 
     def _reap(self, child: subprocess.Popen[bytes]) -> None:
@@ -157,6 +162,9 @@ def _private(path: str, flags: int) -> int:
 
 
 def _is_alive(pid: int) -> bool:
+    """Whether a process of that number lives; said to where that cannot be asked without disturbing it (Windows)."""
+    if os.name != "posix":
+        return True
     try:
         os.kill(pid, 0)
     except (OSError, OverflowError):

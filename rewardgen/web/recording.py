@@ -101,6 +101,9 @@ class Recorder:
         if not future.done():
             return Drawn()
         error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            with self._lock:
+                self._pool = None
         return Drawn(failure=str(error) if error is not None else future.result() or "it could not be drawn")
 
     def close(self) -> None:
