@@ -34,6 +34,8 @@ from rewardgen.text import number
 COLOURS = {"winner": WINNER, "expert": EXPERT, "sparse": SPARSE}
 _LARGEST = 1e30  # beyond it matplotlib's own arithmetic overflows
 
+MARGIN = 0.05
+"""Share of an axis that is left free at its ends."""
 NARROW_GENERATIONS = 6
 """Generations up to which the lineage fits into a figure of normal width."""
 LEAST_REWARD = 1e-3
@@ -278,9 +280,10 @@ def _least_span(axes: Axes, span: float) -> None:
     low, high = axes.get_ylim()
     if high - low >= span:
         return
-    middle = (low + high) / 2.0
-    bottom = 0.0 - 0.05 * span if 0.0 <= low + 0.05 * (high - low) < span else middle - span / 2.0
-    axes.set_ylim(bottom, bottom + span)
+    bottom = (low + high - span) / 2.0
+    if bottom < 0.0 <= axes.dataLim.y0:  # nothing below zero is drawn: nothing below zero is shown
+        bottom = -MARGIN * span
+    axes.set_ylim(bottom, max(bottom + span, high))
 
 
 def _fitness_span(view: RunView) -> float:

@@ -115,6 +115,7 @@ def styles() -> Markup:
 def render(view: RunView, *, draw: bool = False, film: bool = False) -> str:
     """The whole page as text; ``draw`` and ``film`` as in ``write_report``."""
     generations = _generations(view)
+    shown = replays(view, draw=draw)  # before the film, whose picture may be among them
     cards = {card.view.key: card for generation in generations for card in generation.cards}
     winner = cards.get(view.winner or "")
     titles = {(card.view.restart, card.view.index): card.title for card in generations}
@@ -137,7 +138,7 @@ def render(view: RunView, *, draw: bool = False, film: bool = False) -> str:
             generations=generations,
             choices=choices(view, titles),
             people=people(view, titles),
-            replays=replays(view, draw=draw),
+            replays=shown,
             calls=_calls(view),
             cost=facts.cost_rows(view),
             settings=facts.settings(_without_logins(view.config)),
