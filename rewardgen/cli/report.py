@@ -54,7 +54,7 @@ def report(
         raise UsageError(f"--against {against}: {run} is no sweep, so there are no arms to compare")
     path = find_run(run, out)
     view = read(path)
-    written = write_report(view, to or path / "report.html", draw=replays)
+    written = write_report(view, to or path / "report.html", draw=replays, film=replays)
     drawn = write_figures(view, figures) if figures is not None else ()
     if json:
         print_json({"run": path, "report": written, "figures": drawn})

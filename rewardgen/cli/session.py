@@ -72,15 +72,15 @@ def hand_over(view: RunView) -> tuple[Path | None, Exported | None, list[str]]:
     problems: list[str] = []
     report: Path | None = None
     exported: Exported | None = None
-    try:
-        report = write_report(view, view.path / "report.html")
-    except (OSError, RewardgenError) as error:
-        problems.append(f"the report could not be written ({error}); try `rewardgen report {view.path}`")
-    if view.winner is not None:
+    if view.winner is not None:  # before the report, which carries the exported files
         try:
             exported = export_run(view, view.path / "export")
         except (OSError, RewardgenError) as error:
             problems.append(f"the reward could not be exported ({error}); try `rewardgen export {view.path}`")
+    try:
+        report = write_report(view, view.path / "report.html", film=True)
+    except (OSError, RewardgenError) as error:
+        problems.append(f"the report could not be written ({error}); try `rewardgen report {view.path}`")
     return report, exported, problems
 
 

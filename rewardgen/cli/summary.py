@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from rewardgen.cli.lines import OFFLINE
 from rewardgen.cli.output import code, safe, show, table, write
 from rewardgen.report.choices import (
+    choice_reason,
     curse_sentence,
     legibility_facts,
     legibility_sentence,
     race_sentence,
     screening_sentences,
 )
+from rewardgen.report.facts import interval
+from rewardgen.report.result import Result, document, result, text_bar
 from rewardgen.store import curse_records, screening_record
 from rewardgen.store.reader import FINALS
 from rewardgen.text import clock, short_number
 
 if TYPE_CHECKING:
     from rewardgen.export import Exported
-    from rewardgen.records import Evaluation
     from rewardgen.store import CandidateView, RunView
+
+STYLES = {"good": "green", "unsure": "yellow", "bad": "red", "busy": "cyan"}
+"""Terminal colours of a verdict's tone."""
 
 
 def summary(view: RunView) -> dict[str, Any]:
@@ -44,6 +47,7 @@ def summary(view: RunView) -> dict[str, Any]:
             for name in FINALS
         },
         "verdict": verdict(view),
+        "result": document(result(view)),
         "legibility": legibility_facts(view),
         "screening": screening_record(view),
         "leaders": curse_records(view),
@@ -72,70 +76,31 @@ def summary(view: RunView) -> dict[str, Any]:
     }
 
 
-def evaluation_of(view: RunView, name: str) -> Evaluation | None:
-    """The reported score of a reward, None where there is none or it is not a number."""
-    final = view.final(name)
-    found = final.evaluation if final is not None else None
-    return found if found is not None and found.mean == found.mean else None
-
-
 def verdict(view: RunView) -> str:
     """What the reported intervals support, in plain words."""
-    unit = str(view.task.get("fitness_unit", ""))
-    winner = evaluation_of(view, "winner")
-    if view.winner is None:
-        return no_reward(view)
-    if winner is None:
-        return "The best reward has no reported score."
-    if winner.seeds < 2:
-        return "One training seed shows nothing: trainings of the same reward differ. Ask for more: --report-seeds 5."
-    sentences = []
-    for name, called in (("expert", "the expert's reward"), ("sparse", "the sparse reward")):
-        other = evaluation_of(view, name)
-        if other is None:
-            sentences.append(f"There is no score of {called} to compare with.")
-        elif winner.low > other.high:
-            sentences.append(f"The found reward is better than {called}: the intervals do not overlap.")
-        elif winner.high < other.low:
-            sentences.append(f"The found reward is worse than {called}: the intervals do not overlap.")
-        else:
-            difference = short_number(winner.mean - other.mean, unit)
-            sentences.append(
-                f"Whether the found reward is better than {called} is not shown: the difference is {difference}, "
-                f"but the intervals overlap."
-            )
-    if winner.seeds < 3:
-        sentences.append(f"With {winner.seeds} training seeds the intervals say little.")
-    return " ".join(sentences)
-
-
-def no_reward(view: RunView) -> str:
-    """That a run found no reward, and the problem that most of its candidates ended with."""
-    candidates = list(view.candidates.values())
-    ends = Counter(str(candidate.problems[-1]) for candidate in candidates if candidate.problems)
-    often = ends.most_common(1)
-    why = f"; {often[0][1]} ended with: {shorten(often[0][0], 200, placeholder=' ...').rstrip('.')}" if often else ""
-    return (
-        f"No reward found: none of {len(candidates)} candidates could be trained{why}. "
-        f"`rewardgen show {view.path}` lists them all."
-    )
+    found = result(view)
+    if found.word == "no reward found":
+        return found.headline.verdict
+    return " ".join([found.headline.verdict, *found.headline.sentences])
 
 
 def show_ending(view: RunView, report: Path | None, exported: Exported | None) -> None:
     """The end of a run: the reward, its score beside the others', where everything lies."""
     winner = view.candidates.get(view.winner or "")
+    found = result(view)
     write()
-    if winner is None:
-        write(no_reward(view), style="bold")
+    _show_verdict(found)
+    write()
+    if winner is not None:
+        _show_scores(view, found)
+        for sentence in found.headline.sentences:
+            write(sentence)
         write()
-    elif winner.source is not None:
+    if winner is not None and winner.source is not None:
         write(f"The best reward ({winner.key}):", style="bold")
         write()
         code(winner.source.strip())
         write()
-    if winner is not None:
-        _show_scores(view)
-        write(verdict(view))
     if legible := legibility_sentence(view):
         write(legible)
     if view.author.startswith("offline"):
@@ -148,11 +113,14 @@ def show_ending(view: RunView, report: Path | None, exported: Exported | None) -
         if path is not None:
             write(f"{name:<9}{path}")
     write(f"{'cost':<9}{_cost(view)}")
+    _show_next(found)
 
 
 def show_run(view: RunView) -> None:
     """Where a run stands."""
-    write(f"{view.name}: {view.status}" + (f", {view.message}" if view.message else ""), style="bold")
+    found = result(view)
+    write(view.name, style="bold")
+    _show_verdict(found)
     write(f"{view.task.get('name', '?')}, rewards written by {view.author or '?'}, begun {view.created}")
     if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
@@ -163,27 +131,32 @@ def show_run(view: RunView) -> None:
         listing = table(
             "candidate", "status", "score", "interval", "again", "parent", "", right=("score", "interval", "again")
         )
+        reasons = []
         for each in generation.candidates:
             problem = "" if each.status == "trained" else "; ".join(str(problem) for problem in each.problems)
+            reason = choice_reason(view, each)
+            if reason:
+                reasons.append(f"{each.key}: {reason}")
             listing.add_row(
                 each.key,
                 "stopped" if each.stopped else each.status,
                 short_number(each.score),
-                _interval(each),
+                interval(view, each),
                 short_number(each.again_score) if each.again else "",
                 each.parent or "",
                 "◀ selected" if each.selected else safe(" ".join((problem[:80] or each.stopped).split())),
             )
         show(listing)
+        for reason in reasons:
+            write(reason)
         if race := race_sentence(view, generation):
             write(f"race: {race}", style="dim")
     write()
     _show_choices(view)
     if view.finals:
-        _show_scores(view)
-        write(verdict(view))
-    elif view.status == "finished" and view.winner is None:
-        write(no_reward(view))
+        _show_scores(view, found)
+        for sentence in found.headline.sentences:
+            write(sentence)
     winner = view.candidates.get(view.winner or "")
     if winner is not None and winner.source is not None:
         write()
@@ -192,8 +165,7 @@ def show_run(view: RunView) -> None:
         code(winner.source.strip())
     write()
     write(f"cost: {_cost(view)}")
-    if view.status in ("interrupted", "failed"):
-        write(f"to go on: rewardgen resume {view.path}")
+    _show_next(found)
 
 
 def show_candidate(view: RunView, candidate: CandidateView) -> None:
@@ -202,8 +174,10 @@ def show_candidate(view: RunView, candidate: CandidateView) -> None:
     write(f"{candidate.key}: {candidate.status}, score {short_number(candidate.score, unit)}", style="bold")
     if candidate.parent:
         write(f"written after seeing {candidate.parent}")
-    if _interval(candidate):
-        write(f"score between {_interval(candidate)} by its seeds and episodes")
+    if ends := interval(view, candidate):
+        write(f"score between {ends} by its seeds and episodes")
+    if reason := choice_reason(view, candidate):
+        write(reason)
     if candidate.stopped:
         write(f"its training was {candidate.stopped}")
     if candidate.again:
@@ -224,13 +198,6 @@ def show_candidate(view: RunView, candidate: CandidateView) -> None:
         write(candidate.reflection)
 
 
-def _interval(candidate: CandidateView) -> str:
-    """The bounds that it is ranked by; nothing where nothing varies."""
-    if candidate.low is None or candidate.low != candidate.low or candidate.low == candidate.high:
-        return ""
-    return f"{short_number(candidate.low)} to {short_number(candidate.high)}"
-
-
 def _show_choices(view: RunView) -> None:
     """What seeds explain, the winner's curse and how screening fared, where there is anything to say."""
     sentences = (legibility_sentence(view), curse_sentence(view), *screening_sentences(view))
@@ -241,27 +208,35 @@ def _show_choices(view: RunView) -> None:
         write()
 
 
-def _show_scores(view: RunView) -> None:
-    unit = str(view.task.get("fitness_unit", ""))
+def _show_verdict(found: Result) -> None:
+    """The verdict's word, and what it rests on."""
+    why = f": {found.why}" if found.why else ""
+    write(f"{found.word.capitalize()}{why.rstrip('.')}.", style=f"bold {STYLES[found.tone]}")
+    if found.word not in ("no reward found", "waiting for you", "running"):
+        write(found.headline.verdict)
+
+
+def _show_scores(view: RunView, found: Result) -> None:
+    """A bar for each reported reward, with its interval."""
+    if not any(bar.measured for bar in found.bars):
+        return
     meaning = str(view.task.get("fitness_meaning", ""))
-    listing = table("reward", f"fitness ({unit})", "interval", "success", "seeds", right=("success", "seeds"))
-    for name in FINALS:
-        final = view.final(name)
-        found = final.evaluation if final is not None else None
-        if found is None:
-            continue
-        interval = f"[{short_number(found.low)}, {short_number(found.high)}] {found.confidence:.0%}"
-        listing.add_row(
-            {"winner": "found"}.get(name, name),
-            short_number(found.mean) if found.mean == found.mean else "failed",
-            interval,
-            "–" if found.success_rate != found.success_rate else f"{found.success_rate:.0%}",
-            str(found.seeds),
-        )
-    if listing.row_count:
+    listing = table("reward", "", "fitness", "interval", "success", "measured on", right=("fitness", "success"))
+    for bar in found.bars:
+        drawn = text_bar(bar, found.success)
+        listing.add_row(bar.label, drawn, bar.value, bar.interval, bar.success, bar.trainings)
+    if meaning:
         write(f"Fitness: {meaning}, on fresh training seeds and fresh episodes", style="dim")
-        show(listing)
-        write()
+    show(listing)
+    if found.success is not None:
+        write(f"= mean, - interval, | success from {found.success_text}", style="dim")
+    write()
+
+
+def _show_next(found: Result) -> None:
+    """The commands to go on with."""
+    for step in found.next:
+        write(f"to {step.what}:\n  {step.command}")
 
 
 def _cost(view: RunView) -> str:

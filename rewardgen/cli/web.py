@@ -12,7 +12,7 @@ from rewardgen.cli.options import RunsDir
 from rewardgen.cli.output import note, write
 from rewardgen.errors import UsageError
 
-TOKEN = "REWARDGEN_WEB_TOKEN"
+TOKEN = "REWARDGEN_WEB_TOKEN"  # rewardgen.web.launching has the name too, and takes a second to import
 
 
 def web(
@@ -24,6 +24,15 @@ def web(
     token: Annotated[
         str | None,
         typer.Option("--token", envvar=TOKEN, show_default=False, help="What each browser must show once."),
+    ] = None,
+    control: Annotated[
+        bool | None,
+        typer.Option(
+            "--control/--no-control",
+            show_default=False,
+            help="Let browsers that showed the token start, stop, resume and export runs. "
+            "By default only where the server listens on this machine alone.",
+        ),
     ] = None,
     host_name: Annotated[
         list[str] | None,
@@ -39,8 +48,10 @@ def web(
         raise UsageError(
             f"the pages need {error.name}, which is not installed: pip install 'rewardgen[web]'"
         ) from error
-    server = pages(out, host=host, port=port, token=token, host_names=host_name or ())
+    server = pages(out, host=host, port=port, token=token, host_names=host_name or (), control=control)
     write(f"open {server.url}")
+    for other in server.urls[1:]:
+        write(f"or   {other}")
     sys.stdout.flush()
     for each in server.notes:
         note(each)

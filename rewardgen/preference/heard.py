@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import combinations
 
 from rewardgen.records import Judgement, Order, Remark, Words, candidate_of
 
@@ -10,10 +11,14 @@ from rewardgen.records import Judgement, Order, Remark, Words, candidate_of
 def heard(
     candidates: Collection[str], judgements: Sequence[Judgement], orders: Sequence[Order], remarks: Sequence[Remark]
 ) -> int:
-    """How much was said of any of ``candidates``: judgements and remarks count 1, an order of n candidates n − 1."""
+    """How much was said of any of ``candidates``: judgements and remarks count 1, an order as many as it has pairs.
+
+    Pairs without any of ``candidates`` do not count, so that a whole order says as much as all judgements of its pairs.
+    """
     told = sum(any(candidate_of(side) in candidates for side in (each.left, each.right)) for each in judgements)
     told += sum(candidate_of(each.replay) in candidates for each in remarks)
-    return told + sum(len(each.candidates) - 1 for each in orders if any(key in candidates for key in each.candidates))
+    pairs = (pair for each in orders for pair in combinations(each.candidates, 2))
+    return told + sum(any(key in candidates for key in pair) for pair in pairs)
 
 
 def words_about(

@@ -23,16 +23,16 @@ FRAMES_PER_SECOND = 30.0
 
 
 class Painter:
-    """Draws frames of replays of one model. ``size`` is width and height in pixels.
+    """Draws frames of replays of one model. ``size`` is width and height in pixels; ``shadows`` as in ``Canvas``.
 
     Raises:
         SimulationFailed: nothing can draw here; the message says what to install.
     """
 
-    def __init__(self, model: mujoco.MjModel, size: tuple[int, int]) -> None:
+    def __init__(self, model: mujoco.MjModel, size: tuple[int, int], *, shadows: bool = True) -> None:
         self._model, self._data = model, mujoco.MjData(model)
         mujoco.mj_forward(model, self._data)
-        self._canvas = Canvas(model, *size)
+        self._canvas = Canvas(model, *size, shadows=shadows)
         look, *_ = look_of(model)
         self._camera = mujoco.MjvCamera()
         self._camera.azimuth, self._camera.elevation = look.azimuth, look.elevation

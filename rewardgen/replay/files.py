@@ -212,7 +212,7 @@ def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
         ReplayError: it has no policy.
     """
     if candidate in FINALS:
-        finals = {final.name: _place(f"final/{final.name}", final.trainings) for final in view.finals}
+        finals = {final.name: _best_place(f"final/{final.name}", final.trainings) for final in view.finals}
         found = {name: place for name, place in finals.items() if place is not None}
     elif candidate in view.candidates:
         home = next(each for each in view.generations if any(own.key == candidate for own in each.candidates))
@@ -242,6 +242,12 @@ def _place(owner: str, trainings: Sequence[TrainingResult]) -> tuple[str, int] |
     return None if seed is None else (owner, seed)
 
 
+def _best_place(owner: str, trainings: Sequence[TrainingResult]) -> tuple[str, int] | None:
+    """The training with the highest score, the first of equals: the policy that an export takes."""
+    scored = [training for training in trainings if training.score == training.score]
+    return (owner, max(scored, key=lambda training: training.score).seed) if scored else None
+
+
 def _task(view: RunView, envs: Sequence[Path]) -> Task:
     return load_task(str(view.task.get("name", "")), tuple(envs) or view.envs)
 
@@ -265,7 +271,7 @@ def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seque
                         picture = drawing.thumbnail(painter, load_replay(run_dir, files.id))
                         write_bytes(files.poses.with_suffix(".png"), picture)
             if films:
-                with drawing.Painter(model, drawing.VIDEO_SIZE) as painter:
+                with drawing.Painter(model, drawing.VIDEO_SIZE, shadows=False) as painter:
                     for files in films:
                         replay = load_replay(run_dir, files.id)
                         with replacing(files.poses.with_suffix(".mp4")) as part:

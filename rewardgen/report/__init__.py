@@ -12,13 +12,14 @@ from pathlib import Path
 from rewardgen.store.view import RunView
 
 
-def write_report(view: RunView, out: Path, *, draw: bool = False) -> Path:
+def write_report(view: RunView, out: Path, *, draw: bool = False, film: bool = False) -> Path:
     """Write the report of a run as one HTML file.
 
     Args:
         view: the run, finished or not.
         out: the HTML file to write; its folder is made. An older file is replaced as a whole.
         draw: render the pictures of replays that are missing; otherwise the page shows those that exist.
+        film: render the winner's film if it is missing.
 
     Returns:
         ``out``.
@@ -30,7 +31,7 @@ def write_report(view: RunView, out: Path, *, draw: bool = False) -> Path:
     # drawing takes a second to import, and sentences alone need none of it
     from rewardgen.report import page
 
-    return page.write_report(view, out, draw=draw)
+    return page.write_report(view, out, draw=draw, film=film)
 
 
 def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:

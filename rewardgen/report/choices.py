@@ -9,8 +9,16 @@ from typing import Any
 
 from rewardgen.evaluation import Legibility, legibility
 from rewardgen.evaluation.legibility import CONFIDENCE
-from rewardgen.report.facts import finite, unit_of
-from rewardgen.store import CurseRecord, GenerationView, RunView, curse_records, race_record, screening_record
+from rewardgen.report.facts import bounds, finite, unit_of
+from rewardgen.store import (
+    CandidateView,
+    CurseRecord,
+    GenerationView,
+    RunView,
+    curse_records,
+    race_record,
+    screening_record,
+)
 from rewardgen.text import count, number, percent, signed
 
 
@@ -54,6 +62,45 @@ def choices(view: RunView, titles: Mapping[tuple[int, int], str]) -> Choices:
         curse=curse_sentence(view),
         screening=tuple(screening_sentences(view)),
     )
+
+
+def choice_reason(view: RunView, candidate: CandidateView) -> str:
+    """Why a candidate was carried on or won rather than another with a higher score; "" for one that was not chosen.
+
+    It is compared with the highest score among those that it was chosen from: its generation's, or for the winner the
+    whole run's.
+    """
+    won = candidate.key == view.winner
+    if not (candidate.selected or won):
+        return ""
+    home = next(each for each in view.generations if candidate in each.candidates)
+    what = "the winner" if won else "carried on"
+    if home.verdict is not None:
+        by = "judgements and fitness together put" if _search(view).get("judge") == "mixed" else "the judges put"
+        return f"{what} because {by} it first"
+    pool = [each for generation in (view.generations if won else [home]) for each in generation.candidates]
+    higher = [each for each in pool if finite(each.score) and (each.score or 0.0) > (candidate.score or 0.0)]
+    if not higher:
+        return f"{what} with the highest score of {'the run' if won else 'its generation'}"
+    other = max(higher, key=lambda each: each.score or 0.0)
+    higher_score = f"whose score is higher ({number(other.score)}{unit_of(view)})"
+    return f"{what} over {other.key}, {higher_score}, {_why(view, candidate, other)}"
+
+
+def _why(view: RunView, chosen: CandidateView, other: CandidateView) -> str:
+    """What speaks for ``chosen`` against ``other``, whose score is higher; see ``search.selection``."""
+    if other.stopped and not chosen.stopped:
+        return "because that one was stopped early"
+    if chosen.again and not other.again:
+        again = chosen.again_score
+        kept = f" ({number(again)}{unit_of(view)})" if finite(again) else ""
+        return f"because this one was confirmed on fresh seeds{kept} and that one was not"
+    if not (finite(chosen.low) and finite(other.low)) or (chosen.low or 0.0) <= (other.low or 0.0):
+        return "because it ranked higher when the choice was made"
+    mine, theirs = bounds(view, chosen), bounds(view, other)
+    if mine is None or theirs is None or number(mine[0]) == number(theirs[0]):
+        return "because its score is more certain"
+    return f"because the low end of its interval is higher ({number(mine[0])} against {number(theirs[0])})"
 
 
 def legibility_of(view: RunView) -> Legibility:
@@ -142,10 +189,16 @@ def screening_sentences(view: RunView) -> list[str]:
 
 def _settings(view: RunView) -> tuple[int, int]:
     """Selection seeds and steps of a training, 1 and 0 where the settings are not known."""
-    search, training = view.config.get("search"), view.config.get("training")
-    seeds = search.get("seeds") if isinstance(search, Mapping) else None
+    training = view.config.get("training")
+    seeds = _search(view).get("seeds")
     steps = training.get("steps") if isinstance(training, Mapping) else None
     return (seeds if isinstance(seeds, int) else 1), (steps if isinstance(steps, int) else 0)
+
+
+def _search(view: RunView) -> Mapping[str, Any]:
+    """The settings of the search, empty where they are not known."""
+    search = view.config.get("search")
+    return search if isinstance(search, Mapping) else {}
 
 
 def _row(record: CurseRecord, unit: str) -> LeaderRow:

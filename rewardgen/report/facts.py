@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from rewardgen.evaluation import normalised
@@ -51,6 +53,21 @@ def threshold(view: RunView) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
+def fitness_range(view: RunView) -> tuple[float, float]:
+    """The least and the greatest fitness that the task can have; infinite where it was not recorded."""
+    ends = view.task.get("fitness_range")
+    if not isinstance(ends, (list, tuple)) or len(ends) != 2:
+        return -math.inf, math.inf
+    low, high = (float(end) if isinstance(end, (int, float)) and not isinstance(end, bool) else None for end in ends)
+    return (-math.inf if low is None else low), (math.inf if high is None else high)
+
+
+def evaluation_of(view: RunView, name: str) -> Evaluation | None:
+    """The reported score of "winner", "expert" or "sparse"; None where there is none."""
+    final = view.final(name)
+    return final.evaluation if final is not None else None
+
+
 def usable(evaluation: Evaluation | None) -> bool:
     """Whether there is a finite mean with a finite interval."""
     return evaluation is not None and all(map(math.isfinite, (evaluation.mean, evaluation.low, evaluation.high)))
@@ -89,8 +106,17 @@ def _no_verdict(view: RunView, evaluation: Evaluation | None) -> str:
     if view.winner:
         return f"{view.winner} was selected, but its score on fresh trainings has not been measured."
     if view.status == "finished" or (view.status == "failed" and not fitness(view)):
-        return "No reward found: no candidate could be trained."
+        return f"No reward found: {no_reward(view)}"
     return "No winner has been selected yet."
+
+
+def no_reward(view: RunView) -> str:
+    """Why a run found no reward: the problem that most of its candidates ended with."""
+    candidates = list(view.candidates.values())
+    ends = Counter(str(candidate.problems[-1]) for candidate in candidates if candidate.problems)
+    often = ends.most_common(1)
+    why = f"; {often[0][1]} ended with: {shorten(often[0][0], 200, placeholder=' ...').rstrip('.')}" if often else ""
+    return f"none of {len(candidates)} candidates could be trained{why}."
 
 
 def _compare(winner: Evaluation, other: Evaluation | None, label: str, unit: str) -> str:
@@ -205,11 +231,19 @@ def generation_title(view: RunView, generation: GenerationView) -> str:
     return (f"Restart {generation.restart}, generation " if several else "Generation ") + str(generation.index)
 
 
-def interval(candidate: CandidateView) -> str:
-    """The bounds that it is ranked by; "" where nothing varies."""
-    if not (finite(candidate.low) and finite(candidate.high)) or candidate.low == candidate.high:
-        return ""
-    return f"{number(candidate.low)} to {number(candidate.high)}"
+def bounds(view: RunView, candidate: CandidateView) -> tuple[float, float] | None:
+    """The ends of a candidate's interval, cut off where no fitness can lie; None where nothing varies."""
+    low, high = candidate.low, candidate.high
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)) or low == high:
+        return None
+    least, greatest = fitness_range(view)
+    return max(low, least), min(high, greatest)
+
+
+def interval(view: RunView, candidate: CandidateView) -> str:
+    """A candidate's interval as text; "" where nothing varies."""
+    ends = bounds(view, candidate)
+    return "" if ends is None else f"{number(ends[0])} to {number(ends[1])}"
 
 
 def success(trainings: tuple[TrainingResult, ...]) -> float | None:

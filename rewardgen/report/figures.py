@@ -34,6 +34,12 @@ from rewardgen.text import number
 COLOURS = {"winner": WINNER, "expert": EXPERT, "sparse": SPARSE}
 _LARGEST = 1e30  # beyond it matplotlib's own arithmetic overflows
 
+MARGIN = 0.05
+"""Share of an axis that is left free at its ends."""
+NARROW_GENERATIONS = 6
+"""Generations up to which the lineage fits into a figure of normal width."""
+LEAST_REWARD = 1e-3
+"""The least range of a component's mean that an axis shows."""
 _WIDE = 10.2  # inches: text in a wide figure is as large as in two that stand side by side
 
 Line = tuple[list[int], list[float], list[float], list[float]]
@@ -85,6 +91,7 @@ def final_curves(view: RunView) -> Picture | None:
         for name, line in lines.items():
             _draw(axes, line, COLOURS[name])
         steps_axis(axes)
+        _least_span(axes, _fitness_span(view))
         axes.set_ylabel(f"fitness{_bracketed(view)}")
         svg = to_svg(
             figure,
@@ -123,6 +130,7 @@ def candidate_curves(view: RunView) -> Picture | None:
         if view.winner in lines:
             _draw(axes, lines[view.winner], WINNER, width=2.2)
         steps_axis(axes)
+        _least_span(axes, _fitness_span(view))
         axes.set_ylabel(f"fitness{_bracketed(view)}")
         told = f"{len(lines)} candidates; " + (
             _told("winner", lines[view.winner]) if view.winner in lines else "no winner"
@@ -155,6 +163,7 @@ def training_curves(view: RunView, candidate: CandidateView) -> Picture | None:
             place = index + 1 - (len(candidate.trainings) if again else 0)
             legend.append(LegendKey(variable(colour), f"{'fresh ' if again else ''}seed {place}", again))
         steps_axis(axes)
+        _least_span(axes, _fitness_span(view))
         axes.set_ylabel(f"fitness{_bracketed(view)}")
         told = "; ".join(_told(key.label, line) for key, (_, line) in zip(legend, lines, strict=True))
         svg = to_svg(figure, "trainings", f"Fitness over the trainings of {one_line(candidate.key, 40)}", told)
@@ -174,9 +183,10 @@ def lineage(view: RunView) -> Picture | None:
     if not heights:
         return None
     low, high = min(heights.values()), max(heights.values())
-    span = (high - low) or abs(high) or 1.0
+    span = max(high - low, _fitness_span(view))
     floor = low - 0.22 * span
-    with canvas(_WIDE, 3.6) as (figure, axes):
+    wide = len(view.generations) > NARROW_GENERATIONS
+    with canvas(_WIDE if wide else 5.4, 3.6) as (figure, axes):
         for key, candidate in known.items():
             if candidate.parent in heights and key in heights:
                 ends = [columns[candidate.parent], columns[key]], [heights[candidate.parent], heights[key]]
@@ -196,15 +206,16 @@ def lineage(view: RunView) -> Picture | None:
                 axes.plot([at], [height], "o", color=WINNER if candidate.selected else SOFT, markersize=5.5, zorder=4)
         if len(heights) < len(known):
             axes.axhline(floor + 0.11 * span, color=RULE, linewidth=1)
-        axes.set_ylim(floor - 0.08 * span if len(heights) < len(known) else low - 0.1 * span, high + 0.12 * span)
+        top = max(high, low + span) + 0.12 * span
+        axes.set_ylim(floor - 0.08 * span if len(heights) < len(known) else low - 0.1 * span, top)
         restarts = len({generation.restart for generation in view.generations}) > 1
         names = [f"{g.restart}.{g.index}" if restarts else str(g.index) for g in view.generations]
         every = math.ceil(len(names) / 20)
         axes.set_xticks(range(0, len(names), every), names[::every])
         axes.set_xlabel("restart.generation" if restarts else "generation")
         axes.set_ylabel(f"selection score{_bracketed(view)}")
-        ticks = MaxNLocator(5).tick_values(low, high)
-        axes.set_yticks([tick for tick in ticks if low - 0.05 * span <= tick <= high + 0.1 * span])
+        ticks = MaxNLocator(5).tick_values(low, max(high, low + span))
+        axes.set_yticks([tick for tick in ticks if low - 0.05 * span <= tick <= top])
         axes.grid(axis="x", visible=False)
         told = (
             f"{len(known)} candidates in {len(view.generations)} generations, {len(known) - len(heights)} without score"
@@ -217,7 +228,7 @@ def lineage(view: RunView) -> Picture | None:
     caption = "Each mark is a candidate at its selection score."
     if len(heights) < len(known):
         caption += " Crosses at the bottom: no score (rejected, failed or not trained yet)."
-    return Picture(svg, caption, tuple(legend), wide=True)
+    return Picture(svg, caption, tuple(legend), wide=wide)
 
 
 def components(candidate: CandidateView, name: str) -> Picture | None:
@@ -237,6 +248,8 @@ def components(candidate: CandidateView, name: str) -> Picture | None:
             _draw(axes, line, colour, dashed=dashed)
             legend.append(LegendKey(variable(colour), one_line(component, 40), dashed))
         steps_axis(axes)
+        largest = max(abs(value) for line in lines.values() for value in line[1])
+        _least_span(axes, max(LEAST_REWARD, 0.02 * largest))
         axes.set_ylabel("mean reward per step")
         told = "; ".join(_told(one_line(component, 40), line) for component, line in lines.items())
         svg = to_svg(figure, name, f"Components of {one_line(candidate.key, 40)} over training", told)
@@ -263,6 +276,23 @@ def _draw(axes: Axes, line: Line, colour: str, *, width: float = 1.6, dashed: bo
         axes.fill_between(steps, lows, highs, color=colour, alpha=0.18, linewidth=0)
     style = (0, (4, 2)) if dashed else "-"
     axes.plot(steps, means, color=colour, linewidth=width, linestyle=style, marker="o")
+
+
+def _least_span(axes: Axes, span: float) -> None:
+    """Widen the axis of values to at least ``span``: what differs by rounding alone is drawn as a flat line."""
+    low, high = axes.get_ylim()
+    if high - low >= span:
+        return
+    bottom = (low + high - span) / 2.0
+    if bottom < 0.0 <= axes.dataLim.y0:  # nothing below zero is drawn: nothing below zero is shown
+        bottom = -MARGIN * span
+    axes.set_ylim(bottom, max(bottom + span, high))
+
+
+def _fitness_span(view: RunView) -> float:
+    """The least range of fitness that an axis shows: a fifth of the threshold of success."""
+    level = threshold(view)
+    return 0.2 * abs(level) if level else 1.0
 
 
 def _told(label: str, line: Line) -> str:

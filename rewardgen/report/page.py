@@ -14,11 +14,14 @@ from markupsafe import Markup
 
 from rewardgen.records import Message, Problem, Reply
 from rewardgen.report import code, facts, figures
-from rewardgen.report.choices import choices
+from rewardgen.report.choices import choice_reason, choices
 from rewardgen.report.code import Diff
+from rewardgen.report.downloads import embedded_files
 from rewardgen.report.files import write_whole
 from rewardgen.report.people import people
+from rewardgen.report.replays import film as replay_film
 from rewardgen.report.replays import replays
+from rewardgen.report.result import result
 from rewardgen.report.svg import Picture
 from rewardgen.store.view import CallView, CandidateView, GenerationView, RunView
 from rewardgen.text import number, percent
@@ -50,6 +53,7 @@ class CandidateCard:
     interval: str
     stopped: str
     forecast: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,14 @@ class CallCard:
     replies: tuple[Reply, ...]
 
 
-def write_report(view: RunView, out: Path, *, draw: bool = False) -> Path:
+def write_report(view: RunView, out: Path, *, draw: bool = False, film: bool = False) -> Path:
     """Write the report of a run.
 
     Args:
         view: the run as the store tells it, finished or not.
         out: the HTML file to write; its folder is made. An older file is replaced at once or not at all.
         draw: make the pictures of replays that nobody has made yet; without, the page shows those that are there.
+        film: make the winner's film if nobody has yet.
 
     Returns:
         ``out``.
@@ -86,7 +91,7 @@ def write_report(view: RunView, out: Path, *, draw: bool = False) -> Path:
         DiskFull: no room to write.
         StoreError: the file cannot be written.
     """
-    return write_whole(render(view, draw=draw), out)
+    return write_whole(render(view, draw=draw, film=film), out)
 
 
 def environment(*folders: Path) -> jinja2.Environment:
@@ -107,9 +112,10 @@ def styles() -> Markup:
     return Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
 
 
-def render(view: RunView, *, draw: bool = False) -> str:
-    """The whole page as text; ``draw`` as in ``write_report``."""
+def render(view: RunView, *, draw: bool = False, film: bool = False) -> str:
+    """The whole page as text; ``draw`` and ``film`` as in ``write_report``."""
     generations = _generations(view)
+    shown = replays(view, draw=draw)  # before the film, whose picture may be among them
     cards = {card.view.key: card for generation in generations for card in generation.cards}
     winner = cards.get(view.winner or "")
     titles = {(card.view.restart, card.view.index): card.title for card in generations}
@@ -120,10 +126,11 @@ def render(view: RunView, *, draw: bool = False) -> str:
             view=view,
             created=_readable(view.created),
             unit=facts.unit_of(view),
-            headline=facts.headline(view),
+            result=result(view),
+            film=replay_film(view, make=film),
+            downloads=embedded_files(view),
             offline=view.author.partition(" ")[0] == "offline",
             winner=winner,
-            scores=figures.scores(view),
             final_curves=figures.final_curves(view),
             candidate_curves=figures.candidate_curves(view),
             lineage=figures.lineage(view),
@@ -131,7 +138,7 @@ def render(view: RunView, *, draw: bool = False) -> str:
             generations=generations,
             choices=choices(view, titles),
             people=people(view, titles),
-            replays=replays(view, draw=draw),
+            replays=shown,
             calls=_calls(view),
             cost=facts.cost_rows(view),
             settings=facts.settings(_without_logins(view.config)),
@@ -173,9 +180,10 @@ def _generations(view: RunView) -> list[GenerationCard]:
             failures=tuple(_shown(problem) for problem in candidate.problems[:6])
             if candidate.status in ("rejected", "failed")
             else (),
-            interval=facts.interval(candidate),
+            interval=facts.interval(view, candidate),
             stopped=candidate.stopped,
             forecast=_forecast(candidate),
+            reason=choice_reason(view, candidate),
         )
 
     return [

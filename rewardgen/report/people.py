@@ -121,9 +121,9 @@ def progress(view: RunView) -> Picture | None:
             continue
         favourite = verdict.overall[0].candidate
         points.append((verdict.judgements, fitness.get(favourite, math.nan), max(known)))
-        low, high = view.candidates[favourite].low, view.candidates[favourite].high
-        if low is not None and high is not None and abs(low) < _LARGEST and abs(high) < _LARGEST:
-            ranges.append((verdict.judgements, low, high))
+        ends = facts.bounds(view, view.candidates[favourite])
+        if ends is not None and max(map(abs, ends)) < _LARGEST:
+            ranges.append((verdict.judgements, *ends))
     points = [point for point in points if facts.finite(point[1]) and abs(point[1]) < _LARGEST]
     if not points:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from rewardgen.errors import RewardgenError
 from rewardgen.records import candidate_of
 from rewardgen.replay import ReplayFiles, ensure, find, replay_ids, stills
 from rewardgen.report import facts
+from rewardgen.report.downloads import data_url
 from rewardgen.store import RunView
 from rewardgen.text import number
 
@@ -42,6 +42,74 @@ class Replays:
     strips: tuple[Strip, ...]
     thumbnails: Mapping[str, str]
     note: str
+
+
+@dataclass(frozen=True)
+class Film:
+    """A replay that plays in the page: an MP4 as a data URL, its still picture, and what it shows.
+
+    ``video`` and ``poster`` are "" where there is none; ``note`` says why something is missing.
+    """
+
+    key: str
+    video: str
+    poster: str
+    caption: str
+    note: str = ""
+
+
+MAX_FILM = 6 << 20
+"""Bytes of a film that a page carries."""
+
+
+def leader_replay(view: RunView) -> str | None:
+    """Whose replay stands for the run: "winner" for the trainings behind its reported score, else a candidate's key.
+
+    Where people alone judged it is the policy that they saw. Without a winner it is the candidate carried on last.
+    """
+    final = view.final("winner")
+    judged = (view.config.get("search") or {}).get("judge") == "people"
+    if final is not None and not judged and any(facts.finite(training.score) for training in final.trainings):
+        return "winner"
+    chosen = [each.key for generation in view.generations for each in generation.candidates if each.selected]
+    for key in [*([view.winner] if view.winner else []), *reversed(chosen)]:
+        candidate = view.candidates.get(key)
+        if candidate is not None and any(facts.finite(training.score) for training in candidate.trainings):
+            return key
+    return None
+
+
+def film(view: RunView, *, make: bool) -> Film | None:
+    """The film of the replay that stands for the run; with ``make`` it is made where nobody has yet.
+
+    None where no policy has been trained, or where there is neither film nor picture and none is to be made.
+    """
+    key = leader_replay(view)
+    if key is None:
+        return None
+    note = ""
+    found = find(view.path, key)
+    if make and not (found and found[0].video):
+        try:
+            found = ensure(view.path, key, video=True)
+            note = found[0].note
+        except RewardgenError as error:
+            note = str(error)
+    if not found:
+        return Film(key, "", "", "", note) if note else None
+    files = found[0]
+    fits = files.video is not None and files.video.stat().st_size <= MAX_FILM
+    video = data_url(files.video.read_bytes(), "video/mp4") if files.video is not None and fits else ""
+    poster = _data(files.thumbnail.read_bytes()) if files.thumbnail is not None else ""
+    if not (video or poster or note):
+        return None
+    return Film(key, video, poster, film_caption(view, files), note)
+
+
+def film_caption(view: RunView, files: ReplayFiles) -> str:
+    """What an episode came to."""
+    who = "A policy trained with the winning reward" if files.candidate == "winner" else files.candidate
+    return f"{who}: {number(files.fitness)}{facts.unit_of(view)} in this episode of {number(files.seconds)} s"
 
 
 def replays(view: RunView, *, draw: bool) -> Replays | None:
@@ -109,4 +177,4 @@ def _strip(pictures: Iterable[bytes]) -> str:
 
 
 def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return data_url(png, "image/png")

@@ -93,6 +93,7 @@ def canvas(width: float = 5.4, height: float = 3.1) -> Iterator[tuple[Figure, Ax
 
 
 def steps_axis(axes: Axes) -> None:
+    axes.set_xlim(left=0)  # a single checkpoint has no range of its own
     axes.set_xlabel("environment steps")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 

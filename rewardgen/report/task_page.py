@@ -129,19 +129,28 @@ def _section(measured: Measured, pictures: Path) -> str:
     )
 
 
-def _picture(task: Task, folder: Path) -> Path | None:
-    """The first moment of an episode as a PNG file; None where this machine cannot draw."""
+def draw_task(task: Task) -> bytes:
+    """The first moment of an episode as the content of a PNG file.
+
+    Raises:
+        SimulationFailed: nothing can draw here; the message says what to install.
+    """
     sim = make_simulator(task.model, 1, threads=1)
     Worlds(task, sim, torch.tensor([_STREAM])).start()
+    buffer = io.BytesIO()
+    Image.fromarray(sim.render(0, *_SIZE)).quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _picture(task: Task, folder: Path) -> Path | None:
+    """The picture of a task as a file in ``folder``; None where this machine cannot draw."""
     try:
-        picture = sim.render(0, *_SIZE)
+        content = draw_task(task)
     except SimulationFailed:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{task.name.replace('/', '_')}.png"
-    buffer = io.BytesIO()
-    Image.fromarray(picture).quantize(_COLOURS).save(buffer, "PNG", optimize=True)
-    path.write_bytes(buffer.getvalue())
+    path.write_bytes(content)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -318,6 +319,7 @@ def describe(task: Task) -> dict[str, Any]:
         "fitness_unit": task.fitness_unit,
         "fitness_meaning": task.fitness_meaning,
         "success_threshold": task.success_threshold,
+        "fitness_range": [end if math.isfinite(end) else None for end in task.fitness_range],
         "expert_source": task.expert_source,
         "gymnasium_id": task.gymnasium_id,
     }

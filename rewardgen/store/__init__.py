@@ -19,9 +19,10 @@ from rewardgen.store.hindsight import (
     race_record,
     screening_record,
 )
+from rewardgen.store.holder import read_holder
 from rewardgen.store.judgements import JUDGEMENTS_FILE, MAX_WORDS, Judgements
 from rewardgen.store.progress import TrainingStatus, read_progress, write_progress
-from rewardgen.store.reader import AGAIN, SWEEP_FILE, find_run, find_sweep, read
+from rewardgen.store.reader import AGAIN, SWEEP_FILE, find_run, find_sweep, held, read
 from rewardgen.store.view import (
     AttemptView,
     CallView,
@@ -64,9 +65,11 @@ __all__ = [
     "find_run",
     "find_sweep",
     "glance",
+    "held",
     "race_record",
     "read",
     "read_baseline",
+    "read_holder",
     "read_progress",
     "read_weights",
     "screening_record",

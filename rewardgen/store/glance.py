@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rewardgen.records import Evaluation
@@ -12,7 +14,9 @@ from rewardgen.store.reader import held_status
 
 @dataclass(frozen=True)
 class Glance:
-    """A run in a line. ``best`` is its highest selection score, ``reported`` what its winner is reported with.
+    """A run in a line. ``best`` is its highest selection score, ``evaluations`` are the reported scores by name.
+
+    ``waiting``: it waits for people. ``judge`` is the setting ``search.judge``, ``threshold`` the task's for a success.
 
     ``generations`` counts those that are finished, ``wanted`` those that were asked for (0: unknown).
     """
@@ -28,7 +32,16 @@ class Glance:
     wanted: int
     candidates: int
     best: float | None
-    reported: Evaluation | None
+    winner: str | None = None
+    waiting: bool = False
+    judge: str = "fitness"
+    threshold: float | None = None
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+
+    @property
+    def reported(self) -> Evaluation | None:
+        """The winner's reported score."""
+        return self.evaluations.get("winner")
 
 
 def glance(run_dir: Path) -> Glance:
@@ -44,7 +57,10 @@ def glance(run_dir: Path) -> Glance:
             meta = {row["key"]: from_json(row["value"], object) for row in connection.execute("SELECT * FROM meta")}
             finished = connection.execute("SELECT COUNT(*) FROM generations WHERE finished").fetchone()[0]
             count, best = connection.execute("SELECT COUNT(*), MAX(score) FROM candidates").fetchone()
-            row = connection.execute("SELECT evaluation FROM evaluations WHERE name = 'winner'").fetchone()
+            evaluations = {
+                row["name"]: from_json(row["evaluation"], Evaluation)
+                for row in connection.execute("SELECT * FROM evaluations")
+            }
     finally:
         connection.close()
     task, config = meta.get("task"), meta.get("config")
@@ -52,9 +68,11 @@ def glance(run_dir: Path) -> Glance:
     search = config.get("search") if isinstance(config, dict) else None
     search = search if isinstance(search, dict) else {}
     wanted = search.get("generations", 0), search.get("restarts", 1)
+    status = held_status(run_dir, str(meta.get("status", "interrupted")))
+    winner, threshold = meta.get("winner"), task.get("success_threshold")
     return Glance(
         path=run_dir,
-        status=held_status(run_dir, str(meta.get("status", "interrupted"))),
+        status=status,
         message=str(meta.get("message", "")),
         task=str(task.get("name", "")),
         unit=str(task.get("fitness_unit", "")),
@@ -64,5 +82,9 @@ def glance(run_dir: Path) -> Glance:
         wanted=wanted[0] * wanted[1] if all(isinstance(value, int) for value in wanted) else 0,
         candidates=count,
         best=best,
-        reported=from_json(row["evaluation"], Evaluation) if row is not None else None,
+        winner=str(winner) if winner is not None else None,
+        waiting=status == "running" and meta.get("waiting") is not None,
+        judge=str(search.get("judge", "fitness")),
+        threshold=float(threshold) if isinstance(threshold, int | float) and math.isfinite(threshold) else None,
+        evaluations=evaluations,
     )

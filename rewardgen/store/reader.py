@@ -142,10 +142,11 @@ def _mapping(value: object) -> dict[str, Any]:
 
 def held_status(run_dir: Path, status: str) -> str:
     """``status`` as it was stored, but for a run that says it is running and that no live process holds."""
-    return "interrupted" if status == "running" and not _is_held(run_dir) else status
+    return "interrupted" if status == "running" and not held(run_dir) else status
 
 
-def _is_held(run_dir: Path) -> bool:
+def held(run_dir: Path) -> bool:
+    """Whether a live process works on a run."""
     lock = FileLock(run_dir / LOCK_NAME)
     try:
         lock.acquire(timeout=0)

@@ -16,11 +16,14 @@ from rewardgen.errors import RunLocked
 from rewardgen.records import Checkpoint, Evaluation, Forecast, Message, Problem, Reply, TrainingResult, Verdict
 from rewardgen.store.artifacts import read_artifact, write_artifact
 from rewardgen.store.database import connect, create, from_json, now, to_json, translated
+from rewardgen.store.holder import write_holder
 from rewardgen.store.rows import reply_of, training_of
 from rewardgen.store.view import Waiting
 
 LOCK_NAME = "run.lock"
 EPISODES = ".episodes.safetensors"
+_PATIENCE = 0.3
+"""Seconds to wait for the lock: whoever looks at a run's status holds it for a moment."""
 
 
 class Store:
@@ -38,11 +41,12 @@ class Store:
                 run_dir.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(run_dir / LOCK_NAME)  # the system lets go of it when the process dies
             try:
-                self._lock.acquire(timeout=0)
+                self._lock.acquire(timeout=_PATIENCE)
             except Timeout as error:
                 raise RunLocked(
                     f"a live process is working on {run_dir}; wait for it, stop it, or name another directory"
                 ) from error
+        write_holder(run_dir)
         try:
             self._connection = create(run_dir) if new else connect(run_dir, write=True)
         except BaseException:

@@ -14,8 +14,9 @@ from starlette.exceptions import HTTPException
 from rewardgen.errors import RewardgenError, UnknownName, UsageError
 from rewardgen.report import code
 from rewardgen.report.page import styles
-from rewardgen.web import judging, replays, showing
+from rewardgen.web import acting, downloads, judging, replays, showing
 from rewardgen.web.guard import Guard, Rules
+from rewardgen.web.launching import Launcher
 from rewardgen.web.recording import ReplayRecorder
 from rewardgen.web.rendering import page
 from rewardgen.web.runs import Runs
@@ -28,7 +29,8 @@ def make_app(folder: Path, rules: Rules) -> FastAPI:
     app = FastAPI(title="rewardgen", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.runs, app.state.rules = Runs(folder), rules
     app.state.recorder, app.state.people = ReplayRecorder(), {}
-    for room in (showing, replays, judging):
+    app.state.launcher = Launcher(folder)
+    for room in (showing, replays, judging, downloads, acting):
         app.include_router(room.router)
     app.add_api_route("/static/code.css", _code_styles, methods=["GET"])
     app.add_api_route("/static/report.css", _report_styles, methods=["GET"])

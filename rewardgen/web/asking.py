@@ -9,10 +9,11 @@ from fastapi import HTTPException, Request
 
 from rewardgen.errors import UnknownName
 from rewardgen.records import candidate_of
-from rewardgen.replay import replay_ids
+from rewardgen.replay import FINALS, replay_ids
 from rewardgen.replay.files import split_id
 from rewardgen.store import CandidateView, GenerationView, RunView
 from rewardgen.web.access import SigningKey
+from rewardgen.web.launching import Launcher
 from rewardgen.web.recording import ReplayRecorder
 from rewardgen.web.runs import Runs
 
@@ -48,8 +49,22 @@ def replays_of(view: RunView) -> list[str]:
     return [each for generation in view.generations for each in replay_ids(view, generation.restart, generation.index)]
 
 
+def check_acting(request: Request) -> None:
+    """Raises HTTPException (403) where this browser may look, but not start or stop anything."""
+    if not request.state.may_act:
+        raise HTTPException(403, "Open the address with its token that `rewardgen web` printed to start and stop runs.")
+
+
+def launcher_of(request: Request) -> Launcher:
+    return request.app.state.launcher
+
+
 def replay_of(view: RunView, key: str) -> str | None:
-    """The first replay of a candidate; None: it has no policy."""
+    """The first replay of a candidate, or of the "winner"'s reported trainings; None: it has no policy."""
+    if key in FINALS:
+        final = view.final(key)
+        scored = final is not None and any(training.score == training.score for training in final.trainings)
+        return f"{key}.0" if scored else None
     return next((replay for replay in replays_of(view) if candidate_of(replay) == key), None)
 
 

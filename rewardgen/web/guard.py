@@ -1,7 +1,7 @@
 """What stands between the network and the pages: every request passes here, and every answer leaves here.
 
 Host                 one of the names that the server goes by (DNS rebinding: a foreign name for our address)
-token                from other machines, once in an address or a form, then in a cookie
+token                from other machines, and to act, once in an address or a form, then in a cookie
 origin, form token   whatever changes something comes from a page of ours, and from this visitor's
 size                 a body is small
 headers              nothing inline, nothing from elsewhere, in nobody's frame
@@ -27,8 +27,14 @@ MAX_BODY = 64 * 1024
 MAX_FIELDS = 200
 VISITOR_COOKIE, TOKEN_COOKIE = "rewardgen_visitor", "rewardgen_token"
 _YEAR = 365 * 24 * 3600
+POLICY = "Content-Security-Policy"
+REPORT_POLICY = (
+    "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Of a run's report, which has its styles and pictures within itself: shown as if it came from nowhere."""
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    POLICY: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # "no-referrer" would also take the origin from our own forms
@@ -40,15 +46,18 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Rules:
-    """``names``: host names that the server goes by besides addresses in digits. ``token``: None lets everybody in.
+    """``names``: host names that the server goes by besides addresses in digits. ``token``: admits whoever shows it.
 
-    ``local`` says that the server listens on loopback alone, where no address but a loopback one is ours.
+    ``local`` says that the server listens on loopback alone, where no address but a loopback one is ours. ``open`` lets
+    everybody look and judge; with ``control``, those who have shown the token may start and stop searches.
     """
 
     key: SigningKey
     names: frozenset[str]
-    token: str | None = None
+    token: str
     local: bool = True
+    open: bool = False
+    control: bool = False
 
     def is_ours(self, host: str) -> bool:
         """Whether a Host header names this server. An address in digits cannot be rebound to another."""
@@ -63,7 +72,7 @@ class Rules:
     @property
     def admission(self) -> str:
         """What the cookie of somebody holds who has shown the token."""
-        return self.key.sign("token", self.token or "")
+        return self.key.sign("token", self.token)
 
 
 class Guard:
@@ -82,13 +91,14 @@ class Guard:
         known = from_cookie(Request(scope).cookies.get(VISITOR_COOKIE, ""), self._rules.key)
         visitor = known or Visitor.new()
         state: dict[str, Any] = scope.setdefault("state", {})
-        state.update(visitor=visitor, csrf=csrf_token(visitor, self._rules.key), form={})
+        state.update(visitor=visitor, csrf=csrf_token(visitor, self._rules.key), form={}, may_act=False)
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
-                    headers[name] = value
+                    if not (name == POLICY and headers.get(POLICY) == REPORT_POLICY):
+                        headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
                 if known is None and scope["method"] == "GET" and message["status"] < 400:
                     headers.append("Set-Cookie", visitor_cookie(visitor, self._rules.key))
@@ -108,8 +118,11 @@ class Guard:
             refusal = await self._read_form(request, state)
             if refusal is not None:
                 return refusal
-        if self._rules.token is not None and not self._is_admitted(request):
+        admitted = self._is_admitted(request)
+        shown = "token" in request.query_params or "token" in state["form"]
+        if not admitted and (shown or not self._rules.open):
             return self._admit(request, state)
+        state["may_act"] = admitted and self._rules.control
         if request.method == "POST" and not self._rules.key.signed(
             state["form"].pop("csrf", "") or request.headers.get("x-csrf-token", ""), "form", state["visitor"].id
         ):
@@ -150,7 +163,7 @@ class Guard:
     def _admit(self, request: Request, state: dict[str, Any]) -> Response:
         """Let in whoever shows the token; ask all others for it."""
         given = request.query_params.get("token") or state["form"].get("token")
-        if given is None or not same(given, self._rules.token or ""):
+        if given is None or not same(given, self._rules.token):
             return HTMLResponse(page("token.html.j2", request, wrong=given is not None, path=request.url.path), 401)
         # A page that goes on by itself: a redirection would still count as coming from wherever the link was, and the
         # browser would keep the strict cookie back.

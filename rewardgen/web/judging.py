@@ -249,7 +249,10 @@ def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, A
     view, judge = runs_of(request).view(run), request.state.visitor.name
     judgeable = _judgeable(view)
     asked = _asked(view, judgeable, name)
-    before = _orders_of(Judgements(view.path), asked, judge)
+    kept = Judgements(view.path)
+    before = _orders_of(kept, asked, judge)
+    waiting = view.waiting if asked.waiting else None
+    said = kept.judgements(), kept.orders(), kept.remarks()
     labels = list(asked.candidates)
     random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge)).shuffle(labels)
     order = before[-1].candidates if before and set(before[-1].candidates) == set(labels) else tuple(labels)
@@ -264,6 +267,8 @@ def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, A
         "words": before[-1].words if before else "",
         "ordered": bool(before),
         "saved": saved,
+        "wanted": waiting.wanted if waiting is not None else 0,
+        "heard": heard(waiting.candidates, *said) if waiting is not None else 0,
         "judgeable": judgeable,
         "max_words": MAX_WORDS,
     }

@@ -27,7 +27,9 @@ def _environment() -> jinja2.Environment:
 def page(template: str, request: Request | None, **values: Any) -> str:
     """``template`` as text, with whoever asks for it; ``request`` is None where nobody is known yet."""
     state = request.state if request is not None else None
-    known = {"visitor": state.visitor, "csrf": state.csrf} if state is not None else {"visitor": None, "csrf": ""}
+    known = {"visitor": None, "csrf": "", "may_act": False}
+    if state is not None:
+        known = {"visitor": state.visitor, "csrf": state.csrf, "may_act": state.may_act}
     return _environment().get_template(template).render(**known, **values)
 
 

@@ -24,12 +24,15 @@ def player(
     label: Annotated[str, Query(max_length=40)] = "",
     group: Annotated[str, Query(pattern=r"^[a-z]{0,12}$")] = "",
     film: bool = False,
+    play: bool = False,
 ) -> str:
     """A replay to be looked at, or, while it is being made, a line that asks again."""
     view = runs_of(request).view(run)
     check_replay(view, replay)
     made = recorder_of(request).ask(view.path, replay, video=film)
-    return page("player.html.j2", request, run=run, replay=replay, made=made, label=label, group=group, film=film)
+    return page(
+        "player.html.j2", request, run=run, replay=replay, made=made, label=label, group=group, film=film, play=play
+    )
 
 
 @router.get("/runs/{run}/replays/{replay}/{kind}")

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from rewardgen.report import code, facts
-from rewardgen.report.choices import race_sentence
+from rewardgen.report.choices import choice_reason, race_sentence
 from rewardgen.report.code import Diff
 from rewardgen.store import CandidateView, GenerationView, RunView
 from rewardgen.text import number, percent
@@ -22,6 +22,7 @@ class CandidateRow:
     success: str
     share: float | None
     changes: Diff | None
+    reason: str
     problems: tuple[str, ...]
 
 
@@ -81,10 +82,11 @@ def _row(view: RunView, candidate: CandidateView, low: float, high: float) -> Ca
     return CandidateRow(
         view=candidate,
         score=score_text(candidate, facts.unit_of(view)),
-        interval=facts.interval(candidate),
+        interval=facts.interval(view, candidate),
         success=percent(facts.success(candidate.trainings)) if candidate.trainings else "",
         share=share,
         changes=changes(view, candidate),
+        reason=choice_reason(view, candidate),
         problems=tuple(str(problem) for problem in candidate.problems[:3]) if troubled else (),
     )
 

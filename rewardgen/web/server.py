@@ -25,15 +25,20 @@ _TOGETHER = 200
 
 @dataclass(frozen=True)
 class Pages:
-    """A server that is about to answer: the ``url`` to open, token included, and what is to be said of it.
+    """A server that is about to answer: the ``urls`` to open, token included, and what is to be said of it.
 
     Its socket is open already, so that whoever asks from now on is answered as soon as it runs.
     """
 
-    url: str
+    urls: tuple[str, ...]
     notes: tuple[str, ...]
     server: uvicorn.Server
     listening: socket.socket
+
+    @property
+    def url(self) -> str:
+        """The first address to open."""
+        return self.urls[0]
 
     def run(self) -> None:
         """Answer until Ctrl-C, or until ``stop`` is called from another thread."""
@@ -51,6 +56,7 @@ def pages(
     port: int = 8421,
     token: str | None = None,
     host_names: Sequence[str] = (),
+    control: bool | None = None,
 ) -> Pages:
     """A server for the runs in ``folder``, listening.
 
@@ -58,8 +64,11 @@ def pages(
         folder: where runs lie, themselves or in folders below.
         host: the address to listen on. Beyond loopback a token is needed: without one, this machine's own is used.
         port: 0 takes one that is free.
-        token: what must be shown once by each browser; None asks for none on loopback.
+        token: what must be shown once by each browser; None takes this machine's own. On loopback that one is needed
+            only to start, stop, resume and export runs.
         host_names: further names under which browsers may ask for this server.
+        control: whether browsers that have shown the token may start, stop, resume and export runs; None: only where
+            the server listens on loopback.
 
     Raises:
         UsageError: the folder is missing, the address cannot be listened on, or the token is too short.
@@ -71,12 +80,13 @@ def pages(
     listening = _listen(host, port)
     key, kept = load_key(state_folder())
     local = _is_loopback(listening)
-    if token is None and not local:
-        token = key.sign("own token")[:32]
+    may_look = local and token is None
+    token = token if token is not None else key.sign("own token")[:32]
+    control = local if control is None else control
     names = frozenset({"localhost", *(name.lower() for name in host_names)})
     if not local:
         names |= {host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
-    rules = Rules(key=key, names=names, token=token, local=local)
+    rules = Rules(key=key, names=names, token=token, local=local, open=may_look, control=control)
     config = uvicorn.Config(
         make_app(folder, rules),
         log_level="warning",
@@ -86,7 +96,8 @@ def pages(
         limit_concurrency=_TOGETHER,
         timeout_graceful_shutdown=2,
     )
-    return Pages(_url(listening, token), _notes(local=local, kept=kept), uvicorn.Server(config), listening)
+    urls = _urls(listening, token if control or not may_look else None)
+    return Pages(urls, _notes(local=local, kept=kept, control=control), uvicorn.Server(config), listening)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -109,16 +120,40 @@ def _is_loopback(listening: socket.socket) -> bool:
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
-def _url(listening: socket.socket, token: str | None) -> str:
+def _urls(listening: socket.socket, token: str | None) -> tuple[str, ...]:
+    """The addresses to open: by name and by number where the server listens on all of them."""
     name, port = listening.getsockname()[:2]
+    names = [name]
     if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:
-        name = socket.gethostname()
-    name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{port}/" + (f"?{urlencode({'token': token})}" if token else "")
+        names = [socket.gethostname(), *_own_addresses(listening.family)]
+    query = f"?{urlencode({'token': token})}" if token else ""
+    return tuple(
+        f"http://[{each}]:{port}/{query}" if ":" in each else f"http://{each}:{port}/{query}" for each in names
+    )
 
 
-def _notes(*, local: bool, kept: bool) -> tuple[str, ...]:
+def _own_addresses(family: int) -> list[str]:
+    """This machine's addresses in digits, the one that leads to other machines first; loopback ones are left out."""
+    found: list[str] = []
+    elsewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # for documentation: nobody has them
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((elsewhere, 9))  # chooses a route and sends nothing
+            found.append(asked.getsockname()[0])
+    except OSError:
+        pass
+    try:
+        known = socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM)
+        found += [str(place[0]) for *_, place in known]
+    except OSError:
+        pass
+    return [each for each in dict.fromkeys(found) if not ipaddress.ip_address(each.partition("%")[0]).is_loopback]
+
+
+def _notes(*, local: bool, kept: bool, control: bool) -> tuple[str, ...]:
     notes = []
+    if control:
+        notes.append("whoever opens the address with its token can start and stop searches; --no-control forbids it")
     if not local:
         notes.append("what is sent is not encrypted: beyond a network that you trust, put it behind HTTPS or SSH")
     if not kept:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,10 +13,14 @@ from rewardgen.preference import heard
 from rewardgen.records import candidate_of
 from rewardgen.replay import replay_ids
 from rewardgen.report import code, facts, figures
+from rewardgen.report.choices import choice_reason, legibility_sentence
+from rewardgen.report.replays import leader_replay
+from rewardgen.report.result import TONES, result, status_word
 from rewardgen.report.svg import Picture
-from rewardgen.store import GenerationView, RunView, read_progress
+from rewardgen.store import GenerationView, Glance, RunView, read_progress
 from rewardgen.text import number, percent
-from rewardgen.web.asking import candidate_in, generation_of, recorder_of, replay_of, runs_of
+from rewardgen.web.asking import candidate_in, generation_of, launcher_of, recorder_of, replay_of, runs_of
+from rewardgen.web.downloads import DRAWING, files_of
 from rewardgen.web.people import people_rows, remarks_on
 from rewardgen.web.rendering import page
 from rewardgen.web.rows import changes, generation_rows, score_text
@@ -26,9 +29,7 @@ router = APIRouter(default_response_class=HTMLResponse)
 
 THUMBNAILS = 100
 """Small pictures that a run's page shows, of the latest candidates."""
-_DRAWING = threading.Lock()  # matplotlib's settings are the process's
 RUN_FIGURES: Mapping[str, Callable[[RunView], Picture | None]] = {
-    "scores": figures.scores,
     "finals": figures.final_curves,
     "candidates": figures.candidate_curves,
     "lineage": figures.lineage,
@@ -62,7 +63,7 @@ def run_figures(request: Request, run: str) -> str:
     view = runs.view(run)
 
     def draw() -> dict[str, Picture | None]:
-        with _DRAWING:
+        with DRAWING:
             return {name: figure(view) for name, figure in RUN_FIGURES.items()}
 
     pictures = runs.kept("figures", view.path, runs.mark(view.path), draw)
@@ -76,7 +77,7 @@ def candidate_page(request: Request, run: str, key: str) -> str:
     candidate = candidate_in(view, key)
 
     def draw() -> tuple[Picture | None, Picture | None]:
-        with _DRAWING:
+        with DRAWING:
             return figures.training_curves(view, candidate), figures.components(candidate, "components")
 
     curves, components = runs.kept(f"figures of {key}", view.path, runs.mark(view.path), draw)
@@ -95,9 +96,10 @@ def candidate_page(request: Request, run: str, key: str) -> str:
         curves=curves,
         components=components,
         score=score_text(candidate, unit),
-        interval=facts.interval(candidate),
+        interval=facts.interval(view, candidate),
         again=number(candidate.again_score) + unit if candidate.again_score is not None else "",
         success=facts.success(candidate.trainings),
+        reason=choice_reason(view, candidate),
         children=[each.key for each in view.candidates.values() if each.parent == key],
         siblings=_beside(generation, key),
         **(remarks_on(request, view, replay) if replay else {"replay": None}),
@@ -117,7 +119,7 @@ def compare_page(request: Request, run: str, left: str = "", right: str = "") ->
     unit = facts.unit_of(view)
 
     def draw() -> list[Picture | None]:
-        with _DRAWING:
+        with DRAWING:
             return [figures.components(candidate, f"side-{side}") for side, candidate in enumerate(pair)]
 
     drawn = runs.kept(f"components of {pair[0].key}, {pair[1].key}", view.path, runs.mark(view.path), draw)
@@ -126,7 +128,7 @@ def compare_page(request: Request, run: str, left: str = "", right: str = "") ->
             "candidate": candidate,
             "replay": replay_of(view, candidate.key),
             "score": score_text(candidate, unit),
-            "interval": facts.interval(candidate),
+            "interval": facts.interval(view, candidate),
             "success": percent(facts.success(candidate.trainings)) if candidate.trainings else "",
             "components": picture,
         }
@@ -150,20 +152,32 @@ def _replays(view: RunView, generation: GenerationView) -> list[str]:
 
 def _lines(request: Request) -> dict[str, Any]:
     runs = runs_of(request)
-    return {"folder": runs.folder, "lines": [(name, line, hasattr(line, "status")) for name, line in runs.glances()]}
+    lines = [(name, line, status_word(line) if isinstance(line, Glance) else "failed") for name, line in runs.glances()]
+    return {"folder": runs.folder, "tones": TONES, "lines": lines}
 
 
 def _run(request: Request, run: str) -> dict[str, Any]:
     runs = runs_of(request)
     view = runs.view(run)
     mark = runs.mark(view.path)
+    found, leader = result(view), leader_replay(view)
+    winner = view.candidates.get(view.winner or "")
+    own = view.path.parent == runs.folder
     shown = [candidate_of(replay) for each in view.generations if each.finished for replay in _replays(view, each)]
     return {
         "run": run,
         "thumbnails": recorder_of(request).draw(view.path, shown[-THUMBNAILS:]),
         "view": view,
         "unit": facts.unit_of(view),
-        "headline": facts.headline(view),
+        "result": found,
+        "leader": None if leader is None else replay_of(view, leader),
+        "source": code.highlighted(winner.source) if winner is not None and winner.source is not None else None,
+        "reason": choice_reason(view, winner) if winner is not None else "",
+        "files": [name for name in files_of(view) if name not in ("README.md", "policy.py")],
+        "may_stop": own and view.status == "running" and launcher_of(request).may_stop(view.path.name),
+        "may_resume": own and view.status in ("interrupted", "failed"),
+        "may_export": any(facts.finite(each.score) for each in view.candidates.values()),
+        "legibility": legibility_sentence(view),
         "generations": runs.kept("rows", view.path, mark, lambda: generation_rows(view)),
         "cost": facts.cost_rows(view),
         "warnings": [str(e.data["message"]) for e in view.events if e.kind == "warning" and e.data.get("message")],

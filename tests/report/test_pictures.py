@@ -32,7 +32,7 @@ def test_the_report_shows_what_leaders_do(tmp_path: Path) -> None:
     assert 'id="replays"' not in render(view)  # nothing was made yet, and nothing is made unasked
     page = render(view, draw=True)
     assert page == render(view, draw=True)
-    section = page[page.index('<section id="replays"') : page.index('<section id="lineage"')]
+    section = page[page.index('<section id="replays"') : page.index('<section id="learning"')]
     strips = re.findall(r'<img class="strip" src="data:image/png;base64,([^"]+)" alt="([^"]+)"', section)
     assert len(strips) == 1 and strips[0][1].startswith("r0g0c0, the winner: ")
     strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(strips[0][0]))).convert("RGB")).astype(float)

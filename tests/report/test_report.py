@@ -21,7 +21,7 @@ from rewardgen.store.view import AttemptView, CallView, CandidateView, EventView
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 SECTIONS = [
-    "result", "task", "learning", "generations", "choices", "lineage", "programs", "conversation", "cost", "events",
+    "result", "generations", "learning", "lineage", "choices", "task", "programs", "conversation", "cost", "events",
 ]  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_figures_are_named_for_those_who_cannot_see_them(good_run: RunView) -> N
     page = Page(render(good_run))
     ids = {attributes.get("id") for _, attributes in page.elements}
     figures = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(figures) == 4 + sum(c.status == "trained" for c in good_run.candidates.values())
+    assert len(figures) == 3 + 3 + sum(c.status == "trained" for c in good_run.candidates.values())
     for attributes in figures:
         assert attributes["role"] == "img"
         assert set(attributes["aria-labelledby"].split()) <= ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from pathlib import Path
@@ -116,6 +117,10 @@ def test_beyond_loopback_there_is_always_a_token_and_the_same_after_a_restart(ru
         made = pages(runs_dir, host="0.0.0.0", port=0)
         made.listening.close()
         addresses.append(made.url.partition("?token=")[2])
+        _, *others = made.urls  # the first is by name, the others by number, for machines that cannot resolve it
+        found = [re.fullmatch(r"http://([0-9.]+):\d+/\?token=(\w+)", each) for each in others]
+        assert all(each is not None and each[2] == addresses[-1] for each in found)
+        assert not any(each is not None and ipaddress.ip_address(each[1]).is_loopback for each in found)
     assert len(addresses[0]) == 32 and addresses[0] == addresses[1]
     with pytest.raises(UsageError, match="can be guessed"):
         pages(runs_dir, token="short")

@@ -105,7 +105,8 @@ async function view(element) {
   const stage = element.querySelector(".stage");
   const { geometry, poses, label, group: own } = element.dataset;
   // those of a group have one bar and one clock, and leave the keys to the page
-  const made = await mount(stage, { geometry, poses, label: `Replay ${label}`, controls: !own, keyboard: !own });
+  const made = await mount(stage, { geometry, poses, label: `Replay ${label}`, controls: !own, keyboard: !own, loop: "autoplay" in element.dataset });
+  if ("autoplay" in element.dataset && !calm.matches) made.play();
   return {
     element,
     get duration() {

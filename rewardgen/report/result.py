@@ -1,0 +1,354 @@
+"""How a run turned out, in one panel: the same in the terminal, the report and the pages.
+
+``result`` gives the verdict in a word, what it rests on, one bar for each reported reward, and the command to go on
+with. ``status_word`` is its short form for lists of runs.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rewardgen.records import Evaluation
+from rewardgen.report.facts import (
+    LABELS,
+    Headline,
+    evaluation_of,
+    fitness_range,
+    headline,
+    no_reward,
+    threshold,
+    unit_of,
+    usable,
+)
+from rewardgen.store import Glance, RunView
+from rewardgen.text import number
+
+Word = Literal[
+    "works",
+    "inconclusive",
+    "nothing learned",
+    "waiting for you",
+    "running",
+    "stopped",
+    "failed",
+    "no reward found",
+]
+Tone = Literal["good", "unsure", "bad", "busy"]
+
+TONES: Mapping[Word, Tone] = {
+    "works": "good",
+    "inconclusive": "unsure",
+    "nothing learned": "bad",
+    "waiting for you": "busy",
+    "running": "busy",
+    "stopped": "unsure",
+    "failed": "bad",
+    "no reward found": "bad",
+}
+FLOOR = 0.05
+"""Share of the success threshold up to which a mean fitness without a single success counts as nothing learned."""
+MORE_STEPS = 4
+"""How many times longer to train where nothing was learned."""
+MORE_SEEDS = 10
+"""Training seeds to report with where the intervals overlap."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One reported reward on the panel's scale. Positions are shares of the scale, in [0, 1].
+
+    ``start`` and ``end`` bound the bar, from zero to the mean; ``low`` and ``high`` are the interval's ends. Texts are
+    ready to show; ``measured`` is False where there is no finite score, and ``note`` says why.
+    """
+
+    name: str
+    label: str
+    value: str
+    interval: str
+    success: str
+    trainings: str
+    note: str
+    measured: bool
+    start: float = 0.0
+    end: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A command to go on with, and what it is for."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The panel. ``why`` says what the word rests on; ``success`` is the threshold's position on the bars' scale."""
+
+    word: Word
+    tone: Tone
+    why: str
+    headline: Headline
+    bars: tuple[Bar, ...]
+    success: float | None
+    success_text: str
+    next: tuple[NextStep, ...]
+
+
+def result(view: RunView) -> Result:
+    """The result of a run, finished or not."""
+    found = headline(view)
+    word, why = _verdict(view)
+    bars, success = _bars(view, found)
+    level = threshold(view)
+    return Result(
+        word=word,
+        tone=TONES[word],
+        why=why,
+        headline=found,
+        bars=bars,
+        success=success,
+        success_text="" if level is None else f"{number(level)}{unit_of(view)}",
+        next=_next_steps(view, word),
+    )
+
+
+def status_word(glance: Glance) -> Word:
+    """The verdict's word for a run in a list."""
+    judged = glance.judge == "people"
+    return _word(glance.status, glance.waiting, glance.winner, glance.evaluations, glance.threshold, judged=judged)
+
+
+def document(found: Result) -> dict[str, Any]:
+    """The verdict as plain values, for ``--json``."""
+    return {
+        "word": found.word,
+        "why": found.why,
+        "next": [{"what": step.what, "command": step.command} for step in found.next],
+    }
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# the verdict
+
+
+def _word(
+    status: str,
+    waiting: bool,
+    winner: str | None,
+    evaluations: Mapping[str, Evaluation],
+    level: float | None,
+    *,
+    judged: bool,
+) -> Word:
+    """The word for a run's state. ``judged``: people alone chose, so the fitness cannot tell what was learned."""
+    if status == "failed":
+        return "failed"
+    if waiting:
+        return "waiting for you"
+    if status == "running":
+        return "running"
+    if status == "interrupted":
+        return "stopped"
+    if winner is None:
+        return "no reward found"
+    own = evaluations.get("winner")
+    if own is None or not usable(own):
+        return "inconclusive"
+    if level is not None and own.low >= level:
+        return "works"
+    if not judged and learned_nothing(own, level):
+        return "nothing learned"
+    others = [each for name in ("sparse", "expert") if usable(each := evaluations.get(name)) and each is not None]
+    if own.seeds > 1 and any(own.low > other.high for other in others):
+        return "works"
+    return "inconclusive"
+
+
+def learned_nothing(evaluation: Evaluation, level: float | None) -> bool:
+    """Whether policies are no better than doing nothing: no success, and the same or next to no fitness everywhere.
+
+    Next to none is up to ``FLOOR`` of a positive threshold, and whatever is below zero where the threshold is above it.
+    """
+    if evaluation.success_rate > 0:
+        return False
+    values = [value for seed in evaluation.fitness for value in seed]
+    same = len(values) > 1 and max(values) - min(values) <= 1e-9 * max(1.0, abs(values[0]))
+    return same or (level is not None and level > 0 and evaluation.mean <= FLOOR * level)
+
+
+def _verdict(view: RunView) -> tuple[Word, str]:
+    evaluations = {final.name: final.evaluation for final in view.finals if final.evaluation is not None}
+    judged = _judge(view) == "people"
+    level = threshold(view)
+    word = _word(view.status, view.waiting is not None, view.winner, evaluations, level, judged=judged)
+    return word, _reason(view, word, evaluation_of(view, "winner"), level)
+
+
+def _reason(view: RunView, word: Word, own: Evaluation | None, level: float | None) -> str:
+    unit = unit_of(view)
+    if word == "failed":
+        return view.message or "no reason was recorded"
+    if word == "no reward found":
+        return no_reward(view)
+    if word == "waiting for you":
+        assert view.waiting is not None
+        return f"the search goes on once generation {view.waiting.generation} has been judged"
+    if word == "running":
+        done = sum(generation.finished for generation in view.generations)
+        return f"{done} of {_wanted(view)} generations are finished"
+    if word == "stopped":
+        return view.message or "its process ended; nothing that was done is lost"
+    if own is None or not usable(own):
+        return "the winner's score has not been measured, or is not a finite number"
+    if word == "works" and level is not None and own.low >= level:
+        return f"the whole interval is above the threshold of success, {number(level)}{unit}"
+    if word == "works":
+        better = [LABELS[name] for name in ("expert", "sparse") if _above(own, evaluation_of(view, name))]
+        return f"better than the {' and the '.join(better)}; the intervals do not overlap"
+    if word == "nothing learned":
+        length = (view.config.get("training") or {}).get("steps")
+        steps = f" after {length:,} steps" if isinstance(length, int) else ""
+        return f"the policies reached {number(own.mean)}{unit}{steps} and no episode was a success"
+    if own.seeds < 2:
+        return "one training seed shows nothing: trainings of the same reward differ"
+    return f"{own.seeds} training seeds do not show that it is better than the others, or above the threshold"
+
+
+def _above(own: Evaluation, other: Evaluation | None) -> bool:
+    return other is not None and usable(other) and own.low > other.high
+
+
+def _judge(view: RunView) -> str:
+    search = view.config.get("search")
+    return str(search.get("judge", "fitness")) if isinstance(search, Mapping) else "fitness"
+
+
+def _wanted(view: RunView) -> int:
+    search = view.config.get("search")
+    generations, restarts = (
+        (search.get("generations"), search.get("restarts", 1)) if isinstance(search, Mapping) else (None, None)
+    )
+    if isinstance(generations, int) and isinstance(restarts, int):
+        return generations * restarts
+    return len(view.generations)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# bars
+
+
+def _bars(view: RunView, found: Headline) -> tuple[tuple[Bar, ...], float | None]:
+    """A bar for each reported reward and the threshold's position; nothing to place where nothing was measured."""
+    low, high = _scale(view)
+
+    def place(value: float) -> float:
+        return round(min(1.0, max(0.0, (value - low) / (high - low))), 4)
+
+    bars = []
+    for row in found.rows:
+        evaluation = evaluation_of(view, row.name)
+        placed: dict[str, float] = {}
+        if evaluation is not None and usable(evaluation):
+            zero, mean = place(0.0), place(evaluation.mean)
+            interval = place(evaluation.low), place(evaluation.high)
+            placed = {"start": min(zero, mean), "end": max(zero, mean), "low": interval[0], "high": interval[1]}
+        bars.append(
+            Bar(
+                name=row.name,
+                label=row.label,
+                value=row.mean,
+                interval=row.interval,
+                success=row.success,
+                trainings=row.trainings,
+                note=row.note,
+                measured=row.measured and bool(placed),
+                **placed,
+            )
+        )
+    level = threshold(view)
+    shown = level is not None and any(bar.measured for bar in bars)
+    return tuple(bars), place(level) if shown and level is not None else None
+
+
+def _scale(view: RunView) -> tuple[float, float]:
+    """The ends of the bars' common scale: zero, the threshold and all intervals lie within."""
+    evaluations = [each for name in LABELS if usable(each := evaluation_of(view, name)) and each is not None]
+    values = [value for each in evaluations for value in (each.low, each.high, each.mean)]
+    level = threshold(view)
+    values += [0.0] if level is None else [0.0, level]
+    low, high = min(values), max(values)
+    if not math.isfinite(high - low) or high - low < 1e-12:
+        return low, low + 1.0
+    margin = 0.03 * (high - low)
+    least, _ = fitness_range(view)
+    return (low if low >= least and low == 0.0 else low - margin), high + margin
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# what to do next
+
+
+def _next_steps(view: RunView, word: Word) -> tuple[NextStep, ...]:
+    run, task = shlex.quote(str(view.path)), shlex.quote(str(view.task.get("name", "TASK")))
+    elsewhere = "" if str(view.path.parent) == "runs" else f" --out {shlex.quote(str(view.path.parent))}"
+    training = view.config.get("training")
+    steps = training.get("steps") if isinstance(training, Mapping) else None
+    if word == "works":
+        reward = shlex.quote(str(view.path / "export" / "reward.py"))
+        return (
+            NextStep("train longer with the reward that was found", f"rewardgen train {task} --reward {reward}"),
+            NextStep("write the report with all replays", f"rewardgen report {run}"),
+        )
+    if word == "inconclusive":
+        return (
+            NextStep("search again with more seeds behind the scores", _again(view, f"--report-seeds {MORE_SEEDS}")),
+            NextStep("write the report with all replays", f"rewardgen report {run}"),
+        )
+    if word == "nothing learned" and isinstance(steps, int):
+        return (NextStep("search again with longer trainings", _again(view, f"--steps {MORE_STEPS * steps}")),)
+    if word == "waiting for you":
+        return (
+            NextStep("judge in the browser", f"rewardgen web{elsewhere}"),
+            NextStep("judge in a terminal", f"rewardgen prefer {run}"),
+        )
+    if word == "running":
+        return (NextStep("watch it in the browser", f"rewardgen web{elsewhere}"),)
+    if word in ("stopped", "failed"):
+        return (NextStep("go on where it stopped", f"rewardgen resume {run}"),)
+    return (NextStep("see what was wrong with each candidate", f"rewardgen show {run}"),)
+
+
+def _again(view: RunView, flags: str) -> str:
+    """A new search on the same task by the same author."""
+    author = (
+        "" if view.author.startswith(("offline", "replay")) or not view.author else f" --llm {shlex.quote(view.author)}"
+    )
+    return f"rewardgen run {shlex.quote(str(view.task.get('name', 'TASK')))}{author} {flags}"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# bars as text
+
+
+def text_bar(bar: Bar, success: float | None, width: int = 30) -> str:
+    """A bar for the terminal: "=" up to the mean, "-" the interval, "|" the threshold of success."""
+    cells = [" "] * (width + 1)
+
+    def cell(share: float) -> int:
+        return round(share * width)
+
+    if bar.measured:
+        for index in range(cell(bar.low), cell(bar.high) + 1):
+            cells[index] = "-"
+        for index in range(cell(bar.start), cell(bar.end) + 1):
+            cells[index] = "="
+    if success is not None:
+        cells[cell(success)] = "|"
+    return "".join(cells)

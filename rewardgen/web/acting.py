@@ -1,0 +1,188 @@
+"""The pages that act: start a search, stop it, resume it, export what it found. For those who have shown the token."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+
+from rewardgen.errors import RewardgenError, UnknownName, UsageError
+from rewardgen.export import export_run
+from rewardgen.search import method_names
+from rewardgen.sweep.rates import Rates, measured_rates
+from rewardgen.tasks import Task, declared_tasks
+from rewardgen.web.asking import check_acting, launcher_of, recorder_of, runs_of
+from rewardgen.web.rendering import page
+from rewardgen.web.searchform import JUDGES, MAX_MODEL, check_form, cost_of, free_name
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+FIRST_TASK = "cartpole/swingup"
+_RATES_SECONDS = 60.0
+"""For which measured speeds are believed without looking again."""
+_tasks_lock, _rates_lock = threading.Lock(), threading.Lock()
+
+
+@router.get("/start")
+def start_page(request: Request) -> str:
+    check_acting(request)
+    first = FIRST_TASK if FIRST_TASK in _tasks(request) else next(iter(_tasks(request)), "")
+    return page("start.html.j2", request, **_form(request, {"task": first}))
+
+
+@router.post("/start/cost")
+def start_cost(request: Request) -> str:
+    """What the form as it stands would cost, or what is wrong with it: asked whenever a field changes."""
+    check_acting(request)
+    return page("start_cost.html.j2", request, **_form(request, request.state.form))
+
+
+@router.post("/start")
+def start(request: Request) -> Response:
+    """Start the search that the form describes; with ``do=cost``, show the form again with its cost."""
+    check_acting(request)
+    form = dict(request.state.form)
+    if (do := form.pop("do", "start")) not in ("start", "cost"):
+        raise UsageError("the form has no such button")
+    values = _form(request, form)
+    if do == "cost" or values["problem"]:
+        return HTMLResponse(page("start.html.j2", request, **values), 400 if values["problem"] else 200)
+    wanted = values["wanted"]
+    name = wanted.name or free_name(runs_of(request).folder, wanted.config.task)
+    try:
+        launcher_of(request).start(name, wanted.arguments)
+    except UsageError as error:
+        return HTMLResponse(page("start.html.j2", request, **{**values, "problem": str(error)}), 400)
+    return RedirectResponse(f"/starts/{name}", 303)
+
+
+@router.get("/starts/{name}")
+def started_page(request: Request, name: str) -> Response:
+    return _started(request, name, "started.html.j2")
+
+
+@router.get("/starts/{name}/live")
+def started_live(request: Request, name: str) -> Response:
+    return _started(request, name, "started_live.html.j2")
+
+
+@router.post("/runs/{run}/stop")
+def stop(request: Request, run: str) -> Response:
+    """Ask the run's process to stop; the run's page shows when it has."""
+    launcher_of(request).stop(_own_name(request, run))
+    return RedirectResponse(f"/runs/{run}", 303)
+
+
+@router.post("/runs/{run}/resume")
+def resume(request: Request, run: str) -> Response:
+    launcher_of(request).resume(_own_name(request, run))
+    return RedirectResponse(f"/runs/{run}", 303)
+
+
+@router.post("/runs/{run}/export")
+def export(request: Request, run: str) -> Response:
+    """Write the run's export into its folder, where the command writes it."""
+    check_acting(request)
+    view = runs_of(request).view(run)
+    export_run(view, view.path / "export")
+    return RedirectResponse(f"/runs/{run}", 303)
+
+
+@router.get("/tasks/{task}/picture")
+def picture(request: Request, task: str) -> str:
+    """A task's picture as a part of the form, or, while it is drawn, a line that asks again."""
+    check_acting(request)
+    name = _task_of(request, task)
+    drawn = recorder_of(request).ask_task(runs_of(request).folder, name)
+    return page("task_picture.html.j2", request, task=name, address=task, drawn=drawn)
+
+
+@router.get("/tasks/{task}/picture.png")
+def picture_file(request: Request, task: str) -> Response:
+    check_acting(request)
+    drawn = recorder_of(request).ask_task(runs_of(request).folder, _task_of(request, task))
+    if drawn.path is None:
+        raise HTTPException(404)
+    return FileResponse(drawn.path, media_type="image/png", headers={"Cache-Control": "no-cache"})
+
+
+# ---- what they share
+
+
+def _form(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
+    """What the form's templates need: its values, the cost of the search, or what is wrong."""
+    tasks = _tasks(request)
+    values: dict[str, Any] = {
+        "form": dict(form),
+        "tasks": tasks,
+        "task": tasks.get(form.get("task", "")),
+        "methods": method_names(),
+        "judges": JUDGES,
+        "max_model": MAX_MODEL,
+        "problem": "",
+        "wanted": None,
+        "cost": None,
+    }
+    try:
+        values["wanted"] = check_form(form, tasks)
+        values["cost"] = cost_of(values["wanted"], _rates(request))
+    except RewardgenError as error:
+        values["problem"] = str(error)
+    return values
+
+
+def _tasks(request: Request) -> Mapping[str, type[Task]]:
+    """The tasks that can be searched on here, by name; looked up once."""
+    state = request.app.state
+    with _tasks_lock:
+        if not hasattr(state, "tasks"):
+            state.tasks = {task.name: task for task in declared_tasks() if task.missing() is None}
+        return state.tasks
+
+
+def _task_of(request: Request, address: str) -> str:
+    """The task that an address names, with "~" for the slash."""
+    name = address.replace("~", "/")
+    if name not in _tasks(request):
+        raise UnknownName("task", name[:80], _tasks(request))
+    return name
+
+
+def _rates(request: Request) -> Rates:
+    state = request.app.state
+    with _rates_lock:
+        if not hasattr(state, "rates") or time.monotonic() - state.rates[0] > _RATES_SECONDS:
+            state.rates = time.monotonic(), measured_rates(runs_of(request).folder)
+        return state.rates[1]
+
+
+def _own_name(request: Request, run: str) -> str:
+    """The name of a run right in the folder of runs; those of a sweep are the sweep's.
+
+    Raises:
+        HTTPException: this browser may not act (403).
+        UnknownName, UsageError: there is no such run, or it lies deeper.
+    """
+    check_acting(request)
+    path = runs_of(request).path(run)
+    if path.parent != runs_of(request).folder:
+        raise UsageError(f"{path} belongs to a sweep; `rewardgen sweep` goes on with it")
+    return path.name
+
+
+def _started(request: Request, name: str, template: str) -> Response:
+    """A start that has not become a run yet, or why it did not; the run's page once there is one."""
+    check_acting(request)
+    if name in runs_of(request).names():
+        to = f"/runs/{name}"
+        if template == "started.html.j2":
+            return RedirectResponse(to, 303)
+        return HTMLResponse(page(template, request, name=name, started=None, to=to), headers={"HX-Redirect": to})
+    started = launcher_of(request).find(name) if name in launcher_of(request).names() else None
+    if started is None:
+        raise HTTPException(404)
+    return HTMLResponse(page(template, request, name=name, started=started, to=""))

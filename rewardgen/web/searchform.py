@@ -1,0 +1,130 @@
+"""The form that starts a search: its fields, checked as the command line checks its flags, and what it will cost."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rewardgen.config import Config
+from rewardgen.errors import RewardgenError, UnknownName, UsageError
+from rewardgen.search import configure, method_names
+from rewardgen.sweep.estimate import Amounts, model_of, of_baselines, of_search
+from rewardgen.sweep.rates import Rates
+
+NUMBERS: Mapping[str, tuple[str, str]] = {
+    "candidates": ("search.candidates", "--candidates"),
+    "generations": ("search.generations", "--generations"),
+    "seeds": ("search.seeds", "--seeds"),
+    "steps": ("training.steps", "--steps"),
+    "report_seeds": ("evaluation.report_seeds", "--report-seeds"),
+    "seed": ("seed", "--seed"),
+}
+"""Field → the setting that it stands for, and its flag."""
+FIELDS = ("task", "llm", "method", "judge", "dollars", "name", *NUMBERS)
+JUDGES = ("fitness", "people")
+MAX_MODEL = 200
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_DOLLARS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,4})?")
+_MODEL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/@+-]{{0,{MAX_MODEL - 1}}}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_FILES = ("replay:", "replay-strict:", "dialog:")  # authors that read or write files
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A search that a form asks for: its settings, its name ("" to have one made) and the flags that give the same."""
+
+    config: Config
+    name: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a search will take. ``measured``: the speed of its task is known from earlier runs on this machine."""
+
+    search: Amounts
+    baselines: Amounts
+    measured: bool
+    asked: str | None
+
+    @property
+    def seconds(self) -> float:
+        return 3600 * (self.search.hours + self.baselines.hours)
+
+
+def check_form(form: Mapping[str, str], tasks: Mapping[str, Any]) -> Wanted:
+    """The search that a form describes. Fields that are empty have the default.
+
+    Raises:
+        UsageError: an unknown field, or a value that the command line would refuse or that names a file.
+    """
+    unknown = sorted(set(form) - set(FIELDS))
+    if unknown:
+        raise UsageError(f"the form has no field {unknown[0][:40]!r}")
+    given = {key: value.strip() for key, value in form.items() if value.strip()}
+    task = given.get("task", "")
+    if task not in tasks:
+        raise UnknownName("task", task[:80], tasks)
+    overrides: dict[str, Any] = {"task": task}
+    arguments = [task]
+    for field, (setting, flag) in NUMBERS.items():
+        if field in given:
+            if not _NUMBER.fullmatch(given[field]):
+                raise UsageError(f"{field.replace('_', ' ')}: {given[field][:40]!r} is not a whole number of 0 or more")
+            overrides[setting] = int(given[field])
+            arguments.append(f"{flag}={int(given[field])}")
+    if "llm" in given:
+        model = given["llm"]
+        if not _MODEL.fullmatch(model):
+            raise UsageError("model: this is not the name of a model")
+        if model.startswith(_FILES):
+            raise UsageError("model: authors that use files can be chosen on the command line only")
+        overrides["llm.model"] = model
+        arguments.append(f"--llm={model}")
+    if "method" in given:
+        if given["method"] not in method_names():
+            raise UnknownName("search method", given["method"][:80], method_names())
+        overrides["search.method"] = given["method"]
+        arguments.append(f"--method={given['method']}")
+    if "judge" in given:
+        if given["judge"] not in JUDGES:
+            raise UsageError(f"judge: choose {' or '.join(JUDGES)}")
+        overrides["search.judge"] = given["judge"]
+        arguments.append(f"--judge={given['judge']}")
+    if "dollars" in given:
+        if not _DOLLARS.fullmatch(given["dollars"]):
+            raise UsageError("budget: give dollars as a number, such as 2.5")
+        overrides["budget.dollars"] = float(given["dollars"])
+        arguments.append(f"--budget-dollars={given['dollars']}")
+    name = given.get("name", "")
+    if name and (not _NAME.fullmatch(name) or name == "latest"):
+        raise UsageError("name: use up to 64 letters, digits, '_', '-' and '.', beginning with a letter or digit")
+    return Wanted(configure(None, overrides), name, tuple(arguments))
+
+
+def cost_of(wanted: Wanted, rates: Rates) -> Cost:
+    """What the search will take on this machine, with the expert's and the sparse reward's trainings."""
+    config = wanted.config
+    threads = config.threads or os.cpu_count() or 1
+    return Cost(
+        search=of_search(config, rates, threads),
+        baselines=of_baselines(config, rates, threads),
+        measured=rates.measured(config),
+        asked=model_of(config),
+    )
+
+
+def free_name(folder: Path, task: str) -> str:
+    """A name that no run in ``folder`` has, from the task and the time."""
+    base = f"{task.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = [base, *(f"{base}-{number}" for number in range(2, 1000))]
+    found = next((name for name in names if not (folder / name).exists()), None)
+    if found is None:
+        raise RewardgenError(f"{folder} has a thousand runs of this second; name this one")
+    return found

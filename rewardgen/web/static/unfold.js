@@ -1,0 +1,19 @@
+// What somebody unfolded on a page that follows a run stays so when the page is brought up to date.
+
+const chosen = new Map();
+
+function key(details) {
+  return `${details.closest("section")?.id ?? ""} ${details.querySelector("summary")?.textContent ?? ""}`;
+}
+
+document.addEventListener("click", (event) => {
+  const details = event.target.closest("summary")?.parentElement;
+  if (details) chosen.set(key(details), !details.open);
+});
+
+new MutationObserver(() => {
+  for (const details of document.querySelectorAll("#live details")) {
+    const open = chosen.get(key(details));
+    if (open !== undefined && details.open !== open) details.open = open;
+  }
+}).observe(document.documentElement, { subtree: true, childList: true, attributes: true, attributeFilter: ["open"] });
