@@ -503,7 +503,7 @@ def plain(record: Any) -> Any:
         return {name: plain(getattr(record, name)) for name in record.__dataclass_fields__}
     if isinstance(record, Mapping):
         return {str(key): plain(value) for key, value in record.items()}
-    if isinstance(record, Tensor):
+    if hasattr(record, "tolist"):  # a tensor
         return record.tolist()
     if isinstance(record, bytes):
         return None
