@@ -324,8 +324,7 @@ class _Shard:
                 self._adam.step()
                 parameters.flat.addcmul_(self._direction, rates)
                 self._direction.zero_()
-        # While rates are annealed, updates move the policy less on purpose: they say nothing on what it could bear.
-        if config.desired_kl > 0.0 and share == 1.0:
+        if config.desired_kl > 0.0:
             if count not in self._policies:
                 self._policies[count] = Head(parameters, "policy", count)
             self.rates = adapted(self.rates, divergence(parameters, self._policies[count], rows), config)
