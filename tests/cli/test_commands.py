@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rewardgen.errors import SimulationFailed
+from rewardgen.sim.rendering import renderer
 from rewardgen.tasks import load_task, task_names
 from tests.cli.commands import Result, rewardgen, small_search
 
@@ -183,6 +185,18 @@ def test_a_name_that_is_taken_is_refused(out: Path) -> None:
     refused = small_search(out, "done")
     assert refused.code == 2
     assert "rewardgen resume" in refused.err
+
+
+def test_a_run_leaves_a_report_in_which_the_winner_moves_and_files_to_take_away(out: Path) -> None:
+    told = json.loads((out / "done.json").read_text())
+    assert told["result"]["word"] == "nothing learned" and told["result"]["next"][0]["command"].startswith("rewardgen ")
+    page = (out / "done" / "report.html").read_text(encoding="utf-8")
+    assert 'download="reward.py"' in page and "Nothing learned" in page
+    try:
+        renderer()
+    except SimulationFailed as error:
+        pytest.skip(f"nothing can draw here: {error}")
+    assert "data:video/mp4;base64," in page
 
 
 def test_show_tells_of_the_run_and_of_one_candidate(out: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rewardgen.store import Store, held, read_holder
 from rewardgen.web.guard import MAX_BODY
-from rewardgen.web.launching import KEPT_IN
+from rewardgen.web.launching import KEPT_IN, MAX_RUNNING
 from tests.web.conftest import RUN, Site, open_site
 from tests.web.test_guard import token_in
 
@@ -156,6 +156,17 @@ def test_a_search_of_a_sweep_is_left_to_the_sweep(site: Site, runs_dir: Path, ad
     for what in ("stop", "resume"):
         answer = post(admitted, f"/runs/sweep~{RUN}/{what}")
         assert answer.status_code == 400 and "belongs to a sweep" in answer.text
+
+
+def test_so_many_searches_run_at_once_and_no_more(admitted: httpx2.Client, runs_dir: Path) -> None:
+    kept = runs_dir / KEPT_IN
+    kept.mkdir()
+    for number in range(MAX_RUNNING):  # on their way, as this process is
+        (kept / f"other-{number}.json").write_text(f'{{"pid": {os.getpid()}}}')
+    answer = post(admitted, "/start", **GOOD)
+    assert answer.status_code == 400 and f"{MAX_RUNNING} searches that were started here are running" in answer.text
+    assert len(list(kept.iterdir())) == MAX_RUNNING
+    assert "Starting" in admitted.get("/starts/other-0").text
 
 
 def test_only_what_was_exported_can_be_downloaded(admitted: httpx2.Client, runs_dir: Path) -> None:

@@ -98,6 +98,15 @@ def test_a_search_that_cannot_start_says_why(browser: Browser, folder: Path, mon
     try:
         ada = admit(browser, site)
         page = ada.open("/start")
+        page.get_by_label("Task").select_option("hopper/run")  # what the form says follows its fields
+        expect(page.locator("#cost h2")).to_have_text("hopper/run")
+        page.get_by_label("Candidates per generation").fill("0")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("alert")).to_contain_text("search.candidates")
+        page.get_by_label("Candidates per generation").fill("")
+        page.get_by_label("Task").select_option("cartpole/swingup")
+        expect(page.locator("#cost")).to_contain_text("What it will take")
+        expect(page.get_by_alt_text("cartpole/swingup at the start")).to_be_visible()
         page.get_by_label("Language model").fill("gpt-nothing")  # without a key
         page.get_by_label("Name of the run").fill(NAME)
         page.get_by_role("button", name="Start", exact=True).click()
