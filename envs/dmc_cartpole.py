@@ -71,7 +71,7 @@ class Cartpole(SuiteTask):
 
 
 @register("dmc_cartpole/balance")
-class CartpoleBalance(Cartpole):
+class SuiteCartpoleBalance(Cartpole):
     """dm_control's cartpole/balance: starts nearly upright."""
 
     description = (
@@ -88,7 +88,7 @@ class CartpoleBalance(Cartpole):
 
 
 @register("dmc_cartpole/swingup")
-class CartpoleSwingup(Cartpole):
+class SuiteCartpoleSwingup(Cartpole):
     """dm_control's cartpole/swingup: starts hanging down."""
 
     description = (
@@ -106,7 +106,7 @@ class CartpoleSwingup(Cartpole):
 
 
 @register("dmc_cartpole/swingup_sparse")
-class CartpoleSwingupSparse(CartpoleSwingup):
+class CartpoleSwingupSparse(SuiteCartpoleSwingup):
     """dm_control's cartpole/swingup_sparse: the swing-up with the sparse reward."""
 
     description = (

@@ -21,7 +21,7 @@ SETTLING = 200  # substeps without action before an episode begins
 
 
 @register("dmc_cheetah/run")
-class CheetahRun(SuiteTask):
+class SuiteCheetahRun(SuiteTask):
     """dm_control's cheetah/run: 1000 steps of 0.01 s, six joint motors."""
 
     description = (

@@ -19,7 +19,7 @@ HIGHEST = 2.0  # m: largest height that counts as standing
 HOP_SPEED = 2.0  # m/s: speed at which the reward saturates
 
 
-class Hopper(SuiteTask):
+class SuiteHopper(SuiteTask):
     """Base of the suite's hopper tasks: 1000 steps of 0.02 s, four joint motors."""
 
     fields = (
@@ -77,7 +77,7 @@ class Hopper(SuiteTask):
 
 
 @register("dmc_hopper/stand")
-class HopperStand(Hopper):
+class HopperStand(SuiteHopper):
     """dm_control's hopper/stand."""
 
     description = (
@@ -95,7 +95,7 @@ class HopperStand(Hopper):
 
 
 @register("dmc_hopper/hop")
-class HopperHop(Hopper):
+class HopperHop(SuiteHopper):
     """dm_control's hopper/hop."""
 
     description = (

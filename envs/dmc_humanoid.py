@@ -21,7 +21,7 @@ DRIFT = 2.0  # m/s: stand: margin of the horizontal velocity; at this speed its 
 EXTREMITIES = ("left_hand", "left_foot", "right_hand", "right_foot")
 
 
-class Humanoid(SuiteTask):
+class SuiteHumanoid(SuiteTask):
     """Base of the suite's humanoid tasks: 1000 steps of 0.025 s, 21 joint motors."""
 
     fields = (
@@ -123,7 +123,7 @@ class Humanoid(SuiteTask):
 
 
 @register("dmc_humanoid/stand")
-class HumanoidStand(Humanoid):
+class HumanoidStand(SuiteHumanoid):
     """dm_control's humanoid/stand."""
 
     description = (
@@ -135,7 +135,7 @@ class HumanoidStand(Humanoid):
 
 
 @register("dmc_humanoid/walk")
-class HumanoidWalk(Humanoid):
+class HumanoidWalk(SuiteHumanoid):
     """dm_control's humanoid/walk: 1 m/s."""
 
     description = (
@@ -147,7 +147,7 @@ class HumanoidWalk(Humanoid):
 
 
 @register("dmc_humanoid/run")
-class HumanoidRun(Humanoid):
+class SuiteHumanoidRun(SuiteHumanoid):
     """dm_control's humanoid/run: 10 m/s."""
 
     description = (

@@ -127,7 +127,7 @@ class WalkerWalk(Walker):
 
 
 @register("dmc_walker/run")
-class WalkerRun(Walker):
+class SuiteWalkerRun(Walker):
     """dm_control's walker/run: 8 m/s."""
 
     description = (

@@ -28,7 +28,7 @@ def measure(job: dict[str, Any]) -> float:
     from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-    class Worlds(VecEnv):
+    class EnvPoolWorlds(VecEnv):
         """EnvPool's worlds as Stable-Baselines3 sees environments."""
 
         def __init__(self) -> None:
@@ -95,7 +95,7 @@ def measure(job: dict[str, Any]) -> float:
     rows = job["worlds"] * job["rollout"]
     model = PPO(
         "MlpPolicy",
-        VecNormalize(Worlds()),
+        VecNormalize(EnvPoolWorlds()),
         n_steps=job["rollout"],
         batch_size=rows // job["minibatches"],
         n_epochs=job["epochs"],

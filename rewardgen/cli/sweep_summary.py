@@ -10,7 +10,7 @@ from rewardgen.cli.output import safe, show, table, write
 from rewardgen.text import clock, count, short_number
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Amounts, Ended, Executor, Kept, Plan, Rates, Standing
+    from rewardgen.sweep import Amounts, Ended, Executor, Kept, Plan, Rates, SearchState
 
 
 def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _cells(amounts: Amounts) -> tuple[str, ...]:
 # ---- where a sweep stands
 
 
-def described(kept: Kept, standings: Sequence[Standing], ended: Sequence[Ended] = ()) -> dict[str, Any]:
+def described(kept: Kept, standings: Sequence[SearchState], ended: Sequence[Ended] = ()) -> dict[str, Any]:
     """Where a sweep stands, as plain values. ``ended`` adds what its stores do not know, such as crashes."""
     ends = {end.planned.key: end for end in ended}
     found = []
@@ -195,7 +195,7 @@ def described(kept: Kept, standings: Sequence[Standing], ended: Sequence[Ended] 
     return {"sweep": kept.name, "folder": kept.folder, "spec": kept.spec_file, "arms": kept.arms, "searches": found}
 
 
-def show_sweep(kept: Kept, standings: Sequence[Standing]) -> None:
+def show_sweep(kept: Kept, standings: Sequence[SearchState]) -> None:
     """Where a sweep stands, one line for each arm on each task."""
     counts = {status: sum(stand.status == status for stand in standings) for status in _ORDER}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
@@ -227,7 +227,7 @@ def show_sweep(kept: Kept, standings: Sequence[Standing]) -> None:
 _ORDER = ("finished", "running", "interrupted", "failed", "left out", "waiting")
 
 
-def _row(task: str, arm: str, mine: Sequence[Standing]) -> tuple[str, ...]:
+def _row(task: str, arm: str, mine: Sequence[SearchState]) -> tuple[str, ...]:
     finished = [stand for stand in mine if stand.status == "finished"]
     unit = next((stand.unit for stand in mine if stand.unit), "")
     scores = ", ".join(short_number(stand.score.mean if stand.score is not None else None) for stand in finished)

@@ -83,12 +83,12 @@ class Capabilities:
 
 
 @dataclass(eq=False)
-class Turn:
+class QueueTurn:
     """One request under way. ``most``: how many were under way with it at most, itself included; ``ahead``: which of
     them were there before it."""
 
     most: int
-    ahead: tuple[Turn, ...] = ()
+    ahead: tuple[QueueTurn, ...] = ()
 
 
 class Slots:
@@ -105,8 +105,8 @@ class Slots:
     def __init__(self, limit: int, timeout: float) -> None:
         self._most, self._timeout = limit, timeout
         self._limit = limit
-        self._under_way: list[Turn] = []
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[Turn]]] = []
+        self._under_way: list[QueueTurn] = []
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[QueueTurn]]] = []
         self._alone: float | None = None
         self._lowered = False
         self._lock = threading.Lock()
@@ -115,13 +115,13 @@ class Slots:
     def limit(self) -> int:
         return self._limit
 
-    async def enter(self) -> Turn:
+    async def enter(self) -> QueueTurn:
         """Wait for a slot. Each turn must be given to ``leave``."""
         with self._lock:
             if len(self._under_way) < self._limit and not self._waiting:
                 return self._begin()
             loop = asyncio.get_running_loop()
-            future: asyncio.Future[Turn] = loop.create_future()
+            future: asyncio.Future[QueueTurn] = loop.create_future()
             self._waiting.append((loop, future))
         try:
             return await future
@@ -133,7 +133,7 @@ class Slots:
                 self.leave(future.result())  # granted, and cancelled before it could begin
             raise
 
-    def leave(self, turn: Turn, seconds: float | None = None) -> None:
+    def leave(self, turn: QueueTurn, seconds: float | None = None) -> None:
         """Give the slot back; ``seconds`` is how long an answer took, None without one."""
         with self._lock:
             self._under_way.remove(turn)
@@ -143,7 +143,7 @@ class Slots:
                 loop, future = self._waiting.pop(0)
                 loop.call_soon_threadsafe(self._grant, future, self._begin())
 
-    def timed_out(self, turn: Turn) -> bool:
+    def timed_out(self, turn: QueueTurn) -> bool:
         """Lower the limit after a request ran out of time; False where it was alone, so no other is to blame."""
         if turn.most == 1:
             return False
@@ -151,14 +151,14 @@ class Slots:
             self._limit, self._lowered = max(1, min(self._limit, turn.most) // 2), True
         return True
 
-    def _begin(self) -> Turn:
-        turn = Turn(0, tuple(self._under_way))
+    def _begin(self) -> QueueTurn:
+        turn = QueueTurn(0, tuple(self._under_way))
         self._under_way.append(turn)
         for each in self._under_way:
             each.most = max(each.most, len(self._under_way))
         return turn
 
-    def _learn(self, turn: Turn, seconds: float) -> None:
+    def _learn(self, turn: QueueTurn, seconds: float) -> None:
         if turn.most == 1:
             self._alone = seconds if self._alone is None else min(self._alone, seconds)
             self._limit = max(1, min(self._most, int(self._timeout / max(self._alone, 1e-3))))
@@ -166,7 +166,7 @@ class Slots:
         elif any(other in self._under_way for other in turn.ahead) and seconds < 1.5 * (self._alone or 0.0):
             self._limit = self._most
 
-    def _grant(self, future: asyncio.Future[Turn], turn: Turn) -> None:
+    def _grant(self, future: asyncio.Future[QueueTurn], turn: QueueTurn) -> None:
         if future.cancelled():
             self.leave(turn)
         else:

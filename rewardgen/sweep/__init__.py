@@ -15,7 +15,7 @@ from rewardgen.sweep.plan import Kept, Plan, Planned, is_sweep, make_plan, read_
 from rewardgen.sweep.rates import Rates, measured_rates
 from rewardgen.sweep.run import Ended, Watch, rates_of, run_sweep
 from rewardgen.sweep.spec import Share, SweepSpec, read_spec
-from rewardgen.sweep.standing import Standing, sweep_standing
+from rewardgen.sweep.standing import SearchState, sweep_standing
 from rewardgen.sweep.work import carry_out
 
 __all__ = [
@@ -29,8 +29,8 @@ __all__ = [
     "Plan",
     "Planned",
     "Rates",
+    "SearchState",
     "Share",
-    "Standing",
     "SweepSpec",
     "Watch",
     "carry_out",

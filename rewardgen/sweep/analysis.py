@@ -11,7 +11,7 @@ import numpy as np
 from rewardgen.errors import UnknownName
 from rewardgen.evaluation import normalised
 from rewardgen.sweep import statistics
-from rewardgen.sweep.results import Result, Score, Sweep
+from rewardgen.sweep.results import Score, SearchResult, Sweep
 from rewardgen.sweep.statistics import NOTHING, Bootstrap, Estimate, Values
 
 COSTS = ("steps", "dollars", "hours")
@@ -225,7 +225,7 @@ def analyse(sweep: Sweep, *, baseline: str | None = None, bootstrap: Bootstrap |
     )
 
 
-def of(sweep: Sweep, arm: str, task: str | None = None) -> list[Result]:
+def of(sweep: Sweep, arm: str, task: str | None = None) -> list[SearchResult]:
     """The results of an arm, of one task or of all."""
     return [result for result in sweep.results if result.arm == arm and task in (None, result.task)]
 
@@ -341,7 +341,7 @@ def _cost(sweep: Sweep, arm: str) -> Cost:
     mine = of(sweep, arm)
     finished = [result for result in mine if result.status == "finished"]
 
-    def mean(value: Callable[[Result], float]) -> float:
+    def mean(value: Callable[[SearchResult], float]) -> float:
         return math.fsum(map(value, finished)) / len(finished) if finished else math.nan
 
     return Cost(

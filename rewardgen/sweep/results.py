@@ -48,7 +48,7 @@ UNSCORED = Score(math.nan, math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
-class Result:
+class SearchResult:
     """One search. What it has not come to is NaN, never zero; ``status`` "missing" has not begun.
 
     ``steps``, ``dollars`` (NaN where nobody knows the price) and ``hours`` are what the whole run used so far.
@@ -85,7 +85,7 @@ class Sweep:
     arms: tuple[str, ...]
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
-    results: tuple[Result, ...]
+    results: tuple[SearchResult, ...]
 
 
 def load(folder: Path) -> Sweep:
@@ -99,16 +99,16 @@ def load(folder: Path) -> Sweep:
     return Sweep(kept.name, folder, kept.arms, kept.tasks, kept.seeds, results)
 
 
-def _result(planned: Planned) -> Result:
+def _result(planned: Planned) -> SearchResult:
     place = planned.arm, planned.task, planned.seed, planned.run_dir
     if not (planned.run_dir / STORE_FILE).is_file():
-        return Result(*place, "missing")
+        return SearchResult(*place, "missing")
     try:
         view = read(planned.run_dir)
     except StoreError as error:
-        return Result(*place, "failed", str(error))
+        return SearchResult(*place, "failed", str(error))
     cost = view.cost
-    return Result(
+    return SearchResult(
         *place,
         view.status,
         view.message,

@@ -19,7 +19,7 @@ from rewardgen.sweep.executor import Executor, Finished, Job
 from rewardgen.sweep.ledger import Ledger, budgeted, limits
 from rewardgen.sweep.plan import Plan, Planned, is_sweep, read_plan, write_plan
 from rewardgen.sweep.rates import Rates, measured_rates
-from rewardgen.sweep.standing import Standing, checked, standing, write_ends
+from rewardgen.sweep.standing import SearchState, checked, standing, write_ends
 
 LOCK_NAME = "sweep.lock"
 
@@ -94,7 +94,7 @@ def run_sweep(
 
 class _Driver:
     def __init__(
-        self, plan: Plan, most: list[dict[str, float]], stands: Sequence[Standing], baselines: Path, watch: Watch
+        self, plan: Plan, most: list[dict[str, float]], stands: Sequence[SearchState], baselines: Path, watch: Watch
     ) -> None:
         self._plan, self._baselines, self._watch = plan, baselines, watch
         arms = [planned.arm for planned in plan.searches]
@@ -181,7 +181,7 @@ class _Driver:
             ends[self._plan.searches[index].key] = ("left out", why)
         write_ends(self._plan.folder, ends)
 
-    def _end(self, index: int, ended: Ended, found: Standing) -> None:
+    def _end(self, index: int, ended: Ended, found: SearchState) -> None:
         self._ended[index] = ended
         self._ledger.ended(index, found.spent)
 
@@ -191,9 +191,9 @@ class _Driver:
         return Job(key, "baselines", config, self._plan.folder, self._baselines, None, planned.envs)
 
 
-def _look(planned: Planned) -> Standing:
+def _look(planned: Planned) -> SearchState:
     """Where a search stands; one whose store cannot be read has failed."""
     try:
         return standing(planned)
     except StoreError as error:
-        return replace(Standing(planned, "failed"), message=str(error))
+        return replace(SearchState(planned, "failed"), message=str(error))

@@ -22,7 +22,7 @@ ENDS = "ends.json"
 
 
 @dataclass(frozen=True)
-class Standing:
+class SearchState:
     """One search: the found reward's reported ``score`` and its candidate ``winner``, None before there is one."""
 
     planned: Planned
@@ -42,19 +42,19 @@ class Standing:
         return Amounts(0, cost.steps, cost.calls, tokens, cost.dollars, cost.seconds / 3600)
 
 
-def standing(planned: Planned) -> Standing:
+def standing(planned: Planned) -> SearchState:
     """Where one search stands.
 
     Raises:
         StoreError: its store cannot be read.
     """
     view = _view(planned.run_dir)
-    return Standing(planned, "waiting") if view is None else of_view(planned, view)
+    return SearchState(planned, "waiting") if view is None else of_view(planned, view)
 
 
-def of_view(planned: Planned, view: RunView) -> Standing:
+def of_view(planned: Planned, view: RunView) -> SearchState:
     final = view.final("winner")
-    return Standing(
+    return SearchState(
         planned,
         view.status,
         view.message,
@@ -65,7 +65,7 @@ def of_view(planned: Planned, view: RunView) -> Standing:
     )
 
 
-def sweep_standing(folder: Path) -> tuple[Kept, list[Standing]]:
+def sweep_standing(folder: Path) -> tuple[Kept, list[SearchState]]:
     """The sweep in ``folder`` and where each of its searches stands. A store that cannot be read counts as failed.
 
     Raises:
@@ -77,7 +77,7 @@ def sweep_standing(folder: Path) -> tuple[Kept, list[Standing]]:
         try:
             stands = standing(planned)
         except StoreError as error:
-            stands = Standing(planned, "failed", str(error))
+            stands = SearchState(planned, "failed", str(error))
         if planned.key in ends and stands.status not in ("running", "finished"):
             status, message = ends[planned.key]
             stands = replace(stands, status=status, message=message)
@@ -110,7 +110,7 @@ def _read_ends(folder: Path) -> dict[str, tuple[Status, str]]:
         return {}
 
 
-def checked(planned: Planned) -> Standing:
+def checked(planned: Planned) -> SearchState:
     """Where one search stands, if what lies in its folder is this very search.
 
     Raises:
@@ -119,9 +119,9 @@ def checked(planned: Planned) -> Standing:
     try:
         view = _view(planned.run_dir)
     except StoreError as error:  # whoever takes it up says what is wrong with it, and no other search minds
-        return Standing(planned, "failed", str(error))
+        return SearchState(planned, "failed", str(error))
     if view is None or not view.config:
-        return Standing(planned, "waiting")
+        return SearchState(planned, "waiting")
     began = _plain(
         Config.model_validate({"sim": "mujoco", "device": "cpu", **(view.given or view.config)}).model_dump(mode="json")
     )

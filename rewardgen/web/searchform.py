@@ -45,7 +45,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Cost:
+class SearchCost:
     """What a search will take. ``measured``: the speed of its task is known from earlier runs on this machine."""
 
     search: Amounts
@@ -108,11 +108,11 @@ def check_form(form: Mapping[str, str], tasks: Mapping[str, Any]) -> Wanted:
     return Wanted(configure(None, overrides), name, tuple(arguments))
 
 
-def cost_of(wanted: Wanted, rates: Rates) -> Cost:
+def cost_of(wanted: Wanted, rates: Rates) -> SearchCost:
     """What the search will take on this machine, with the expert's and the sparse reward's trainings."""
     config = wanted.config
     threads = config.threads or os.cpu_count() or 1
-    return Cost(
+    return SearchCost(
         search=of_search(config, rates, threads),
         baselines=of_baselines(config, rates, threads),
         measured=rates.measured(config),

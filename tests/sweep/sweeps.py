@@ -10,7 +10,7 @@ from typing import Any
 from rewardgen.config import load as load_config
 from rewardgen.records import Checkpoint, Evaluation, Message, Reply, TrainingResult
 from rewardgen.store import Store
-from rewardgen.sweep.results import Result, Score, SpentAndScore, Sweep
+from rewardgen.sweep.results import Score, SearchResult, SpentAndScore, Sweep
 from tests.search.content import content
 
 UNIT = "m/s"
@@ -22,11 +22,11 @@ def fitness(normalised: float) -> float:
     return SPARSE.mean + (EXPERT.mean - SPARSE.mean) * normalised
 
 
-def result(arm: str, task: str, seed: int, normalised: float | None, **changes: object) -> Result:
+def result(arm: str, task: str, seed: int, normalised: float | None, **changes: object) -> SearchResult:
     """A search whose human-normalised score is ``normalised``; one that has not begun without."""
     path = Path(arm) / task.replace("/", "-") / f"seed{seed}"
     if normalised is None:
-        return Result(arm, task, seed, path, "missing")
+        return SearchResult(arm, task, seed, path, "missing")
     score = fitness(normalised)
     values = {
         "unit": UNIT,
@@ -42,7 +42,7 @@ def result(arm: str, task: str, seed: int, normalised: float | None, **changes: 
             SpentAndScore(600_000, 0.4, 0.2, fitness(normalised)),
         ),
     }
-    return Result(arm, task, seed, path, "finished", **{**values, **changes})  # type: ignore[arg-type]
+    return SearchResult(arm, task, seed, path, "finished", **{**values, **changes})  # type: ignore[arg-type]
 
 
 def sweep(

@@ -9,7 +9,7 @@ import typer
 
 from rewardgen.cli.sweep import _conclude
 from rewardgen.errors import RewardgenError
-from rewardgen.sweep import Ended, Standing, make_plan
+from rewardgen.sweep import Ended, SearchState, make_plan
 from tests.sweep.specs import SMALL, written
 
 
@@ -31,7 +31,8 @@ def test_what_a_sweep_says_at_its_end(
     searches = make_plan(spec, tmp_path / "runs").searches
     ended = [Ended(each, status) for each, status in zip(searches, statuses, strict=True)]
     standings = [
-        Standing(each, status, winner=winner) for each, status, winner in zip(searches, statuses, winners, strict=True)
+        SearchState(each, status, winner=winner)
+        for each, status, winner in zip(searches, statuses, winners, strict=True)
     ]
     if says == "" or says.startswith("warning"):
         _conclude(ended, standings, json=False)

@@ -7,7 +7,7 @@ import random
 import re
 
 from rewardgen.llm.conversation import messages_hash
-from rewardgen.llm.offline.designs import Design, Task, designs, extras, understand
+from rewardgen.llm.offline.designs import Design, UnderstoodTask, designs, extras, understand
 from rewardgen.llm.offline.forms import in_form
 from rewardgen.llm.offline.improving import crossed, fresh, heeded, shaken, variants
 from rewardgen.llm.offline.roles import analyse, criticise
@@ -62,7 +62,7 @@ class OfflineAuthor:
         return replies
 
 
-def _design(task: Task, request: Request, number: int, random_: random.Random, *, again: bool) -> Design:
+def _design(task: UnderstoodTask, request: Request, number: int, random_: random.Random, *, again: bool) -> Design:
     facts = request.facts
     if request.purpose == "repair":
         if any(problem.stage == "copy" for problem in facts.problems):
@@ -92,7 +92,9 @@ def _design(task: Task, request: Request, number: int, random_: random.Random, *
     return fresh(task, random_)
 
 
-def _mended(task: Task, facts: Facts, problems: str, number: int, random_: random.Random, *, again: bool) -> Design:
+def _mended(
+    task: UnderstoodTask, facts: Facts, problems: str, number: int, random_: random.Random, *, again: bool
+) -> Design:
     """The refused program without the terms that the problems are about; a fresh one where that cannot be told."""
     refused = facts.attempts[-1] if facts.attempts else Attempt("")
     program = _read(refused, facts)

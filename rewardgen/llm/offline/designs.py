@@ -30,7 +30,7 @@ _SIGNED_AXIS = re.compile(r"([+-])\s?([xyz])\b")
 
 
 @dataclass(frozen=True)
-class Task:
+class UnderstoodTask:
     """The task as it is told, and what was understood of it. ``sign`` is -1 where it wants to go backwards."""
 
     facts: TaskFacts
@@ -45,7 +45,7 @@ class Task:
         return bool(self.facts.causes) or bool(self.words & ALIVE)
 
 
-def understand(facts: TaskFacts) -> Task:
+def understand(facts: TaskFacts) -> UnderstoodTask:
     """Read from a task's words and fields what it may want."""
     words = stems(facts.description)
     named = _SIGNED_AXIS.search(facts.description)
@@ -54,10 +54,10 @@ def understand(facts: TaskFacts) -> Task:
         axis = "z"
     if not named and words & BACKWARD:
         sign = -1.0
-    return Task(facts, words, axis, sign, read_quantities(facts, axis))
+    return UnderstoodTask(facts, words, axis, sign, read_quantities(facts, axis))
 
 
-def designs(task: Task) -> list[Design]:
+def designs(task: UnderstoodTask) -> list[Design]:
     """Ideas with their programs, the likeliest goal's first; at least one wherever there is a field or an action."""
     quantities = task.quantities
     goals = [
@@ -77,7 +77,7 @@ def designs(task: Task) -> list[Design]:
     return list(unique.values())
 
 
-def _speed_goal(task: Task) -> float:
+def _speed_goal(task: UnderstoodTask) -> float:
     return len(task.words & SPEED) + (UNIT_SPEAKS if task.facts.fitness_unit == "m/s" else 0.0)
 
 
@@ -85,7 +85,7 @@ def _speed_goal(task: Task) -> float:
 # terms
 
 
-def effort(task: Task, weight: float = EFFORT) -> list[Term]:
+def effort(task: UnderstoodTask, weight: float = EFFORT) -> list[Term]:
     if task.facts.action_size == 0:
         return []
     limit = task.facts.action_limit
@@ -103,7 +103,7 @@ def gate(code: str, width: float) -> str:
     return f"(0.5 + 0.5 * {peak(code, width)})"
 
 
-def speed(task: Task) -> str:
+def speed(task: UnderstoodTask) -> str:
     """The speed in the direction that the task speaks of, clamped."""
     if task.quantities.speeds:
         return f"torch.clamp({task.quantities.speeds[0].of()}, {-FASTEST}, {FASTEST})"
@@ -116,14 +116,14 @@ def difference(place: Quantity, control_step: float) -> str:
     return f"torch.clamp({change}, {-FASTEST}, {FASTEST})"
 
 
-def alive(task: Task, weight: float) -> list[Term]:
+def alive(task: UnderstoodTask, weight: float) -> list[Term]:
     """A constant for each step, where steps can be lost."""
     if not task.may_end or not task.quantities.scalars:
         return []
     return [Term("alive", weight, f"torch.ones_like({task.quantities.scalars[0].of()})")]
 
 
-def uprightness(task: Task, most: int = 2) -> str:
+def uprightness(task: UnderstoodTask, most: int = 2) -> str:
     """A product of numbers in [0, 1] that are 1 when upright, or the best height in m; "" if no field tells."""
     quantities = task.quantities
     if quantities.upright:
@@ -131,13 +131,13 @@ def uprightness(task: Task, most: int = 2) -> str:
     return f"torch.clamp({quantities.heights[0].of()}, -2.0, 2.0)" if quantities.heights else ""
 
 
-def turning(task: Task) -> list[Quantity]:
+def turning(task: UnderstoodTask) -> list[Quantity]:
     """Rates of turning, those of what should be upright first."""
     names = frozenset().union(*(stems(name) for name, _ in task.quantities.upright)) - stems("angle cos upright")
     return sorted(task.quantities.turning, key=lambda q: -len(q.words & names))
 
 
-def calm(task: Task) -> list[Term]:
+def calm(task: UnderstoodTask) -> list[Term]:
     """Penalties on fast turning, bounded."""
     return [
         Term(f"slow_{field.name}", -0.02, f"torch.clamp({mean_square(field)}, max=25.0)")
@@ -146,11 +146,11 @@ def calm(task: Task) -> list[Term]:
     ]
 
 
-def centred(task: Task) -> list[Quantity]:
+def centred(task: UnderstoodTask) -> list[Quantity]:
     return list(task.quantities.centred) if task.words & CENTRE else []
 
 
-def extras(task: Task) -> list[Term]:
+def extras(task: UnderstoodTask) -> list[Term]:
     """Single terms that may be added to any reward for the task."""
     quantities = task.quantities
     found = [*effort(task), *alive(task, 0.5), *calm(task)]
@@ -176,7 +176,7 @@ def extras(task: Task) -> list[Term]:
 # designs
 
 
-def speed_designs(task: Task) -> list[Design]:
+def speed_designs(task: UnderstoodTask) -> list[Design]:
     fast = Term("forward_speed", task.sign, speed(task))
     up = uprightness(task, 1) if task.quantities.upright else ""
     straight = [Term("straight", -0.1, f"torch.clamp({q.of()}.square(), max=25.0)") for q in task.quantities.sideways]
@@ -200,7 +200,7 @@ def speed_designs(task: Task) -> list[Design]:
     return found
 
 
-def upright_designs(task: Task) -> list[Design]:
+def upright_designs(task: UnderstoodTask) -> list[Design]:
     up = uprightness(task)
     rates, middle = turning(task)[:2], centred(task)[:1]
     near = "".join(f" * {peak(q.of(), PLACE_WIDTH)}" for q in middle)
@@ -246,7 +246,7 @@ def upright_designs(task: Task) -> list[Design]:
     return found
 
 
-def reach_designs(task: Task) -> list[Design]:
+def reach_designs(task: UnderstoodTask) -> list[Design]:
     gap = task.quantities.distances[0]
     far, now = gap.of(), gap.of("state")
     tight, wide = REACH_WIDTHS
@@ -265,7 +265,7 @@ def reach_designs(task: Task) -> list[Design]:
     ]
 
 
-def generic_designs(task: Task) -> list[Design]:
+def generic_designs(task: UnderstoodTask) -> list[Design]:
     """For a description without a word that is known: each number that it may speak of, large, small, or kept."""
     numbers = sorted(task.quantities.scalars, key=lambda q: -len(task.words & q.words))[:4]
     found: list[Design] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from rewardgen.llm.offline.designs import Design, Task, designs, extras, replace_weight
+from rewardgen.llm.offline.designs import Design, UnderstoodTask, designs, extras, replace_weight
 from rewardgen.llm.offline.terms import MOST_TERMS, Program, Term, rescaled
 from rewardgen.llm.offline.words import shared, stems
 from rewardgen.request import TrainingFacts
@@ -113,7 +113,7 @@ def crossed(one: Program, other: Program, random_: random.Random) -> Program:
     return (main, *list(unique.values())[: MOST_TERMS - 1])
 
 
-def multiplied(program: Program, task: Task, random_: random.Random) -> Program:
+def multiplied(program: Program, task: UnderstoodTask, random_: random.Random) -> Program:
     """The main term counted in full only where a second condition holds too."""
     gates = [term for term in extras(task) if "torch.exp" in term.code and term.weight > 0]
     main = max(range(len(program)), key=lambda place: abs(program[place].weight))
@@ -126,7 +126,7 @@ def multiplied(program: Program, task: Task, random_: random.Random) -> Program:
     return (*program[:main], both, *program[main + 1 :])
 
 
-def fresh(task: Task, random_: random.Random) -> Design:
+def fresh(task: UnderstoodTask, random_: random.Random) -> Design:
     """A design for the task, changed at random."""
     idea, program = random_.choice(designs(task))
     for _ in range(random_.randint(1, 2)):
@@ -141,7 +141,12 @@ def fresh(task: Task, random_: random.Random) -> Design:
 
 
 def variants(
-    task: Task, trained: TrainingFacts, parent: Program, others: Sequence[Program], number: int, random_: random.Random
+    task: UnderstoodTask,
+    trained: TrainingFacts,
+    parent: Program,
+    others: Sequence[Program],
+    number: int,
+    random_: random.Random,
 ) -> Design:
     """Variant ``number`` of a batch: 0 follows the training only, the later ones are bolder and bolder in turn.
 

@@ -134,7 +134,7 @@ def _harmless(statement: ast.stmt) -> bool:
     return docstring or isinstance(statement, ast.Return | ast.Pass)
 
 
-class _Resolver(ast.NodeTransformer):
+class _Substitution(ast.NodeTransformer):
     def __init__(self, values: dict[str, ast.expr]) -> None:
         self._values = values
 
@@ -143,7 +143,7 @@ class _Resolver(ast.NodeTransformer):
 
 
 def _resolve(expression: ast.expr, values: dict[str, ast.expr]) -> ast.expr:
-    resolved = _Resolver(values).visit(copy.deepcopy(expression))
+    resolved = _Substitution(values).visit(copy.deepcopy(expression))
     assert isinstance(resolved, ast.expr)
     # a chain of doubling names would grow without bound
     return resolved if sum(1 for _ in ast.walk(resolved)) < 4 * LONGEST_EXPRESSION else expression
