@@ -204,7 +204,8 @@ def _reason(view: RunView, word: Word, own: Evaluation | None, level: float | No
         done = sum(generation.finished for generation in view.generations)
         return f"{done} of {_wanted(view)} generations are finished"
     if word == "stopped":
-        return view.message or "its process ended; nothing that was done is lost"
+        ended = view.message.removeprefix("stopped ") or "its process ended"
+        return f"{ended}; nothing that was done is lost"
     if own is None or not usable(own):
         return "the winner's score has not been measured, or is not a finite number"
     if word == "works" and level is not None and own.low >= level:

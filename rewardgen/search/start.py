@@ -299,7 +299,9 @@ def _spending(config: Config, spent: dict[str, float]) -> Budget:
 def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) -> None:
     """Keep why the run ended, if the store can still be written; the error itself is raised on."""
     stopped = isinstance(error, KeyboardInterrupt)
-    message = "stopped by Ctrl-C" if stopped else str(error) if isinstance(error, RewardgenError) else repr(error)
+    message = (
+        "stopped by Ctrl-C or a signal" if stopped else str(error) if isinstance(error, RewardgenError) else repr(error)
+    )
     try:
         store.set_meta(status="interrupted" if stopped else "failed", message=message, seconds=round(seconds(), 3))
     except StoreError:

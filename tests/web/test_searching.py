@@ -71,7 +71,7 @@ def test_a_search_is_started_stopped_resumed_and_exported(browser: Browser, fold
         page = ada.open(f"/runs/{NAME}")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator("#status")).to_have_text("stopped")
-        assert not held(folder / NAME) and read(folder / NAME).message == "stopped by Ctrl-C"
+        assert not held(folder / NAME) and read(folder / NAME).message == "stopped by Ctrl-C or a signal"
 
         page.get_by_role("button", name="Resume").click()
         expect(page.locator("#status")).to_have_text("waiting for you")
