@@ -16,7 +16,7 @@ from rewardgen.report.choices import (
     screening_sentences,
 )
 from rewardgen.report.facts import interval
-from rewardgen.report.result import Result, document, result, text_bar
+from rewardgen.report.result import RunResult, document, result, text_bar
 from rewardgen.store import curse_records, screening_record
 from rewardgen.store.reader import FINALS
 from rewardgen.text import clock, short_number
@@ -208,7 +208,7 @@ def _show_choices(view: RunView) -> None:
         write()
 
 
-def _show_verdict(found: Result) -> None:
+def _show_verdict(found: RunResult) -> None:
     """The verdict's word, and what it rests on."""
     why = f": {found.why}" if found.why else ""
     write(f"{found.word.capitalize()}{why.rstrip('.')}.", style=f"bold {STYLES[found.tone]}")
@@ -216,7 +216,7 @@ def _show_verdict(found: Result) -> None:
         write(found.headline.verdict)
 
 
-def _show_scores(view: RunView, found: Result) -> None:
+def _show_scores(view: RunView, found: RunResult) -> None:
     """A bar for each reported reward, with its interval."""
     if not any(bar.measured for bar in found.bars):
         return
@@ -233,7 +233,7 @@ def _show_scores(view: RunView, found: Result) -> None:
     write()
 
 
-def _show_next(found: Result) -> None:
+def _show_next(found: RunResult) -> None:
     """The commands to go on with."""
     for step in found.next:
         write(f"to {step.what}:\n  {step.command}")

@@ -88,7 +88,7 @@ class NextStep:
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """The panel. ``why`` says what the word rests on; ``success`` is the threshold's position on the bars' scale."""
 
     word: Word
@@ -101,13 +101,13 @@ class Result:
     next: tuple[NextStep, ...]
 
 
-def result(view: RunView) -> Result:
+def result(view: RunView) -> RunResult:
     """The result of a run, finished or not."""
     found = headline(view)
     word, why = _verdict(view)
     bars, success = _bars(view, found)
     level = threshold(view)
-    return Result(
+    return RunResult(
         word=word,
         tone=TONES[word],
         why=why,
@@ -125,7 +125,7 @@ def status_word(glance: Glance) -> Word:
     return _word(glance.status, glance.waiting, glance.winner, glance.evaluations, glance.threshold, judged=judged)
 
 
-def document(found: Result) -> dict[str, Any]:
+def document(found: RunResult) -> dict[str, Any]:
     """The verdict as plain values, for ``--json``."""
     return {
         "word": found.word,
