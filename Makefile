@@ -6,6 +6,7 @@
 #   make setup TORCH_INDEX=ADDRESS     torch from this index and no other, in whatever build it holds
 #   make run ARGS="..."                further flags for `rewardgen run`
 #   make test ARGS="..."               further flags for pytest
+#   make quick                         the tests without those marked slow
 #   make docs                          the documentation site, in build/docs/
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ STAMP := .venv/stamp
 LOCK := uv pip compile --universal --quiet --no-annotate --no-header --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fuzz check docs format lock wheel clean
+.PHONY: help setup run test quick fuzz check docs format lock wheel clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -11
@@ -63,6 +64,9 @@ run: setup
 
 test: setup browser
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+quick: setup
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow" $(ARGS)
 
 # The tests of the pages look at them with a Chromium. Where none is there it is installed, if that is allowed without
 # asking; where it is not, those tests are skipped and say so.
