@@ -36,7 +36,7 @@ def restrict() -> None:
     known = version()
     files = sum(rights for since, rights in _FILES if known >= since)
     tcp, scopes = (rights if known >= since else 0 for since, rights in (_TCP, _SCOPES))
-    # An older kernel rejects a structure with fields that it does not know
+    # Pass only the part of the structure that this ABI version has
     size = 24 if known >= _SCOPES[0] else 16 if known >= _TCP[0] else 8
     attributes = struct.pack("=QQQ", files, tcp, scopes)[:size]
     ruleset = _checked(_call(_CREATE, attributes, size, 0))
