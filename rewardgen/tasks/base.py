@@ -1,4 +1,4 @@
-"""What a task is. A task file in ``envs/`` holds one or more of these, each registered with ``@register(NAME)``."""
+"""Define ``Task``. A task file in ``envs/`` holds one or more subclasses, each registered with ``@register(NAME)``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RewardAndTerms = tuple[Tensor, dict[str, Tensor]]
 
 
 class Task(ABC):
-    """A model, what the policy sees and may do, and what is truly wanted; in batched torch on named fields.
+    """Define a model, observations, actions, terminations and the fitness, in batched torch on named state fields.
 
     ``n`` is the number of worlds (or of transitions, or of episodes) in a call; every method must treat them
     independently of each other.
@@ -71,14 +71,14 @@ class Task(ABC):
 
     @classmethod
     def missing(cls) -> MissingPackage | None:
-        """What has to be installed before the task can be made; None: nothing."""
+        """Return what must be installed before the task can be made, or None."""
         return None if cls.package is None else absent(*cls.package, f"the model of {cls.name}")
 
     # ---- the model
 
     @abstractmethod
     def make_model(self) -> mujoco.MjModel:
-        """Compile the model anew."""
+        """Compile a new model."""
 
     @cached_property
     def model(self) -> mujoco.MjModel:

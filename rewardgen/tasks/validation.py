@@ -1,4 +1,4 @@
-"""Checks that a task is what it declares: by its declarations alone, then in a few worlds over a few steps."""
+"""Check a task: its declarations alone, then its methods in a few worlds over a few steps."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _GROUP = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def check_declaration(entry: Entry) -> None:
-    """Check what the class of a task declares, without making one.
+    """Check what the class of a task declares, without instantiating it.
 
     Raises:
-        TaskError: something is missing, of the wrong type or out of range; the message names all such things.
+        TaskError: a declaration is missing, of the wrong type or out of range; the message lists all of them.
     """
     problems = list(_wrong_declarations(entry.task))
     if problems:
@@ -48,16 +48,17 @@ def check_declaration(entry: Entry) -> None:
 
 
 def validate(task: Task, where: str = "") -> None:
-    """Run ``task`` in a few worlds for a few steps and check that its methods give what it declares.
+    """Run ``task`` in a few worlds for a few steps and check that its methods return what it declares.
 
     Raises:
-        TaskError: a method raises, or gives something of the wrong name, shape or type, or that is not finite.
+        TaskError: a method raises, or returns a wrong name, shape or dtype, or a value that is not finite.
     """
     where = where or _place(type(task))
     with _blamed(task, where, "make_model"):
         model = task.model
     if not isinstance(model, mujoco.MjModel | EnvironmentSpec):
         raise TaskError(f"{where}: make_model() must give an mujoco.MjModel, not {_kind(model)}")
+    # Unless the task overrides advance, actions are the actuators' commands: they need a finite range
     if isinstance(model, mujoco.MjModel) and type(task).advance is Task.advance:
         if model.nu == 0:
             raise TaskError(
@@ -92,7 +93,7 @@ def _check_actions(task: Task, where: str) -> None:
 
 
 class _Trial:
-    """A few worlds of a task, and the checks of what its methods say of them."""
+    """Run a few worlds of a task and check what its methods return."""
 
     def __init__(self, task: Task, where: str) -> None:
         self.task, self.where = task, where
@@ -102,6 +103,7 @@ class _Trial:
         task = self.task
         with _blamed(task, self.where, "make_model"):
             sim = make_simulator(task.model, self.count, threads=1)
+        # Methods on the start states
         worlds = Worlds(task, sim, torch.arange(self.count))
         values = self.ask("state", lambda: task.state(sim))
         self.check_state(values)
@@ -112,12 +114,14 @@ class _Trial:
         if observation.dim() != 2 or len(observation) != self.count:
             raise self.wrong(f"observation() must have shape (n, size), not {_shape(observation)} for n = {self.count}")
 
+        # A few control steps under the middle action
         middle = 0.5 * (task.action_low + task.action_high)
         action = middle.expand(self.count, task.action_size)
         matrices = [matrix]
         for _ in range(_STEPS):
             with _blamed(task, self.where, "advance"):
                 matrices.append(worlds.step(action).next_matrix)
+        # Terminations, rewards and fitness of the last step
         before, after = (State(task.layout, matrix) for matrix in matrices[-2:])
         causes = self.ask("terminations", lambda: task.terminations(after))
         for cause, held in self.mapping("terminations()", causes).items():
@@ -196,7 +200,7 @@ class _Trial:
 
 
 def _world_count(task: Task) -> int:
-    """A number of worlds that no size of the task equals, so that no wrong shape broadcasts by chance."""
+    """Choose a number of worlds that differs from every size of the task, so that no wrong shape fits by chance."""
     sizes = {size for field in task.layout.fields for size in (*field.shape, field.size)} | {len(task.action_low)}
     if isinstance(task.model, mujoco.MjModel):
         counts = (name for name in dir(task.model) if name.startswith("n"))
@@ -206,7 +210,7 @@ def _world_count(task: Task) -> int:
 
 @contextmanager
 def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
-    """Turn what ``method`` raises into a TaskError with the line of the task file that it came through."""
+    """Convert what ``method`` raises to a TaskError with the line of the task file that it passed through."""
     try:
         yield
     except (TaskError, KeyboardInterrupt):
@@ -243,6 +247,7 @@ def _wrong_declarations(task: type[Task]) -> Iterator[str]:
         yield "success_threshold is missing"
     elif not isinstance(threshold, int | float) or not math.isfinite(threshold):
         yield f"success_threshold must be a finite number, not {threshold!r}"
+    # Abstract methods that the class does not implement
     missing = sorted(getattr(task, "__abstractmethods__", ()))
     if missing:
         yield f"these methods are missing: {', '.join(missing)}"
@@ -262,6 +267,7 @@ def _wrong_fields(fields: Any) -> Iterator[str]:
     if not isinstance(fields, tuple) or not fields or not all(isinstance(field, Field) for field in fields):
         yield f"fields must be a tuple of at least one Field, not {fields!r}"
         return
+    # Names that programs can use as attributes; hidden fields must come last
     seen: set[str] = set()
     hidden = False
     for field in fields:
