@@ -195,6 +195,7 @@ def _field(quantity: _Quantity, where: str) -> Field:
     if shape is None:
         _, start, stop = _parsed(quantity.source, where)
         size = stop - start if stop is not None else 1
+        # Without a declared shape, the width of the slice decides
         shape = (size,) if size > 1 else ()
     return Field(quantity.name, shape, quantity.unit, quantity.meaning)
 
@@ -311,6 +312,7 @@ class EnvironmentTask(Task):
     @cached_property
     def action_names(self) -> tuple[str, ...]:
         several = len(self.action_choices) > 1
+        # One column per option of a discrete action
         if self.action_choices:
             return tuple(
                 f"component {component} option {option}" if several else f"option {option}"
@@ -352,6 +354,7 @@ class EnvironmentTask(Task):
             return episode.last(MEASURE)
         if over == "max":
             return values.masked_fill(~episode.mask, -math.inf).amax(0)
+        # Steps after the end of an episode do not count
         total = (values * episode.mask).sum(0)
         return total / episode.length if over == "mean" else total
 

@@ -118,6 +118,7 @@ def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
     for folder in task_folders(envs_dirs):
         for registered in _load_folder(folder).values():
             _merge(found, registered)
+    # Installed packages may provide tasks, too
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         _merge(found, _load(f"entry point {point.value}", f"the entry point {point.name} ({point.value})", point.load))
     return found

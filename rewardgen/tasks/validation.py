@@ -81,6 +81,7 @@ def _check_actions(task: Task, where: str) -> None:
     if not bool((low.isfinite() & high.isfinite() & (low < high)).all()):
         wrong = int((~(low.isfinite() & high.isfinite() & (low < high))).nonzero()[0])
         name = names[wrong] if len(names) == len(low) else f"column {wrong}"
+        # Where the range came from decides what to correct
         remedy = "ctrlrange, or action_low and action_high"
         if isinstance(task.model, EnvironmentSpec):
             remedy = "action space, or state the range that policies use as environment.action_range: [low, high]"
@@ -203,6 +204,7 @@ def _world_count(task: Task) -> int:
     """Choose a number of worlds that differs from every size of the task, so that no wrong shape fits by chance."""
     sizes = {size for field in task.layout.fields for size in (*field.shape, field.size)} | {len(task.action_low)}
     if isinstance(task.model, mujoco.MjModel):
+        # All sizes of the model: nq, nv, nu, nsensor, …
         counts = (name for name in dir(task.model) if name.startswith("n"))
         sizes |= {value for name in counts if isinstance(value := getattr(task.model, name), int)}
     return next(count for count in itertools.count(_FEWEST_WORLDS) if count not in sizes)
@@ -219,6 +221,7 @@ def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
         if isinstance(error, SimulationFailed) and isinstance(task.__dict__.get("model"), EnvironmentSpec):
             raise TaskError(f"{where}: in the task {task.name!r}, {error}") from error
         file = inspect.getsourcefile(type(task))
+        # The innermost line of the task file, and the outermost function of it
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         place, method = (f"{file}:{frames[-1].lineno}", frames[0].name) if frames else (where, method)
         kind = "" if isinstance(error, RewardgenError) else f"{type(error).__name__}: "
