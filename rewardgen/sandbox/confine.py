@@ -6,7 +6,7 @@
     2. an empty root, where the server has a mount namespace; then no capability is left
     3. no new privileges, no core dumps, not traceable by its like, dies with the server
     4. Landlock: no file, no TCP, no signal to others. It covers this thread, which is the only one
-    5. limits on address space, processor time, processes, file sizes; no further descriptor, hence no files or sockets
+    5. limits on address space, CPU time, processes, file sizes; no further descriptor, hence no files or sockets
     6. the system-call filter, last, because it forbids all of the above
 
 On Windows there is one step instead, a job object.
@@ -58,7 +58,7 @@ def confine(
 
     Args:
         memory: bytes of address space beyond what it has now.
-        cpu_seconds: processor time, after which the kernel kills it.
+        cpu_seconds: CPU time after which the kernel kills it.
         server: the process id of the server, or of the process that started this one.
         around: the namespaces that the server has entered.
         empty_root: a descriptor of an empty file system, or None.

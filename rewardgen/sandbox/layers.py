@@ -127,6 +127,7 @@ def surrender(in_force: tuple[str, ...]) -> str:
     absent = missing(in_force)
     if not absent:
         return ""
+    # What a program could do here that strict would prevent
     told = "; ".join(f"no {layer.name}: a program is not stopped from {layer.stops}" for layer in absent)
     if "job object" in in_force:
         told += "; only a job object bounds its memory and processor time, and keeps it from starting processes"

@@ -134,6 +134,7 @@ class Sandbox:
 
     def rest(self) -> None:
         """End the server and every worker for now; opening the next worker starts a new server."""
+        # A copy: closing a worker removes it from the set
         for worker in list(self._workers):
             worker.close()
         if self._server is not None:

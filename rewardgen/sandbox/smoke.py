@@ -146,6 +146,7 @@ def _mixed(call: Callable[[Tensor], Labels], whole: Labels, n: int) -> Problem |
         "each row's reward must depend on that row alone: use no means, maxima, norms or sorting over the batch "
         "(dimension 0), give dim=-1"
     )
+    # Reordered, in part, and a single row: each reveals other uses of the batch dimension
     for rows, what in ((order, "in another order"), (order[: n // 3], "in a smaller batch"), (order[:1], "alone")):
         try:
             part = call(rows)
