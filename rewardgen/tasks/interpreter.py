@@ -27,6 +27,7 @@ class Requirements(BaseModel):
     @property
     def folder(self) -> Path:
         """Folder of that Python, whether made or not: a hash of this Python's version and all requirements."""
+        # Packages with compiled code are built for one version of Python
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         digest = hashlib.sha256("\n".join([version, *self.requirements]).encode()).hexdigest()[:16]
         return cache_folder() / "pythons" / digest

@@ -171,6 +171,7 @@ def _merge(found: Registrations, more: Registrations) -> None:
 
 def _load_yaml(path: Path) -> Registrations:
     try:
+        # The content is part of the key: an edited file is read again
         key = f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}"
     except OSError as error:
         raise TaskError(f"cannot read the task file {path}: {error}") from error

@@ -57,6 +57,7 @@ def register(name: str, where: tuple[str, int] | None = None) -> Callable[[T], T
     """
 
     def decorate(task: T) -> T:
+        # Made first: its file and line are part of every error
         entry = Entry(name, task, *(where or _where(task)))
         if not (isinstance(task, type) and issubclass(task, Task)):
             raise TaskError(f"{entry.where}: @register({name!r}) stands on something that is no subclass of Task")

@@ -43,6 +43,7 @@ class SuiteTask(Task):
     fitness_range = (0.0, 1000.0)
 
     def fitness(self, episode: Episodes) -> Tensor:
+        # All transitions of all episodes as one batch; those after the end are masked out
         before, after = episode.states[:-1].flatten(0, 1), episode.states[1:].flatten(0, 1)
         layout = episode.layout
         reward, _ = self.expert_reward(State(layout, before), episode.actions.flatten(0, 1), State(layout, after))
@@ -79,6 +80,7 @@ def loosen_target(spec: mujoco.MjSpec, element: mujoco.MjsGeom | mujoco.MjsSite)
     if is_site:
         body.add_site(**shape)
     else:
+        # A target must not collide
         body.add_geom(**shape, contype=0, conaffinity=0)
 
 

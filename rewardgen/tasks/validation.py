@@ -130,6 +130,7 @@ class _Trial:
         for name in ("expert_reward", "sparse_reward"):
             self.check_reward(name, self.ask(name, partial(getattr(task, name), before, action, after)))
         self.check_fitness(torch.stack(matrices), action)
+        # A misspelt key of info reads as 0 in every step: warn
         if isinstance(sim, GymnasiumSim):
             for path in dict.fromkeys(".".join(source.path) for source in sim.absent()):
                 _logger.warning(
@@ -218,6 +219,7 @@ def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
     except (TaskError, KeyboardInterrupt):
         raise
     except Exception as error:
+        # The error of an environment says where it was raised
         if isinstance(error, SimulationFailed) and isinstance(task.__dict__.get("model"), EnvironmentSpec):
             raise TaskError(f"{where}: in the task {task.name!r}, {error}") from error
         file = inspect.getsourcefile(type(task))
@@ -230,6 +232,7 @@ def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
 
 
 def _wrong_declarations(task: type[Task]) -> Iterator[str]:
+    # None may be a declared value, so a missing one needs a mark of its own
     absent = object()
     for name in _TEXTS:
         value = getattr(task, name, absent)

@@ -37,8 +37,8 @@ class Worlds:
         task: what is simulated.
         sim: a simulator of ``task.model``; its worlds belong to this object from now on.
         streams: ``(n,)`` int64; a world's start states follow from its stream alone, whatever the other worlds do.
-        watch: called at the start and after every control step, before any world begins anew: what the simulator then
-            holds is what a replay shows.
+        watch: called at the start and after every control step, before any world is reset: a replay shows what the
+            simulator holds at that time.
 
     Everything is on ``sim.device``. Where ``sim.masked`` says so, no step waits for that device: fresh starts are
     computed for all worlds and taken where an episode has ended.
