@@ -133,7 +133,7 @@ class MujocoSim(Simulator):
         fields = {name: self.field(name) for name in dict.fromkeys((*STATE, *saved))}  # binding one computes all
         for name, values in fields.items():
             values.copy_(tensor(saved, name, values, finite=False))
-        self._diverged.zero_()  # saved between control steps, where a world that diverged has begun anew
+        self._diverged.zero_()  # saved between control steps, when diverged worlds have been reset already
 
     def _update_post_constraint(self, ids: Tensor) -> None:
         if not self._post_constraint:
