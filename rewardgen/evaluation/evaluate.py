@@ -36,9 +36,9 @@ def evaluate(
             together, such as ``Population.act``.
         seed: the episodes' start states and the resamples follow from it; it must be one that no training and no
             selection was given.
-        threads: processor threads for physics; 0 is all.
-        arrangement: where the physics takes place. Scores that are compared with a training's belong where that was:
-            two simulators agree on a policy's episodes no better than two machines' arithmetic does.
+        threads: CPU threads for physics; 0: all.
+        arrangement: simulator and device. Use the training's for scores that are compared with it: simulators and
+            devices differ in rounding, and so do the episodes of a policy.
         confidence: of the bounds, such as 0.95.
         resamples: bootstrap resamples behind the bounds.
     """

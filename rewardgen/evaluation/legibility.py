@@ -40,8 +40,8 @@ class Legibility:
     """How much of the differences between a search's scores is due to training seeds.
 
     ``seeds`` is how many seeds the ranked scores are means of (``search.seeds``), ``steps`` those of a training.
-    ``estimate`` holds the variance components of single scores, None where they cannot be told yet for the reason in
-    ``missing``. ``by_steps`` is the rewards' share of the variance of single scores at each checkpoint.
+    ``estimate`` holds the variance components of single scores, None if they cannot be estimated yet; ``missing`` says
+    why. ``by_steps`` is the rewards' share of the variance of single scores at each checkpoint.
     """
 
     seeds: int
@@ -52,12 +52,12 @@ class Legibility:
 
     @property
     def seeds_share(self) -> float:
-        """The share of the variance of the ranked scores that is due to seeds; NaN where it cannot be told."""
+        """The share of the variance of the ranked scores that is due to seeds; NaN if unknown."""
         return math.nan if self.estimate is None else 1.0 - reliability(self.estimate.icc, self.seeds)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The interval of ``seeds_share`` with confidence ``CONFIDENCE``; NaN where it cannot be told."""
+        """The interval of ``seeds_share`` with confidence ``CONFIDENCE``; NaN if unknown."""
         if self.estimate is None:
             return math.nan, math.nan
         return 1.0 - reliability(self.estimate.high, self.seeds), 1.0 - reliability(self.estimate.low, self.seeds)
