@@ -81,6 +81,7 @@ def _messages(
         last = number == len(shown)
         if turn.worst is not None:
             conversation += _told(view, manner, turn.worst, "worst", prompts_dir)
+        # Labelled only if there is another program to compare with
         standing = "best" if turn.worst is not None or manner.ask == "prefer" else ""
         conversation += _told(view, manner, turn, standing, prompts_dir, changes if last else (), last=last)
     # Appended to the last user message, because roles must alternate
@@ -155,6 +156,7 @@ def _occasion(words: Words, candidate: str) -> str:
     if words.answer is None:
         place = words.about.index(candidate) + 1
         return f"about all {len(words.about)} behaviours in order, of which this one stood at place {place}"
+    # Worded from the side on which this candidate was shown
     first = words.about[0] == candidate
     names = "this behaviour (A) beside another (B)" if first else "another behaviour (A) beside this one (B)"
     liked = {"left": "A was preferred", "right": "B was preferred", "equal": "they count as equally good"}

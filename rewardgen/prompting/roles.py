@@ -53,6 +53,7 @@ def revision(request: Request, reply: str, objected: str, prompts_dir: Path | No
     # Quoted: the critic's text must not read as instructions of ours
     shown = quoted(objected) or "> (no reason was given)"
     told = in_both_words(prompts_dir, lambda folder: render("revise.j2", folder, objections=shown))
+    # The latest message counts: problems of earlier attempts are settled
     facts = replace(request.facts, objections=tuple(quoted_lines(objected)), problems=())
     return followed(request, "revision", said, told, facts)
 

@@ -68,6 +68,7 @@ def render(name: str, prompts_dir: Path | None, **values: Any) -> str:
         raise ConfigError(f"the prompt template {name} cannot be rendered: {error.message}") from error
     except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"the prompt template {name} cannot be read: {error}") from error
+    # Expressions of a template may raise any of these
     except (TypeError, ValueError, ZeroDivisionError, OverflowError, AttributeError, LookupError) as error:
         raise ConfigError(f"the prompt template {name} cannot be rendered: {error}") from error
 
@@ -76,8 +77,10 @@ def _environment(prompts_dir: Path | None) -> jinja2.Environment:
     chosen = _chosen(prompts_dir)
     folders = [default_prompts_dir()]
     if chosen is not None:
+        # A folder without any of our names is most likely a wrong path
         if not any((chosen / name).is_file() for name in NAMES):
             raise ConfigError(f"{chosen} holds no prompt templates; it may hold any of: {', '.join(NAMES)}")
+        # The first folder that has a template wins
         folders.insert(0, chosen)
     # A prompt is plain text, so no HTML escaping. The sandbox protects against templates from untrusted folders
     return ImmutableSandboxedEnvironment(

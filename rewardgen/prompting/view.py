@@ -76,6 +76,7 @@ def typed_view(task: Task) -> str:
         f"[{short(low)}, {short(high)}]"
         for low, high in zip(task.action_low.tolist(), task.action_high.tolist(), strict=True)
     ]
+    # One-hot columns have no bounds worth showing
     if task.action_choices:
         said = "one-hot: 1 in the column of the option taken, 0 in the others"
         return "\n".join([*lines, "", f"action: Tensor  # (n, {task.action_size}) {said}"])
