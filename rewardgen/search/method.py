@@ -173,6 +173,7 @@ def configure(
     # Only task and method are read so far: both bring defaults for the rest
     name = search.get("method") if isinstance(search, Mapping) else None
     method = load_method(name if isinstance(name, str) else config.SearchConfig().method)
+    # Precedence, lowest first: method, task, file, overrides
     return config.load(
         path, overrides, method_defaults=method.settings, task_defaults=dict(load_task(task, envs).training)
     )

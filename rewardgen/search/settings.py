@@ -135,5 +135,6 @@ def _follow(rule: Rule, config: Config, changes: list[Change]) -> Config:
 def _with(section: Any, path: list[str], value: Any) -> Any:
     """Copy a section of settings with the setting at ``path`` replaced by ``value``."""
     assert isinstance(section, BaseModel)
+    # model_copy does not validate: rules must yield valid values
     inner = value if len(path) == 1 else _with(getattr(section, path[0]), path[1:], value)
     return section.model_copy(update={path[0]: inner})
