@@ -1,4 +1,4 @@
-"""How sure a handful of checkpoints makes one of a reward: what races and choices between candidates go by."""
+"""Estimate confidence intervals of a reward's fitness from a few checkpoints, for racing and selection."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scipy import stats
 from rewardgen.records import Checkpoint
 
 PRIOR_SEEDS = 4.0
-"""How many seeds the spread that all candidates share counts for beside a candidate's own."""
+"""Weight of the pooled variance, as a number of seeds, against a candidate's own."""
 SEEDS_SHARE = 0.25
-"""Share of the variance between candidates of one seed each that is put down to their seeds, where nothing is known."""
+"""Share of the variance between single-seed candidates that is attributed to seeds, if nothing else is known."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The ``mean`` over ``seeds`` and the interval that it lies in; all NaN where there is no finite fitness."""
+    """The ``mean`` over ``seeds`` and its interval, in the fitness's unit; all NaN if any fitness is not finite."""
 
     mean: float
     low: float
@@ -26,24 +26,24 @@ class Bounds:
     seeds: int
 
     def overlaps(self, other: Bounds) -> bool:
-        """Whether the two intervals share a point; what is not a number shares none."""
+        """Return whether the two intervals share a point; NaN shares none."""
         return self.low <= other.high and other.low <= self.high
 
 
 def bounds(
     candidates: Mapping[str, Sequence[Checkpoint]], confidence: float, others: Iterable[Sequence[Checkpoint]] = ()
 ) -> dict[str, Bounds]:
-    """Intervals of several candidates' true fitness, each from one checkpoint of each of its training seeds.
+    """Estimate intervals of several candidates' fitness, each from one checkpoint per training seed.
 
-    Trainings of the same reward differ from seed to seed far more than episodes of one policy do, and two or three
-    seeds say little of how much. So the variance between seeds is borrowed from all: a candidate's own s² with n − 1
+    Trainings of the same reward vary between seeds far more than episodes of one policy do, and two or three seeds
+    give a poor estimate of that variance. So it is pooled over all candidates: a candidate's own s² with n − 1
     degrees of freedom and the pooled one with ``PRIOR_SEEDS`` (or what the pool has, if that is less) are averaged by
     their degrees of freedom, and Student's quantile is that of their sum: the moderated t of Smyth (2004), "Linear
-    models and empirical Bayes methods". That also gives a candidate with a single seed an honest width.
+    models and empirical Bayes methods". This also covers candidates with a single seed.
 
-    Where nobody has a second seed, seeds and rewards cannot be told apart. Then ``SEEDS_SHARE`` of the variance between
-    three or more candidates is put down to seeds. The variance of a mean over episodes is the least that an interval
-    shows.
+    If no candidate has a second seed, the effects of seeds and rewards cannot be separated. Then ``SEEDS_SHARE`` of the
+    variance between three or more candidates is attributed to seeds. The variance of the mean over episodes is a lower
+    bound for every interval.
 
     Args:
         candidates: key → its checkpoints, one for each seed.
@@ -53,6 +53,7 @@ def bounds(
     usable = {key: _finite(points) for key, points in candidates.items()}
     own = {key: (_variance([point.fitness for point in points]), len(points) - 1) for key, points in usable.items()}
     known = [(_variance([p.fitness for p in points]), len(points) - 1) for points in map(_finite, others)]
+    # Pool the variance between seeds over all candidates that have two or more
     pool = [(s2, degrees) for s2, degrees in (*own.values(), *known) if degrees > 0]
     freedom: float = sum(degrees for _, degrees in pool)
     means = {key: math.fsum(p.fitness for p in points) / len(points) for key, points in usable.items() if points}
@@ -62,6 +63,7 @@ def bounds(
         pooled, freedom = SEEDS_SHARE * _variance(list(means.values())), len(means) - 1
     else:
         pooled = 0.0
+    # Moderated variance of each candidate, and its interval
     prior = min(PRIOR_SEEDS, freedom)
     found = {}
     for key, points in usable.items():
@@ -72,6 +74,7 @@ def bounds(
         if freedom:
             s2, degrees = own[key]
             between2 = (prior * pooled + degrees * s2) / (prior + degrees) / len(points)
+            # Never narrower than the spread of the episodes alone
             if between2 >= error2:
                 error2, degrees_left = between2, prior + degrees
         half = float(stats.t.ppf(0.5 + confidence / 2.0, degrees_left)) * math.sqrt(error2) if error2 > 0.0 else 0.0
@@ -80,7 +83,7 @@ def bounds(
 
 
 def _finite(points: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
-    """``points``, or nothing where one of them has no finite fitness."""
+    """Return ``points``, or nothing if the fitness of any is not finite."""
     return points if all(math.isfinite(point.fitness) for point in points) else ()
 
 
@@ -93,7 +96,7 @@ def _variance(values: Sequence[float]) -> float:
 
 
 def _episodes_error2(points: Sequence[Checkpoint]) -> tuple[float, float]:
-    """The squared standard error of the mean over all episodes of all seeds, and its degrees of freedom."""
+    """Return the squared standard error of the mean over all episodes of all seeds, and its degrees of freedom."""
     # fitness_std is over n episodes, not n − 1
     each = [point.fitness_std**2 / max(point.episodes - 1, 1) for point in points]
     degrees = sum(max(point.episodes - 1, 1) for point in points)

@@ -1,4 +1,4 @@
-"""Playing trained policies on fresh episodes."""
+"""Evaluate trained policies on fresh episodes."""
 
 from __future__ import annotations
 
@@ -27,28 +27,29 @@ def evaluate(
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> Evaluation:
-    """The true fitness of ``policies`` trained policies, ``episodes`` whole episodes of each, all in one batch.
+    """Measure the fitness of ``policies`` trained policies over ``episodes`` whole episodes each, in one batch.
 
-    An episode whose fitness is NaN makes the mean and its bounds NaN and is no success: it never wins and never hides.
+    An episode with NaN fitness makes the mean and its bounds NaN and is not a success, so that it cannot go unnoticed.
 
     Args:
         act: deterministic actions ``(n, A)`` in actuator units for observations ``(n, O)``, each policy's rows
             together, such as ``Population.act``.
         seed: the episodes' start states and the resamples follow from it; it must be one that no training and no
             selection was given.
-        threads: processor threads for physics; 0 is all.
-        arrangement: where the physics takes place. Scores that are compared with a training's belong where that was:
-            two simulators agree on a policy's episodes no better than two machines' arithmetic does.
+        threads: CPU threads for physics; 0: all.
+        arrangement: simulator and device. Use the training's for scores that are compared with it: simulators and
+            devices differ in rounding, and so do the episodes of a policy.
         confidence: of the bounds, such as 0.95.
         resamples: bootstrap resamples behind the bounds.
     """
+    # One generator for start states and resamples: the result depends on ``seed`` only
     generator = Generator().manual_seed(seed)
     streams = torch.randint(torch.iinfo(torch.int64).max, (policies * episodes,), generator=generator)
     sim = arrangement.simulator(task.model, policies * episodes, threads)
     fitness = task.fitness(play_episodes(task, sim, act, streams).on_host()).double().view(policies, episodes)
     per_policy = tuple(tuple(row) for row in fitness.tolist())
     low, high = interval(per_policy, confidence, resamples, generator)
-    least, greatest = task.fitness_range  # no mean lies beyond them; a NaN stays one
+    least, greatest = task.fitness_range  # clip the bounds to the possible range; NaN stays NaN
     low, high = (max(low, least) if low == low else low), (min(high, greatest) if high == high else high)
     return Evaluation(
         fitness=per_policy,

@@ -15,14 +15,14 @@ _BATCH = 1 << 22  # drawn values at a time: bounds the memory of many resamples
 def interval(
     fitness: Sequence[Sequence[float]], confidence: float, resamples: int, generator: Generator
 ) -> tuple[float, float]:
-    """Bounds for the mean of what further training seeds and episodes would give.
+    """Estimate an interval for the mean over further training seeds and episodes.
 
     A hierarchical bootstrap: seeds are drawn with replacement, then episodes within each of them; the bounds are
     percentiles of the resampled means. With the few seeds that training affords, percentiles are too narrow: n seeds
     show only (n − 1)/n of their variance, and the normal's tails are too thin (Hesterberg, 2015, "What Teachers Should
     Know About the Bootstrap"). Their distances from the mean are therefore widened by √(n/(n − 1)) and by the ratio of
     Student's quantile with n − 1 degrees of freedom to the normal's, which makes the coverage right for normal data.
-    With a single seed only its episodes are drawn, and the bounds say nothing of other seeds.
+    With a single seed only its episodes are drawn, and the interval does not cover other seeds.
 
     Args:
         fitness: for each training seed, its episodes' fitnesses.
@@ -37,6 +37,7 @@ def interval(
         return math.nan, math.nan
     longest = max(len(episodes) for episodes in fitness)
     counts = torch.tensor([len(episodes) for episodes in fitness])
+    # Pad to (seeds, longest); seeds may have different numbers of episodes
     values = torch.zeros(len(fitness), longest, dtype=torch.float64)
     for row, episodes in zip(values, fitness, strict=True):
         row[: len(episodes)] = torch.tensor(episodes, dtype=torch.float64)
@@ -47,6 +48,7 @@ def interval(
     if units < 2:
         return mean, mean
     means = _resampled_means(values, counts, resamples, generator)
+    # Percentiles of the resampled means, widened for the small number of seeds
     tail = (1.0 - confidence) / 2.0
     low, high = torch.quantile(means, torch.tensor([tail, 1.0 - tail], dtype=torch.float64)).tolist()
     quantiles = float(stats.t.ppf(1.0 - tail, units - 1)) / float(stats.norm.ppf(1.0 - tail))

@@ -1,4 +1,4 @@
-"""How much of the variance of scores belongs to the rewards, and how much to their training seeds."""
+"""Split the variance of scores into the parts of the rewards and of their training seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scipy.special import fdtri  # stats.f.ppf, without the second that scipy.stats takes to import
 
 LEGIBLE = 0.6
-"""The share of the variance of scores that has to belong to the rewards before their order is worth reading."""
+"""Minimum share of the variance of scores that must be due to the rewards for their order to be meaningful."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Intraclass:
 def intraclass(
     strata: Sequence[Sequence[Sequence[float]]], confidence: float = 0.95, spent: int = 0
 ) -> Intraclass | None:
-    """The intraclass correlation of scores: strata of groups (rewards) of scores (one for each training seed).
+    """Estimate the intraclass correlation of scores: strata of groups (rewards) of scores (one per training seed).
 
     ICC(1) of McGraw & Wong (1996), which is ICC(1, 1) of Shrout & Fleiss (1979), with their exact interval by the F
     distribution. For groups of different sizes the mean square between groups is that of their unweighted means, and
@@ -58,6 +58,7 @@ def intraclass(
     within_df = sum(len(group) - 1 for groups in used for group in groups) - spent
     if between_df < 1 or within_df < 1:
         return None
+    # Mean squares within and between groups
     within = math.fsum(_squares(group) for groups in used for group in groups) / within_df
     means = [[_mean(group) for group in groups] for groups in used]
     spread = math.fsum(_squares(values) for values in means) / between_df  # E: between + within / size
@@ -66,6 +67,7 @@ def intraclass(
     if within == 0.0 and spread == 0.0:
         return None
     ratio = spread * size / within if within > 0.0 else math.inf
+    # Exact interval by the F distribution
     tail = (1.0 - confidence) / 2.0
     return Intraclass(
         icc=_share(ratio, size),
@@ -82,10 +84,10 @@ def intraclass(
 
 
 def without_seed_means(groups: Sequence[Mapping[int, float]]) -> tuple[list[list[float]], int]:
-    """Scores of groups without what the seeds that all of them share add to every one alike.
+    """Remove from the scores the mean effect of each seed that all groups share.
 
-    Rewards that are trained with the same seeds begin with the same weights and are measured on the same episodes. What
-    that adds to all of them moves no reward past another, so it is not of the seeds' share of their differences.
+    Rewards trained with the same seeds start from the same weights and are measured on the same episodes. An effect
+    that is common to all of them does not change their order, so it does not count as variance due to seeds.
     ``intraclass`` of the result is ICC(C, 1) of McGraw & Wong (1996), the consistency in a two-way layout, where all
     seeds are shared; what is not shared stays as it is.
 
@@ -103,7 +105,7 @@ def without_seed_means(groups: Sequence[Mapping[int, float]]) -> tuple[list[list
 
 
 def reliability(icc: float, seeds: int) -> float:
-    """The share of the variance of means over ``seeds`` seeds that belongs to the rewards (Spearman-Brown).
+    """Return the share of the variance of means over ``seeds`` seeds that is due to the rewards (Spearman-Brown).
 
     An ``icc`` below 0 counts as 0.
     """
@@ -112,7 +114,7 @@ def reliability(icc: float, seeds: int) -> float:
 
 
 def seeds_needed(icc: float, wanted: float = LEGIBLE) -> int | None:
-    """The fewest seeds whose mean has a ``reliability`` of at least ``wanted``; None where no number would do."""
+    """Return the fewest seeds whose mean has a ``reliability`` of at least ``wanted``; None if no number suffices."""
     if not icc > 0.0:
         return None
     # the tolerance keeps a share of exactly ``wanted`` from rounding up to a further seed
@@ -120,7 +122,7 @@ def seeds_needed(icc: float, wanted: float = LEGIBLE) -> int | None:
 
 
 def _share(ratio: float, size: float) -> float:
-    """The intraclass correlation that belongs to a ratio of mean squares, for groups of ``size``."""
+    """Convert a ratio of mean squares to the intraclass correlation, for groups of ``size``."""
     return 1.0 if math.isinf(ratio) else (ratio - 1.0) / (ratio - 1.0 + size)
 
 
@@ -129,7 +131,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _squares(values: Sequence[float]) -> float:
-    """The sum of squared deviations from the mean."""
+    """Return the sum of squared deviations from the mean."""
     if len(values) < 2:
         return 0.0
     mean = _mean(values)

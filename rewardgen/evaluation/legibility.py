@@ -1,6 +1,6 @@
-"""Whether a search can read its own scores: how much of their differences is due to seeds, and what would change that.
+"""Estimate how much of the differences between a search's scores is due to seeds, and advise on seeds and steps.
 
-Everything is derived from the trainings' curves, so a run that is resumed says the same again.
+Everything is derived from the trainings' curves, so a resumed run reports the same.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from rewardgen.evaluation.intraclass import (
 from rewardgen.records import TrainingResult
 
 CONFIDENCE = 0.8
-"""Of the interval of the seeds' share: searches afford few seeds, and a wider one would never say anything."""
+"""Confidence of the interval of the seeds' share; with few seeds, a higher one would always be too wide."""
 MOST_SEEDS = 64
-"""More seeds than a search takes are no advice."""
-_WIDEST = 0.9  # an interval of the seeds' share wider than this says nothing that advice could rest on
-_TREND_POINTS = 4  # checkpoints that must rise one after another before a trend is continued
-_TREND_DF = 8  # and degrees of freedom within rewards: with fewer the shares themselves are noise
-_FURTHEST = 2.0  # times the steps that were trained: a trend is continued no further
+"""Largest number of seeds that is advised."""
+_WIDEST = 0.9  # max. width of the interval of the seeds' share for any advice
+_TREND_POINTS = 4  # consecutive rising checkpoints needed to extrapolate a trend
+_TREND_DF = 8  # and degrees of freedom within rewards: with fewer, the shares are noise
+_FURTHEST = 2.0  # max. extrapolation, as a multiple of the trained steps
 
 Keep = Literal["best", "own", "last"]
 Generation = Sequence[Sequence[TrainingResult]]
@@ -40,8 +40,8 @@ class Legibility:
     """How much of the differences between a search's scores is due to training seeds.
 
     ``seeds`` is how many seeds the ranked scores are means of (``search.seeds``), ``steps`` those of a training.
-    ``estimate`` holds the variance components of single scores, None where they cannot be told yet for the reason in
-    ``missing``. ``by_steps`` is the rewards' share of the variance of single scores at each checkpoint.
+    ``estimate`` holds the variance components of single scores, None if they cannot be estimated yet; ``missing`` says
+    why. ``by_steps`` is the rewards' share of the variance of single scores at each checkpoint.
     """
 
     seeds: int
@@ -52,12 +52,12 @@ class Legibility:
 
     @property
     def seeds_share(self) -> float:
-        """The share of the variance of the ranked scores that is due to seeds; NaN where it cannot be told."""
+        """The share of the variance of the ranked scores that is due to seeds; NaN if unknown."""
         return math.nan if self.estimate is None else 1.0 - reliability(self.estimate.icc, self.seeds)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The interval of ``seeds_share`` with confidence ``CONFIDENCE``; NaN where it cannot be told."""
+        """The interval of ``seeds_share`` with confidence ``CONFIDENCE``; NaN if unknown."""
         if self.estimate is None:
             return math.nan, math.nan
         return 1.0 - reliability(self.estimate.high, self.seeds), 1.0 - reliability(self.estimate.low, self.seeds)
@@ -94,7 +94,7 @@ class Legibility:
         if points and points[-1][1] >= LEGIBLE:
             below = [steps for steps, share in points if share < LEGIBLE]
             return next(steps for steps in held if not below or steps > below[-1])
-        # a single checkpoint above is an accident
+        # Two neighbouring checkpoints must be above: a single one may be chance
         stretches = [
             steps
             for (steps, share), (_, former) in zip(points[1:], points, strict=False)
@@ -103,6 +103,7 @@ class Legibility:
         return stretches[-1] if stretches else self._continued(points)
 
     def _continued(self, points: Sequence[tuple[int, float]]) -> int | None:
+        # Extrapolate linearly, if the share rose at each of the last checkpoints
         last = points[-_TREND_POINTS:]
         assert self.estimate is not None  # asked for by needed_steps
         rising = all(later > former for (_, later), (_, former) in zip(last[1:], last, strict=False))
@@ -111,13 +112,13 @@ class Legibility:
         (first_steps, first_share), (last_steps, last_share) = last[0], last[-1]
         slope = (last_share - first_share) / (last_steps - first_steps)
         wanted = last_steps + (LEGIBLE - last_share) / slope
-        unit = 10 ** (int(math.log10(wanted)) - 1)  # two digits: a trend carries no more
+        unit = 10 ** (int(math.log10(wanted)) - 1)  # round up to two significant digits
         rounded = math.ceil(wanted / unit) * unit
         return rounded if rounded <= _FURTHEST * last_steps else None
 
     @property
     def sentence(self) -> str:
-        """What the numbers say and what to do, in plain words."""
+        """State the result and the advice in one sentence."""
         if self.estimate is None:
             return (
                 f"How much of the differences between these scores is due to seeds cannot be told yet: {self.missing}"
@@ -162,6 +163,7 @@ def legibility(generations: Iterable[Generation], *, seeds: int, steps: int, kee
     """
     strata = [[list(found) for found in generation if _is_whole(found)] for generation in generations]
     everyone = [training for generation in strata for found in generation for training in found]
+    # The estimate at each checkpoint that all trainings reached
     count = min((len(training.curve) for training in everyone), default=0)
     by_steps = []
     for index in range(count):
@@ -178,7 +180,7 @@ def _estimated(strata: Sequence[Generation], score: Callable[[TrainingResult], f
 
 
 def scores_along(points: Sequence[tuple[float, float]], keep: Keep) -> list[float]:
-    """What a training's score would be, were it to end at each of its checkpoints: ``TrainingResult.score`` there.
+    """Return the score that a training would have if it ended at each of its checkpoints (``TrainingResult.score``).
 
     Args:
         points: (fitness, own return) at each checkpoint.

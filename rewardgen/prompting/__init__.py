@@ -1,9 +1,9 @@
-"""Task and history → the requests that are made of a language model: their messages and their facts.
+"""Build the requests to a language model from task and history: their messages and their facts.
 
-The words are in ``prompts/*.j2``, one Jinja2 file for each message; this room gathers what they may speak of. A prompt
-shows what the task declares to everyone: description, fields, actions, timing, the names of what ends an episode. It
-never shows the fitness code, the success threshold, the expert's reward or the sparse one: templates receive a
-``TaskView`` of plain values, not the task.
+The text is in ``prompts/*.j2``, one Jinja2 file per message; this package provides the variables. A prompt shows the
+task's public declarations: description, fields, actions, timing, causes of termination. It never shows the fitness
+code, the success threshold, the expert's reward or the sparse one: templates receive a ``TaskView`` of plain values,
+not the task.
 """
 
 from typing import TYPE_CHECKING

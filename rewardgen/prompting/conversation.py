@@ -1,4 +1,4 @@
-"""The requests that are made of an author: for programs, and for corrected ones."""
+"""Build the requests to an author: for programs, for corrected programs, and for judgements."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from rewardgen.request import Attempt, Facts, Purpose, Request, Turn
 from rewardgen.tasks import Task
 
 REPLY_LIMIT = 24_000
-"""Characters of a reply that goes back for repair; a longer one loses its middle."""
+"""Characters of a reply that is sent back for repair; the middle of a longer one is cut out."""
 PROBLEM_LIMIT = 400
 """Characters of one problem's message."""
 PROBLEMS = 12
 """Problems named in one repair message."""
 SAID = 20
-"""Remarks of people told of one candidate, the latest."""
+"""Remarks of people shown per candidate, the latest."""
 CHANGED = 40
-"""Lines told of one change of code."""
+"""Lines shown per change of code."""
 
 
 def generation(
@@ -40,21 +40,22 @@ def generation(
 ) -> Request:
     """Ask for the next programs.
 
-    System and task first; then, for each turn of the history, the code as the assistant's own message and what became
-    of it as the user's. Roles alternate throughout, which some servers insist on.
+    System and task first; then, for each turn of the history, the code as an assistant message and its results as a
+    user message. Roles alternate, which some servers require.
 
     Args:
         task: what the reward is for.
         turns: the best candidates of the generations so far, oldest first.
-        failures: the outcomes of the last generation when all of it failed; told at the end.
+        failures: the outcomes of the last generation if all of it failed; shown at the end.
         prompts_dir: templates of the user's own (see ``render``).
-        manner: what the prompt carries and asks for; None is as Eureka does it.
+        manner: what the prompt contains and asks for; None: as Eureka does it.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     manner = manner or Manner()
     view = task_view(task)
+    # Also in rewardgen's own wording: the offline author's random seed depends on it
     own, ours = in_both_words(prompts_dir, lambda folder: _messages(view, turns, failures, manner, folder))
     shown = _shown(turns, manner)
     facts = Facts(
@@ -75,12 +76,15 @@ def _messages(
     conversation = opening(view, manner, prompts_dir)
     changes = _changes(turns) if manner.changes else []
     shown = _shown(turns, manner)
+    # The worst of a turn comes before its best, so that the last program shown is the one to improve
     for number, turn in enumerate(shown, start=1):
         last = number == len(shown)
         if turn.worst is not None:
             conversation += _told(view, manner, turn.worst, "worst", prompts_dir)
+        # Labelled only if there is another program to compare with
         standing = "best" if turn.worst is not None or manner.ask == "prefer" else ""
         conversation += _told(view, manner, turn, standing, prompts_dir, changes if last else (), last=last)
+    # Appended to the last user message, because roles must alternate
     if failures:
         errors = grouped_errors(failures, groups=6, limit=240)
         told = render("all_failed.j2", prompts_dir, task=view, count=len(failures), errors=errors)
@@ -89,12 +93,12 @@ def _messages(
 
 
 def _shown(turns: Sequence[Turn], manner: Manner) -> Sequence[Turn]:
-    """The turns that are shown with their code."""
+    """Return the turns that are shown with their code: the latest."""
     return turns[max(0, len(turns) - manner.history) :]
 
 
 def opening(view: TaskView, manner: Manner, prompts_dir: Path | None) -> list[Message]:
-    """What every conversation with an author begins with: the rules and the task."""
+    """Return the messages that begin every conversation with an author: the rules and the task."""
     shaping = shaping_reference().strip()
     return [
         Message("system", render("system.j2", prompts_dir, task=view, shaping=shaping, form=manner.form)),
@@ -112,7 +116,7 @@ def _told(
     *,
     last: bool = False,
 ) -> list[Message]:
-    """A program as its author's message, and what became of it as the user's."""
+    """Render a program as an assistant message and its results as a user message."""
     told = render(
         "feedback.j2",
         prompts_dir,
@@ -131,18 +135,18 @@ def _told(
 
 
 def _attempts(turn: Turn) -> list[Attempt]:
-    """The programs of a turn in the order in which they are shown."""
+    """Return the programs of a turn in the order in which they are shown."""
     worst = [Attempt(turn.worst.source.strip(), turn.worst.trained, disliked=True)] if turn.worst is not None else []
     return [*worst, Attempt(turn.source.strip(), turn.trained)]
 
 
 def _heard(turn: Turn) -> list[Words]:
-    """What people wrote about a candidate, the latest."""
+    """Return the latest ``SAID`` remarks of people about a candidate."""
     return [words for words in turn.verdict.words if turn.candidate in words.about][-SAID:] if turn.verdict else []
 
 
 def _said(turn: Turn) -> list[str]:
-    """What people wrote about a candidate, each as a quotation after what it was said on."""
+    """Quote what people wrote about a candidate, each remark with what it refers to."""
     return [f"{_occasion(words, turn.candidate)}:\n{text}" for words in _heard(turn) if (text := quoted(words.text))]
 
 
@@ -152,6 +156,7 @@ def _occasion(words: Words, candidate: str) -> str:
     if words.answer is None:
         place = words.about.index(candidate) + 1
         return f"about all {len(words.about)} behaviours in order, of which this one stood at place {place}"
+    # Worded from the side on which this candidate was shown
     first = words.about[0] == candidate
     names = "this behaviour (A) beside another (B)" if first else "another behaviour (A) beside this one (B)"
     liked = {"left": "A was preferred", "right": "B was preferred", "equal": "they count as equally good"}
@@ -160,10 +165,11 @@ def _occasion(words: Words, candidate: str) -> str:
 
 
 def _changes(turns: Sequence[Turn]) -> list[str]:
-    """How the code changed from each turn to the next, as unified diffs of ``CHANGED`` lines at most."""
+    """Return the change of code from each turn to the next, as unified diffs of at most ``CHANGED`` lines."""
     told = []
     for former, later in pairwise(turns):
         lines = difflib.unified_diff(former.source.splitlines(), later.source.splitlines(), lineterm="", n=1)
+        # A backtick in the code could end the block that the diff is shown in
         changed = [line.replace("`", "'") for line in lines if not line.startswith(("---", "+++"))]
         more = [f"… and {len(changed) - CHANGED} more lines"] if len(changed) > CHANGED else []
         told.append("\n".join([*changed[:CHANGED], *more]) or "(nothing)")
@@ -173,14 +179,15 @@ def _changes(turns: Sequence[Turn]) -> list[str]:
 def repair(request: Request, reply_text: str, problems: Sequence[Problem], prompts_dir: Path | None = None) -> Request:
     """Send a reply to ``request`` back to its author, with what is wrong with it.
 
-    The reply goes back without its thoughts and channel marks: providers ask for that, some chat templates refuse them,
-    and they would be paid for again.
+    The reply is sent without its reasoning and channel marks: providers ask for that, some chat templates reject them,
+    and their tokens would be charged again.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     said = long_text(without_thoughts(reply_text), REPLY_LIMIT).strip() or "(an empty answer)"
     shown = [one_line(f"{problem.stage}: {problem}", PROBLEM_LIMIT) for problem in problems[:PROBLEMS]]
+    # A copy of an earlier program gets other advice than an error
     copied = any(problem.stage == "copy" for problem in problems)
     more = max(0, len(problems) - PROBLEMS)
     told = in_both_words(
@@ -193,11 +200,11 @@ def repair(request: Request, reply_text: str, problems: Sequence[Problem], promp
 
 
 def followed(request: Request, purpose: Purpose, reply: str, told: tuple[str, str], facts: Facts) -> Request:
-    """Continue a conversation by its author's reply, which is the last attempt, and by what is said about that.
+    """Continue a conversation with the author's reply, the last attempt, and a user message about it.
 
     Args:
-        told: what is said, worded by the templates in use and by those that come with rewardgen.
-        facts: of the new request, but for the attempt.
+        told: the user message, from the templates in use and from those that come with rewardgen.
+        facts: of the new request, without the attempt.
     """
     own, ours = (
         (*messages, Message("assistant", reply), Message("user", words))
@@ -212,7 +219,7 @@ def followed(request: Request, purpose: Purpose, reply: str, told: tuple[str, st
 
 
 def render_prompt(task: Task, prompts_dir: Path | None = None, manner: Manner | None = None) -> str:
-    """What a language model would be told first about ``task``, as text for people to read; see ``generation``.
+    """Render the first request for ``task`` as text for people to read; see ``generation``.
 
     Raises:
         ConfigError: a template is missing or wrong.
@@ -233,6 +240,7 @@ def judging(task: Task, left: Sequence[bytes], right: Sequence[bytes], prompts_d
     own, ours = in_both_words(
         prompts_dir, lambda folder: render("compare.j2", folder, task=view, left=len(left), right=len(right))
     )
+    # The template explains that the first frames are the left replay's
     pictures = (*left, *right)
     return Request.worded(
         "judging",

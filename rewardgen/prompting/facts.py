@@ -1,4 +1,4 @@
-"""The facts of requests: what their messages tell, as values."""
+"""Return the facts of requests: the content of their messages as values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rewardgen.request import TaskFacts
 from rewardgen.tasks import Task
 
 UNBOUNDED = 1e6
-"""A bound of an action from here on counts as none."""
+"""An action bound of at least this size counts as infinite."""
 
 
 def task_facts(task: Task, view: TaskView) -> TaskFacts:
-    """Return what every prompt tells of a task."""
+    """Return what every prompt shows of a task."""
     bounds = [abs(short(value)) for value in (*task.action_low.tolist(), *task.action_high.tolist())]
     return TaskFacts(
         description=view.description,

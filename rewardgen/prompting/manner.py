@@ -1,4 +1,4 @@
-"""How a method speaks to its author: which of the things that are known a prompt carries, and what it asks for."""
+"""Define what a method's prompts contain and ask for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from rewardgen.request import Ask
 
 @dataclass(frozen=True)
 class Manner:
-    """What a method's prompts are like.
+    """Configure a method's prompts.
 
-    ``ask`` names the template ``ask_NAME.j2`` that ends a prompt with history. ``history`` is how many turns are shown
-    with their code, the latest. ``words`` tells what people wrote, ``changes`` how the code changed from each turn to
-    the next, those included that are no longer shown. ``form`` is what a program returns.
+    Attributes:
+        ask: NAME of the template ``ask_NAME.j2`` that ends a prompt with history.
+        history: number of turns shown with their code, the latest.
+        words: show what people wrote.
+        changes: show how the code changed from each turn to the next, including turns that are no longer shown.
+        form: what a program returns.
     """
 
     ask: Ask = "improve"

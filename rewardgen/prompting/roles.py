@@ -1,4 +1,4 @@
-"""The requests that are made of a method's other roles: of a critic of programs, and of an analyser of episodes."""
+"""Build the requests to a method's other roles: a critic of programs and an analyser of episodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VERDICT = re.compile(r"^\W*verdict\W+(accept|revise)\b", re.IGNORECASE | re.MUL
 
 
 def review(task: Task, source: str, form: Form = "reward", prompts_dir: Path | None = None) -> Request:
-    """Ask a critic whether a program does what it is meant to do. It answers ``verdict: accept`` or ``revise``.
+    """Ask a critic whether a program rewards the described task. It answers ``verdict: accept`` or ``revise``.
 
     Raises:
         ConfigError: a template is missing or wrong.
@@ -34,7 +34,8 @@ def review(task: Task, source: str, form: Form = "reward", prompts_dir: Path | N
 
 
 def objections(reply: str) -> str | None:
-    """What a critic wants changed; None if it accepts, or gave no verdict that could be acted on."""
+    """Return what a critic wants changed; None if it accepts or its verdict cannot be parsed."""
+    # The reasoning of a model may mention both verdicts
     reply = without_thoughts(reply)
     found = _VERDICT.search(reply)
     if found is None or found.group(1).lower() == "accept":
@@ -43,14 +44,16 @@ def objections(reply: str) -> str | None:
 
 
 def revision(request: Request, reply: str, objected: str, prompts_dir: Path | None = None) -> Request:
-    """Send a reply to ``request`` back to its author, with what a critic says of it.
+    """Send a reply to ``request`` back to its author, with a critic's objections.
 
     Raises:
         ConfigError: a template is missing or wrong.
     """
     said = long_text(without_thoughts(reply), REPLY_LIMIT).strip()
+    # Quoted: the critic's text must not read as instructions of ours
     shown = quoted(objected) or "> (no reason was given)"
     told = in_both_words(prompts_dir, lambda folder: render("revise.j2", folder, objections=shown))
+    # The latest message counts: problems of earlier attempts are settled
     facts = replace(request.facts, objections=tuple(quoted_lines(objected)), problems=())
     return followed(request, "revision", said, told, facts)
 
@@ -58,11 +61,11 @@ def revision(request: Request, reply: str, objected: str, prompts_dir: Path | No
 def analysis(
     task: Task, source: str, watched: str, episodes: Sequence[EpisodeFacts] = (), prompts_dir: Path | None = None
 ) -> Request:
-    """Ask an analyser why a policy does what it was seen to do. It answers in lines that begin with ``finding:``.
+    """Ask an analyser to explain a policy's behaviour. It answers in lines that begin with ``finding:``.
 
     Args:
         source: the reward that the policy was trained with.
-        watched: its episodes in numbers, as text.
+        watched: measurements of its episodes, as text.
         episodes: the same as values.
 
     Raises:

@@ -1,6 +1,6 @@
-"""How large a task's fields are where training begins: measured, so that scales need not be guessed.
+"""Measure the ranges of a task's fields under random actions, so that authors need not guess scales.
 
-Nothing here reads the task's rewards or its fitness; it only simulates.
+Only the simulation is used, neither the task's rewards nor its fitness.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from rewardgen.tasks import Task, Worlds
 WORLDS = 32
 SECONDS = 1.0
 STEPS = (20, 120)
-"""Random actions are taken for this long, in s, but for no fewer and no more control steps than these."""
+"""Random actions are taken for ``SECONDS`` s, within these limits in control steps."""
 SPREAD = (0.05, 0.95)
-"""Quantiles between which values count as usual."""
+"""Quantiles that bound the usual range."""
 ONE_BY_ONE = 4
-"""Columns of a field up to which each is told; those of a wider field are told together."""
+"""Fields with up to this many columns are described by column; wider ones as a whole."""
 
 _known: WeakKeyDictionary[Task, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def sizes(task: Task) -> tuple[str, ...]:
-    """One line for each field: where it starts and its usual range under random actions.
+    """Describe each field in one line: its start and its usual range under random actions.
 
-    "torso_height: starts at 1.25; under random actions 0.71 to 1.26". Measured once for each task object, with
-    streams and actions of its own, so that the text is always the same.
+    "torso_height: starts at 1.25; under random actions 0.71 to 1.26". Measured once per task object, with
+    fixed seeds, so that the text is always the same.
 
     Raises:
         SimulationFailed: the task cannot be simulated.
@@ -43,9 +43,10 @@ def sizes(task: Task) -> tuple[str, ...]:
 
 
 def _simulate(task: Task) -> tuple[Tensor, Tensor]:
-    """States at the start of ``WORLDS`` episodes, and all that random actions led to, each ``(·, width)``."""
+    """Return states at the start of ``WORLDS`` episodes and those reached by random actions, each ``(·, width)``."""
     worlds = Worlds(task, make_simulator(task.model, WORLDS, threads=1), torch.arange(WORLDS))
     start = worlds.start().clone()
+    # A generator of its own: prompts must not depend on what else was drawn
     generator = torch.Generator().manual_seed(0)
     low, high = task.action_low, task.action_high
     met = []
@@ -59,9 +60,10 @@ def _line(field: Field, columns: slice, start: Tensor, met: Tensor) -> str:
     quantiles = torch.tensor(SPREAD)
     begin, usual = start[:, columns].quantile(quantiles, dim=0), met[:, columns].quantile(quantiles, dim=0)
     apart = field.size > ONE_BY_ONE
+    # One range over all columns
     if apart:
         begin, usual = (torch.stack([low.min(), high.max()])[:, None] for low, high in (begin, usual))
-    grain = float((usual[1] - usual[0]).max().clamp(min=1e-6)) / 50  # what is smaller than this is told as 0
+    grain = float((usual[1] - usual[0]).max().clamp(min=1e-6)) / 50  # smaller values are shown as 0
     (first, last), (low, high) = ([_told(row, grain) for row in rows] for rows in (begin, usual))
     starts = f"at {first}" if first == last else f"in {first} to {last}"
     return f"{field.name}: {'its columns start' if apart else 'starts'} {starts}; under random actions {low} to {high}"

@@ -1,4 +1,4 @@
-"""Finds and renders the Jinja2 files of ``prompts/``."""
+"""Find and render the Jinja2 files of ``prompts/``."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ NAMES = (
 
 
 def default_prompts_dir() -> Path:
-    """The prompts that come with rewardgen: beside the package in a checkout, inside it in a wheel.
+    """Return the folder of rewardgen's prompts: beside the package in a checkout, inside it in a wheel.
 
     Raises:
-        ConfigError: neither is there; the installation is damaged.
+        ConfigError: neither exists; the installation is damaged.
     """
     package = Path(next(iter(rewardgen.__path__)))
     places = (package.parent / "prompts", package / "_data" / "prompts")
@@ -39,26 +39,26 @@ def default_prompts_dir() -> Path:
 
 
 def in_both_words(prompts_dir: Path | None, word: Callable[[Path | None], Worded]) -> tuple[Worded, Worded]:
-    """What ``word`` makes with the templates in use, and with those that come with rewardgen.
+    """Call ``word`` with the templates in use and with those that come with rewardgen; return both results.
 
     Args:
         prompts_dir: see ``render``.
-        word: a function of the folder of templates; called once where the two are the same.
+        word: a function of the folder of templates; called once if the two are the same.
     """
     worded = word(prompts_dir)
     return worded, worded if _chosen(prompts_dir) is None else word(default_prompts_dir())
 
 
 def render(name: str, prompts_dir: Path | None, **values: Any) -> str:
-    """The template ``name`` with ``values``, stripped.
+    """Render the template ``name`` with ``values``, stripped.
 
     Args:
         name: one of ``NAMES``.
-        prompts_dir: a folder of the user's own; where it lacks a template, ours is used. None: the folder named by
-            ``REWARDGEN_PROMPTS``, or ours.
+        prompts_dir: the user's folder; rewardgen's template is used for those it lacks. None: the folder named by
+            ``REWARDGEN_PROMPTS``, or rewardgen's.
 
     Raises:
-        ConfigError: the folder is not there or has none of our names, or the template is wrong; says where.
+        ConfigError: the folder does not exist or has no template, or a template is wrong; the message says where.
     """
     try:
         return _environment(prompts_dir).get_template(name).render(**values).strip()
@@ -68,6 +68,7 @@ def render(name: str, prompts_dir: Path | None, **values: Any) -> str:
         raise ConfigError(f"the prompt template {name} cannot be rendered: {error.message}") from error
     except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"the prompt template {name} cannot be read: {error}") from error
+    # Expressions of a template may raise any of these
     except (TypeError, ValueError, ZeroDivisionError, OverflowError, AttributeError, LookupError) as error:
         raise ConfigError(f"the prompt template {name} cannot be rendered: {error}") from error
 
@@ -76,10 +77,12 @@ def _environment(prompts_dir: Path | None) -> jinja2.Environment:
     chosen = _chosen(prompts_dir)
     folders = [default_prompts_dir()]
     if chosen is not None:
+        # A folder without any of our names is most likely a wrong path
         if not any((chosen / name).is_file() for name in NAMES):
             raise ConfigError(f"{chosen} holds no prompt templates; it may hold any of: {', '.join(NAMES)}")
+        # The first folder that has a template wins
         folders.insert(0, chosen)
-    # A prompt is plain text: escaping for HTML would spoil it. The sandbox is for folders that came from elsewhere.
+    # A prompt is plain text, so no HTML escaping. The sandbox protects against templates from untrusted folders
     return ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
@@ -91,5 +94,5 @@ def _environment(prompts_dir: Path | None) -> jinja2.Environment:
 
 
 def _chosen(prompts_dir: Path | None) -> Path | None:
-    """The folder of the user's own templates; None without one."""
+    """Return the folder of the user's templates, or None."""
     return prompts_dir or (Path(path) if (path := os.environ.get(ENVIRONMENT_VARIABLE)) else None)

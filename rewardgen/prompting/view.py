@@ -1,4 +1,4 @@
-"""What a prompt may know of a task, as plain values."""
+"""Present to templates what a prompt may show of a task, as plain values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rewardgen.tasks import Task
 class TaskView:
     """The variables that templates see as ``task``.
 
-    ``typed`` is the state and action as Python text (see ``typed_view``). ``action_names`` says what each column of
-    the action drives. ``control_step`` and ``seconds`` are in s, ``horizon`` in control
-    steps. ``sizes`` says how large the fields are where training begins (see ``sizes``). ``causes`` names
-    what ends an episode before the horizon; none where only the time limit does.
+    ``typed`` is the state and action as Python text (see ``typed_view``). ``action_names`` names what each column of
+    the action drives. ``control_step`` and ``seconds`` (of an episode) are in s, ``horizon`` in control steps.
+    ``sizes`` describes the ranges of the fields at the start of training. ``causes`` names the terminations; empty if
+    only the time limit ends an episode.
     """
 
     name: str
@@ -36,11 +36,12 @@ class TaskView:
 
 
 def task_view(task: Task) -> TaskView:
-    """What a prompt may show of ``task``. Compiles the task's model if nobody has yet, and simulates it for a moment.
+    """Collect what a prompt may show of ``task``. Compiles the model if needed and simulates it briefly.
 
     Raises:
         SimulationFailed: the task cannot be simulated.
     """
+    # A state of zeros: only the names of the causes are needed
     probe = State(task.layout, torch.zeros(1, task.layout.width))
     return TaskView(
         name=task.name,
@@ -59,7 +60,7 @@ def task_view(task: Task) -> TaskView:
 
 
 def typed_view(task: Task) -> str:
-    """The state and the action as Python text, one line for each field.
+    """Render the state and the action as Python text, one line per field.
 
     Each field reads ``    NAME: Tensor  # SHAPE UNIT: MEANING`` and the action
     ``action: Tensor  # (n, A) each in [LOW, HIGH]``, or, where bounds differ,
@@ -70,10 +71,12 @@ def typed_view(task: Task) -> str:
     for item in task.layout.shown.fields:
         shape = ", ".join(["n", *map(str, item.shape)]) + ("," if item.shape == () else "")
         lines.append(f"    {item.name}: Tensor  # ({shape}) {item.unit}: {' '.join(item.meaning.split())}")
+    # One pair of bounds if all columns share it
     bounds = [
         f"[{short(low)}, {short(high)}]"
         for low, high in zip(task.action_low.tolist(), task.action_high.tolist(), strict=True)
     ]
+    # One-hot columns have no bounds worth showing
     if task.action_choices:
         said = "one-hot: 1 in the column of the option taken, 0 in the others"
         return "\n".join([*lines, "", f"action: Tensor  # (n, {task.action_size}) {said}"])
@@ -82,5 +85,5 @@ def typed_view(task: Task) -> str:
 
 
 def short(value: float) -> float:
-    """``value`` without the digits that float32 and multiplication leave behind."""
+    """Round ``value`` to six significant digits, which removes float32 rounding errors."""
     return float(f"{value:.6g}")

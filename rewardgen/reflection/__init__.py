@@ -1,7 +1,7 @@
-"""What happened in a candidate's trainings → the text that the next prompt carries.
+"""Summarise a candidate's trainings as text for the next prompt.
 
-It tells what a person would want to know about why a reward worked or did not, in few tokens: each line is one fact,
-in a regular form. ``facts_of`` tells the same as values. Text that came out of the candidates' code is quoted safely.
+The text says why a reward worked or did not, in few tokens: each line is one fact in a fixed form. ``facts_of`` returns
+the same as values. Text that originates in the candidates' code is quoted safely.
 """
 
 from rewardgen.reflection.curves import ComponentCurve, component_curves, mean_over_seeds

@@ -1,4 +1,4 @@
-"""What a candidate's curves say once its seeds are put together."""
+"""Average a candidate's curves over its seeds and describe its components."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.reflection.numbers import mean
 
 CONSTANT = 0.02
-"""A component whose mean moves by less than this fraction of its size over training counts as constant."""
-DOMINANT = 0.8
-NEGLIGIBLE = 0.01
+"""A component whose mean changes by at most this fraction of its size over training counts as constant."""
+DOMINANT = 0.8  # share of the total from which a component outweighs all others
+NEGLIGIBLE = 0.01  # share of the total below which a component has no influence
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ComponentCurve:
 
     @property
     def constant(self) -> bool:
-        """Whether it hardly moved between checkpoints (two finite ones at least)."""
+        """Whether its mean hardly changed between checkpoints; False with fewer than two finite ones."""
         finite = [value for value in self.means if math.isfinite(value)]
         if len(finite) < 2:
             return False
@@ -41,7 +41,7 @@ class ComponentCurve:
 
 
 def by_checkpoint(trainings: Sequence[TrainingResult]) -> list[list[Checkpoint]]:
-    """The checkpoints of all trainings put together by the steps they were taken at, in order of steps."""
+    """Group the checkpoints of all trainings by their steps, in increasing order."""
     points: dict[int, list[Checkpoint]] = {}
     for training in trainings:
         for point in training.curve:
@@ -50,15 +50,17 @@ def by_checkpoint(trainings: Sequence[TrainingResult]) -> list[list[Checkpoint]]
 
 
 def mean_over_seeds(columns: Sequence[Sequence[Checkpoint]], value: Callable[[Checkpoint], float]) -> list[float]:
-    """``value`` at each checkpoint, averaged over the seeds where it is finite; NaN where it is nowhere."""
+    """Average ``value`` at each checkpoint over the seeds where it is finite; NaN if there are none."""
     return [mean([value(point) for point in points]) for points in columns]
 
 
 def component_curves(trainings: Sequence[TrainingResult]) -> list[ComponentCurve]:
-    """Every component of ``trainings``, the largest share first."""
+    """Compute the curve of every component of ``trainings``, largest share first."""
     columns = by_checkpoint(trainings)
+    # All names, in order of first appearance: seeds may have stopped at different checkpoints
     names = list(dict.fromkeys(name for points in columns for point in points for name in point.components))
     series = {name: mean_over_seeds(columns, _component(name)) for name in names}
+    # A share compares mean sizes, so that penalties count as much as bonuses
     sizes = {name: mean([abs(value) for value in series[name]]) for name in names}
     total = math.fsum(size for size in sizes.values() if math.isfinite(size))
     curves = [
@@ -82,11 +84,11 @@ def _correlation(name: str) -> Callable[[Checkpoint], float]:
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's rho of the pairs where both are finite, ties sharing their mean rank; NaN below four pairs."""
+    """Compute Spearman's rho over the pairs where both are finite, with mean ranks for ties; NaN below four pairs."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if len(pairs) < 4:
         return math.nan
-    # scipy.stats.spearmanr rounds differently in the last bit, and prompts show it: -0.1 in place of -0.10
+    # scipy.stats.spearmanr rounds differently in the last bit, which prompts would show: -0.1 instead of -0.10
     one, two = (stats.rankdata(values).tolist() for values in zip(*pairs, strict=True))
     centre = (len(pairs) + 1) / 2
     covariance = math.fsum((a - centre) * (b - centre) for a, b in zip(one, two, strict=True))

@@ -1,4 +1,4 @@
-"""What a reflection tells, as values: for the offline author, which reads no English."""
+"""Return a reflection as values, for the offline author, which cannot read text."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def facts_of(
 ) -> TrainingFacts:
     """Return what ``reflect`` tells of a candidate's fitness and components, with the digits that it shows.
 
-    A baseline for language models should know no more than they do: what ``parts`` and ``form`` keep from the text is
-    not in the facts either.
+    As a baseline for language models, the offline author must not know more than they do: what ``parts`` and ``form``
+    leave out of the text is not in the facts either.
     """
+    # The same selection of trainings and checkpoints as in ``reflect``
     done = [training for training in trainings if training.status != "failed"]
     columns = by_checkpoint(done)
     with_fitness = "fitness" in parts
@@ -42,6 +43,7 @@ def facts_of(
 
 def _component(curve: ComponentCurve, with_fitness: bool, form: Form) -> ComponentFacts:
     return ComponentFacts(
+        # Rounded as in the text, so that both authors see the same digits
         means=_finite(curve.means[index] for index in pick(len(curve.means), POINTS // 2)),
         share=share_as_told(curve.share) if form == "reward" else None,
         correlation=round(curve.correlation, 2) if with_fitness and math.isfinite(curve.correlation) else None,

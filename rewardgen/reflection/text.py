@@ -1,4 +1,4 @@
-"""Writes the reflection, one fact a line."""
+"""Write the reflection, one fact per line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rewardgen.tasks import Task
 from rewardgen.text import arrows, number, percent, unit_suffix
 
 POINTS = 10
-"""Checkpoints of the fitness that are told; of everything else, half as many."""
+"""Checkpoints shown of the fitness; half as many of everything else."""
 COMPONENTS = 10
-"""Components that are told one by one, the largest first."""
+"""Components listed one by one, largest first."""
 OTHERS = 10
-"""Scores of other candidates that are told."""
+"""Scores of other candidates listed."""
 PARTS = ("fitness", "components", "return", "endings", "exploration", "others")
-"""What a reflection may tell of. Without "fitness" nothing is told from which the true score could be read."""
+"""Parts of a reflection. Without "fitness", nothing from which the fitness could be inferred is shown."""
 
 
 def reflect(
@@ -37,30 +37,31 @@ def reflect(
     parts: Collection[str] = PARTS,
     form: Form = "reward",
 ) -> str:
-    """What became of one candidate, for the prompt that asks for a better one.
+    """Describe the trainings of one candidate, for the prompt that asks for a better one.
 
     Lines have fixed forms, such as::
 
         fitness: 0.12 → 0.85 → 1.91 m/s over training, best 1.91 at 700000 steps; success rate 0 %
         component NAME: mean 0.10 → 0.53 → 0.80 per step; share 61 %; correlation with fitness +0.92
 
-    With several seeds the numbers are means over them. What is missing or not finite reads ``n/a``. The text stays
-    below some 700 tokens for 6 components and 8 candidates.
+    With several seeds the numbers are means over seeds. Missing or non-finite values read ``n/a``. The text stays
+    below about 700 tokens for 6 components and 8 candidates.
 
     Args:
-        task: names the unit and the horizon; nothing else of it is shown.
-        trainings: the candidate's own, one for each seed.
+        task: provides unit and horizon; nothing else of it is shown.
+        trainings: the candidate's own, one per seed.
         others: how the other candidates of its generation ended.
-        parts: what is told, of ``PARTS``. "exploration" (which the sparse reward tells) and "others" (which are scores)
-            are left out without "fitness", and so is what correlates with it.
-        form: what the program returned. Where that is no reward, its components have no shares of one, and nothing is
-            told of a return: the program has none, and what was paid instead depends on what was visited or decoded.
+        parts: which of ``PARTS`` to show. Without "fitness", "exploration" (from the sparse reward), "others" (scores)
+            and correlations with the fitness are left out, too.
+        form: what the program returned. If it is not "reward", shares and the return are left out: the program has
+            no return, and the reward used in training depends on what was visited or decoded.
     """
     open_ = "fitness" in parts
     done = [training for training in trainings if training.status != "failed"]
     lines = [*_failures(trainings), *_stopped(trainings)]
     columns = by_checkpoint(done)
     if columns:
+        # In the order in which the lines appear; each part is computed only if it is shown
         told: dict[str, Callable[[], Iterable[str]]] = {
             "fitness": lambda: _fitness(task, done, columns),
             "components": lambda: _components(component_curves(done), with_fitness=open_, form=form),
@@ -97,6 +98,7 @@ def _stopped(trainings: Sequence[TrainingResult]) -> Iterator[str]:
 def _fitness(task: Task, done: Sequence[TrainingResult], columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
     fitness = mean_over_seeds(columns, lambda point: point.fitness)
     unit = unit_suffix(one_line(task.fitness_unit, 20))
+    # The score of a seed is that of its best checkpoint
     bests = [best for training in done if (best := training.best) is not None]
     told = arrows([fitness[index] for index in pick(len(fitness), POINTS)])
     if not bests:
@@ -112,6 +114,7 @@ def _fitness(task: Task, done: Sequence[TrainingResult], columns: Sequence[Seque
         scores = sorted(best.fitness for best in bests)
         text = f"means over {len(done)} seeds, whose best fitness runs from {number(scores[0])} to {number(scores[-1])}"
         yield text if len(bests) == len(done) else f"{text}; {len(done) - len(bests)} had none that was finite"
+    # The first line shows only some checkpoints, so count over all of them
     unusable = sum(not math.isfinite(value) for value in fitness)
     if unusable:
         yield f"at {unusable} of {len(fitness)} checkpoints no fitness was finite"
@@ -127,6 +130,7 @@ def _components(curves: Sequence[ComponentCurve], *, with_fitness: bool, form: F
         told = f"component {one_line(curve.name, 40)}: mean {arrows(means)} per step"
         told += f"; share {percent(curve.share)}" if weighed else ""
         yield f"{told}; correlation with fitness {correlation}" if with_fitness else told
+    # Only the largest components are listed; sum up the rest
     if len(curves) > COMPONENTS and weighed:
         rest = math.fsum(curve.share for curve in curves[COMPONENTS:] if math.isfinite(curve.share))
         yield f"{len(curves) - COMPONENTS} more components make up {percent(rest)}"
@@ -164,6 +168,7 @@ def _endings(task: Task, columns: Sequence[Sequence[Checkpoint]]) -> Iterator[st
     lengths = mean_over_seeds(columns, lambda point: point.episode_length)
     told = arrows([lengths[i] for i in pick(len(lengths), POINTS // 2)])
     yield f"episode length: {told} of {task.horizon} steps"
+    # Causes at the last checkpoint, averaged over seeds, most frequent first
     last = columns[-1]
     causes = dict.fromkeys(cause for point in last for cause in point.causes)
     shares = {cause: mean([point.causes.get(cause, 0.0) for point in last]) for cause in causes}
@@ -181,6 +186,7 @@ def _exploration(columns: Sequence[Sequence[Checkpoint]]) -> Iterator[str]:
     elif max(finite) == 0:
         yield "exploration never reached the goal"
     else:
+        # The first checkpoint by which any seed had met the goal
         first = next(points[0].steps for points, value in zip(columns, reached, strict=True) if value > 0)
         told = " → ".join(percent(reached[i]) for i in pick(len(reached), 3))
         yield f"exploration met the goal in {told} of its steps, first by {first} steps"
@@ -194,6 +200,7 @@ def _others(done: Sequence[TrainingResult], others: Sequence[Outcome]) -> Iterat
         more = f" and {len(scores) - OTHERS} lower" if len(scores) > OTHERS else ""
         early = sum(other.stopped for other in others)
         more += f" ({early} of them stopped early)" if early else ""
+        # Rank among the others, by the mean score over seeds
         own = mean([training.score for training in done])
         rank = f"; this one came {_ordinal(1 + sum(s > own for s in scores))}" if math.isfinite(own) else ""
         yield f"other rewards tried at the same time reached {told}{more}{rank}"

@@ -1,4 +1,4 @@
-"""Runs reward programs where they can do no harm; knows nothing of reinforcement learning.
+"""Run reward programs in confined processes; independent of reinforcement learning.
 
 Sandbox(limits)             a context manager that owns the fork server
 sandbox.open(program, ...)  a Worker: submit transitions, collect Labels or a RewardFailed

@@ -1,8 +1,8 @@
-"""What runs in a worker: one program, from its text to its labels. Never imported in the parent.
+"""Run one reward program inside a worker process. Never imported in the parent.
 
-The worker reads transitions from an area that it can only read, copies them, calls the program, and writes labels and
-a fixed-size answer. Whatever goes wrong in the program becomes an answer; if even that fails the process ends, and the
-parent sees it.
+The worker copies transitions out of a read-only shared area, calls the program, and writes the labels and a fixed-size
+answer. Any failure of the program is reported as an answer; if even that fails, the process ends, which the parent
+notices.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ FILENAME = "<reward>"
 
 
 class Printed(io.RawIOBase):
-    """Where a program's prints go: the pipe behind standard output, up to a bound. It takes everything and never fails.
+    """Write a program's prints to the pipe behind standard output, up to a limit; drop the rest. Never fails.
 
-    The bound is a byte above what is kept, so that the parent sees whether there was more, and far below what a pipe
-    holds, so that nothing is lost before it is reached.
+    The limit is one byte above what the parent keeps, so that the parent can tell that output was dropped. It is far
+    below the capacity of a pipe, so that nothing is lost before the limit.
     """
 
     room = OUTPUT_BYTES + 1
@@ -60,14 +60,14 @@ class Printed(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         with memoryview(data) as view, view.cast("B") as given:
-            with contextlib.suppress(OSError):  # the program has filled the pipe by its descriptor
+            with contextlib.suppress(OSError):  # the program may have filled the pipe with os.write
                 taken = bytes(given[: self.room])
                 self.room -= os.write(1, taken) if taken else 0
             return len(given)
 
 
 class OutputError(Exception):
-    """The program gave something that is no reward; the message tells its author what."""
+    """The program returned something that is not a reward; the message tells its author what is wrong."""
 
 
 def serve_program(
@@ -79,16 +79,17 @@ def serve_program(
     around: tuple[str, ...],
     empty_root: int | None,
 ) -> None:
-    """Be the worker of one program until the parent closes the request pipe.
+    """Serve one program until the parent closes the request pipe.
 
-    ``descriptors`` are the input area, the output area, the pipe of requests and the pipe of answers; ``confine`` tells
-    the rest.
+    ``descriptors`` are the input area, the output area, the pipe of requests and the pipe of answers. The other
+    arguments are described in ``confine``.
     """
     inputs_fd, outputs_fd, requests, answers = descriptors
     worker = Child(shape, inputs_fd, outputs_fd, answers)
     os.close(inputs_fd)
     os.close(outputs_fd)
     try:
+        # Confine first: nothing of the program may run before the sandbox is complete
         in_force = confine(memory, cpu_seconds, server, around, empty_root, requests, answers)
     except BaseException as error:
         worker.answer(Kind.UNCONFINED, text=f"{type(error).__name__}: {error}")
@@ -105,16 +106,17 @@ def serve_program(
 
 
 def spawned(descriptors: list[int], arguments: list[int]) -> None:
-    """Be the worker that ``Spawner.open`` has started as a fresh process. Never returns."""
+    """Serve as the worker that ``Spawner.open`` has started as a fresh process. Never returns."""
     inputs, outputs, requests, answers, prints = descriptors
     capacity, width, action_size, program, memory, cpu_seconds, parent = arguments
     torch.set_num_threads(1)
     rehearse()
+    # Only start-up needed the environment; the program gets none
     os.environ.clear()
     for standard in (1, 2):
         os.dup2(prints, standard)
     os.close(prints)
-    cpu_seconds += math.ceil(time.process_time())  # what it took to get here is not the program's
+    cpu_seconds += math.ceil(time.process_time())  # CPU time of start-up is not charged to the program
     try:
         own = (inputs, outputs, requests, answers)
         serve_program(own, Areas(capacity, width, action_size, program), memory, cpu_seconds, parent, (), None)
@@ -123,14 +125,14 @@ def spawned(descriptors: list[int], arguments: list[int]) -> None:
 
 
 class Child:
-    """The program's end of the two areas."""
+    """Hold the program and the worker's end of the two shared areas."""
 
     def __init__(self, shape: Areas, inputs_fd: int, outputs_fd: int, answers: int) -> None:
         self.shape, self.answers = shape, answers
         area = mmap.mmap(inputs_fd, shape.input_bytes, access=mmap.ACCESS_READ)
         self.out = mmap.mmap(outputs_fd, shape.output_bytes)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns that the area cannot be written, which is the point
+            warnings.simplefilter("ignore")  # torch warns that the area is read-only, which is intended
             self.shared = matrices(area, shape)
         content = json.loads(area[shape.floats * FLOAT :])
         fields = (Field(name, tuple(size), "", "") for name, size in content["fields"])
@@ -141,9 +143,9 @@ class Child:
         self.failure: BaseException | None = None
 
     def load(self) -> None:
-        """Compile the program and run its top level; a failure waits for the first request."""
+        """Compile the program and run its top level; a failure is kept and reported at the first request."""
         try:
-            # annotations are never evaluated: rewards often name types that they forgot to import
+            # Annotations are not evaluated: rewards often name types that they did not import
             flags = __future__.annotations.compiler_flag
             code = compile(self.source, FILENAME, "exec", flags=flags, dont_inherit=True)
             module = types.ModuleType("reward")
@@ -157,17 +159,19 @@ class Child:
             self.failure = error
 
     def label(self, sequence: int, rows: int) -> None:
-        """Answer one request."""
+        """Label the first ``rows`` transitions of the input area and send the answer."""
         if self.failure is not None:
             self.answer_failure(sequence, self.failure)
             return
         try:
+            # Copy the inputs: the shared area is read-only, and a program may try to write in place
             shared = [matrix[:rows] for matrix in self.shared]
             states, actions, next_states = (matrix.clone() for matrix in shared)
             with torch.no_grad():
                 result = self.function(State(self.layout, states), actions, State(self.layout, next_states))
                 reward, components = self.read(result, rows)
                 self.write(reward, components, rows)
+            # Compare the copies with the originals to see whether the program changed its inputs
             private = (states, actions, next_states)
             changed = not all(_same_bits(mine, given) for mine, given in zip(private, shared, strict=True))
         except BaseException as error:
@@ -176,10 +180,15 @@ class Child:
         self.answer(Kind.LABELS, sequence, rows, len(components), flags=INPUTS_CHANGED if changed else 0)
 
     def read(self, result: object, rows: int) -> tuple[Tensor, list[Tensor]]:
-        """The reward and the components in what the program returned, in the order of the first call."""
+        """Check a program's result and split it into reward and components, in the order of the first call.
+
+        Raises:
+            OutputError: a type, shape, dtype or component name is wrong.
+        """
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
             shown = f"a tuple of {len(result)}" if isinstance(result, tuple) else f"a {type(result).__name__}"
             raise OutputError(f"compute_reward must return (total, dictionary of components); it returned {shown}")
+        # The first call fixes the order of the names; later calls may return them in another order
         total, parts = result
         reward = _rows(total, "the total reward", rows, exact=True)
         names = list(parts)
@@ -191,6 +200,7 @@ class Child:
         return reward, [_rows(parts[name], f"component {name}", rows, exact=False) for name in self.names]
 
     def write(self, reward: Tensor, components: list[Tensor], rows: int) -> None:
+        # Write the rewards, then the components as (rows, C), then the names
         out = torch.frombuffer(self.out, dtype=torch.float32, count=self.shape.names_at // FLOAT)
         out[:rows] = reward
         if components:
@@ -214,6 +224,7 @@ class Child:
             self.answer(Kind.EXCEPTION, sequence, line=line, text=text)
         else:
             try:
+                # The program may define its own exceptions, whose __str__ may raise
                 said = str(error)
             except BaseException:
                 said = ""
@@ -230,13 +241,14 @@ class Child:
         text: str = "",
         flags: int = 0,
     ) -> None:
+        # Cut before encoding to bound the work, and after, because a character may take several bytes
         raw = text[:TEXT_BYTES].encode("utf-8", "replace")[:TEXT_BYTES]
         self.out[self.shape.text_at : self.shape.text_at + len(raw)] = raw
         os.write(self.answers, ANSWER.pack(kind, sequence, rows, components, line, len(raw), flags))
 
 
 def _catch_prints() -> None:
-    """Have Python's standard output and error end in ``Printed``, and warnings name no files of this machine."""
+    """Redirect Python's standard output and error to ``Printed``, and keep this machine's paths out of warnings."""
     stream: Any = io.TextIOWrapper(
         Printed(),
         encoding="utf-8",
@@ -255,7 +267,11 @@ def _warning(message: Any, category: type[Warning], filename: str, lineno: int, 
 
 
 def _rows(value: object, what: str, rows: int, exact: bool) -> Tensor:
-    """``value`` as ``(rows,)`` float32. Where it need not be ``exact``, one number counts for every row."""
+    """Convert ``value`` to ``(rows,)`` float32. Unless ``exact``, one number is broadcast to every row.
+
+    Raises:
+        OutputError: ``value`` is not a dense real tensor of that shape.
+    """
     if not exact and isinstance(value, bool | int | float):
         value = torch.full((rows,), float(value))
     if not isinstance(value, Tensor):
@@ -282,19 +298,22 @@ def _check_names(names: list[Any]) -> None:
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
+    # Compare bits, not values: a NaN that was left alone must count as unchanged
     return a.shape == b.shape and torch.equal(a.view(torch.int32), b.view(torch.int32))
 
 
 def _line(error: BaseException) -> int:
-    """The line of the program where ``error`` came from; 0 where there is none."""
+    """Return the line of the program where ``error`` was raised; 0 if unknown."""
     line = 0
     if isinstance(error, SyntaxError) and error.filename == FILENAME:
         line = error.lineno or 0
+    # The innermost frame of the program wins; the bound guards against very deep recursion
     trace, steps = error.__traceback__, 0
     while trace is not None and steps < 100_000:
         if trace.tb_frame.f_code.co_filename == FILENAME:
             line = trace.tb_lineno
         trace, steps = trace.tb_next, steps + 1
+    # A program can forge line numbers: keep them within the int32 of ANSWER
     return max(0, min(line, 2**31 - 1))
 
 

@@ -1,18 +1,18 @@
-"""How a worker gives up what it does not need, in the order in which it must happen.
+"""Confine a worker: drop every right that it does not need, in the order in which this must happen.
 
-``confine`` is the last thing that runs in a worker before the program's text is looked at:
+``confine`` is the last thing that runs in a worker before the program's text is read:
 
     1. its own user, where the server is root, and a user namespace of its own: it owns nothing and can signal nobody
     2. an empty root, where the server has a mount namespace; then no capability is left
     3. no new privileges, no core dumps, not traceable by its like, dies with the server
     4. Landlock: no file, no TCP, no signal to others. It covers this thread, which is the only one
-    5. limits on address space, processor time, processes, file sizes; no further descriptor, hence no files or sockets
+    5. limits on address space, CPU time, processes, file sizes; no further descriptor, hence no files or sockets
     6. the system-call filter, last, because it forbids all of the above
 
 On Windows there is one step instead, a job object.
 
-Each step says whether it is in force; the worker reports it before it runs anything. What a platform lacks is left
-out; whether that will do is for the parent to say.
+Each step returns whether it is in force; the worker reports this before it runs anything. Steps that the platform
+lacks are skipped; the parent decides whether the rest is enough.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def confine(
     requests: int,
     answers: int,
 ) -> int:
-    """Confine this process for good.
+    """Confine this process irrevocably.
 
     Args:
         memory: bytes of address space beyond what it has now.
-        cpu_seconds: processor time, after which the kernel kills it.
-        server: the process id of the server, or of whatever else has started this process.
+        cpu_seconds: CPU time after which the kernel kills it.
+        server: the process id of the server, or of the process that started this one.
         around: the namespaces that the server has entered.
         empty_root: a descriptor of an empty file system, or None.
         requests: the descriptor that may be read from, and no other.
@@ -69,9 +69,11 @@ def confine(
         A bit for each of the layers that is in force.
 
     Raises:
-        OSError: a step that this platform has did not work.
+        OSError: a step that this platform supports failed.
     """
+    # Measured before Landlock and the limits, which forbid opening /proc/self/statm
     address_space = _address_space()
+    # A dict evaluates its entries in order: each step must come before those that forbid it
     done = {
         "own user": _own_user(),
         "user namespace": sys.platform == "linux" and namespaces.own_user_namespace(),
@@ -88,7 +90,7 @@ def confine(
 
 
 def probe(server: int, around: tuple[str, ...], empty_root: int | None, requests: int, answers: int) -> None:
-    """Be confined as a worker is and tell over ``answers`` what is in force. Never returns."""
+    """Confine this process as a worker and write to ``answers`` which layers are in force. Never returns."""
     try:
         os.write(answers, FLAGS.pack(confine(2**30, 60, server, around, empty_root, requests, answers)))
     except BaseException as error:
@@ -98,7 +100,7 @@ def probe(server: int, around: tuple[str, ...], empty_root: int | None, requests
 
 
 def adopt_orphans() -> None:
-    """Make this process the one that its workers' orphaned children go to, so that it can end them."""
+    """Make this process the reaper of its workers' orphaned children, so that it can end them."""
     if _prctl is not None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -106,7 +108,7 @@ def adopt_orphans() -> None:
 def _own_user() -> bool:
     if sys.platform != "linux" or os.geteuid() != 0:
         return False
-    for user in (_OWN_USERS + os.getpid(), _NOBODY):  # a user namespace may have no place for the first
+    for user in (_OWN_USERS + os.getpid(), _NOBODY):  # a user namespace may not map the first
         with contextlib.suppress(OSError):
             os.setgroups([])
             os.setresgid(user, user, user)
@@ -126,6 +128,7 @@ def _die_with(server: int) -> bool:
     if _prctl is None:
         return False
     _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)  # after the change of user, which clears it
+    # The server may have died before the prctl: then no signal would ever come
     if os.getppid() != server:
         os._exit(1)
     return True
@@ -136,7 +139,7 @@ def _landlock() -> bool:
         return False
     landlock.restrict()
     try:
-        os.close(os.open("/", os.O_RDONLY))  # what it says it does, it must be seen to do
+        os.close(os.open("/", os.O_RDONLY))  # check that it has an effect: success of the call proves nothing
     except PermissionError:
         return True
     return False
@@ -160,7 +163,7 @@ def _filter(readable: tuple[int, ...], writable: tuple[int, ...]) -> bool:
 
 
 def _address_space() -> int:
-    """Bytes that this process has mapped; 0 where the system does not tell."""
+    """Return the bytes of address space that this process has mapped; 0 if the system does not report it."""
     if resource is None:
         return 0
     try:

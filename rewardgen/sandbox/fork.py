@@ -1,4 +1,4 @@
-"""Workers forked from a warm server: the parent's end. Where the system can fork, this is how workers come to be."""
+"""Start workers by forking a server that has torch loaded: the parent's end. Used wherever the system can fork."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ serve(descriptors[0], entered)
 
 
 class ForkServer:
-    """The parent's end of the fork server."""
+    """Start the fork server and talk to it over a socket.
+
+    ``confinement``: the names of the layers in force, known after ``wait_ready``.
+    """
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -48,8 +51,8 @@ class ForkServer:
     def alive(self) -> bool:
         if self._process.poll() is not None:
             return False
-        hung_up = select.poll()  # its keeper may take a moment longer to end than the server
-        hung_up.register(self._socket, 0)  # POLLHUP is always told
+        hung_up = select.poll()  # the keeper process may end a moment after the server
+        hung_up.register(self._socket, 0)  # POLLHUP is always reported
         return not hung_up.poll(0)
 
     def open(self, number: int, worker: Worker, limits: SandboxLimits) -> None:
@@ -74,7 +77,7 @@ class ForkServer:
             raise SandboxError(f"the sandbox could not fork a worker: {os.strerror(value)}")
 
     def end(self, number: int) -> int | None:
-        """End a worker; its exit code (minus a signal's number), or None when the server is gone."""
+        """End a worker. Return its exit code (minus a signal's number), or None if the server is gone."""
         if not self.alive or not self._ready:
             return None
         try:
@@ -84,6 +87,7 @@ class ForkServer:
             return None
 
     def close(self) -> None:
+        # The server ends when its end of the socket is closed
         self._socket.close()
         try:
             self._process.wait(timeout=10)
@@ -93,10 +97,16 @@ class ForkServer:
         self._log.close()
 
     def wait_ready(self) -> None:
-        """Wait until torch is loaded and a first worker has been tried."""
+        """Wait until torch is loaded and a first worker has been confined as a probe.
+
+        Raises:
+            SandboxError: the server died, took too long, or has more than one thread.
+        """
         if self._ready:
             return
+        # The server sends two messages: its number of threads, then the layers that a probe found
         _, threads = self._answer(0, START_SECONDS)
+        # fork copies only the calling thread: a lock that another one holds would stay locked in the worker
         if threads != 1:
             raise SandboxError(
                 f"the sandbox's server has {threads} threads and cannot fork safely; torch, or something that Python "
@@ -110,7 +120,7 @@ class ForkServer:
         raw = b""
         while len(raw) < OUTCOME.size:
             if not select.select([self._socket], [], [], seconds)[0]:
-                self._process.kill()  # what it says later would be taken for the answer to something else
+                self._process.kill()  # a late answer would be taken for the answer to a later request
                 raise SandboxError(f"the sandbox's server did not answer within {seconds:g} s")
             try:
                 more = self._socket.recv(OUTCOME.size - len(raw))
@@ -132,5 +142,5 @@ class ForkServer:
         return SandboxError(f"the sandbox's server died ({how})")
 
     def said(self) -> str:
-        """The end of what it wrote to its standard error, led in by a colon; empty where there is none."""
+        """Return the end of the server's standard error after a colon; empty if there is none."""
         return said(self._log)

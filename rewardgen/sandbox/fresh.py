@@ -1,4 +1,4 @@
-"""Fresh Python processes: an empty environment, the descriptors that they are given, and torch within reach."""
+"""Start fresh Python processes with an empty environment, the given descriptors and an importable torch."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if os.name == "nt":
 
 
 def start(code: str, descriptors: Sequence[int], arguments: Sequence[int], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Run ``code`` in a fresh interpreter, where ``descriptors`` and ``arguments`` are lists of its globals.
+    """Run ``code`` in a fresh interpreter, with ``descriptors`` and ``arguments`` as global lists.
 
-    What it writes to standard error goes to ``log``, until it puts something else there.
+    Its standard error goes to ``log`` until the process redirects it.
 
     Raises:
-        OSError: there is no process to be had.
+        OSError: the process could not be started.
     """
     root = str(Path(__file__).resolve().parent.parent)
     paths = [path for path in sys.path if path and Path(path).is_absolute()]
@@ -45,16 +45,16 @@ def start(code: str, descriptors: Sequence[int], arguments: Sequence[int], log: 
     if sys.platform == "win32":
         import msvcrt
 
-        # in a virtual environment, python.exe starts the real one as another process: a worker has to be one
+        # in a virtual environment, python.exe runs the real one as a child; a worker must be a single process
         command = [getattr(sys, "_base_executable", sys.executable), "-I", "-S"]
         given = [msvcrt.get_osfhandle(descriptor) for descriptor in descriptors]
         startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": given})
         no_console = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW  # Ctrl-C is for the parent
         options = {"startupinfo": startup, "creationflags": no_console}
         system = os.environ.get("SYSTEMROOT", r"C:\Windows")  # without it, Python does not start
-        environment = {"SYSTEMROOT": system, "PATH": os.path.join(system, "System32")}  # torch takes a PATH for granted
+        environment = {"SYSTEMROOT": system, "PATH": os.path.join(system, "System32")}  # torch assumes a PATH
         for handle in given:
-            os.set_handle_inheritable(handle, True)  # the list allows it, this makes it so
+            os.set_handle_inheritable(handle, True)  # handle_list only permits inheritance
     else:
         command = [sys.executable, "-I"]
         options = {"pass_fds": given, "start_new_session": True}  # Ctrl-C is for the parent
@@ -77,7 +77,7 @@ def start(code: str, descriptors: Sequence[int], arguments: Sequence[int], log: 
 
 
 def said(log: IO[bytes]) -> str:
-    """The end of what was written to ``log``, led in by a colon; empty where there is none."""
+    """Return the last 2,000 bytes of ``log`` after a colon; empty if nothing was written."""
     log.seek(0)
     text = log.read()[-2000:].decode("utf-8", "replace").strip()
     return f": {text}" if text else ""

@@ -1,7 +1,7 @@
-"""Landlock: a ruleset that handles every right the kernel knows and grants none.
+"""Apply Landlock: a ruleset that handles every right the kernel knows and grants none.
 
-Three system calls, made through ctypes: the bindings on PyPI that need no compiler are early and stop short of the
-network and the scopes.
+The system calls are made through ctypes: the bindings on PyPI that need no compiler cover neither the network nor the
+scopes. Source: the kernel's ``Documentation/userspace-api/landlock.rst``.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ import sys
 _CREATE, _RESTRICT = 444, 446  # the same numbers on every architecture
 _VERSION = 1  # a flag of _CREATE
 
-# the rights on files, by the version of the interface that brought them: 13 at first, then refer, truncate, ioctl
+# the file rights by ABI version that introduced them: 13 in the first, then refer, truncate and ioctl
 _FILES = ((1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15))
 _TCP = (4, 0b11)  # bind, connect
-_SCOPES = (6, 0b11)  # abstract Unix sockets and signals, to whoever is not under the same ruleset
+_SCOPES = (6, 0b11)  # abstract Unix sockets and signals to processes outside of the ruleset
 
 
 def version() -> int:
-    """The version of the kernel's interface; 0 where there is none."""
+    """Return the kernel's Landlock ABI version; 0 if it has none."""
     if sys.platform != "linux":
         return 0
     return max(0, _call(_CREATE, None, 0, _VERSION))
 
 
 def restrict() -> None:
-    """Take every right that Landlock handles from this thread for good. Needs no_new_privs.
+    """Drop every right that Landlock handles from this thread, irrevocably. Needs no_new_privs.
 
     Raises:
-        OSError: the kernel has no Landlock, or it is switched off.
+        OSError: the kernel has no Landlock, or it is disabled.
     """
     known = version()
     files = sum(rights for since, rights in _FILES if known >= since)
     tcp, scopes = (rights if known >= since else 0 for since, rights in (_TCP, _SCOPES))
+    # Pass only the part of the structure that this ABI version has
     size = 24 if known >= _SCOPES[0] else 16 if known >= _TCP[0] else 8
     attributes = struct.pack("=QQQ", files, tcp, scopes)[:size]
     ruleset = _checked(_call(_CREATE, attributes, size, 0))

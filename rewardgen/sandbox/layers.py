@@ -1,4 +1,4 @@
-"""The layers of a worker's confinement: what each stops, and which of them ``strict`` insists on."""
+"""List the layers of a worker's confinement: what each prevents, and which of them ``strict`` requires."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ Level = Literal["strict", "basic"]
 
 @dataclass(frozen=True)
 class Layer:
-    """``stops``: what a program could do without it. ``needs``: what a machine must have for it."""
+    """Describe one layer.
+
+    Attributes:
+        name: as it is reported.
+        stops: what a program could do without it.
+        needs: what the machine must provide.
+        required: whether ``strict`` refuses to run without it.
+    """
 
     name: str
     stops: str
@@ -20,6 +27,7 @@ class Layer:
     required: bool
 
 
+# The position is the bit in FLAGS; not the order of set-up, which is in confine.py
 LAYERS = (
     Layer("own user", "signals to, and files of, whoever runs rewardgen as root", "a server that runs as root", False),
     Layer("no new privileges", "gaining rights through a set-user-id program", "Linux", True),
@@ -52,7 +60,7 @@ NAMES = tuple(layer.name for layer in LAYERS)
 
 @dataclass(frozen=True)
 class LayerReport:
-    """A layer on this machine."""
+    """Say whether a layer is in force on this machine."""
 
     layer: Layer
     in_force: bool
@@ -77,7 +85,7 @@ class LayerReport:
 
 
 def default_level() -> Level:
-    """``strict`` where its layers exist, which is on Linux; else ``basic``."""
+    """Return ``strict`` on Linux, where its layers exist; else ``basic``."""
     return "strict" if sys.platform == "linux" else "basic"
 
 
@@ -90,7 +98,8 @@ def names_of(flags: int) -> tuple[str, ...]:
 
 
 def reports(in_force: tuple[str, ...]) -> list[LayerReport]:
-    """Every layer that concerns this machine."""
+    """Report on every layer that applies to this machine."""
+    # Leave out layers that could never apply: an ordinary user has no root to give up
     elsewhere = set()
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         elsewhere.add("own user")
@@ -100,12 +109,12 @@ def reports(in_force: tuple[str, ...]) -> list[LayerReport]:
 
 
 def missing(in_force: tuple[str, ...]) -> list[Layer]:
-    """The layers that ``strict`` asks for and that are not in force."""
+    """Return the layers that ``strict`` requires and that are not in force."""
     return [layer for layer in LAYERS if layer.required and layer.name not in in_force]
 
 
 def refusal(absent: list[Layer]) -> str:
-    """Why ``strict`` cannot be had here, and how to go on."""
+    """Explain why ``strict`` is impossible here and what to do."""
     told = "; ".join(f"no {layer.name}, which stops {layer.stops} and needs {layer.needs}" for layer in absent)
     return (
         f"the sandbox cannot be strict on this machine: {told}. Run where it can be, or go on with less protection "
@@ -114,10 +123,11 @@ def refusal(absent: list[Layer]) -> str:
 
 
 def surrender(in_force: tuple[str, ...]) -> str:
-    """What ``basic`` gives up here; empty where nothing is given up."""
+    """Describe the protection that ``basic`` lacks here; empty if it lacks none."""
     absent = missing(in_force)
     if not absent:
         return ""
+    # What a program could do here that strict would prevent
     told = "; ".join(f"no {layer.name}: a program is not stopped from {layer.stops}" for layer in absent)
     if "job object" in in_force:
         told += "; only a job object bounds its memory and processor time, and keeps it from starting processes"

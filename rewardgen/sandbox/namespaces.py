@@ -1,8 +1,8 @@
-"""Namespaces for the server and all its workers: no network, no other processes, no shared memory by name, no files.
+"""Enter namespaces for the server and all its workers: no network, other processes, named shared memory or files.
 
-Entered once, when the server starts and before torch is loaded, so that a worker costs no more for it. A kernel or a
-container's profile may forbid them; a child tries every step first, because a process that has taken half of them
-cannot go back. Nothing here relies on being root: an ordinary user gets them through a user namespace of the server's.
+They are entered once, when the server starts and before torch is loaded, so that they cost nothing per worker. The
+kernel or a container's profile may forbid them; a child tries every step first, because a process that has taken only
+some of the steps cannot undo them. Root is not needed: an ordinary user gets them through a user namespace.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NEW_MOUNT, _NEW_HOST, _NEW_IPC, _NEW_USER, _NEW_PROCESS, _NEW_NETWORK = (
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 1, 2, 4, 8, 1 << 14, 1 << 18
 _MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
-_LOOK_UP_SECONDS = 2.0  # how often the keeper sees whether its parent still is its parent
+_LOOK_UP_SECONDS = 2.0  # interval at which the keeper checks that its parent is alive
 
 NAMES = {
     _NEW_NETWORK: "network namespace",
@@ -36,18 +36,18 @@ NAMES = {
 }
 _WANTED = (
     _NEW_NETWORK | _NEW_IPC | _NEW_HOST | _NEW_MOUNT | _NEW_PROCESS,
-    _NEW_NETWORK | _NEW_IPC | _NEW_HOST | _NEW_MOUNT,  # where /proc cannot be mounted anew, as in most containers
+    _NEW_NETWORK | _NEW_IPC | _NEW_HOST | _NEW_MOUNT,  # where /proc cannot be mounted again, as in most containers
     _NEW_NETWORK | _NEW_IPC | _NEW_HOST,
 )
 
 
 class Entered:
-    """What this process got.
+    """Describe the namespaces that this process has entered.
 
     Attributes:
-        names: the namespaces that are its own.
-        parent: the process id to look for as the parent's; 0 where it lies outside the process namespace.
-        empty_root: a descriptor of an empty, read-only file system for workers to have as their root, or None.
+        names: the namespaces entered.
+        parent: the parent's process id as seen from here; 0 if it lies outside the process namespace.
+        empty_root: a descriptor of an empty, read-only file system to be the workers' root, or None.
     """
 
     def __init__(self, names: tuple[str, ...], parent: int, empty_root: int | None) -> None:
@@ -57,12 +57,13 @@ class Entered:
 def enter(parent: int, control: int) -> Entered:
     """Enter every namespace that this kernel allows.
 
-    With a process namespace, the caller goes on in a child, the first process of it, and the process that was started
-    stays behind as its keeper: it ends with the child and ends it when ``parent`` is gone. ``control`` is closed in
-    the keeper.
+    With a process namespace, the caller continues in a child, which is the first process of the namespace. The original
+    process becomes its keeper: it exits with the child, and kills the child when ``parent`` is gone. ``control`` is
+    closed in the keeper.
     """
     if sys.platform != "linux":
         return Entered((), parent, None)
+    # From most to least isolation; with a user namespace only if it does not work without
     for flags in _WANTED:
         for extra in (0, _NEW_USER):
             if _works(flags | extra):
@@ -79,7 +80,7 @@ def own_user_namespace() -> bool:
 
 
 def enter_root(descriptor: int) -> bool:
-    """Make the directory ``descriptor`` the root of this process; whether that worked."""
+    """Make the directory ``descriptor`` the root of this process; return whether it worked."""
     try:
         os.fchdir(descriptor)
         os.chroot(".")
@@ -91,17 +92,18 @@ def enter_root(descriptor: int) -> bool:
 
 
 def drop_capabilities() -> bool:
-    """Give up every capability; whether none is left."""
+    """Drop every capability; return whether none is left."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this thread
     none = (ctypes.c_uint32 * 6)()
     if _call("capset", header, none) != 0:
         return False
+    # Read the capabilities back; the 1s show whether capget wrote anything
     left = (ctypes.c_uint32 * 6)(*[1] * 6)
     return _call("capget", header, left) == 0 and not any(left)
 
 
 def _works(flags: int) -> bool:
-    """Whether a child can take every step of ``_enter``."""
+    """Return whether a child process can take every step of ``_enter``."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -135,16 +137,17 @@ def _unshare(flags: int) -> None:
     user, group = os.geteuid(), os.getegid()
     if _call("unshare", flags) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
-    if flags & _NEW_USER:  # one user and one group are known in it, and they stay the same
+    if flags & _NEW_USER:  # map this user and group to themselves; all others are unknown inside
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
 
 
 def _mounts(flags: int) -> int | None:
-    """Mount /proc anew where processes are our own, and an empty root that is reachable by its descriptor alone."""
+    """Mount /proc in an own process namespace, and an empty root; return the only descriptor that reaches the root."""
     if not flags & _NEW_MOUNT:
         return None
+    # Make all mounts private, so that ours do not propagate to the host
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
     safe = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     if flags & _NEW_PROCESS:
@@ -168,24 +171,25 @@ def _mount(source: str | None, target: str, kind: str | None, flags: int) -> Non
 
 
 def _keep(parent: int, control: int) -> None:
-    """Return in a child, and stay behind as what ends with it."""
+    """Fork: return in the child; the parent stays as the keeper and never returns."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     keeper = os.getpid()
     child = os.fork()
     if child == 0:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         _call("prctl", _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != 0 or keeper == os.getpid():  # the keeper died at once, or this is no namespace
+        if os.getppid() != 0 or keeper == os.getpid():  # the keeper has died already, or this is not a new namespace
             os._exit(1)
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.close(control)
+    # Wait for the child to end; look for the parent at every timeout
     while True:
         signal.sigtimedwait({signal.SIGCHLD}, _LOOK_UP_SECONDS)
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
-            os._exit(code if code >= 0 else 128 - code)  # as a shell tells of a signal
+            os._exit(code if code >= 0 else 128 - code)  # as a shell reports a signal
         if os.getppid() != parent:
             os.kill(child, signal.SIGKILL)
 

@@ -1,12 +1,12 @@
-"""What passes between the processes: this one (the parent), a worker for each program, and the fork server, if any.
+"""Define the messages between the parent, one worker per program, and the fork server, if any.
 
     parent  ⇄ server   a socket: fixed-size requests and answers; a worker's descriptors ride along when it is opened
     parent  → worker   a pipe: REQUEST, "label the first n transitions of the input area"
     worker  → parent   a pipe: ANSWER, fixed-size; the labels, names and text that it announces lie in the output area
-    worker  → parent   another pipe: what the program prints; it is never waited for, and shown in the report alone
-                       (a file where pipes cannot be asked whether they hold something)
+    worker  → parent   another pipe: what the program prints; never waited for, and shown only in the report
+                       (a file on systems whose pipes cannot be polled)
 
-Numbers from a worker are claims: ``parse_message`` checks each against the bounds below before anything is read by it.
+Numbers from a worker are not trusted: ``parse_message`` checks each against the bounds below before it is used.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ ANSWER = struct.Struct("<IIIIiII")
 CONTROL = struct.Struct("<IIIIIIQQ")
 # outcome, worker, process id or wait status
 OUTCOME = struct.Struct("<IIi")
-# a bit for each layer that a probe has found in force
+# one bit per layer that a probe found in force
 FLAGS = struct.Struct("<i")
 
 
 class Kind(IntEnum):
-    """What an ANSWER says."""
+    """The kinds of ANSWER."""
 
     READY = 1  # confined, and nothing of the program has run
     UNCONFINED = 2  # the worker could not be set up; the text says why
@@ -63,7 +63,7 @@ INPUTS_CHANGED = 1  # a flag of ANSWER
 
 @dataclass(frozen=True)
 class WorkerMessage:
-    """An ANSWER whose numbers are within their bounds; whether it fits the request is for the reader to see."""
+    """An ANSWER whose numbers are within bounds. Whether it fits the request is for the caller to check."""
 
     kind: Kind
     sequence: int
@@ -75,15 +75,15 @@ class WorkerMessage:
 
 
 def parse_message(raw: bytes) -> WorkerMessage:
-    """What a worker said. Pure: reads nothing but ``raw``.
+    """Parse a worker's ANSWER. Pure: reads nothing but ``raw``.
 
     Raises:
-        ValueError: it is no ANSWER: too short or long, of no known kind, or with a number out of its bounds.
+        ValueError: ``raw`` is not an ANSWER: wrong length, unknown kind, or a number out of bounds.
     """
     if len(raw) != ANSWER.size:
         raise ValueError(f"{len(raw)} bytes instead of {ANSWER.size}")
     number, sequence, rows, components, line, text_bytes, flags = ANSWER.unpack(raw)
-    kind = Kind(number)  # a ValueError where there is none
+    kind = Kind(number)  # raises ValueError if unknown
     if line < 0 or text_bytes > TEXT_BYTES or components > MAX_COMPONENTS:
         raise ValueError("a number is out of its bounds")
     if kind != Kind.LABELS and (rows or components):
@@ -94,7 +94,7 @@ def parse_message(raw: bytes) -> WorkerMessage:
 
 
 def parse_names(raw: bytes, count: int) -> tuple[str, ...]:
-    """The names of ``count`` components as a worker wrote them. Pure.
+    """Parse the names of ``count`` components as a worker wrote them. Pure.
 
     Raises:
         ValueError: they are not ``count`` different identifiers.
@@ -147,14 +147,14 @@ class Areas:
 
 
 def clean(raw: bytes) -> str:
-    """Text from a worker as it may be shown: one line, no control or invisible formatting characters."""
+    """Make text from a worker safe to show: one line, without control or invisible formatting characters."""
     return _visible(" ".join(raw.decode("utf-8", "replace").split())).strip()
 
 
 def parse_output(raw: bytes) -> str:
-    """What a program printed, as it may be shown: lines without control or invisible formatting characters. Pure.
+    """Make what a program printed safe to show: no control or invisible formatting characters. Pure.
 
-    Of more than ``OUTPUT_BYTES`` the beginning is kept, and a last line says so.
+    Only the first ``OUTPUT_BYTES`` are kept; a last line says if more were dropped.
     """
     lines = raw[:OUTPUT_BYTES].decode("utf-8", "replace").expandtabs(4).splitlines()
     spaced = ("".join(" " if character.isspace() else character for character in line) for line in lines)

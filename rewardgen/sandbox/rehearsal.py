@@ -1,4 +1,4 @@
-"""What a process that has loaded torch does once, so that nothing needs to be loaded when a program runs in it."""
+"""Warm up a process that has loaded torch, so that nothing must be loaded when a program runs in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rewardgen.program.allowlist import METHODS, MODULES
 
 
 def rehearse() -> None:
-    """Use what rewards use once, so that what torch sets up at first use is there in every worker already.
+    """Call every function that rewards may use once, so that torch's set-up at first use is done in every worker.
 
-    A worker can open no file: whatever is imported lazily must have been imported here.
+    A worker cannot open files: whatever is imported lazily must have been imported here.
     """
     import collections.abc
     import math
@@ -27,6 +27,7 @@ def rehearse() -> None:
     q = functional.normalize(x[:, :4], dim=-1)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # The shaping library, with arguments of each function's own form
         for name in shaping.__all__:
             function = getattr(shaping, name)
             if name.startswith("quat_rotate"):
@@ -43,15 +44,17 @@ def rehearse() -> None:
             else:
                 function(q)
         functional.smooth_l1_loss(x, x * 2, reduction="none")
+        # Everything else that is allowed; only the first-use side effects matter
         for function in _allowed():
             for arguments in _arguments():
-                with contextlib.suppress(Exception):  # most functions take one or two of them
+                with contextlib.suppress(Exception):  # most functions accept one or two of them
                     function(*arguments)
+        # Printing a tensor imports further modules
         str(x)
 
 
 def _allowed() -> list[Callable[..., object]]:
-    """Every function and method of torch that the static check lets a reward call."""
+    """List every function and method of torch that the static check allows in a reward."""
     found = []
     for module, names in MODULES.items():
         if module.partition(".")[0] == "torch":
@@ -64,7 +67,7 @@ def _allowed() -> list[Callable[..., object]]:
 
 
 def _arguments() -> list[tuple[object, ...]]:
-    """Arguments that between them suit nearly all of those functions; fresh ones, for some write to them."""
+    """Build argument tuples that together fit nearly all of those functions; new ones per call: some are modified."""
     x = torch.linspace(0.1, 1.0, 16).view(4, 4)
     i = torch.tensor([0, 1, 2, 3])
     many = torch.linspace(-1.0, 1.0, 18).view(2, 3, 3)

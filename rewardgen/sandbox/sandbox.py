@@ -1,4 +1,4 @@
-"""The sandbox: what starts workers (a fork server, or one fresh process for each), and those that were opened."""
+"""Own the sandbox: the process starter (a fork server, or one new process per worker) and the open workers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from rewardgen.sandbox.worker import SandboxLimits, Worker
 
 
 class Way(Protocol):
-    """How workers' processes come to be and end."""
+    """Start and end worker processes; implemented by ``ForkServer`` and ``Spawner``."""
 
-    confinement: tuple[str, ...]  # the layers in force, known when it is ready
+    confinement: tuple[str, ...]  # the layers in force, known after wait_ready
 
     @property
     def alive(self) -> bool: ...
@@ -42,9 +42,9 @@ class Way(Protocol):
 
 
 class Sandbox:
-    """Runs reward programs in processes of their own. A context manager; use from one thread.
+    """Run reward programs in processes of their own. A context manager; use from one thread.
 
-    What starts them (the server) starts when the sandbox is entered and is waited for when the first worker is opened.
+    The server that starts them is launched when the sandbox is entered and awaited when the first worker is opened.
     """
 
     def __init__(
@@ -53,9 +53,12 @@ class Sandbox:
         level: Level | None = None,
         way: Callable[[], Way] = ForkServer if hasattr(os, "fork") else Spawner,
     ) -> None:
-        """``level``: strict refuses to run with a required layer missing, basic makes do; strict is Linux's default.
+        """Configure the sandbox; nothing is started yet.
 
-        ``way``: how processes come to be, forked or spawned; by default as the system can.
+        Args:
+            limits: what each program may use.
+            level: strict refuses to run if a required layer is missing, basic does not; strict by default on Linux.
+            way: starts processes, by fork or spawn; by default fork where the system has it.
         """
         self.limits = limits or SandboxLimits()
         self.level: Level = level or default_level()
@@ -75,10 +78,10 @@ class Sandbox:
     def open(self, program: RewardProgram, layout: Layout, action_size: int, capacity: int) -> Worker:
         """Start a worker for ``program`` that labels up to ``capacity`` transitions at a time.
 
-        Returns as soon as its process is there: what is wrong with the program comes from the first ``result``.
+        Returns as soon as the process exists: errors of the program are raised by the first ``result``.
 
         Raises:
-            SandboxError: the server or the worker could not be started, or a layer that ``strict`` asks for is missing.
+            SandboxError: the server or the worker could not be started, or a layer that ``strict`` requires is missing.
             ValueError: ``capacity`` is below 1.
         """
         if capacity < 1:
@@ -88,12 +91,13 @@ class Sandbox:
         number = self._next
 
         def end() -> int | None:
-            """The process's exit code; None when the server is gone. Only the first call asks for it."""
+            """End the process; return its exit code, or None if the server is gone. Later calls return the same."""
             if number not in statuses:
                 statuses[number] = server.end(number)
                 self._workers.discard(worker)
             return statuses[number]
 
+        # The worker may ask several times how it ended; a process can be reaped only once
         statuses: dict[int, int | None] = {}
         try:
             worker = Worker(program, layout, action_size, capacity, self.limits, self.level, end, server.said)
@@ -104,13 +108,14 @@ class Sandbox:
         except BaseException:
             worker.close()
             raise
+        # The process holds its descriptors now; the parent must close its copies to notice the end
         worker.started()
         self._workers.add(worker)
         return worker
 
     @property
     def confinement(self) -> tuple[str, ...]:
-        """The names of the layers in force, as a probe has found them; waits for the server.
+        """Return the names of the layers in force, as a probe found them; waits for the server.
 
         Raises:
             SandboxError: the server could not be started, or a layer that ``strict`` asks for is missing.
@@ -119,16 +124,17 @@ class Sandbox:
 
     @property
     def notice(self) -> str:
-        """What running at this level gives up on this machine, in a sentence; empty where nothing is given up."""
+        """Describe in a sentence which protection is missing on this machine; empty if none is."""
         return surrender(self.confinement)
 
     def close(self) -> None:
-        """End the server and every worker. Harmless when called twice."""
+        """End the server and every worker. May be called twice."""
         self._closed = True
         self.rest()
 
     def rest(self) -> None:
-        """End the server and every worker for now: opening the next worker starts a server again."""
+        """End the server and every worker for now; opening the next worker starts a new server."""
+        # A copy: closing a worker removes it from the set
         for worker in list(self._workers):
             worker.close()
         if self._server is not None:
@@ -145,6 +151,7 @@ class Sandbox:
     def _ensure_server(self) -> Way:
         if self._closed:
             raise SandboxError("the sandbox is closed")
+        # A server that died (killed by the user or for lack of memory) is replaced
         if self._server is not None and not self._server.alive:
             self._server.close()
             self._server = None
@@ -154,7 +161,7 @@ class Sandbox:
 
 
 def layers() -> list[LayerReport]:
-    """Which layers are in force on this machine, found by confining a process.
+    """Report which layers are in force on this machine, by confining a process.
 
     Raises:
         SandboxError: the server could not be started.

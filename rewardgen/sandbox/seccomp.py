@@ -1,4 +1,4 @@
-"""The system-call filter: the table in ``syscalls`` as a program that the kernel runs before every call."""
+"""Compile the table in ``syscalls`` to a seccomp filter, a BPF program that the kernel runs before every call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 # offsets in struct seccomp_data: the call's number, the architecture, six arguments of 64 bits
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-_X32 = 0x40000000  # numbers of x86-64's other calling convention, which would go around the table
+_X32 = 0x40000000  # bit of the x32 ABI's call numbers on x86-64, which would bypass the table
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
@@ -24,14 +24,14 @@ _Instruction = bytes
 
 
 def architecture() -> str | None:
-    """This machine's key into the table; None where the table has none or the kernel is not Linux."""
+    """Return this machine's key into the table; None if it has no entry or the system is not Linux."""
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
     known = sys.platform == "linux" and machine in NUMBERS and sys.maxsize > 2**32 and sys.byteorder == "little"
     return machine if known else None
 
 
 def build(machine: str, pid: int, readable: tuple[int, ...], writable: tuple[int, ...]) -> bytes:
-    """The filter for process ``pid``, which may read from and write to the descriptors given."""
+    """Build the filter for process ``pid``, which may read from and write to the given descriptors only."""
     numbers = NUMBERS[machine]
     program = [
         _instruction(_LOAD, _ARCHITECTURE),
@@ -41,6 +41,7 @@ def build(machine: str, pid: int, readable: tuple[int, ...], writable: tuple[int
         _instruction(_AT_LEAST, _X32, 0, 1),
         _instruction(_RETURN, _KILL_PROCESS),
     ]
+    # One section per call: its number selects the section, whose body returns what to do
     sections: list[tuple[str, list[_Instruction]]] = [
         *((check.name, _arguments(check, _ALLOW, _refusal(check))) for check in checked(pid, readable, writable)),
         *((name, [_instruction(_RETURN, _ALLOW)]) for name in ALLOWED),
@@ -48,18 +49,19 @@ def build(machine: str, pid: int, readable: tuple[int, ...], writable: tuple[int
         *((name, [_instruction(_RETURN, _ERRNO | error)]) for name, error in REFUSED.items()),
         *((name, [_instruction(_RETURN, _KILL_PROCESS)]) for name in KILLED),
     ]
-    for name, body in sections:  # each body ends in a return: only another call's number goes on behind it
+    for name, body in sections:  # each body ends in a return: other call numbers jump past it
         if name in numbers:
             program += [_instruction(_EQUAL, numbers[name], 0, len(body)), *body]
+    # Every call that is not in the table: as on a kernel that lacks it
     program.append(_instruction(_RETURN, _ERRNO | errno.ENOSYS))
     return b"".join(program)
 
 
 def install(program: bytes) -> None:
-    """Put this thread under ``program`` for good. Needs no_new_privs.
+    """Install ``program`` for this thread, irrevocably. Needs no_new_privs.
 
     Raises:
-        OSError: the kernel has no filters or refuses this one.
+        OSError: the kernel has no filters or rejects this one.
     """
 
     class Program(ctypes.Structure):
@@ -84,12 +86,14 @@ def _refusal(check: Check) -> int:
 def _arguments(check: Check, met: int, otherwise: int) -> list[_Instruction]:
     body: list[_Instruction] = []
     for alternative in check.alternatives:
+        # seccomp arguments are 64 bits, BPF compares 32: a wide condition takes two tests
         tests: list[tuple[int, int, int]] = []  # offset, mask, value
         for condition in alternative:
             at = _ARGUMENTS + 8 * condition.argument
             tests.append((at, condition.mask & 0xFFFFFFFF, condition.value & 0xFFFFFFFF))
             if condition.wide:
                 tests.append((at + 4, condition.mask >> 32, condition.value >> 32))
+        # A failed test jumps over the rest of this alternative, to the next one
         left = 3 * len(tests) + 1
         for at, mask, value in tests:
             left -= 3

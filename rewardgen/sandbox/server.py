@@ -1,7 +1,7 @@
-"""The fork server: a process with torch loaded, an empty environment and one thread, from which workers are forked.
+"""Run the fork server: a process with torch loaded, an empty environment and one thread, which forks workers.
 
-It is started by ``ForkServer`` and ends when the parent's end of the control socket closes, whichever way the parent
-ended. Nothing that a program writes reaches it.
+It is started by ``ForkServer`` and ends when the parent's end of the control socket closes, however the parent ended.
+It reads nothing that a program writes.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from rewardgen.sandbox.namespaces import Entered
 from rewardgen.sandbox.protocol import CONTROL, FLAGS, OUTCOME, Areas, Operation, ServerAnswer
 from rewardgen.sandbox.rehearsal import rehearse
 
-_LOOK_UP_SECONDS = 2.0  # how often to see whether the parent still is our parent
+_LOOK_UP_SECONDS = 2.0  # interval at which to check that the parent is alive
 
 
 def serve(control_fd: int, entered: Entered) -> None:
     """Fork and end workers as the parent asks over the socket ``control_fd``; return when it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     adopt_orphans()
     torch.set_num_threads(1)
     rehearse()
     os.environ.clear()
     control = socket.socket(fileno=control_fd)
     gc.collect()
-    gc.freeze()  # so that a worker's collector leaves the shared pages alone
+    gc.freeze()  # so that garbage collection in a worker does not copy the shared pages
     server = Server(control, entered)
     threads = _threads()
     if len(threads) > 1:
@@ -66,6 +66,7 @@ class Server:
                 raw, descriptors, _, _ = socket.recv_fds(self.control, CONTROL.size, 5)
             except ConnectionError:
                 return
+            # The descriptors come with the first bytes; the rest of the message may follow
             while raw and len(raw) < CONTROL.size:
                 more = self.control.recv(CONTROL.size - len(raw))
                 if not more:
@@ -94,15 +95,16 @@ class Server:
         self.answer(ServerAnswer.OPENED, number, pid)
 
     def end(self, number: int) -> None:
-        """End a worker and all that it started, and say how it ended."""
+        """End a worker and its children, and send its wait status."""
         pid = self.workers.pop(number, None)
         status = _end(pid) if pid is not None else 0
         self.end_strays()
         self.answer(ServerAnswer.ENDED, number, status)
 
     def end_strays(self) -> None:
-        """End what workers have started and left behind: it has come to us, and is no worker."""
+        """End processes that workers left behind: orphans become our children, and are not known workers."""
         known = set(self.workers.values())
+        # Ending a stray may orphan its own children to us; the bound stops an endless race
         for _ in range(64):
             strays = [pid for pid in _children() if pid not in known]
             if not strays:
@@ -117,7 +119,7 @@ class Server:
         self.end_strays()
 
     def answer(self, outcome: ServerAnswer, number: int, value: int) -> None:
-        with contextlib.suppress(OSError):  # the next look at the socket finds the parent gone
+        with contextlib.suppress(OSError):  # the next read of the socket will find the parent gone
             self.control.sendall(OUTCOME.pack(outcome, number, value))
 
     @staticmethod
@@ -127,7 +129,7 @@ class Server:
 
 
 def _become_worker(descriptors: list[int], shape: Areas, memory: int, cpu: int, server: int, entered: Entered) -> None:
-    """The forked side: a session of its own, no descriptors but its own, and then the program. Never returns."""
+    """Turn the forked child into a worker: own session, only its own descriptors, then the program. Never returns."""
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -137,6 +139,7 @@ def _become_worker(descriptors: list[int], shape: Areas, memory: int, cpu: int, 
             os.dup2(prints, standard)
         root = entered.empty_root
         own = (inputs, outputs, requests, answers)
+        # Close the control socket, too: a worker must not talk to the parent as the server
         _close_all_but({0, 1, 2, *own} | ({root} if root is not None else set()))
         serve_program(own, shape, memory, cpu, server, entered.names, root)
     finally:
@@ -144,7 +147,7 @@ def _become_worker(descriptors: list[int], shape: Areas, memory: int, cpu: int, 
 
 
 def _probe(entered: Entered) -> int:
-    """The layers that are in force in a worker of this server: one bit for each, 0 where none could be set up."""
+    """Confine a child as a probe; return one bit per layer in force, 0 if confinement failed."""
     server = os.getpid()
     receiving, sending = os.pipe()
     child = os.fork()
@@ -166,12 +169,12 @@ def _close_all_but(kept: set[int]) -> None:
 
 
 def _end(pid: int) -> int:
-    """Kill a process and its group and reap it; its wait status."""
+    """Kill a process and its group, reap it and return its wait status."""
     if hasattr(os, "waitid"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # dead but unreaped: its number cannot pass to another
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # dead but not reaped: its id cannot be reused
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -183,7 +186,7 @@ def _end(pid: int) -> int:
 
 
 def _children() -> list[int]:
-    """The process ids of our children, zombies included; none where the system does not tell."""
+    """Return the ids of our children, zombies included; empty if the system does not list them."""
     try:
         with open("/proc/thread-self/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
@@ -192,7 +195,7 @@ def _children() -> list[int]:
 
 
 def _threads() -> list[str]:
-    """The names of this process's threads; only "main" where the system does not tell."""
+    """Return the names of this process's threads; only "main" if the system does not list them."""
     try:
         return [Path(f"/proc/self/task/{thread}/comm").read_text().strip() for thread in os.listdir("/proc/self/task")]
     except OSError:

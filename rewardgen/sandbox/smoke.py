@@ -1,4 +1,4 @@
-"""The smoke test: a program tried on real transitions before any training is spent on it."""
+"""Run the smoke test: call a program on real transitions before any training is spent on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rewardgen.errors import RewardFailed
 from rewardgen.records import Form, Labels, Layout, Problem
 from rewardgen.sandbox.worker import Worker
 
-LARGEST = 1e6  # a reward beyond this drowns everything that a policy could learn
+LARGEST = 1e6  # the largest absolute reward: beyond it, no other term has an effect
 
 
 def smoke_test(
@@ -25,12 +25,12 @@ def smoke_test(
     call_seconds: float,
     form: Form = "reward",
 ) -> list[Problem]:
-    """What is wrong with a program, seen by calling it on ``n`` transitions: nothing is an empty list.
+    """Call a program on ``n`` transitions and return the problems found; empty if there are none.
 
-    It must give one finite float per row, not the same for all, each from its row alone, the same every time, without
-    writing to its inputs, in at most ``call_seconds`` a call. Where its ``form`` is no reward, its components must
-    vary, not the total, which nobody reads. ``worker``'s capacity must be at least ``n``, and n at
-    least 8. A program that fails outright leaves its worker unusable.
+    It must return one finite float per row that varies between rows, depends on its own row only and is the same in
+    every call; it must not write to its inputs, and take at most ``call_seconds`` per call. If ``form`` is not
+    "reward", the components must vary instead of the total, which is unused. ``worker``'s capacity must be at least
+    ``n``, and ``n`` at least 8. If the program fails, its worker is unusable afterwards.
 
     Raises:
         ValueError: fewer than 8 transitions, or states that do not fit ``layout``.
@@ -49,6 +49,7 @@ def smoke_test(
 
     everything = torch.arange(n)
     try:
+        # Time the second call: the first includes starting the worker and compiling the program
         first = call(everything)
         changed = worker.inputs_changed
         started = time.monotonic()
@@ -72,13 +73,14 @@ def smoke_test(
         )
     problems += _values(first) if form == "reward" else _components(first)
     if deterministic:
+        # A program that differs between two equal calls would be blamed for mixing rows, too
         mixed = _mixed(call, first, n)
         problems += [mixed] if mixed is not None else []
     return problems
 
 
 def unexplained(worker: Worker, states: Tensor, actions: Tensor, next_states: Tensor) -> str:
-    """Where the components of a program that passed the smoke test do not add up to its total; empty where they do.
+    """Describe where the components of a program do not add up to its total; empty if they do.
 
     Raises:
         RewardFailed: the program failed.
@@ -89,6 +91,7 @@ def unexplained(worker: Worker, states: Tensor, actions: Tensor, next_states: Te
         return ""
     apart = (labels.reward - labels.components.sum(-1)).abs()
     size = max(float(labels.reward.abs().max()), float(labels.components.abs().max()))
+    # Tolerance for the rounding of float32 sums
     wrong = apart > 1e-4 * size + 1e-6
     if not wrong.any():
         return ""
@@ -105,6 +108,7 @@ def _values(labels: Labels) -> list[Problem]:
     if largest > LARGEST:
         told = f"the reward reaches {largest:.2g} in size: keep it below {LARGEST:.0g}, best within -10 to 10 per step"
         return [_problem(told)]
+    # Constant up to rounding: nothing to learn from
     if float(labels.reward.max() - labels.reward.min()) <= 1e-6 * max(largest, 1e-3):
         value = float(labels.reward[0])
         return [
@@ -136,12 +140,13 @@ def _components(labels: Labels) -> list[Problem]:
 
 
 def _mixed(call: Callable[[Tensor], Labels], whole: Labels, n: int) -> Problem | None:
-    """The problem that shows when rows are called in another order or in smaller batches, if there is one."""
+    """Find a dependence on other rows: call in another order and in smaller batches and compare."""
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
     told = (
         "each row's reward must depend on that row alone: use no means, maxima, norms or sorting over the batch "
         "(dimension 0), give dim=-1"
     )
+    # Reordered, in part, and a single row: each reveals other uses of the batch dimension
     for rows, what in ((order, "in another order"), (order[: n // 3], "in a smaller batch"), (order[:1], "alone")):
         try:
             part = call(rows)
@@ -154,7 +159,10 @@ def _mixed(call: Callable[[Tensor], Labels], whole: Labels, n: int) -> Problem |
 
 
 def _same(a: Labels, b: Labels, scale: Labels) -> bool:
-    """Whether two labels agree up to rounding, which may differ with a row's place in the batch."""
+    """Return whether two labels agree up to rounding, which may depend on a row's position in the batch.
+
+    The tolerance is relative to the largest value of ``scale``, per component.
+    """
     reward = 1e-5 * float(scale.reward.abs().max()) + 1e-7
     components = 1e-5 * scale.components.abs().amax(dim=0) + 1e-7
     near = (a.reward - b.reward).abs() <= reward

@@ -1,7 +1,7 @@
-"""Workers that are fresh processes, where the system cannot fork: the parent's end.
+"""Start each worker as a new process, for systems that cannot fork: the parent's end.
 
-A worker loads torch for itself, which takes a second or more; it is opened at once all the same, and its program's
-clock starts when it is ready. Where the kernel has layers of confinement it takes them as a forked one does.
+Each worker loads torch itself, which takes a second or more; ``open`` does not wait for that, and the program's clock
+starts when the worker is ready. It is confined by the same layers as a forked worker, where the kernel has them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ probe(arguments[0], (), None, 0, descriptors[0])
 
 
 class Spawner:
-    """Starts and ends workers. ``confinement`` is what a probe, started at once, has found to be in force."""
+    """Start and end workers. ``confinement``: the layers that a probe, started at once, found in force."""
 
     def __init__(self) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
@@ -56,13 +56,13 @@ class Spawner:
 
     @property
     def alive(self) -> bool:
-        return True  # there is nothing that could die
+        return True  # there is no server that could die
 
     def wait_ready(self) -> None:
-        """Wait until a first process has been confined.
+        """Wait until the probe process has been confined.
 
         Raises:
-            SandboxError: it could not, or took too long.
+            SandboxError: it failed or took too long.
         """
         if self._ready:
             return
@@ -85,7 +85,7 @@ class Spawner:
         self._started[number] = self._start(_WORKER, worker.descriptors, [*sizes, *use])
 
     def end(self, number: int) -> int | None:
-        """End a worker and what it started; its exit code, which is minus a signal's number."""
+        """End a worker and its children; return the exit code, or minus the number of the signal that ended it."""
         process = self._started.pop(number, None)
         return process.end() if process is not None else None
 
@@ -96,7 +96,7 @@ class Spawner:
         self._log.close()
 
     def said(self) -> str:
-        """The end of what processes wrote to their standard error before they were confined."""
+        """Return the end of what processes wrote to standard error before they were confined."""
         return said(self._log)
 
     def _start(self, code: str, descriptors: list[int], arguments: list[int]) -> _Process:
@@ -107,7 +107,7 @@ class Spawner:
         process = _Process(python)
         try:
             if sys.platform == "win32":
-                # it takes that process milliseconds to start and far longer to load torch: no program runs before this
+                # no program runs before this: starting Python takes milliseconds, loading torch far longer
                 process.job = JobObject(int(getattr(python, "_handle")))  # noqa: B009 - the type stubs do not name it
         except OSError as error:
             python.kill()
@@ -117,7 +117,7 @@ class Spawner:
 
 @dataclass
 class _Process:
-    """A fresh process, and on Windows what ends it."""
+    """A worker process, and on Windows the job object that ends it."""
 
     python: subprocess.Popen[bytes]
     if sys.platform == "win32":
@@ -127,7 +127,7 @@ class _Process:
         if sys.platform == "win32":
             if self.job is not None:
                 self.job.end()
-        elif hasattr(os, "killpg") and self.python.returncode is None:  # until it is waited for, its number is its own
+        elif hasattr(os, "killpg") and self.python.returncode is None:  # unreaped: its id is not reused
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.python.pid, signal.SIGKILL)
         if self.python.poll() is None:

@@ -1,20 +1,20 @@
-"""Which system calls a worker may make: the one table, for the two architectures that it is kept for.
+"""Tabulate the system calls that a worker may make, for the two supported architectures.
 
-Everything that is not named here is answered with ENOSYS, as by a kernel that is too old for it, so that a library
-falls back. What is named is one of
+Calls that are not listed return ENOSYS, as on a kernel that is too old for them, so that libraries fall back. Listed
+calls are one of
 
     ALLOWED    needed by a running torch thread, or harmless: memory, time, locks, its own signals, its end
-    CHECKED    allowed for some arguments alone (``checked``)
-    REFUSED    answered with an error that Python turns into an exception: what a library may try, or an author write
-    KILLED     ends the process: no library tries it where nothing can be loaded, only an attack does
+    CHECKED    allowed for some arguments only (``checked``)
+    REFUSED    returns an error that Python turns into an exception: a library or an honest program may try it
+    KILLED     ends the process: no library tries it once everything is loaded, only an attack does
 
-A fully rehearsed worker that calls every function a reward may use needs no more than read, write, mmap, munmap,
+A rehearsed worker that calls every function a reward may use needs only read, write, mmap, munmap,
 mprotect, brk, futex, close, ioctl (isatty, answered with ENOTTY) and exit_group; the rest of ALLOWED is what other
 processors, C libraries and allocators ask for. Executable mappings stay possible: torch's libraries generate code, and
 whatever runs meets the same filter.
 
 The numbers are those of the kernel's headers (``asm/unistd_64.h`` and ``asm-generic/unistd.h``); a test compares them
-where headers are installed. A binding of libseccomp would know them too, but none brings the library along.
+where headers are installed. Bindings of libseccomp know them too, but none bundles the library.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _numbers(text: str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Is:
-    """An argument (0 to 5) that equals ``value`` where ``mask`` has bits. The lower 32 bits, or all 64 if ``wide``."""
+    """Require that argument 0 to 5 equals ``value`` on the bits of ``mask``: the lower 32, or all 64 if ``wide``."""
 
     argument: int
     value: int
@@ -43,9 +43,9 @@ class Is:
 
 @dataclass(frozen=True)
 class Check:
-    """A call that is allowed where one of the alternatives holds, each a conjunction; else it gets ``error``.
+    """Allow a call if one of the alternatives holds, each a conjunction; otherwise return ``error``.
 
-    An ``error`` of None kills.
+    An ``error`` of None kills the process.
     """
 
     name: str
@@ -62,7 +62,7 @@ ALLOWED = _words(
     """
 )
 
-# names a path, or changes what a path leads to
+# calls that take a path or change what a path leads to
 _FILES = _words(
     """
     open openat openat2 creat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd
@@ -72,7 +72,7 @@ _FILES = _words(
     """
 )
 
-# moves data where read and write of its own pipes do not, or makes descriptors
+# calls that move data other than by read and write on the own pipes, or create descriptors
 _DATA = _words(
     """
     pread64 pwrite64 preadv pwritev preadv2 pwritev2 dup dup2 dup3 pipe pipe2 memfd_create eventfd eventfd2
@@ -81,7 +81,7 @@ _DATA = _words(
     """
 )
 
-# asks for the machine's name, a priority, a place or a timer, or waits for children
+# machine name, priority, placement and timers, waiting for children
 _PLACE = _words(
     """
     uname setpriority sched_setaffinity sched_setscheduler sched_setparam sched_setattr ioprio_set setrlimit getrlimit
@@ -126,12 +126,13 @@ _PRCTL = (3, 15, 16, 21, 39, 0x53564D41)
 
 
 def checked(pid: int, readable: tuple[int, ...], writable: tuple[int, ...]) -> tuple[Check, ...]:
-    """The calls whose arguments are looked at, for process ``pid`` and the descriptors that it may read and write."""
+    """List the calls whose arguments are checked, for process ``pid`` and the descriptors that it may use."""
 
     def one_of(argument: int, values: tuple[int, ...]) -> tuple[tuple[Is, ...], ...]:
         return tuple((Is(argument, value),) for value in values)
 
     return (
+        # its own pipes and standard streams only
         Check("read", one_of(0, readable), errno.EPERM),
         Check("readv", one_of(0, readable), errno.EPERM),
         Check("write", one_of(0, writable), errno.EPERM),
@@ -141,16 +142,17 @@ def checked(pid: int, readable: tuple[int, ...], writable: tuple[int, ...]) -> t
         Check("madvise", one_of(2, _ADVICE), errno.EINVAL),
         Check("fcntl", one_of(1, (_F_GETFD, _F_GETFL)), errno.EPERM),
         Check("prctl", one_of(0, _PRCTL), errno.EPERM),
-        # its own limits, to be read
+        # reading its own limits, not setting them (the new limits must be a null pointer)
         Check("prlimit64", tuple((Is(0, who), Is(2, 0, 2**64 - 1, wide=True)) for who in (0, pid)), errno.EPERM),
+        # signals to itself only
         Check("kill", one_of(0, (pid,)), errno.EPERM),
         Check("tgkill", one_of(0, (pid,)), errno.EPERM),
         Check("tkill", one_of(0, (pid,)), errno.EPERM),
     )
 
 
-# clone is the other way round: what makes a process is fatal, what makes a thread is refused, as by the limit on
-# processes (a Landlock ruleset covers only threads that its own thread started, and one thread is what rewards get)
+# clone is inverted: creating a process kills, creating a thread is refused, as by the limit on processes (rewards get
+# a single thread, and a Landlock ruleset covers only threads that its own thread has started)
 PROCESS = Check("clone", ((Is(0, 0, _CLONE_THREAD),),), errno.EAGAIN)
 
 NUMBERS: dict[str, dict[str, int]] = {

@@ -1,12 +1,12 @@
-"""Job objects: what Windows has to end a worker for certain, with all that it started, and to bound what it uses.
+"""Use Windows job objects to end a worker with everything that it started, and to limit its resources.
 
-Two for each worker. The parent's ends the worker when it is closed, which the kernel does for a parent that dies. The
-worker's own, put around itself before it looks at the program, bounds memory beyond what it has by then and processor
-time, and lets it start no process; it lets go of the handle, and nobody can loosen the bounds any more.
+Each worker has two. The parent's job ends the worker when its handle is closed, which the kernel does if the parent
+dies. The worker's own job, entered before it reads the program, limits further memory and CPU time and forbids new
+processes; the worker then closes the handle, so that nobody can relax the limits.
 
 Sources: Microsoft's reference of CreateJobObjectW, SetInformationJobObject, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
-PROCESS_MEMORY_COUNTERS. The sizes of the fields are spelled out, for ctypes' names of Windows' types have other sizes
-elsewhere, where a test looks at the layout.
+PROCESS_MEMORY_COUNTERS. Field sizes are explicit because ctypes' Windows types differ in size on other systems, where
+a test checks the layout.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class MemoryCounters(ctypes.Structure):
 
 
 def bounds(memory: int, cpu_seconds: int) -> ExtendedLimits:
-    """Limits of ``memory`` bytes in all and ``cpu_seconds`` of processor time, on a process that stays alone."""
+    """Build limits of ``memory`` bytes in total, ``cpu_seconds`` of CPU time and a single process."""
     limits = ExtendedLimits()
     limits.basic.flags = _PROCESS_TIME | _ACTIVE_PROCESS | _PROCESS_MEMORY | _DIE_ON_EXCEPTION
     limits.basic.per_process_user_time = cpu_seconds * _TICKS
@@ -77,10 +77,10 @@ if sys.platform == "win32":
     _kernel.K32GetProcessMemoryInfo.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
 
     class JobObject:
-        """What ends the process behind the handle ``process`` and all that it starts: at ``end``, or with us.
+        """End the process of the handle ``process`` and its children at ``end``, or when this process dies.
 
         Raises:
-            OSError: Windows refuses.
+            OSError: Windows refused to create or assign the job.
         """
 
         def __init__(self, process: int) -> None:
@@ -95,12 +95,13 @@ if sys.platform == "win32":
                 self._handle = None
 
     def limit(memory: int, cpu_seconds: int) -> bool:
-        """Bound this process for good: ``memory`` bytes beyond what it has, ``cpu_seconds``; whether that worked."""
+        """Limit this process irrevocably: ``memory`` further bytes, ``cpu_seconds``; return whether it worked."""
         counters = MemoryCounters(size=ctypes.sizeof(MemoryCounters))
         process = _kernel.GetCurrentProcess()
         if not _kernel.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.size):
             return False
         try:
+            # Committed memory counts, so add what the process has committed already
             job = _job(process, bounds(counters.committed + memory, cpu_seconds))
         except OSError:
             return False
@@ -115,6 +116,7 @@ if sys.platform == "win32":
             _kernel.SetInformationJobObject(job, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits))
             and _kernel.AssignProcessToJobObject(job, process)
         ):
+            # Read the error before CloseHandle overwrites it
             error = ctypes.WinError(ctypes.get_last_error())
             _kernel.CloseHandle(job)
             raise error

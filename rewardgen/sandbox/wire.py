@@ -1,6 +1,6 @@
-"""The parent's ends of a worker's three channels: requests to it, its answers, and what its program prints.
+"""Hold the parent's ends of a worker's three channels: requests, answers, and what the program prints.
 
-A worker may refuse to read, say nothing, or say too much; nothing here waits for it longer than it is told to.
+A worker may not read, not write, or write too much; no call here waits for it past its deadline.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from abc import ABC, abstractmethod
 
 from rewardgen.sandbox.memory import temporary
 
-PIPE_BYTES = 2**16  # that a pipe holds at most
-_GRACE_SECONDS = 0.5  # in which a thread reads what is there already
+PIPE_BYTES = 2**16  # capacity of a pipe
+_GRACE_SECONDS = 0.5  # for a thread to read what has arrived already
 _JOIN_SECONDS = 5.0
 
 
 class Wire(ABC):
-    """Descriptors. ``theirs`` are the worker's ends of requests, answers and prints."""
+    """Own the descriptors of the channels. ``theirs``: the worker's ends of requests, answers and prints."""
 
     def __init__(self) -> None:
         with contextlib.ExitStack() as undo:  # a process may run out of descriptors anywhere in here
@@ -32,15 +32,15 @@ class Wire(ABC):
         self.theirs = [requests, answers, prints]
 
     def handed_over(self) -> None:
-        """The worker has its ends; close ours of them, so that its end is seen here."""
+        """Close our copies of the worker's ends, so that we notice when the worker ends."""
         while self.theirs:
             os.close(self.theirs.pop())
 
     def printed(self) -> bytes:
-        """What has been printed since the last time, ``PIPE_BYTES`` of it at most; does not wait."""
+        """Return up to ``PIPE_BYTES`` printed since the last call; does not block."""
         try:
             return os.read(self._prints, PIPE_BYTES)
-        except OSError:  # most of the time there is nothing
+        except OSError:  # usually nothing was printed
             return b""
 
     def close(self) -> None:
@@ -51,28 +51,28 @@ class Wire(ABC):
 
     @abstractmethod
     def send(self, request: bytes) -> None:
-        """Write a request as far as there is room for it. That a worker is gone is found out by ``receive``."""
+        """Write a request without blocking. Errors are ignored: ``receive`` notices that a worker is gone."""
 
     @abstractmethod
     def receive(self, size: int, deadline: float) -> bytes:
-        """Wait for ``size`` bytes until ``time.monotonic()`` is at ``deadline``; fewer where the worker ends.
+        """Wait for ``size`` bytes until ``time.monotonic()`` reaches ``deadline``; fewer if the worker ends.
 
         Raises:
-            TimeoutError: they did not come. What came of them is lost.
+            TimeoutError: the deadline passed. Bytes received so far are lost.
         """
 
     @abstractmethod
     def _open_prints(self) -> tuple[int, int]:
-        """Descriptors to read and to write what is printed, neither of which ever waits."""
+        """Open non-blocking descriptors to read and to write what is printed."""
 
 
 class PolledWire(Wire):
-    """Pipes that are polled, and that nobody is blocked by."""
+    """Use non-blocking pipes and poll."""
 
     def __init__(self) -> None:
         super().__init__()
         for descriptor in (self._requests, self._answers, self._prints, self.theirs[2]):
-            os.set_blocking(descriptor, False)  # the last so that a program's flood stops the program from nothing
+            os.set_blocking(descriptor, False)  # theirs[2]: a program that prints too much must not block
 
     def send(self, request: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -88,6 +88,7 @@ class PolledWire(Wire):
                 raise TimeoutError
             try:
                 more = os.read(self._answers, size - len(raw))
+            # poll may wake up although nothing can be read
             except BlockingIOError:
                 continue
             if not more:
@@ -100,9 +101,9 @@ class PolledWire(Wire):
 
 
 class ThreadedWire(Wire):
-    """Pipes that can neither be polled nor kept from blocking, as on Windows: threads wait in our place.
+    """Use blocking pipes and threads, for systems without poll such as Windows.
 
-    What is printed goes to a file, which never blocks.
+    Prints go to a file, which never blocks.
     """
 
     def __init__(self) -> None:
@@ -114,11 +115,12 @@ class ThreadedWire(Wire):
     def send(self, request: bytes) -> None:
         if self._writer.ident is None:
             self._writer.start()
-        with contextlib.suppress(queue.Full):  # the worker has not taken the last one, and its answers are made up
+        with contextlib.suppress(queue.Full):  # the worker has not read the last one, so its answers were forged
             self._outgoing.put_nowait(request)
 
     def receive(self, size: int, deadline: float) -> bytes:
         raw = bytearray()
+        # A new reader per answer: one that timed out is still blocked in its read
         self._reader = threading.Thread(target=_read, args=(self._answers, raw, size), daemon=True)
         self._reader.start()
         self._reader.join(max(_GRACE_SECONDS, deadline - time.monotonic()))
@@ -134,7 +136,7 @@ class ThreadedWire(Wire):
         for descriptor, thread in ((self._requests, self._writer), (self._answers, self._reader), (self._prints, None)):
             if thread is not None and thread.is_alive():
                 thread.join(_JOIN_SECONDS)
-                if thread.is_alive():  # something holds the pipe open: rather lose a descriptor than read another's
+                if thread.is_alive():  # leak a descriptor rather than let the thread read from a reused one
                     continue
             os.close(descriptor)
 
@@ -144,7 +146,7 @@ class ThreadedWire(Wire):
 
 
 def open_wire() -> Wire:
-    """The kind that this system has."""
+    """Open the kind of wire that this system supports."""
     return PolledWire() if hasattr(select, "poll") else ThreadedWire()
 
 
@@ -155,7 +157,7 @@ def _closed_by(undo: contextlib.ExitStack, ends: tuple[int, int]) -> tuple[int, 
 
 
 def _write(descriptor: int, outgoing: queue.Queue[bytes | None]) -> None:
-    """Write what comes, until None does."""
+    """Write requests to ``descriptor`` until None arrives."""
     while (request := outgoing.get()) is not None:
         with contextlib.suppress(OSError):
             os.write(descriptor, request)

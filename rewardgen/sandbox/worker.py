@@ -1,4 +1,4 @@
-"""The parent's end of one worker: transitions in, labels or a failure out. Everything that comes back is checked."""
+"""The parent's end of one worker: submit transitions, collect labels or a failure. All output is checked."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from rewardgen.sandbox.protocol import (
 )
 from rewardgen.sandbox.wire import open_wire
 
-# that a worker's process may take until it is confined: milliseconds if it is forked; to load torch, on a cold disk and
-# with many at once, it takes its time
+# for a worker's process to be confined: milliseconds if forked, but loading torch from a cold disk, with many workers
+# at once, is slow
 START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class SandboxLimits:
-    """What a program may use: wall-clock seconds of one call and of all its calls together, and GiB of memory.
+    """Limit a program: wall-clock seconds per call and for all its calls together, and GiB of memory.
 
-    Memory is counted as address space beyond what an idle worker has. A call's time runs from ``submit`` (the first
-    call's from when its process is ready) until ``result`` has the answer; an answer that is there when ``result``
-    asks for it is never too late.
+    Memory is address space beyond that of an idle worker. The time of a call runs from ``submit`` (for the first call,
+    from when the process is ready) until ``result`` has the answer; an answer that has arrived when ``result`` is
+    called is never too late.
     """
 
     call_seconds: float = 10.0
@@ -63,13 +63,13 @@ class SandboxLimits:
 
 
 class Worker:
-    """One program in a process of its own. Made by ``Sandbox.open``; use from one thread.
+    """Run one program in a process of its own. Made by ``Sandbox.open``; use from one thread.
 
     Attributes:
-        names: the components' names, known from the first result on.
-        capacity: the most transitions that one ``submit`` may carry.
+        names: the components' names, known after the first result.
+        capacity: the maximum number of transitions per ``submit``.
         inputs_changed: whether the program wrote to its (private) copy of the inputs in the last call.
-        confinement: the layers of confinement in force, known from the first result on.
+        confinement: the layers of confinement in force, known after the first result.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Worker:
         self.confinement: tuple[str, ...] = ()
         self._level = level
         self._end = end  # ends the process; its exit code, or None when the server is gone
-        self._said = said  # what processes had to say before they were confined
+        self._said = said  # standard error of the processes before they were confined
         self._failure: RewardFailed | SandboxError | None = None
         self._ready = False
         self._sequence = 0
@@ -112,19 +112,19 @@ class Worker:
 
     @property
     def descriptors(self) -> list[int]:
-        """What the worker's process gets: its input and output areas, its pipes of requests, answers and prints."""
+        """Return what the worker's process inherits: input and output areas, pipes for requests, answers and prints."""
         return [self._input.descriptor, self._output.descriptor, *self._wire.theirs]
 
     @property
     def output(self) -> str:
-        """The beginning of what the program has printed, up to the last result, as lines of printable characters.
+        """Return the beginning of what the program printed up to the last result, as lines of printable characters.
 
-        It is the program's own, whatever it says: for the report, and for nothing that acts on it.
+        It is untrusted text of the program: show it in the report, never act on it.
         """
         return parse_output(bytes(self._printed))
 
     def started(self) -> None:
-        """The process has its descriptors; ours of its ends are closed, so that its end is seen here."""
+        """Close our copies of the worker's descriptors once its process has them, so that its exit is noticed."""
         self._wire.handed_over()
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
@@ -147,7 +147,7 @@ class Worker:
         self._pending = rows, time.monotonic()
         if self._failure is not None:
             return
-        width = self.shape.width  # what is hidden stays here
+        width = self.shape.width  # hidden fields come last and are not sent to the program
         self._input.states[:rows] = states[:, :width].detach()
         self._input.actions[:rows] = actions.detach()
         self._input.next_states[:rows] = next_states[:, :width].detach()
@@ -158,8 +158,8 @@ class Worker:
         """Wait for the labels of what was submitted: reward ``(B,)`` and components ``(B, C)``, float32, all finite.
 
         Raises:
-            RewardFailed: the program crashed, hung, raised or gave no reward. The worker's process is ended, and
-                every later result raises the same.
+            RewardFailed: the program crashed, timed out, raised or returned no valid reward. The worker's process is
+                ended, and every later result raises the same.
             SandboxError: the worker could not be set up, or the server died.
             RuntimeError: nothing was submitted, or the worker is closed.
         """
@@ -180,7 +180,7 @@ class Worker:
         raise self._again(self._failure)
 
     def close(self) -> None:
-        """End the process and give everything back. Harmless when called twice."""
+        """End the process and release its resources. May be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -202,13 +202,14 @@ class Worker:
             raise RuntimeError("the worker is closed")
 
     def _keep_prints(self) -> None:
-        """Take what has been printed as far as one read does, and keep what there is room for."""
+        """Read once from what was printed and keep it up to the limit."""
         self._printed += self._wire.printed()[: OUTPUT_BYTES + 1 - len(self._printed)]
 
     def _labels(self, rows: int, since: float) -> Labels:
         if not self._ready:
             self._confirm(self._receive(since + START_SECONDS))
-            since = time.monotonic()  # the program's clock runs from where it could run
+            since = time.monotonic()  # start-up is not charged to the program
+        # The tighter of the two limits: of one call, and what is left for all calls
         left = self.limits.program_seconds - self._seconds
         answer = self._receive(since + min(self.limits.call_seconds, left))
         if answer.kind != Kind.LABELS:
@@ -216,6 +217,7 @@ class Worker:
         count = answer.components
         if answer.sequence != self._sequence or answer.rows != rows:
             raise self._interfered("its answer does not fit the request")
+        # Everything is copied out of shared memory before it is checked
         names = self._names(count)
         reward = self._floats(0, rows)
         components = self._floats(self.shape.components_at, rows * count).view(rows, count)
@@ -227,7 +229,11 @@ class Worker:
         return Labels(reward, components, names)
 
     def _confirm(self, answer: WorkerMessage) -> None:
-        """The first answer comes before the program has run: what is wrong with it is not the program's fault."""
+        """Check the first answer, which comes before the program has run: errors here are not the program's.
+
+        Raises:
+            SandboxError: the worker was not confined, or ``strict`` requires more layers.
+        """
         if answer.kind != Kind.READY:
             raise SandboxError(f"a sandbox worker could not be confined: {self._text(answer) or 'it does not say why'}")
         self._ready = True
@@ -262,6 +268,7 @@ class Worker:
             return SandboxError("the sandbox's server died and its workers with it; start again")
         if not self._ready:
             return SandboxError(f"a sandbox worker ended before it ran anything ({_ending(code)}{self._said()})")
+        # Windows has neither signal: 0 matches no exit code here
         if code == -getattr(signal, "SIGXCPU", 0) != 0:
             seconds = self.limits.cpu_seconds
             return RewardFailed("timeout", f"its calls together took more than {seconds} s of processor time")
@@ -274,6 +281,7 @@ class Worker:
         return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(code)})")
 
     def _told(self, answer: WorkerMessage) -> RewardFailed | SandboxError:
+        # The line is the program's claim: use it only if there is such a line
         line = answer.line if answer.line and answer.line <= self.program.source.count("\n") + 1 else None
         text = self._text(answer)
         if answer.kind == Kind.MEMORY:
@@ -283,6 +291,7 @@ class Worker:
             return RewardFailed("output", text or "it gave something that is no reward", line)
         if answer.kind != Kind.EXCEPTION:
             return self._interfered("it answered out of turn")
+        # Quote the line of code that raised
         code = clean(self.program.source.split("\n")[line - 1].encode()) if line else ""
         return RewardFailed("exception", f"{text or 'an exception'}, in: {code[:160]}" if code else text, line)
 
@@ -323,6 +332,7 @@ class Worker:
     @staticmethod
     def _again(failure: RewardFailed | SandboxError) -> RewardFailed | SandboxError:
         if isinstance(failure, RewardFailed):
+            # A new exception each time: raising the same one again would grow its traceback
             return RewardFailed(failure.kind, str(failure), failure.line)
         return SandboxError(str(failure))
 
@@ -333,4 +343,4 @@ def _ending(code: int) -> str:
             return f"killed by {signal.Signals(-code).name}"
         except ValueError:
             return f"killed by signal {-code}"
-    return f"exit status {code}" if code < 2**16 else f"exit status {code:#x}"  # Windows tells of a fault in such
+    return f"exit status {code}" if code < 2**16 else f"exit status {code:#x}"  # Windows reports faults as large codes

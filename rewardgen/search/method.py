@@ -1,4 +1,4 @@
-"""Search methods: what differs between them is a setting of the one loop, kept in a short YAML file."""
+"""Define search methods: each is a set of settings of the one search loop, in a short YAML file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from rewardgen.prompting import Manner
 from rewardgen.records import Form
 
 SETTABLE = ("search", "training", "credit", "evaluation")
-"""Sections of a run's settings that a method may bring defaults for: never where a model is asked, nor its key."""
+"""Sections of a run's settings for which a method may set defaults; never the model's endpoint or key."""
 
 
 Part = Literal[
     "fitness", "components", "return", "endings", "exploration", "others", "behaviour", "episodes", "words", "changes"
 ]
+# The parts from training curves; the others come from episodes, people and earlier code
 REFLECTED: tuple[Part, ...] = ("fitness", "components", "return", "endings", "exploration", "others")
 
 
@@ -88,7 +89,7 @@ class Method(Section):
 
     @property
     def manner(self) -> Manner:
-        """How its prompts are made."""
+        """What its prompts contain and ask for."""
         return Manner(
             ask=self.ask,
             history=self.history,
@@ -103,22 +104,23 @@ class Method(Section):
         for section in value:
             if section not in SETTABLE:
                 raise ValueError(f"a method may bring settings of {', '.join(SETTABLE)}, not of {section!r}")
+        # Circular: the method is loaded before its settings are read
         if "method" in (value.get("search") or {}):
             raise ValueError("a method cannot choose the method")
         return value
 
 
 def method_names() -> list[str]:
-    """The methods that come with rewardgen."""
+    """List the methods that come with rewardgen."""
     folder = files("rewardgen.search") / "methods"
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def method_file(name: str) -> Path:
-    """The file of the method called ``name``, or ``name`` itself where that is the path of a YAML file.
+    """Return the file of the method ``name``, or ``name`` itself if it is the path of a YAML file.
 
     Raises:
-        UnknownName: neither; the message names the nearest.
+        UnknownName: there is no such method; the message suggests the nearest name.
     """
     if name.endswith((".yaml", ".yml")):
         return Path(name)
@@ -128,14 +130,15 @@ def method_file(name: str) -> Path:
 
 
 def load_method(name: str) -> Method:
-    """The method called ``name``, or the one in the YAML file at that path.
+    """Load the method ``name``, or the one in the YAML file at that path.
 
     Raises:
-        UnknownName: neither; the message names the nearest.
-        ConfigError: the file is no method.
+        UnknownName: there is no such method; the message suggests the nearest name.
+        ConfigError: the file is not a valid method.
     """
     path = method_file(name)
     document = yaml.read(path)
+    # Check the settings now, with any task, so that errors name a line of the method's file
     method = validate(Method, document.values, document.where)
     config.load(
         None,
@@ -160,14 +163,17 @@ def configure(
         ConfigError: a key or value is wrong, or no task is named.
         UnknownName: there is no such task or method.
     """
+    # Imported here, because it loads MuJoCo
     from rewardgen.tasks import load_task
 
     wanted = config.given(path, overrides)
     task, search = wanted.get("task"), wanted.get("search")
     if not isinstance(task, str):
         raise ConfigError("name a task, such as `rewardgen run cartpole/swingup`; `rewardgen tasks` lists them")
+    # Only task and method are read so far: both bring defaults for the rest
     name = search.get("method") if isinstance(search, Mapping) else None
     method = load_method(name if isinstance(name, str) else config.SearchConfig().method)
+    # Precedence, lowest first: method, task, file, overrides
     return config.load(
         path, overrides, method_defaults=method.settings, task_defaults=dict(load_task(task, envs).training)
     )

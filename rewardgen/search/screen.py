@@ -1,7 +1,7 @@
-"""Replies → programs that may be trained: check each, try it, and send back what fails.
+"""Turn replies into programs to train: check each, try it, and send failures back for repair.
 
-The checks of one program are in the room ``screening``. What passes them is tried on stored episodes too; a copy of
-what was tried before goes back like what fails.
+The checks of one program are in ``rewardgen.screening``. Programs that pass are also tried on stored episodes; copies
+of earlier programs are sent back like failures.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class Screener:
     def attempt(self, candidate: Candidate, attempt: int) -> Candidate:
         """Return the candidate with its program or its problems, from the store if this attempt was made before."""
         key, store = candidate.key, self._services.store
+        # A resumed run takes earlier attempts from the store
         stored = store.attempts(key)
         if len(stored) > attempt:
             source, problems = stored[attempt]
@@ -125,11 +126,13 @@ class Screener:
             form=services.method.form,
         )
         program, problems, forecast = trial.program, trial.problems, None
+        # A copy is not worth a training; otherwise try the program on stored episodes
         if program is not None and (twin := self._twin(program)) is not None:
             message = f"this is the same program as {twin}, which is tried already; write another one"
             problems = (Problem("copy", message),)
         elif program is not None and self._settings.enabled:
             forecast, problems = self._try_on_episodes(program, candidate.index, attempt)
+        # Keep the attempt before it is reported, so that a resumed run does not check it again
         source = program.source if program else trial.source
         services.store.add_attempt(
             candidate.key,
@@ -158,7 +161,7 @@ class Screener:
         store = self._services.store
         forecasts = {key: store.forecast(key) for key in accepted}
         shares = {key: forecast.agreement for key, forecast in forecasts.items() if forecast is not None}
-        # where nothing is known it is as good as chance
+        # A program without a forecast counts as chance, 0.5
         order = sorted(accepted, key=lambda key: -(0.5 if (share := shares.get(key)) is None else share))
         left_out = set(order[count:])
         store.leave_out(order[count:])
@@ -178,7 +181,7 @@ class Screener:
 
     @cached_property
     def _foresight(self) -> Foresight | None:
-        """Stored episodes to try programs on; None where none has a finite fitness."""
+        """Stored episodes to try programs on; None if none has a finite fitness."""
         services, place = self._services, self._place
         episodes = services.trials.episodes.of(earlier.key for earlier in place.earlier())
         if not episodes:

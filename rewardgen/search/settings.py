@@ -1,4 +1,4 @@
-"""From the settings as a person gave them to those that a run takes: one ``resolve``, which tells what it changes."""
+"""Resolve a user's settings to those that a run uses, and record every change with its reason."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rewardgen.store import Change
 from rewardgen.tasks import Task
 
 Rule = Iterator[tuple[str, Any, str]]
-"""Settings by their dotted names, with the values that they take and why."""
+"""Yields (dotted name of a setting, value, reason)."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """The settings that a run takes, and how they differ from those that were given."""
+    """The settings that a run uses, and how they differ from the given ones."""
 
     config: Config
     changes: tuple[Change, ...]
@@ -32,20 +32,21 @@ class Resolved:
 def resolve(
     config: Config, task: Task, method: Method | None = None, arrangement: Arrangement | None = None
 ) -> Resolved:
-    """Make of the settings that were given those that ``task`` and ``method`` run with.
+    """Resolve the given settings to those that ``task`` and ``method`` run with.
 
-    Resolved settings resolve to themselves.
+    Idempotent: resolved settings resolve to themselves.
 
     Args:
-        config: as given: defaults, the method's, the task's, a file's and flags.
+        config: as given, merged from defaults, method, task, file and flags.
         task: what is trained.
-        method: the search method; None where there is no search, as for baselines.
-        arrangement: where it takes place; None leaves "auto" to the machine that will do it.
+        method: the search method; None without a search, as for baselines.
+        arrangement: simulator and device; None leaves "auto" to the machine that will run it.
 
     Raises:
-        ConfigError: the settings and the method do not go together; the message says what to change.
+        ConfigError: the settings and the method are incompatible; the message says what to change.
     """
     changes: list[Change] = []
+    # Devices and judges first: the rules below depend on who judges
     for rule in (_where(arrangement), _judge(config)):
         config = _follow(rule, config, changes)
     config = _follow(_form(config, task, method), config, changes)
@@ -55,14 +56,14 @@ def resolve(
 
 
 def _where(arrangement: Arrangement | None) -> Rule:
-    """What "auto" came to: a run that is resumed on another machine goes on as it began, or not at all."""
+    """Replace "auto" by the choice made: a run resumed on another machine must use the same or fail."""
     if arrangement is not None:
         yield "sim", arrangement.sim, arrangement.why
         yield "device", str(arrangement.device), arrangement.why
 
 
 def _judge(config: Config) -> Rule:
-    """Judges with a name of their own stand for people."""
+    """Expand the short names of judges that stand in for people, such as ``vlm:MODEL``."""
     judge = config.search.judge
     kind, _, model = judge.partition(":")
     if kind in ("simulated", "vlm"):
@@ -74,14 +75,15 @@ def _judge(config: Config) -> Rule:
 
 
 def _form(config: Config, task: Task, method: Method | None) -> Rule:
-    """Stored episodes cannot say what would be paid for programs that return no reward.
+    """Disable screening for programs that return no reward: stored episodes cannot tell what they would pay.
 
     Raises:
-        ConfigError: factors, and trainings so short that no episode of theirs ends: nothing could be learned from them.
+        ConfigError: the method learns from whole episodes, and trainings are too short for an episode to end.
     """
     if method is None or method.form == "reward":
         return
     steps, worlds = config.training.steps, config.training.worlds
+    # A task without terminations ends episodes only at the horizon
     never = not task.terminations(State(task.layout, torch.zeros(1, task.layout.width)))
     if method.form == "factors" and never and steps < worlds * task.horizon:
         raise ConfigError(
@@ -94,8 +96,8 @@ def _form(config: Config, task: Task, method: Method | None) -> Rule:
 
 
 def _without_fitness(config: Config) -> Rule:
-    """Nothing in a run that people alone judge decides by the fitness: nobody is stopped for falling behind or trained
-    again for leading, and no program is left out because stored episodes speak against it."""
+    """If only people judge, disable all that decides by the fitness: racing, second measurements of the leader, and
+    screening by the fitness of stored episodes."""
     if config.search.judge == "people":
         why = "people alone judge (search.judge), so nothing may decide by the fitness"
         yield "search.racing.enabled", False, why
@@ -105,9 +107,10 @@ def _without_fitness(config: Config) -> Rule:
 
 
 def _kept_policy(config: Config, method: Method | None) -> Rule:
-    """Which checkpoint a training stands for. What is paid for progress falls with every visit, so its peak is no sign
-    of a good policy; and where people alone judge, the fittest checkpoint would be chosen by the fitness."""
+    """Choose which checkpoint represents a training. A reward for progress falls with every visit, so its peak does not
+    indicate a good policy; and if only people judge, the checkpoint must not be chosen by the fitness."""
     keep = config.training.keep
+    # Both may apply, in this order: "own" becomes "best", and "best" becomes "last"
     if method is not None and method.form == "progress" and keep == "own":
         keep = "best"
         yield "training.keep", keep, "the return of measures of progress falls with every visit"
@@ -116,12 +119,13 @@ def _kept_policy(config: Config, method: Method | None) -> Rule:
 
 
 def _follow(rule: Rule, config: Config, changes: list[Change]) -> Config:
-    """``config`` with what a rule demands; what that changes is added to ``changes``."""
+    """Apply a rule to ``config``; append what it changes to ``changes``."""
     for name, used, why in rule:
         path = name.split(".")
         given: Any = config
         for part in path:
             given = getattr(given, part)
+        # Only real changes are recorded, so that resolving again records none
         if given != used:
             changes.append(Change(name, given, used, why))
             config = _with(config, path, used)
@@ -129,7 +133,8 @@ def _follow(rule: Rule, config: Config, changes: list[Change]) -> Config:
 
 
 def _with(section: Any, path: list[str], value: Any) -> Any:
-    """A copy of a section of settings in which the one at ``path`` is ``value``."""
+    """Copy a section of settings with the setting at ``path`` replaced by ``value``."""
     assert isinstance(section, BaseModel)
+    # model_copy does not validate: rules must yield valid values
     inner = value if len(path) == 1 else _with(getattr(section, path[0]), path[1:], value)
     return section.model_copy(update={path[0]: inner})

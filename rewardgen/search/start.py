@@ -1,4 +1,4 @@
-"""Begin a run, or take one up again."""
+"""Start a run, or resume one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from rewardgen.tracking import Subject, Tracking
 from rewardgen.training import MakeTrainer, TrainingSetup, arrangement_of, make_trainer, save_folders
 
 REPLIES = ".replies"
-"""The folder beside the runs that keeps paid replies: the same request in another run costs nothing."""
+"""The folder beside the runs that caches paid replies: the same request in another run is free."""
 
 
 def run(
@@ -47,30 +47,31 @@ def run(
     baselines: Path | None = None,
     remote: MakeTrainer | None = None,
 ) -> RunView:
-    """Search for a reward from the beginning.
+    """Search for a reward in a new run.
 
     Args:
         config: all settings.
         run_dir: where the store and its artifacts go; must hold no run yet.
-        listener: told every event as it happens.
+        listener: called with every event.
         envs: further folders of task files.
-        prompts_dir: a folder of prompts instead of ours.
-        baselines: where baselines are kept that were measured on this machine; by default beside the run.
-        remote: makes the trainer that uses other machines, such as ``remote.RemoteTrainer``; None: trains on this one.
+        prompts_dir: a folder of prompts that replace rewardgen's.
+        baselines: the folder of baselines measured on this machine; by default beside the run.
+        remote: makes a trainer on other machines, such as ``remote.RemoteTrainer``; None: train on this one.
 
     Returns:
         The finished run as the store holds it.
 
     Raises:
         UsageError: an unknown task or method, a wrong setting.
-        LLMError, BudgetExceeded, StoreError, SandboxError: the run could not go on; the store says so and ``resume``
-            takes it up where it stopped.
+        LLMError, BudgetExceeded, StoreError, SandboxError: the run was interrupted; the store records why, and
+            ``resume`` continues it.
     """
     task = load_task(config.task, envs)
-    method = load_method(config.search.method)  # what the person got wrong is said before anything is made
+    method = load_method(config.search.method)  # user errors are reported before anything is created
     arrangement = arrangement_of(config, task)
     resolved = resolve(config, task, method, arrangement)
     _check_ready(resolved.config, task)
+    # Record all that resume needs before any work is done
     with Store(run_dir, new=True) as store:
         store.set_meta(
             id=uuid.uuid4().hex,
@@ -100,12 +101,12 @@ def resume(
     overrides: dict[str, Any] | None = None,
     remote: MakeTrainer | None = None,
 ) -> RunView:
-    """Take a run up where it stopped; a finished one is only read.
+    """Resume a run where it stopped; a finished one is only read.
 
     Args:
-        overrides: dotted settings to change, of the ``budget`` and ``llm`` sections and ``threads`` alone: all else
-            would make the rest of the run another experiment than its beginning.
-        remote: as for ``run``; it need not be what the run began with.
+        overrides: dotted settings to change, only of the ``budget`` and ``llm`` sections and ``threads``: any other
+            would make the rest of the run a different experiment.
+        remote: as for ``run``; may differ from what the run started with.
 
     Raises:
         StoreError: there is no run, a live process holds it, or a newer rewardgen wrote it.
@@ -117,15 +118,16 @@ def resume(
             raise StoreError(
                 f"{run_dir} was stopped before its settings were kept; start it again with `rewardgen run`"
             )
-        # runs from before there was a choice were on the CPU
+        # Runs of versions without this setting were on the CPU
         stored = {"sim": "mujoco", "device": "cpu", **stored}
         config = settings.validate(Config, changed(stored, overrides or {}), str(run_dir))
         folder, known = store.meta("prompts_dir"), store.meta("method")
-        # the method as it was when the run began, whatever has become of its file
+        # The method as it was when the run started, even if its file has changed
         method = settings.validate(Method, known, str(run_dir)) if known else load_method(config.search.method)
         task = load_task(config.task, [Path(path) for path in store.meta("envs", [])])
         if store.meta("status") == "finished":
             return read(run_dir)
+        # Fitness values of two versions of a task cannot be compared
         if describe(task) != store.meta("task"):
             raise StoreError(
                 f"the task {config.task} has changed since {run_dir} began, so the rest would not belong to it; "
@@ -142,12 +144,12 @@ def resume(
 
 
 def _check_ready(config: Config, task: Task) -> None:
-    """Refuse authors and judges that cannot be asked, before a folder is made and anything is spent.
+    """Reject authors and judges that cannot be used, before a folder is created and anything is spent.
 
     Raises:
         ConfigError: see ``make_author`` and ``check_vision``.
         LLMError: the recording to be replayed cannot be used.
-        SimulationFailed, ReplayError: people or a model would judge replays, and there can be none.
+        SimulationFailed, ReplayError: people or a model judge replays, and none can be made.
     """
     budget = Budget.of(config.budget)
     make_author(
@@ -156,7 +158,7 @@ def _check_ready(config: Config, task: Task) -> None:
         cache_dir=None,
         recording=None,
         budget=budget,
-        on_warning=lambda warning: None,  # the author that the run asks says it
+        on_warning=lambda warning: None,  # reported by the author that the run uses
     ).close()
     judging = config.search.judging
     if config.search.judge != "fitness" and judging.by == "vlm":
@@ -166,11 +168,16 @@ def _check_ready(config: Config, task: Task) -> None:
 
 
 def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """``config`` with dotted ``overrides`` of the sections that a resumed run may change."""
+    """Apply dotted ``overrides`` to ``config``, only for settings that a resumed run may change.
+
+    Raises:
+        ConfigError: an override is of another setting.
+    """
+    # Copy, so that the given mapping is not changed
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")
-        if dotted == "threads":  # how many there are changes no result
+        if dotted == "threads":  # the number of threads does not change results
             values[dotted] = value
             continue
         if section not in ("budget", "llm") or not key:
@@ -200,7 +207,7 @@ def _work(
     warnings: list[str] = []
     notices: list[str] = []
     try:
-        spending = _spending(config, store.spent())  # one for whoever is asked: the limits are the run's
+        spending = _spending(config, store.spent())  # shared by author and judge: the limits are the run's
         make = partial(
             make_author,
             environ=os.environ,
@@ -212,6 +219,7 @@ def _work(
             jitter=f"{store.run_dir.name}/{config.seed}",
         )
         author = make(config.llm, recording=store.run_dir / "recording.jsonl")
+        # A vision model as judge gets a client of its own, under the same spending limits
         viewer = None
         if config.search.judge != "fitness" and config.search.judging.by == "vlm":
             check_vision(config, task)  # before anything is spent on candidates that could not be shown
@@ -226,7 +234,7 @@ def _work(
         ):
             if notice := sandbox.notice:  # a machine that cannot be strict is refused here, before anything is spent
                 warnings.append(notice)
-            # What a run has at hand
+            # Assemble what the search uses
             envs = tuple(Path(folder) for folder in store.meta("envs", []))
             saves = save_folders.for_run(store.run_dir, task, config, method.form)
             setup = TrainingSetup(task, config, arrangement, sandbox, method.form, envs, saves)
@@ -266,12 +274,14 @@ def _work(
                     ),
                 )
             )
+            # Search, then clean up: resume points are needed only until the run is finished
             search(services)
-        reporter.warn_pending()  # what a tracker said when it was closed
+        reporter.warn_pending()  # warnings of trackers when they were closed
         save_folders.remove(store.run_dir)
         store.set_meta(status="finished", message="", seconds=round(budget.seconds, 3))
         reporter.say(events.RunFinished(store.meta("winner")))
     except BaseException as error:
+        # An error in a user's task file is reported with its file and line
         fault = task_fault(error)
         _note_end(store, fault or error, lambda: budget.seconds)
         if fault is not None:
@@ -280,14 +290,14 @@ def _work(
 
 
 def _subject(store: Store, config: Config, method: str, author: str) -> Subject:
-    """What trackers, which may be other people's servers, are told of a run: nothing of keys, endpoints or places."""
+    """Select what trackers may know of a run: no keys, endpoints or paths, because they may be third-party servers."""
     settings = {"task": config.task, "seed": config.seed, "method": method, "author": author}
     settings |= {f"training.{name}": value for name, value in config.training.model_dump(mode="json").items()}
     return Subject(store.run_dir.name, str(store.meta("id")), store.run_dir, settings)
 
 
 def _spending(config: Config, spent: dict[str, float]) -> Budget:
-    """The limits on what may be spent, of which earlier processes of this run have used up some."""
+    """Return the run's spending limits, less what earlier processes of this run have spent."""
     return Budget.of(
         config.budget,
         dollars=spent["dollars"],
@@ -297,7 +307,7 @@ def _spending(config: Config, spent: dict[str, float]) -> Budget:
 
 
 def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) -> None:
-    """Keep why the run ended, if the store can still be written; the error itself is raised on."""
+    """Record why the run ended, if the store can still be written; the caller raises the error."""
     stopped = isinstance(error, KeyboardInterrupt)
     message = (
         "stopped by Ctrl-C or a signal" if stopped else str(error) if isinstance(error, RewardgenError) else repr(error)
@@ -305,11 +315,11 @@ def _note_end(store: Store, error: BaseException, seconds: Callable[[], float]) 
     try:
         store.set_meta(status="interrupted" if stopped else "failed", message=message, seconds=round(seconds(), 3))
     except StoreError:
-        pass  # a full disk is what is being reported
+        pass  # a full disk may be the error that is being recorded
 
 
 def describe(task: Task) -> dict[str, Any]:
-    """A task as plain values: what the store, the report and ``--json`` show of it."""
+    """Return a task as plain values, as shown by the store, the report and ``--json``."""
     return {
         "name": task.name,
         "description": task.description,

@@ -1,4 +1,4 @@
-"""What a simulator is: ``n`` worlds of one MuJoCo model on one device."""
+"""Define the simulator interface: ``n`` worlds of one MuJoCo model on one device."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Simulator(ABC):
     num_worlds: int
     device: torch.device
     dtype: torch.dtype
-    """What the fields of real numbers are kept in."""
+    """Precision of the floating-point fields."""
     masked: ClassVar[bool] = False
-    """Whether worlds are to be begun anew with ``restart``: on a device, naming them by number would wait for it."""
+    """Whether worlds are reset with ``restart``: on a GPU, indices of ended worlds would require a synchronisation."""
 
     @abstractmethod
     def field(self, name: str) -> Tensor:
@@ -82,51 +82,51 @@ class Simulator(ABC):
         """Compute the derived fields of the worlds ``ids`` ``(k,)`` from their present state (``mj_forward``)."""
 
     def restart(self, ended: Tensor, write: Callable[[], None]) -> None:
-        """Begin anew in the worlds where ``ended`` ``(num_worlds,)`` holds, without asking the device which those are.
+        """Reset the worlds where ``ended`` ``(num_worlds,)`` holds, without synchronising with the device.
 
-        ``write`` is called with every world at the model's defaults, to write start states into all of them; the
-        others then have their states back, derived fields included.
+        ``write`` is called with every world at the model's defaults, to write start states into all of them; then the
+        other worlds get their states back, derived fields included.
         """
-        raise NotImplementedError  # asked for only where ``masked`` says so
+        raise NotImplementedError  # called only if ``masked``
 
     @property
     def device_bytes(self) -> int:
-        """Bytes of a device's memory that the worlds take; 0 where the processor's memory holds them."""
+        """Bytes of GPU memory that the worlds take; 0 on the CPU."""
         return 0
 
     def check(self) -> None:  # noqa: B027  (most have nothing to say)
-        """Raise for what concerned all worlds since the last check. The one method that waits for the device.
+        """Raise errors that concern all worlds since the last check. The only method that waits for the device.
 
         Raises:
-            SimulationFailed: the simulation cannot be trusted any more, and what to do about it.
+            SimulationFailed: the results are invalid; the message says what to do.
         """
 
     def keep(self, ids: Tensor) -> Simulator | None:
-        """A simulator of the worlds ``ids`` ``(k,)`` alone, which go on exactly as they would have here.
+        """Return a simulator of only the worlds ``ids`` ``(k,)``, which continue exactly as they would have here.
 
-        Derived fields are those of the next ``step`` or ``forward``. This simulator is not to be used any more. None
-        where that cannot be done: then it stays as it is.
+        Derived fields are valid after the next ``step`` or ``forward``. Do not use this simulator afterwards. Returns
+        None if this is not supported; then this simulator stays valid.
         """
         return None
 
     def save(self) -> dict[str, Tensor] | None:
-        """Field name → its values: all that the worlds' next steps and readings depend on.
+        """Return field name → values: all that the next steps and readings depend on.
 
-        None where that cannot be told: what was simulated by then cannot be continued in another process.
+        None if this is not supported: then another process cannot continue the simulation.
         """
         return None
 
     def restore(self, saved: Saved) -> None:
-        """Continue exactly from what ``save`` gave for as many worlds of the same model.
+        """Continue exactly from what ``save`` returned for the same number of worlds of the same model.
 
         Raises:
             ValueError: ``saved`` does not fit.
         """
-        raise NotImplementedError  # asked for only where ``save`` gives something
+        raise NotImplementedError  # called only if ``save`` is supported
 
     @abstractmethod
     def render(self, world: int, width: int = 480, height: int = 360) -> np.ndarray:
-        """A picture of one world, ``(height, width, 3)`` uint8.
+        """Render one world, ``(height, width, 3)`` uint8.
 
         Raises:
             SimulationFailed: this machine can render neither with EGL nor with OSMesa nor in a window.

@@ -1,4 +1,4 @@
-"""How large the buffers for contacts and constraints must be, which a GPU's simulator cannot enlarge as it runs."""
+"""Compute buffer sizes for contacts and constraints, which the GPU simulator cannot grow at run time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 
 _MOST_CONTACTS = 128
 _MOST_ROWS = 512
-"""A model that could have more than this is given this much: so many at once are rare, and memory is not free."""
+"""Upper limits of the buffers: more at once are rare, and memory is limited."""
 
 _Geom = mujoco.mjtGeom
 _MANY = 50  # MuJoCo's mjMAXCONPAIR
@@ -27,9 +27,9 @@ _EQUALITY_ROWS = {mujoco.mjtEq.mjEQ_CONNECT: 3, mujoco.mjtEq.mjEQ_WELD: 6}
 
 
 def buffer_sizes(model: mujoco.MjModel) -> tuple[int, int]:
-    """Contacts and rows of constraints that a world of ``model`` needs at most, or a limit where that is a lot.
+    """Return the maximum numbers of contacts and constraint rows of a world of ``model``, capped.
 
-    Never no row: mujoco_warp 4.0 leaves velocities as they are, without a word, where there is no room for any.
+    At least one row: without any, mujoco_warp 4.0 silently leaves velocities unchanged.
     """
     contacts, rows = _contacts_and_rows(model)
     for kind in model.eq_type:
@@ -40,7 +40,7 @@ def buffer_sizes(model: mujoco.MjModel) -> tuple[int, int]:
 
 
 def _contacts_and_rows(model: mujoco.MjModel) -> tuple[int, int]:
-    """The most contacts that the pairs of geoms which can touch may have together, and their rows."""
+    """Sum the maximum contacts of all pairs of geoms that can touch, and their constraint rows."""
     contacts = rows = 0
     for first, second, dimensions in _pairs(model):
         low, high = sorted((int(model.geom_type[first]), int(model.geom_type[second])))
@@ -54,9 +54,9 @@ def _contacts_and_rows(model: mujoco.MjModel) -> tuple[int, int]:
 
 
 def _pairs(model: mujoco.MjModel) -> list[tuple[int, int, int]]:
-    """The pairs of geoms that MuJoCo would test against each other, and the dimensions of their contacts."""
+    """List the pairs of geoms that MuJoCo tests for collision, with the dimension of their contacts (condim)."""
     if model.nflex:
-        return [(0, 0, 3)] * _MOST_CONTACTS  # as many as there is room for
+        return [(0, 0, 3)] * _MOST_CONTACTS  # flexible bodies can touch anywhere: fill the buffer
     pairs = [
         (int(first), int(second), int(size))
         for first, second, size in zip(model.pair_geom1, model.pair_geom2, model.pair_dim, strict=True)

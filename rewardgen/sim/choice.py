@@ -1,4 +1,4 @@
-"""Which simulator it is: the one place that chooses."""
+"""Choose the simulator class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_simulator(
     device: torch.device = _CPU,
     threads: int = 0,
 ) -> Simulator:
-    """``num_worlds`` worlds of ``model``.
+    """Make a simulator of ``num_worlds`` worlds of ``model``.
 
     Args:
         model: what is simulated; an environment is stepped in ``threads`` processes, whatever else is asked for.
@@ -37,7 +37,7 @@ def make_simulator(
         threads: for "mujoco" alone.
 
     Raises:
-        SimulationFailed: the simulator refuses the model, or is not installed.
+        SimulationFailed: the simulator does not support the model, or is not installed.
     """
     if isinstance(model, EnvironmentSpec):
         return GymnasiumSim(model, num_worlds, threads or available_threads())

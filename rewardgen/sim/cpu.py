@@ -1,4 +1,4 @@
-"""Worlds on CPU threads: ``mujoco.batch.Batch`` with its arrays as torch tensors."""
+"""Simulate worlds on CPU threads by ``mujoco.batch.Batch``, with its arrays as torch tensors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NO_STAGE = int(mujoco.mjtStage.mjSTAGE_NONE)
 
 
 class MujocoSim(Simulator):
-    """``num_worlds`` worlds of ``model`` on ``threads`` processor threads (0: all of them), in float64.
+    """Step ``num_worlds`` worlds of ``model`` on ``threads`` CPU threads (0: all of them), in float64.
 
     Bit-identical to stepping each world with ``mj_step`` alone, at any number of threads.
 
     Raises:
-        SimulationFailed: MuJoCo refuses the model for batched stepping.
+        SimulationFailed: MuJoCo does not support batched stepping of the model.
     """
 
     def __init__(self, model: mujoco.MjModel, num_worlds: int, threads: int = 0) -> None:
@@ -39,7 +39,7 @@ class MujocoSim(Simulator):
         self._stage = int(mujoco.mjtStage.mjSTAGE_VEL) if current else _NO_STAGE
         self._sleeps = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
         self._threads = threads
-        # One MjData for each world: contacts outlive the step, the next step goes on from this one, bodies stay asleep.
+        # One MjData per world: needed for contacts after the step, for updated fields, and for sleeping bodies
         persistent = marked or current or self._sleeps
         try:
             self._batch = batch.Batch(model, num_worlds, nthread=threads, persistent=persistent)
@@ -67,7 +67,7 @@ class MujocoSim(Simulator):
             if name in POST_CONSTRAINT:
                 raise SimulationFailed(not_kept(name))
             with warnings.catch_warnings():
-                # Torch has no read-only tensors and says so of derived fields; Simulator.field tells who may write.
+                # Torch has no read-only tensors and warns about derived fields; Simulator documents what may be written
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
                 array = self._batch.bind(name)
                 tensor = torch.from_numpy(array)
@@ -88,7 +88,7 @@ class MujocoSim(Simulator):
             raise SimulationFailed(f"MuJoCo stopped in world {int(error.ids[0])}: {error}") from error
         intact = self._mark.signbit()
         self._mark.copy_(torch.where(intact, before, 0.0))
-        # What the last substep led to is looked at by no further one, and a NaN in ctrl is only replaced by 0.
+        # MuJoCo checks before each substep, not after the last one, and replaces a NaN in ctrl by 0
         for values in (self._ctrl, self._qpos, self._qvel):
             intact &= (values.abs() <= mujoco.mjMAXVAL).all(-1)
         self._diverged |= ~intact
@@ -109,7 +109,7 @@ class MujocoSim(Simulator):
         self._update_post_constraint(ids)
 
     def keep(self, ids: Tensor) -> MujocoSim | None:
-        if self._sleeps:  # who is asleep stands in no field that could be written
+        if self._sleeps:  # which bodies sleep is in no writable field
             return None
         kept = MujocoSim(self.model, len(ids), self._threads)
         for name in self._fields:  # a derived field that is first asked for after a step would be a substep ahead
@@ -133,7 +133,7 @@ class MujocoSim(Simulator):
         fields = {name: self.field(name) for name in dict.fromkeys((*STATE, *saved))}  # binding one computes all
         for name, values in fields.items():
             values.copy_(tensor(saved, name, values, finite=False))
-        self._diverged.zero_()  # saved between control steps, where a world that diverged has begun anew
+        self._diverged.zero_()  # saved between control steps, when diverged worlds have been reset already
 
     def _update_post_constraint(self, ids: Tensor) -> None:
         if not self._post_constraint:

@@ -1,12 +1,13 @@
-"""What simulators keep current after each step on demand: MuJoCo's own step leaves it where it was, or out.
+"""Request derived fields that simulators update after each step: MuJoCo's own step leaves them stale or omits them.
 
-A mark in the model says so, since a model is all that a task hands over.
+The request is a custom numeric in the model, because the model is all that a task passes to the simulator.
 """
 
 from __future__ import annotations
 
 import mujoco
 
+# Fields of mj_rnePostConstraint
 POST_CONSTRAINT = ("cacc", "cfrc_int", "cfrc_ext")
 _POST_CONSTRAINT_MARK = "rewardgen_post_constraint"
 _CURRENT_MARK = "rewardgen_current"
@@ -23,7 +24,7 @@ def compute_post_constraint(spec: mujoco.MjSpec) -> None:
 
 
 def keeps_post_constraint(model: mujoco.MjModel) -> bool:
-    """Whether ``compute_post_constraint`` was asked for when ``model`` was made."""
+    """Return whether ``compute_post_constraint`` was called on the spec of ``model``."""
     return _is_marked(model, _POST_CONSTRAINT_MARK)
 
 
@@ -39,7 +40,7 @@ def keep_current(spec: mujoco.MjSpec) -> None:
 
 
 def keeps_current(model: mujoco.MjModel) -> bool:
-    """Whether ``keep_current`` was asked for when ``model`` was made."""
+    """Return whether ``keep_current`` was called on the spec of ``model``."""
     return _is_marked(model, _CURRENT_MARK)
 
 
@@ -48,7 +49,7 @@ def _is_marked(model: mujoco.MjModel, mark: str) -> bool:
 
 
 def not_kept(name: str) -> str:
-    """What to say to who asks for one of ``POST_CONSTRAINT`` all the same."""
+    """Word the error for a request of a field of ``POST_CONSTRAINT`` that is not computed."""
     return (
         f"MuJoCo does not compute {name} by itself; call rewardgen.sim.compute_post_constraint(spec) "
         "before the model is compiled"

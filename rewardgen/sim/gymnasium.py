@@ -1,4 +1,4 @@
-"""Worlds that are Gymnasium environments of any kind, stepped in worker processes."""
+"""Simulate worlds as Gymnasium environments of any kind, stepped in worker processes."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _PASSED_ON = (
     "MUJOCO_GL",
 )
 GRACE = 60.0
-"""Seconds that a process has beside its environments' own, to import their packages and to make them."""
+"""Seconds added to the step limit, for a process to import packages and make its environments."""
 _LONGEST_MESSAGE = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
 class Source:
-    """Columns of an environment's observation or info: the numbers ``start`` to ``stop`` of what ``path`` names."""
+    """Select the numbers ``start`` to ``stop`` (exclusive) of the observation or info entry at ``path``."""
 
     path: tuple[str, ...]
     start: int
@@ -54,15 +54,15 @@ class Source:
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What ``gymnasium.make`` is called with, and in which Python.
+    """Specify the call of ``gymnasium.make`` and the Python that makes it.
 
     Args:
         id: the environment's name.
         arguments: further arguments of ``gymnasium.make``.
         imports: modules that register the environment when they are imported.
         python: the interpreter; None is this one.
-        folder: where modules are looked for besides the interpreter's own places.
-        sources: what is asked for besides the observation.
+        folder: an additional folder to import modules from.
+        sources: quantities to return besides the observation.
         step_seconds: seconds after which a step or a reset of one environment counts as hanging.
     """
 
@@ -76,29 +76,31 @@ class EnvironmentSpec:
 
 
 class GymnasiumSim(Simulator):
-    """``num_worlds`` environments, dealt out to ``workers`` processes.
+    """Step ``num_worlds`` environments, divided among ``workers`` processes.
 
     Its fields are ``observation`` ``(n, O)``, flattened as Gymnasium does it, ``quantities`` ``(n, Q)``, the spec's
     sources one after another, and ``reward``, ``terminated`` and ``truncated`` ``(n,)``, all float32.
 
     Raises:
-        SimulationFailed: the interpreter or the environment cannot be started; the message says what it said.
+        SimulationFailed: the interpreter or the environment cannot be started; the message quotes its error.
     """
 
     def __init__(self, spec: EnvironmentSpec, num_worlds: int, workers: int = 1) -> None:
         self.num_worlds = num_worlds
         self.device = torch.device("cpu")
-        self.dtype = torch.float64  # of what is drawn for resets: seeds need more digits than float32 has
+        self.dtype = torch.float64  # of the values drawn for resets: seeds need more digits than float32 has
         self._spec = spec
         self._workers: list[_Worker] = []
         bounds = np.linspace(0, num_worlds, min(max(1, workers), num_worlds) + 1).astype(int).tolist()
         try:
+            # Start all processes before waiting for the first: imports take seconds
             for first, last in itertools.pairwise(bounds):
                 self._workers.append(_Worker(spec, first, last))
             self.about, *_ = [worker.hello() for worker in self._workers]
         except BaseException:
             self.close()
             raise
+        # Columns: observation, quantities, reward, terminated, truncated
         self._rows = torch.zeros(num_worlds, self.about["columns"])
         size = self.about["observation_size"]
         self._columns = {"observation": slice(0, size), "quantities": slice(size, -3)}
@@ -114,6 +116,7 @@ class GymnasiumSim(Simulator):
         )
 
     def step(self, ctrl: Tensor, nstep: int) -> None:
+        # Send to all workers first, so that they step in parallel
         actions = ctrl.to(torch.float32).contiguous().numpy()
         for worker in self._workers:
             worker.send(b"S" + actions[worker.first : worker.last].astype("<f4").tobytes())
@@ -123,12 +126,12 @@ class GymnasiumSim(Simulator):
         return ~self._rows.isfinite().all(-1)
 
     def absent(self) -> list[Source]:
-        """The sources of ``info`` that no reset and no step has had so far; they read as zeros."""
+        """List the sources that no reset or step has provided so far; they read as zeros."""
         found = [worker.found(len(self._spec.sources)) for worker in self._workers]
         return [source for number, source in enumerate(self._spec.sources) if not any(each[number] for each in found)]
 
     def reset(self, ids: Tensor) -> None:
-        """Nothing: an environment is reset with its seed, by ``begin``."""
+        """Do nothing: environments are reset with a seed, by ``begin``."""
 
     def begin(self, ids: Tensor, seeds: Tensor) -> None:
         """Reset the worlds ``ids`` ``(k,)``, each with its own seed ``(k,)`` int64."""
@@ -145,7 +148,7 @@ class GymnasiumSim(Simulator):
         self._receive(busy)
 
     def forward(self, ids: Tensor) -> None:
-        """Nothing: a reset environment has told its state."""
+        """Do nothing: a reset already returned the state."""
 
     def render(self, world: int, width: int = 480, height: int = 360) -> np.ndarray:
         raise SimulationFailed(f"{self._spec.id} is drawn by its own package, not by rewardgen")
@@ -169,7 +172,7 @@ class GymnasiumSim(Simulator):
 
 
 class Deadline:
-    """A block that waits for ``process``, which is killed when that takes longer than ``seconds``."""
+    """Kill ``process`` if a block that waits for it takes longer than ``seconds``."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self.seconds = seconds
@@ -189,6 +192,7 @@ class Deadline:
 
     def _watch(self) -> None:
         while self._process.poll() is None:
+            # Read once: the main thread may clear it at any time
             began = self._began
             if began is not None and time.monotonic() - began > self.seconds:
                 self.passed = True
@@ -198,12 +202,13 @@ class Deadline:
 
 
 class _Worker:
-    """One process and the worlds ``first`` to ``last`` in it."""
+    """Own one process with the worlds ``first`` to ``last`` (exclusive)."""
 
     def __init__(self, spec: EnvironmentSpec, first: int, last: int) -> None:
         self.first, self.last = first, last
         self._what = f"{spec.id} in {spec.python or 'this Python'}"
         command = [spec.python or sys.executable, "-I", str(_WORKER)]
+        # The environment variables are an allowlist: no API key reaches third-party code
         kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
             self._process = subprocess.Popen(
@@ -220,12 +225,16 @@ class _Worker:
             "sources": [asdict(source) for source in spec.sources],
             "step_seconds": spec.step_seconds,
         }
-        # The process watches its own steps; one that hangs in native code cannot.
+        # The process has a watchdog of its own, which cannot run while native code holds the interpreter lock
         self._deadline = Deadline(self._process, spec.step_seconds * (last - first) + GRACE)
         self.send(json.dumps(settings).encode() + b"\n")
 
     def hello(self) -> dict[str, Any]:
-        """What the process says of its environments."""
+        """Read the properties of the environments, which the process sends first.
+
+        Raises:
+            SimulationFailed: the environments could not be made.
+        """
         first = self._take(1)
         if first == b"E":
             raise self._failed()
@@ -239,10 +248,10 @@ class _Worker:
             stdin.write(content)
             stdin.flush()
         except BrokenPipeError:
-            pass  # what it said before it ended is read next
+            pass  # the next read reports why the process ended
 
     def receive(self, size: int) -> bytes:
-        """The rows that answer a command.
+        """Read ``size`` bytes that answer a command.
 
         Raises:
             SimulationFailed: the environment raised, or its process is gone.
@@ -252,7 +261,7 @@ class _Worker:
         return self._take(size)
 
     def found(self, count: int) -> bytes:
-        """One byte for each of ``count`` sources: 1 where it has been there."""
+        """Return one byte per source: 1 if it has been provided."""
         self.send(b"I")
         return self.receive(count)
 
@@ -269,6 +278,7 @@ class _Worker:
                 f"{self._what} has not answered for {self._deadline.seconds:g} s and was ended; correct its step() and "
                 "reset(), or raise environment.step_seconds if they need longer"
             )
+        # A short read means that the process ended
         if len(content) != size:
             code = self._process.wait()
             raise SimulationFailed(

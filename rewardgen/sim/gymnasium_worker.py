@@ -1,16 +1,16 @@
 """A process that steps Gymnasium environments for ``GymnasiumSim``. Runs under any Python that has gymnasium and numpy.
 
-It imports nothing of rewardgen, because the interpreter may be another one, with packages that cannot live beside
-rewardgen's. One JSON line on standard input says what to make, one on standard output what came of it; then both sides
-send blocks whose sizes follow from those two lines:
+It imports nothing of rewardgen, because the interpreter may be another one, with packages that conflict with
+rewardgen's. One JSON line on standard input says what to make, one on standard output describes the result; then both
+sides send blocks whose sizes follow from those two lines:
 
     R  count, worlds (int32), seeds (int64)      reset these worlds
     S  actions (count of worlds, A) float32      step all worlds
-    I                                            which sources have been there
+    I                                            which sources have been provided
     Q                                            end
 
 ``R`` and ``S`` are answered by ``K`` and the rows of all worlds, ``(worlds, columns)`` float32, ``I`` by ``K`` and one
-byte for each source, 0 or 1; all of them by ``E`` and a message where something went wrong.
+byte for each source, 0 or 1; any of them by ``E`` and a message after an error.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ STEP = "(observation, reward, terminated, truncated, info)"
 
 
 class Fault(Exception):
-    """What is wrong with an environment, where, and what was expected instead."""
+    """An error of an environment: what, where, and what was expected instead."""
 
 
 class Watch:
-    """Ends the process, with the environment's place in the message, when a call of it takes longer than ``limit`` s.
+    """End the process with a message that locates the call when an environment takes longer than ``limit`` s.
 
     Args:
         fail: sends a message to the other side.
@@ -75,9 +75,9 @@ class Watch:
 
 
 class Environments:
-    """The environments of this process and the rows that are told of them.
+    """Own the environments of this process and the rows of their results, ``(worlds, columns)`` float32.
 
-    A row holds the flattened observation, then the asked-for quantities, then reward, terminated and truncated.
+    A row holds the flattened observation, the requested quantities, reward, terminated and truncated.
     """
 
     def __init__(self, settings: dict[str, Any], watch: Watch) -> None:
@@ -95,9 +95,11 @@ class Environments:
         if not self.choices and not isinstance(first.action_space, gymnasium.spaces.Box):
             raise ValueError(f"the actions must be numbers or choices (Box, Discrete, MultiDiscrete, MultiBinary), not "
                              f"{first.action_space}")  # fmt: skip
+        # Without a seed, episodes could not be reproduced
         parameters = inspect.signature(first.unwrapped.reset).parameters.values()
         if not any(each.name == "seed" or each.kind is each.VAR_KEYWORD for each in parameters):
             raise self.fault("reset", "takes no seed; Gymnasium's is reset(self, *, seed=None, options=None)")
+        # Columns of the rows
         self.sources = [(source["path"], source["start"], source["stop"]) for source in settings["sources"]]
         self.found = [False for _ in self.sources]
         self.observation_size = flatdim(first.observation_space)
@@ -122,7 +124,7 @@ class Environments:
     def reset(self, world: int, seed: int) -> None:
         environment = self.environments[world]
         with self.blaming("reset"):
-            # some wrappers draw before they hand the seed on, and some environments do not take it
+            # some wrappers draw before they pass the seed on, and some environments ignore it
             with contextlib.suppress(AttributeError):  # a generator of its own, which follows from the seed
                 environment.unwrapped.np_random = np.random.default_rng(seed)
             with self.watch.calling("reset"):
@@ -145,9 +147,10 @@ class Environments:
                 self.tell(world, "step", observation, info, float(reward), bool(terminated), bool(truncated))
 
     def applied(self, space: Any, action: np.ndarray) -> Any:
-        """What the environment is given for the columns of ``action``."""
+        """Convert the columns of ``action`` to the environment's own action format."""
         if not self.choices:
             return np.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
+        # The largest column of each component is the option taken; spaces may count from another start
         taken = [int(part.argmax()) for part in np.split(action, np.cumsum(self.choices)[:-1])]
         if isinstance(space, gymnasium.spaces.Discrete):
             return space.dtype.type(taken[0] + space.start)
@@ -190,7 +193,7 @@ class Environments:
 
     @contextlib.contextmanager
     def blaming(self, method: str) -> Iterator[None]:
-        """Whatever is raised inside becomes a fault of the environment's ``method``, with its place."""
+        """Convert exceptions inside the block to a Fault of the environment's ``method``, with its location."""
         try:
             yield
         except Fault:
@@ -203,7 +206,7 @@ class Environments:
         return Fault(f"{method}() {message} ({self.place(method)})")
 
     def place(self, method: str) -> str:
-        """Where the environment's class defines ``method``."""
+        """Return where the environment's class defines ``method``: file and line, or the class name."""
         environment = type(self.environments[0].unwrapped)
         try:
             function = inspect.unwrap(getattr(environment, method))
@@ -213,19 +216,19 @@ class Environments:
 
 
 def place(trace: TracebackType | None) -> str:
-    """The deepest place that is neither this file's nor Gymnasium's; empty where there is none."""
+    """Return the innermost location outside of this file and Gymnasium; empty if there is none."""
     return deepest(traceback.extract_tb(trace))
 
 
 def deepest(frames: Any) -> str:
-    """The last of ``frames`` that is neither this file's nor Gymnasium's, in words; empty where there is none."""
+    """Describe the last of ``frames`` outside of this file and Gymnasium; empty if there is none."""
     ours = (__file__, os.path.dirname(gymnasium.__file__), "<frozen")
     others = [frame for frame in frames if not frame.filename.startswith(ours)]
     return f"{others[-1].filename}, line {others[-1].lineno}" if others else ""
 
 
 def described(value: Any) -> str:
-    """A value in a few words: the number of values, a shape, or the value itself."""
+    """Describe a value briefly: the number of values, a shape, or the value itself."""
     if isinstance(value, tuple):
         return f"{len(value)} values"
     shape = getattr(value, "shape", ())
@@ -233,7 +236,7 @@ def described(value: Any) -> str:
 
 
 def options(space: Any) -> list[int]:
-    """The numbers of options of each component of a discrete action; empty for actions of another kind."""
+    """Return the number of options of each component of a discrete action space; empty for other spaces."""
     spaces = gymnasium.spaces
     if isinstance(space, spaces.Discrete):
         return [int(space.n)]
@@ -245,9 +248,9 @@ def options(space: Any) -> list[int]:
 
 
 def values(path: list[str], observation: Any, info: dict[str, Any], reward: float = 0.0) -> np.ndarray | None:
-    """The numbers that ``path`` names, flat: ["observation", "goal"], ["info", "success"], or ["reward"], its own.
+    """Return the numbers at ``path`` as a flat array: ["observation", "goal"], ["info", "success"] or ["reward"].
 
-    None for an ``info`` without the key, as many environments give at a reset.
+    None if ``info`` lacks the key, as it does at the reset of many environments.
     """
     if path[0] == "reward":
         return np.array([reward], np.float32)
@@ -260,10 +263,12 @@ def values(path: list[str], observation: Any, info: dict[str, Any], reward: floa
 
 
 def serve(settings: dict[str, Any], incoming: BinaryIO, outgoing: BinaryIO) -> None:
+    # Make the environments and describe them
     made = Environments(settings, Watch(settings["step_seconds"], lambda message: fail(outgoing, message)))
     about = made.about()
     outgoing.write(json.dumps(about).encode() + b"\n")
     outgoing.flush()
+    # Then answer commands until the other side ends
     count, size = len(made.environments), len(about["low"])
     while True:
         command = incoming.read(1)

@@ -1,4 +1,4 @@
-"""Pictures of a world, drawn off screen with EGL or OSMesa, or in a hidden window where there is neither."""
+"""Render worlds off screen with EGL or OSMesa, or in a hidden window if neither works."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import numpy as np
 from rewardgen.errors import SimulationFailed
 
 _BACKENDS = {"egl": "EGL", "osmesa": "OSMesa", "glfw": "a hidden window"}
-"""MuJoCo's names of the ways to draw, the best first, and people's."""
+"""MuJoCo's name of each backend, best first → the name to show."""
 _MAX_GEOMS = 2000
 _FIRST_SIZE = (640, 480)  # of a context's own buffer, in which nothing is drawn
 
 
 class Canvas:
-    """Draws one model again and again, ``height`` by ``width`` pixels. Any thread may call; one of its own draws.
+    """Render one model repeatedly, ``height`` by ``width`` pixels. Callable from any thread; a single thread draws.
 
     Args:
-        shadows: draw shadows too, which takes two thirds of the time where a processor draws.
+        shadows: draw shadows, which take two thirds of the time in software rendering.
 
     Raises:
-        SimulationFailed: no way to draw works on this machine; the message says what each said.
+        SimulationFailed: no backend works on this machine; the message quotes the error of each.
     """
 
     def __init__(self, model: mujoco.MjModel, width: int = 480, height: int = 360, *, shadows: bool = True) -> None:
@@ -35,7 +35,7 @@ class Canvas:
         self._drawing, self._scene = _drawing_thread().submit(self._open).result()
 
     def draw(self, data: mujoco.MjData, camera: mujoco.MjvCamera | None = None) -> np.ndarray:
-        """``data`` through ``camera``: by default the model's first, or a free one that shows the whole model.
+        """Render ``data`` from ``camera``: by default the model's first, or a free one that shows the whole model.
 
         Returns:
             ``(height, width, 3)`` uint8.
@@ -43,12 +43,13 @@ class Canvas:
         return _drawing_thread().submit(self._draw, data, camera or _first_camera(self._model)).result()
 
     def close(self) -> None:
-        """Give back what the picture takes of the graphics memory."""
+        """Free the graphics memory."""
         _drawing_thread().submit(self._drawing.free).result()
 
     def _open(self) -> tuple[mujoco.MjrContext, mujoco.MjvScene]:
         _context()[0].make_current()
         size = self._model.vis.global_
+        # The off-screen buffer takes its size from the model: set ours and restore the model's
         kept = size.offwidth, size.offheight
         size.offwidth, size.offheight = self._width, self._height
         try:
@@ -70,11 +71,12 @@ class Canvas:
         picture = np.empty((self._height, self._width, 3), dtype=np.uint8)
         mujoco.mjr_render(area, self._scene, self._drawing)
         mujoco.mjr_readPixels(picture, None, area, self._drawing)
+        # OpenGL's rows run from bottom to top
         return np.ascontiguousarray(picture[::-1])
 
 
 def render_model(model: mujoco.MjModel, data: mujoco.MjData, width: int, height: int) -> np.ndarray:
-    """One picture of ``data``, as its first camera sees it; see ``Canvas``."""
+    """Render ``data`` once from the default camera, ``(height, width, 3)`` uint8; see ``Canvas``."""
     canvas = Canvas(model, width, height)
     try:
         return canvas.draw(data)
@@ -83,10 +85,10 @@ def render_model(model: mujoco.MjModel, data: mujoco.MjData, width: int, height:
 
 
 def renderer() -> str:
-    """What this machine draws with: "EGL", "OSMesa" or "a hidden window".
+    """Return the backend of this machine: "EGL", "OSMesa" or "a hidden window".
 
     Raises:
-        SimulationFailed: nothing works; the message says what each said, and what to install.
+        SimulationFailed: none works; the message quotes each error and says what to install.
     """
     return _drawing_thread().submit(lambda: _context()[1]).result()
 
@@ -102,15 +104,16 @@ def _first_camera(model: mujoco.MjModel) -> mujoco.MjvCamera:
 
 @cache
 def _drawing_thread() -> ThreadPoolExecutor:
-    """OpenGL belongs to the thread that began with it, so one thread draws for all."""
+    """Make the one thread that draws: an OpenGL context belongs to the thread that made it current."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing")
 
 
 @cache
 def _context() -> tuple[Any, str]:
-    """An OpenGL context, current in the drawing thread, and what made it."""
+    """Make an OpenGL context, current in the drawing thread; return it with the backend's name."""
     wanted = os.environ.get("MUJOCO_GL", "").lower()
     said = []
+    # The backend of MUJOCO_GL only, if it names one
     for backend in [wanted] if wanted in _BACKENDS else _BACKENDS:
         platform, loaded = os.environ.get("PYOPENGL_PLATFORM"), set(sys.modules)
         try:
@@ -130,13 +133,13 @@ def _context() -> tuple[Any, str]:
 
 
 def _check_display() -> None:
-    """GLFW warns and makes contexts that draw nothing where there is no display."""
+    """Fail if there is no display: GLFW would only warn and make contexts that draw nothing."""
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise SimulationFailed("there is no display")
 
 
 def _forget(platform: str | None, loaded: set[str]) -> None:
-    """Undo what a way to draw that failed left behind: PyOpenGL settles for the first platform that it hears of."""
+    """Undo the imports of a failed backend: PyOpenGL keeps the first platform that it is loaded for."""
     os.environ.pop("PYOPENGL_PLATFORM", None)
     if platform is not None:
         os.environ["PYOPENGL_PLATFORM"] = platform

@@ -1,4 +1,4 @@
-"""How many processor threads torch's operations use."""
+"""Set the number of CPU threads of torch's operations."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 
 
 def available_threads() -> int:
-    """Processors that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch's operations use ``threads`` processor threads, and put its setting back.
+    """Let torch's operations use ``threads`` CPU threads within the block.
 
-    Beside physics one is best: torch's idle threads spin for a while, on the very processors that physics waits for.
+    Beside physics one is best: torch's idle threads spin for a while on the CPUs that the physics needs.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -1,6 +1,6 @@
-"""Worlds on a GPU: ``mujoco_warp`` with its arrays as torch tensors. Its CPU device runs the same code, for tests.
+"""Simulate worlds on a GPU by ``mujoco_warp``, with its arrays as torch tensors. Tests use its CPU device.
 
-Nothing here waits for the device but the making of a simulator, ``render`` and ``check``.
+Only the constructor, ``render`` and ``check`` wait for the device.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _OF_POSITION = (
     "cinert",
     "ten_length",
 )
-"""Derived fields that kinematics alone give."""
+"""Derived fields that kinematics computes."""
 _OF_DYNAMICS = (
     "sensordata",
     "energy",
@@ -95,15 +95,15 @@ _OVERFLOWS = _SHARED_OVERFLOW | _OWN_OVERFLOW
 
 
 class WarpSim(Simulator):
-    """``num_worlds`` worlds of ``model`` on a CUDA device, in float32.
+    """Step ``num_worlds`` worlds of ``model`` on a CUDA device, in float32.
 
-    A world agrees with MuJoCo as far as float32 goes; on a GPU, sums are taken in no fixed order, and two runs agree
-    no further either. A world whose constraints outgrow their buffer counts as diverged.
+    Results agree with MuJoCo to float32 precision. On a GPU the order of summation is not fixed, so two runs agree no
+    better. A world whose constraints exceed their buffer counts as diverged.
 
     A model that asks for the projected Gauss-Seidel solver is solved by Newton's method: both minimise the same convex
     function, and ``mujoco_warp`` has no Gauss-Seidel.
 
-    One thing differs for good: with MuJoCo's usual pyramidal friction, ``mujoco_warp`` 4.0 turns the pyramid about the
+    Known difference: with MuJoCo's usual pyramidal friction, ``mujoco_warp`` 4.0 turns the pyramid about the
     normal where a capsule stands steeper than 60 degrees on a plane, so that friction there differs by direction. In a
     step of the ant that can change a velocity by several tenths. Elliptic cones agree.
 
@@ -111,8 +111,8 @@ class WarpSim(Simulator):
         model: what is simulated.
         num_worlds: how many.
         device: "cuda:0", …; "cpu" runs the same kernels on one processor thread.
-        contacts: how many contacts a world may have, in the mean over the worlds; None: from the model.
-        rows: how many rows of constraints (contacts, limits, …) each world may have; None: from the model.
+        contacts: capacity for contacts per world, averaged over the worlds; None: from the model.
+        rows: capacity for constraint rows (contacts, limits, …) of each world; None: from the model.
 
     Raises:
         SimulationFailed: the model uses something that ``mujoco_warp`` lacks, or there is no such device.
@@ -151,11 +151,11 @@ class WarpSim(Simulator):
                     f"mujoco_warp cannot simulate this model: {str(error).rstrip('.')}; choose --sim mujoco, which can"
                 ) from error
         self._model.opt.graph_conditional = not self._on.is_cuda or wp.is_conditional_graph_supported()
-        self._model.opt.warn_overflow = int(_Overflow.NONE)  # told of below
+        self._model.opt.warn_overflow = int(_Overflow.NONE)  # reported by ``check`` instead
         self._mjdata = mujoco.MjData(model)
         self._fields: dict[str, Tensor] = {}
         self._derived: dict[str, Tensor] = {}
-        self._graphs: dict[tuple[str, int], Any] = {}  # by what they do and how many times
+        self._graphs: dict[tuple[str, int], Any] = {}  # keyed by function and number of substeps
         self._state = {name: self.field(name) for name in _STATE if getattr(self._data, name).size}
         self._defaults = {name: values[:1].clone() for name, values in self._state.items()}
         self._ctrl, self._qpos, self._qvel = (self.field(name) for name in ("ctrl", "qpos", "qvel"))
@@ -175,6 +175,7 @@ class WarpSim(Simulator):
         array = getattr(self._data, name)
         shape = (self.num_worlds, *np.shape(getattr(self._mjdata, name)))
         shape = shape if name != "time" else (self.num_worlds,)
+        # Use MuJoCo's shapes; an array without elements becomes an empty tensor
         tensor = wp.to_torch(array).view(shape) if array.size else torch.zeros(shape, device=self.device)
         self._fields[name] = tensor
         if name not in _STATE:
@@ -210,11 +211,13 @@ class WarpSim(Simulator):
     def forward(self, ids: Tensor) -> None:
         chosen = torch.zeros(self.num_worlds, dtype=torch.bool, device=self.device)
         chosen.index_fill_(0, ids.to(self.device), True)
+        # mujoco_warp computes all worlds: restore the derived fields of the others
         before = {name: values.clone() for name, values in self._derived.items()}
         self._compute_derived()
         _put_back(self._derived, before, chosen)
 
     def restart(self, ended: Tensor, write: Callable[[], None]) -> None:
+        # Reset all worlds, then restore those whose episode goes on: no index leaves the device
         live = self._state | self._derived
         before = {name: values.clone() for name, values in live.items()}
         for name, values in self._state.items():
@@ -250,6 +253,7 @@ class WarpSim(Simulator):
         return kept
 
     def render(self, world: int, width: int = 480, height: int = 360) -> np.ndarray:
+        # MuJoCo draws: copy one world's state and recompute the rest
         data = mujoco.MjData(self.model)
         for name, values in self._state.items():
             value = values[world].cpu().numpy()
@@ -260,9 +264,10 @@ class WarpSim(Simulator):
         return render_model(self.model, data, width, height)
 
     def _compute_derived(self) -> None:
-        """Bring the derived fields that somebody has asked for up to the present state, in all worlds."""
+        """Update the requested derived fields to the present state, in all worlds."""
         if not self._derived:
             return
+        # Kinematics is much cheaper than a full forward
         if self._derived.keys() <= set(_OF_POSITION):
             self._launch("kinematics", 1, lambda: mjw.fwd_kinematics(self._model, self._data))
             return
@@ -274,7 +279,7 @@ class WarpSim(Simulator):
             mjw.rne_postconstraint(self._model, self._data)
 
     def _launch(self, what: str, count: int, body: Callable[[], None]) -> None:
-        """Run ``body`` on torch's stream: the first time as it is, which loads its kernels, then as one graph."""
+        """Run ``body`` on torch's stream: the first time directly, which loads its kernels, then as a CUDA graph."""
         key = what, count
         stream = wp.stream_from_torch(torch.cuda.current_stream(self.device)) if self._on.is_cuda else None
         with wp.ScopedDevice(self._on):
@@ -283,6 +288,7 @@ class WarpSim(Simulator):
                     body()
                 self._graphs[key] = None
                 return
+            # Second call: the kernels are loaded, so the launches can be recorded
             if self._graphs[key] is None:
                 with wp.ScopedCapture(device=self._on) as capture:
                     body()
@@ -299,7 +305,7 @@ def _with_known_solver(model: mujoco.MjModel) -> mujoco.MjModel:
 
 
 def _array_bytes(record: Any) -> int:
-    """Bytes of all arrays in a dataclass of them, nested ones included."""
+    """Sum the bytes of all arrays in a dataclass, nested ones included."""
     parts = [getattr(record, item.name) for item in fields(record)]
     return sum(
         part.capacity if isinstance(part, wp.array) else _array_bytes(part) if is_dataclass(part) else 0
@@ -308,7 +314,7 @@ def _array_bytes(record: Any) -> int:
 
 
 def _put_back(live: dict[str, Tensor], before: dict[str, Tensor], changed: Tensor) -> None:
-    """Give ``live`` ``(n, ...)`` the values ``before`` wherever ``changed`` ``(n,)`` does not hold."""
+    """Restore ``before`` in the fields ``live`` ``(n, ...)`` wherever ``changed`` ``(n,)`` is False."""
     for name, values in live.items():
         mask = changed.view(-1, *[1] * (values.dim() - 1))
         torch.where(mask, values, before[name], out=values)

@@ -1,4 +1,4 @@
-"""What a task is, where tasks are found, and how their worlds and episodes are stepped.
+"""Define tasks, find them, and step their worlds and episodes.
 
     task = load_task("cheetah/run")
     sim = MujocoSim(task.model, num_worlds=512)

@@ -1,4 +1,4 @@
-"""Actions other than the actuators' own commands that several packages' tasks have in common."""
+"""Map actions to actuator commands in ways that tasks of several packages share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UnitActions(Task):
         sim.step(middle + action * half, self.frame_skip)
 
     def _spread(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """The middle and half the width of each actuator's range, in the precision and on the device of ``like``."""
+        """Return centre and half-width of each actuator's range, ``(nu,)`` each, with dtype and device of ``like``."""
         if like.device not in self._spreads:
             low, high = torch.tensor(self.model.actuator_ctrlrange).unbind(-1)
             self._spreads[like.device] = (0.5 * (high + low)).to(like), (0.5 * (high - low)).to(like)

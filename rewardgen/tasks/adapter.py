@@ -1,7 +1,7 @@
-"""Tasks on Gymnasium environments that are not ours, declared in YAML: see docs/environments.md.
+"""Build tasks on third-party Gymnasium environments from YAML declarations: see docs/environments.md.
 
-The person names the state fields by slices of the observation or by keys of ``info``, and says where success comes
-from. The environment runs in worker processes, in another Python where the file asks for one.
+The file names the state fields as slices of the observation or keys of ``info``, and the source of success. The
+environment runs in worker processes, in another Python if the file asks for one.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ class _Declaration(_Section):
 
 
 def read_tasks(path: Path) -> list[tuple[str, type[Task]]]:
-    """The tasks that a YAML file declares: name and class.
+    """Read the tasks that a YAML file declares; return name and class of each.
 
-    A file declares one task, or under ``tasks`` several that share what stands beside it.
+    A file declares one task, or several under ``tasks`` that share the other top-level keys.
 
     Raises:
-        TaskError: the file is no such YAML; the message names line and key.
+        TaskError: the file is not a valid declaration; the message names line and key.
     """
     try:
         document = yaml.read(path, "a task file is a mapping; docs/environments.md has a complete example")
@@ -115,10 +115,11 @@ def read_tasks(path: Path) -> list[tuple[str, type[Task]]]:
 
 
 def _where(document: yaml.Document, number: int) -> Where:
-    """The lines of the ``number``-th task of a file: what it says itself, else what it shares with the others."""
+    """Locate keys of the ``number``-th task of a file: its own, else those that all tasks of the file share."""
 
     def locate(place: yaml.Place) -> str:
         own = ("tasks", number, *place)
+        # The most specific key that is written in the file, the task's own before the shared one
         for length in range(len(place), 0, -1):
             for written in (own[: length + 2], place[:length]):
                 if written in document.lines:
@@ -129,7 +130,7 @@ def _where(document: yaml.Document, number: int) -> Where:
 
 
 def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """``own`` settings over ``shared`` ones, mappings within mappings too."""
+    """Merge ``own`` settings over ``shared`` ones, recursively for mappings."""
     values = dict(shared)
     for key, value in own.items():
         both = isinstance(value, Mapping) and isinstance(values.get(key), Mapping)
@@ -138,7 +139,7 @@ def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _declared(values: Mapping[str, Any], path: Path, where: Where) -> tuple[str, type[Task]]:
-    """The task that ``values`` declare: name and class.
+    """Make the task that ``values`` declare; return its name and class.
 
     Raises:
         TaskError: a key or value is wrong.
@@ -151,6 +152,7 @@ def _declared(values: Mapping[str, Any], path: Path, where: Where) -> tuple[str,
         declaration = validate_settings(_Declaration, values, named)
     except ConfigError as error:
         raise TaskError(str(error)) from error
+    # Fields that programs may read, and where each value comes from
     places = [named(("fields", number, "from")) for number in range(len(declaration.fields))]
     shown = tuple(_field(*each) for each in zip(declaration.fields, places, strict=True))
     sources = tuple(
@@ -160,8 +162,10 @@ def _declared(values: Mapping[str, Any], path: Path, where: Where) -> tuple[str,
     for source, place in zip(sources, places, strict=True):
         if source.path[0] == "reward":
             raise TaskError(f"{place}: no reward program may read the environment's own reward; {_FORM}")
+    # Success and fitness are one number each; they may be the environment's own reward
     for part in ("success", "fitness"):
         sources += (_source(getattr(declaration, part).source, 1, named((part, "from"))),)
+    # A class per task, as for tasks in Python, so that the rest treats both alike
     made = type(
         "".join(part.capitalize() for part in re.split(r"\W|_", declaration.task)),
         (EnvironmentTask,),
@@ -191,15 +195,16 @@ def _field(quantity: _Quantity, where: str) -> Field:
     if shape is None:
         _, start, stop = _parsed(quantity.source, where)
         size = stop - start if stop is not None else 1
+        # Without a declared shape, the width of the slice decides
         shape = (size,) if size > 1 else ()
     return Field(quantity.name, shape, quantity.unit, quantity.meaning)
 
 
 def _source(text: str, size: int, where: str) -> Source:
-    """``size`` numbers of what ``text`` names.
+    """Parse ``text`` as a source of ``size`` numbers.
 
     Raises:
-        TaskError: the text is no source, or names another number of values.
+        TaskError: the text is not a source, or has another number of values.
     """
     path, start, stop = _parsed(text, where)
     stop = start + size if stop is None else stop
@@ -209,10 +214,10 @@ def _source(text: str, size: int, where: str) -> Source:
 
 
 def _parsed(text: str, where: str) -> tuple[tuple[str, ...], int, int | None]:
-    """The path that a source names and its slice, which has no end where none is written.
+    """Parse a source into its path, start and stop; stop is None if the text has no slice.
 
     Raises:
-        TaskError: the text is no source.
+        TaskError: the text is not a source.
     """
     match = _SOURCE.fullmatch(text)
     if not match:
@@ -237,7 +242,7 @@ class EnvironmentTask(Task):
             interpreter(python, cls.file, cls.name)
         except MissingPackage as missing:
             return missing
-        except TaskError:  # an interpreter that is not there is said when the task is asked for
+        except TaskError:  # a missing interpreter is reported when the task is loaded
             return None
         return None
 
@@ -246,6 +251,7 @@ class EnvironmentTask(Task):
             about = self.about
         except SimulationFailed as error:
             raise TaskError(f"{self.file}: the environment of {self.name} cannot be made: {error}") from error
+        # A time limit inside of the environment would end episodes that ours counts as running
         if about["horizon"] is not None and about["horizon"] < self.horizon:
             raise TaskError(
                 f"{self.file}: {self.model.id} cuts its episodes after {about['horizon']} steps; set horizon to that"
@@ -274,7 +280,7 @@ class EnvironmentTask(Task):
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What the environment says of itself."""
+        """Start one environment and return its properties: sizes, action range, horizon, control step."""
         sim = GymnasiumSim(self.model, 1)
         try:
             return sim.about
@@ -294,7 +300,7 @@ class EnvironmentTask(Task):
         return self._bounded("high", 1)
 
     def _bounded(self, end: str, index: int) -> Tensor:
-        """One end of the action's range ``(A,)``: the space's own, where it has none ``environment.action_range``."""
+        """Return one end of the action range, ``(A,)``: the space's, or ``environment.action_range`` if infinite."""
         own = torch.tensor(self.about[end], dtype=torch.float32)
         stated = self.declaration.environment.action_range
         return own if stated is None else torch.where(own.isfinite(), own, stated[index])
@@ -306,6 +312,7 @@ class EnvironmentTask(Task):
     @cached_property
     def action_names(self) -> tuple[str, ...]:
         several = len(self.action_choices) > 1
+        # One column per option of a discrete action
         if self.action_choices:
             return tuple(
                 f"component {component} option {option}" if several else f"option {option}"
@@ -316,9 +323,11 @@ class EnvironmentTask(Task):
 
     def reset(self, sim: Simulator, ids: Tensor, generator: WorldRandom) -> None:
         assert isinstance(sim, GymnasiumSim)
+        # The environment draws its own start state from a seed that we draw
         sim.begin(ids, generator.uniform(0, _SEEDS, 1)[:, 0].to(torch.int64))
 
     def state(self, sim: Simulator) -> dict[str, Tensor]:
+        # The columns follow the order of ``sources``: declared fields, then success, then fitness
         quantities, values, column = sim.field("quantities"), {}, 0
         for field in (*type(self).fields, *(self.layout.by_name[name] for name in (SUCCESS, MEASURE))):
             part = quantities[:, column : column + field.size]
@@ -339,11 +348,13 @@ class EnvironmentTask(Task):
         return {"the environment ended it": getattr(state, ENDED) > 0}
 
     def fitness(self, episode: Episodes) -> Tensor:
+        # States 1 to T: what the environment returned for each step; state 0 is the reset
         values, over = episode.field(MEASURE)[1:], self.declaration.fitness.over
         if over == "last":
             return episode.last(MEASURE)
         if over == "max":
             return values.masked_fill(~episode.mask, -math.inf).amax(0)
+        # Steps after the end of an episode do not count
         total = (values * episode.mask).sum(0)
         return total / episode.length if over == "mean" else total
 

@@ -1,4 +1,4 @@
-"""Where the models are that other packages ship. None of them is imported for it."""
+"""Locate models that other packages ship, without importing the packages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rewardgen.errors import MissingPackage, TaskError
 
 
 def gymnasium_asset(name: str) -> Path:
-    """The path of a model that Gymnasium ships for its MuJoCo environments.
+    """Return the path of a model that Gymnasium ships for its MuJoCo environments.
 
     Raises:
         MissingPackage: Gymnasium is not installed.
@@ -19,7 +19,7 @@ def gymnasium_asset(name: str) -> Path:
 
 
 def absent(package: str, install: str, what: str) -> MissingPackage | None:
-    """The error that ``what`` comes with ``package``, which is not installed; None where it is."""
+    """Return the error that ``what`` needs ``package``, which is not installed; None if it is installed."""
     spec = importlib.util.find_spec(package)
     if spec is not None and spec.origin is not None:
         return None
@@ -28,7 +28,7 @@ def absent(package: str, install: str, what: str) -> MissingPackage | None:
 
 
 def package_asset(package: str, path: str, install: str) -> Path:
-    """The file ``path`` inside the installed ``package`` (its import name); ``install`` is what pip installs it by.
+    """Return the file ``path`` of the installed ``package`` (import name); ``install``: its name for pip.
 
     Raises:
         MissingPackage: the package is not installed.

@@ -1,4 +1,4 @@
-"""What a task is. A task file in ``envs/`` holds one or more of these, each registered with ``@register(NAME)``."""
+"""Define ``Task``. A task file in ``envs/`` holds one or more subclasses, each registered with ``@register(NAME)``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RewardAndTerms = tuple[Tensor, dict[str, Tensor]]
 
 
 class Task(ABC):
-    """A model, what the policy sees and may do, and what is truly wanted; in batched torch on named fields.
+    """Define a model, observations, actions, terminations and the fitness, in batched torch on named state fields.
 
     ``n`` is the number of worlds (or of transitions, or of episodes) in a call; every method must treat them
     independently of each other.
@@ -35,9 +35,9 @@ class Task(ABC):
     name: ClassVar[str]
     """``domain/task``; set by ``register``."""
     group: ClassVar[str] = "own"
-    """Where people know the task from, such as "gymnasium" or "dmc", in one lower-case word; "own": from its author."""
+    """Origin of the task in one lower-case word, such as "gymnasium" or "dmc"; "own": the user's."""
     description: ClassVar[str]
-    """A sentence or two on what the system should do: all that the language model is told of the goal."""
+    """A sentence or two on what the system should do: the language model learns nothing else about the goal."""
     fields: ClassVar[tuple[Field, ...]]
     frame_skip: ClassVar[int]
     """Physics substeps in one control step."""
@@ -47,15 +47,15 @@ class Task(ABC):
     fitness_meaning: ClassVar[str]
     """One line for people: what ``fitness`` measures."""
     fitness_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    """The least and the greatest fitness that an episode can have; no interval is reported beyond them."""
+    """Minimum and maximum fitness of an episode; reported intervals are clipped to them."""
     success_threshold: ClassVar[float]
     """An episode with at least this fitness is a success."""
     expert_source: ClassVar[str]
-    """Who wrote the expert reward, and where it stands."""
+    """Author and source of the expert reward."""
     gymnasium_id: ClassVar[str | None] = None
     """The Gymnasium environment that this task matches, if there is one."""
     package: ClassVar[tuple[str, str] | None] = None
-    """The package that the model comes with, if it is optional: its import name, and what pip installs it by."""
+    """Optional package that provides the model: import name and pip requirement."""
     training: ClassVar[Mapping[str, Any]] = {}
     """Settings of ``TrainingConfig`` that suit this domain better than the defaults."""
 
@@ -71,14 +71,14 @@ class Task(ABC):
 
     @classmethod
     def missing(cls) -> MissingPackage | None:
-        """What has to be installed before the task can be made; None: nothing."""
+        """Return what must be installed before the task can be made, or None."""
         return None if cls.package is None else absent(*cls.package, f"the model of {cls.name}")
 
     # ---- the model
 
     @abstractmethod
     def make_model(self) -> mujoco.MjModel:
-        """Compile the model anew."""
+        """Compile a new model."""
 
     @cached_property
     def model(self) -> mujoco.MjModel:
@@ -198,12 +198,12 @@ class Task(ABC):
 
     @abstractmethod
     def fitness(self, episode: Episodes) -> Tensor:
-        """What each of ``n`` whole episodes is worth, ``(n,)`` float32 in ``fitness_unit``; higher is better."""
+        """Measure each of ``n`` whole episodes: ``(n,)`` float32 in ``fitness_unit``; higher is better."""
 
     @abstractmethod
     def expert_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        """The reward that people wrote for this task (``expert_source``), in the form of any candidate."""
+        """The human-written reward of this task (``expert_source``), in the form of any candidate."""
 
     @abstractmethod
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        """1 for each transition in which the goal is met, else 0, in the form of any candidate."""
+        """Return 1 for each transition that meets the goal, else 0, in the form of any candidate."""

@@ -1,4 +1,4 @@
-"""Tells an error of a user's task file from one of rewardgen itself."""
+"""Distinguish errors in a user's task file from errors in rewardgen."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def own_envs_dir() -> Path:
-    """The folder of rewardgen's own tasks: in the repository, or inside the package where a wheel was installed."""
+    """Return the folder of rewardgen's own tasks: in the repository, or inside the package if installed as a wheel."""
     packaged, beside = _PACKAGE / "_data" / "envs", _PACKAGE.parent / "envs"
     return packaged if packaged.is_dir() else beside
 
 
 def task_fault(error: BaseException) -> TaskError | None:
-    """``error`` as one of the task file that it came through, with file and line; None: of no user's task file.
+    """Convert ``error`` to a TaskError with file and line if it passed through a user's task file; else return None.
 
-    What rewardgen raises on purpose says itself what is wrong.
+    Errors that rewardgen raises on purpose are left alone: their messages say what is wrong.
     """
     if isinstance(error, RewardgenError) or not isinstance(error, Exception):
         return None
+    # Frames in task files, outermost first: the last one is where the task failed
     found = [
         (frame.f_code, line)
         for frame, line in traceback.walk_tb(error.__traceback__)

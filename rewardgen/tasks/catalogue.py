@@ -1,8 +1,8 @@
-"""What the task files declare, for listings: kept in the cache, so that a listing need not execute them.
+"""Cache the declarations of task files, so that listings need not execute them.
 
-Executing a task file loads torch and MuJoCo, which takes seconds. What a folder's files declare is therefore kept under
-a digest of them and of the code that reads them. A folder is not kept, and executed each time, if its files import
-anything whose change the digest would miss.
+Executing a task file loads torch and MuJoCo, which takes seconds. The declarations of a folder are therefore cached
+under a digest of its files and of the code that reads them. A folder is not cached if its files import anything whose
+change the digest would miss.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from rewardgen.tasks.interpreter import Requirements, cache_folder, interpreter
 if TYPE_CHECKING:
     from rewardgen.tasks.base import Task
 
-# Modules that a task file may import and still be kept: their content does not change what a file declares.
+# Modules that a cached task file may import: their content does not change what the file declares
 _KNOWN = {"__future__", "abc", "collections", "dataclasses", "enum", "functools", "itertools", "math", "pathlib",
           "typing", "gymnasium", "mujoco", "numpy", "rewardgen", "scipy", "torch"}  # fmt: skip
 _PACKAGE = Path(__file__).resolve().parents[1]
-_MOST_FILES = 2000  # that a folder may hold beside its task files
+_MOST_FILES = 2000  # max. other files in a cached folder
 _CODE = ("tasks/*.py", "sim/*.py", "records.py", "config.py", "yaml.py")
 
 
@@ -54,20 +54,20 @@ class Listed(_Strict):
 
     @property
     def missing(self) -> MissingPackage | None:
-        """What has to be installed before the task can be made; None: nothing."""
+        """What must be installed before the task can be made, or None."""
         if self.package is not None:
             return absent(*self.package, f"the model of {self.name}")
         try:
             interpreter(self.python, Path(self.file), self.name)
         except MissingPackage as missing:
             return missing
-        except TaskError:  # an interpreter that is not there is reported when the task is made
+        except TaskError:  # a missing interpreter is reported when the task is made
             return None
         return None
 
 
 class _Folder(_Strict):
-    """What is kept of one folder."""
+    """The cached declarations of one folder."""
 
     digest: str
     tasks: tuple[Listed, ...]
@@ -76,14 +76,14 @@ class _Folder(_Strict):
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All declared tasks in the order of their names, and the files that are executed although they register none."""
+    """All declared tasks, sorted by name, and the files that are executed although they register none."""
 
     tasks: list[Listed]
     without: list[Path]
 
 
 def catalogue(envs_dirs: Sequence[Path | str] = ()) -> Catalogue:
-    """What ``declared_tasks`` and ``files_without_tasks`` would find, without executing files that have not changed.
+    """Return what ``declared_tasks`` and ``files_without_tasks`` find, without executing files that have not changed.
 
     Raises:
         TaskError: a task file raises, two tasks have one name, or one declares something wrongly.
@@ -98,7 +98,7 @@ def catalogue(envs_dirs: Sequence[Path | str] = ()) -> Catalogue:
 
 
 def listed(task: Task | type[Task]) -> Listed:
-    """What a task's file declares: all that can be said without compiling a model or starting an environment."""
+    """Return what a task declares, without compiling a model or starting an environment."""
     from rewardgen.tasks.adapter import EnvironmentTask
 
     cls = task if isinstance(task, type) else type(task)
@@ -121,7 +121,7 @@ def listed(task: Task | type[Task]) -> Listed:
 
 
 def _executed(envs_dirs: Sequence[Path | str]) -> Catalogue:
-    """Execute the task files, and keep what they declare."""
+    """Execute the task files and cache what they declare."""
     from rewardgen.tasks.adapter import EnvironmentTask
     from rewardgen.tasks.base import Task
     from rewardgen.tasks.loader import declared_by_folder, declared_tasks
@@ -131,6 +131,7 @@ def _executed(envs_dirs: Sequence[Path | str]) -> Catalogue:
     ordinary = (Task.missing.__func__, EnvironmentTask.missing.__func__)  # type: ignore[attr-defined]
     for folder, registered in found.items():
         tasks = [task for entries in registered.values() for task in entries]
+        # A task with its own check of what is missing cannot be cached
         if all(task.missing.__func__ in ordinary for task in tasks):  # type: ignore[attr-defined]
             without = tuple(path for path, entries in registered.items() if not entries)
             _keep(folder, [listed(task) for task in tasks], without)
@@ -139,7 +140,7 @@ def _executed(envs_dirs: Sequence[Path | str]) -> Catalogue:
 
 
 def _kept(folder: Path) -> _Folder | None:
-    """What is kept of a folder, if its files are still the same."""
+    """Read the cache of a folder; None if there is none or its files have changed."""
     try:
         kept = _Folder.model_validate_json(_place(folder).read_bytes())
     except (OSError, ValidationError):
@@ -154,7 +155,7 @@ def _keep(folder: Path, tasks: Iterable[Listed], without: tuple[Path, ...]) -> N
     text = _Folder(digest=digest, tasks=tuple(tasks), without=without).model_dump_json()
     try:
         files.write_text(_place(folder), text)
-    except OSError:  # nothing depends on it
+    except OSError:  # the cache is optional
         pass
 
 
@@ -163,7 +164,7 @@ def _place(folder: Path) -> Path:
 
 
 def _digest(folder: Path) -> str | None:
-    """Of the task files and of the code that reads them; None if a file could declare more than its text says."""
+    """Hash the task files and the code that reads them; None if a declaration may depend on anything else."""
     found = hashlib.sha256(repr((str(folder), sys.version_info[:2])).encode())
     code = [path for pattern in _CODE for path in sorted(_PACKAGE.glob(pattern))]
     try:
@@ -172,6 +173,7 @@ def _digest(folder: Path) -> str | None:
             found.update(repr((str(path), len(content))).encode() + content)
             if path.parent == folder and path.suffix == ".py" and not _plain(content):
                 return None
+        # Other files may be large: their size and time of change stand for the content
         for path in _others(folder):
             stat = path.stat()
             found.update(repr((str(path), stat.st_size, stat.st_mtime_ns)).encode())
@@ -181,11 +183,11 @@ def _digest(folder: Path) -> str | None:
 
 
 class _TooMany(Exception):
-    """A folder holds more files than a listing should look at."""
+    """A folder holds too many files to check for changes."""
 
 
 def _others(folder: Path) -> list[Path]:
-    """What else is below ``folder``, such as models that a task file reads while it is executed."""
+    """List the other files below ``folder``, such as models that a task file reads."""
     found: list[Path] = []
     for path in folder.rglob("*"):
         if (
@@ -200,7 +202,7 @@ def _others(folder: Path) -> list[Path]:
 
 
 def _plain(source: bytes) -> bool:
-    """Whether a file of Python imports known modules only."""
+    """Return whether a Python file imports only known modules and opens or executes nothing."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""Discrete actions as columns of zeros and ones."""
+"""Encode discrete actions as one-hot columns."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from torch import Tensor
 
 
 def one_hot(scores: Tensor, choices: Sequence[int], out: Tensor | None = None) -> Tensor:
-    """1 in the column of the largest score of each component and 0 elsewhere, ``(..., sum(choices))`` like ``scores``.
+    """Set the column of the largest score of each component to 1, the others to 0: ``(..., sum(choices))``.
 
     Args:
-        choices: how many columns belong to each component.
+        scores: ``(..., sum(choices))``.
+        choices: number of columns of each component.
+        out: written and returned, if given; like ``scores``.
     """
     taken = torch.zeros_like(scores) if out is None else out.zero_()
     for part, into in zip(scores.split(list(choices), -1), taken.split(list(choices), -1), strict=True):

@@ -1,4 +1,4 @@
-"""Whole episodes under a policy, one in each world."""
+"""Play whole episodes under a policy, one per world."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def play_episodes(
         task: what is simulated.
         sim: a simulator of ``task.model``.
         act: the policy: observations ``(n, observation_size)`` → actions ``(n, action_size)`` in actuator units. It
-            goes on being asked about worlds whose episode has ended; what it says of those is ignored.
-        streams: ``(n,)`` int64: the start states follow from these.
+            is also called for worlds whose episode has ended; those actions are ignored.
+        streams: ``(n,)`` int64, random streams that determine the start states.
         watch: called at the start and after every control step, while the simulator holds what was reached; also
             for worlds whose episode has ended, which go on with another.
 
@@ -53,17 +53,21 @@ def play_episodes(
     look_every = _LOOK_EVERY if sim.masked else 1
     with torch_threads(1):
         while steps < horizon and (steps % look_every or running.any()):
+            # Ask the policy; worlds whose episode has ended take a zero action
             action = task.clip(act(task.observation(State(task.layout, worlds.matrix))))
             action = torch.where(running[:, None], action, 0.0)
             reached = worlds.step(action)
+            # Freeze the state of ended episodes, although their worlds run on
             present = torch.where(running[:, None], reached.next_matrix, present)
             actions[steps] = action
             states[steps + 1] = present
             steps += 1
+            # Record the first end of each episode
             ended = running & (reached.terminated | reached.truncated)
             terminated |= running & reached.terminated
             length.masked_fill_(ended, steps)
             running &= ~ended
+    # Fill up with the last states: every row has the full horizon
     states[steps + 1 :] = present
     worlds.check()
     return Episodes(
@@ -78,8 +82,9 @@ def play_episodes(
 
 
 def _causes(task: Task, last: Tensor, terminated: Tensor) -> dict[str, Tensor]:
-    """Cause → the episodes that it ended, from the states ``last`` that they ended in."""
+    """Map each cause to ``(n,)`` bools: the episodes that it ended, from their last states ``(n, width)``."""
     named = {cause: held & terminated for cause, held in task.terminations(State(task.layout, last)).items()}
+    # Terminated without a cause of the task: the physics became NaN or huge
     explained = torch.zeros_like(terminated)
     for held in named.values():
         explained |= held

@@ -1,4 +1,4 @@
-"""Where task files are looked for."""
+"""Find the folders that are searched for task files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ENTRY_POINTS = "rewardgen.envs"
 
 
 def task_folders(envs_dirs: Sequence[Path | str]) -> list[Path]:
-    """The folders that are searched for task files, rewardgen's own first.
+    """List the folders to search for task files, rewardgen's own first, without duplicates.
 
     Raises:
-        TaskError: one of them is not there.
+        TaskError: one of them does not exist.
     """
     named = [Path(part) for part in os.environ.get(ENVS_VARIABLE, "").split(os.pathsep) if part]
     folders: list[Path] = []
@@ -32,5 +32,5 @@ def task_folders(envs_dirs: Sequence[Path | str]) -> list[Path]:
 
 
 def task_files(folder: Path, pattern: str) -> list[Path]:
-    """The files of ``folder`` that may be task files, in the order of their names."""
+    """List the possible task files of ``folder`` by name; a leading underscore excludes a file."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("_"))

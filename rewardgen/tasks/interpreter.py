@@ -1,4 +1,4 @@
-"""Other Pythons for environments whose packages cannot live beside rewardgen's."""
+"""Make separate Pythons for environments whose packages conflict with rewardgen's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Requirements(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """Where that Python is, or would be: named by this Python's version and by all requirements."""
+        """Folder of that Python, whether made or not: a hash of this Python's version and all requirements."""
+        # Packages with compiled code are built for one version of Python
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         digest = hashlib.sha256("\n".join([version, *self.requirements]).encode()).hexdigest()[:16]
         return cache_folder() / "pythons" / digest
@@ -65,6 +66,7 @@ def interpreter(wanted: str | Requirements | None, file: Path, task: str) -> str
             )
         return str(wanted.python)
     path = Path(wanted).expanduser()
+    # Relative paths are relative to the task file
     path = path if path.is_absolute() else file.parent / path
     if not path.is_file():
         raise TaskError(f"{file}: there is no interpreter {path}; make it, or correct environment.python")
@@ -84,11 +86,11 @@ def prepare(wanted: Requirements) -> Path:
         if done.returncode:
             said = " / ".join(done.stderr.strip().splitlines()[-5:])
             raise TaskError(f"pip could not install {', '.join(wanted.requirements)}: {said}")
-        wanted.marker.touch()  # last: what a killed pip left behind is no Python to run anything in
+        wanted.marker.touch()  # last, so that an installation that was killed does not count as complete
     return wanted.python
 
 
 def cache_folder() -> Path:
-    """The folder for what can be made again."""
+    """Return the cache folder: everything in it can be made again."""
     given = os.environ.get(CACHE_VARIABLE)
     return Path(given) if given else user_cache_path("rewardgen", appauthor=False, opinion=False)

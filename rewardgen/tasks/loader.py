@@ -1,8 +1,7 @@
-"""Finds task files and loads them: by path, under private module names, each folder treated like any other.
+"""Find task files and load them by path, under private module names, in all folders alike.
 
-A file of Python holds tasks of ours (``base``), one of YAML declares tasks on environments of others (``adapter``). The
-modules that make such environments may stand beside the YAML file: they belong to the workers, perhaps under another
-Python, and are never executed here.
+Python files hold tasks (``base``), YAML files declare tasks on third-party environments (``adapter``). Modules that
+make such environments may lie beside the YAML file: only the workers execute them, perhaps under another Python.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _loaded: dict[str, Registrations] = {}
 
 
 def load_task(name: str, envs_dirs: Sequence[Path | str] = ()) -> Task:
-    """The task ``name``, its declarations checked against what its methods give.
+    """Load the task ``name`` and check its declarations against what its methods return.
 
     Args:
         name: "domain/task".
@@ -49,7 +48,7 @@ def load_task(name: str, envs_dirs: Sequence[Path | str] = ()) -> Task:
 
 
 def task_names(envs_dirs: Sequence[Path | str] = ()) -> list[str]:
-    """The names of all tasks that ``load_task`` would find, in order.
+    """List the names of all tasks that ``load_task`` finds, sorted.
 
     Raises:
         TaskError: a task file raises, or two tasks have one name.
@@ -58,7 +57,7 @@ def task_names(envs_dirs: Sequence[Path | str] = ()) -> list[str]:
 
 
 def declared_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[type[Task]]:
-    """The classes of all tasks that ``load_task`` would find, in the order of their names; none is made.
+    """List the classes of all tasks that ``load_task`` finds, sorted by name, without instantiating them.
 
     Raises:
         TaskError: a task file raises, two tasks have one name, or one declares something wrongly.
@@ -70,7 +69,7 @@ def declared_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[type[Task]]:
 
 
 def files_without_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[Path]:
-    """The files that ``load_task`` executes as task files although they register no task.
+    """List the files that ``load_task`` executes although they register no task.
 
     Raises:
         TaskError: a task file raises.
@@ -79,7 +78,7 @@ def files_without_tasks(envs_dirs: Sequence[Path | str] = ()) -> list[Path]:
 
 
 def declared_by_folder(envs_dirs: Sequence[Path | str] = ()) -> dict[Path, dict[Path, list[type[Task]]]]:
-    """Folder → each of its task files → the classes of its tasks, none of them made.
+    """Map each folder to its task files and those to their task classes, without instantiating them.
 
     Raises:
         TaskError: a task file raises.
@@ -91,7 +90,7 @@ def declared_by_folder(envs_dirs: Sequence[Path | str] = ()) -> dict[Path, dict[
 
 
 def requirements_of(name: str, envs_dirs: Sequence[Path | str] = ()) -> Requirements | None:
-    """What the environment of the task ``name`` needs in a Python of its own; None where it needs none.
+    """Return the requirements of the separate Python of the task ``name``; None if it needs none.
 
     Raises:
         UnknownName, TaskError: see ``load_task``.
@@ -119,13 +118,15 @@ def _find(envs_dirs: Sequence[Path | str]) -> dict[str, Entry]:
     for folder in task_folders(envs_dirs):
         for registered in _load_folder(folder).values():
             _merge(found, registered)
+    # Installed packages may provide tasks, too
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         _merge(found, _load(f"entry point {point.value}", f"the entry point {point.name} ({point.value})", point.load))
     return found
 
 
 def _load_folder(folder: Path) -> dict[Path, Registrations]:
-    """What each task file of ``folder`` registers, in the order of their names."""
+    """Load each task file of ``folder``; return its registrations, sorted by path."""
+    # YAML first: the declarations tell which Python files make environments and must not run here
     declared = {path: _load_yaml(path) for path in task_files(folder, "*.yaml")}
     helpers = _environment_modules(folder, declared.values())
     python = {path: _load_file(path) for path in task_files(folder, "*.py") if path not in helpers}
@@ -133,12 +134,13 @@ def _load_folder(folder: Path) -> dict[Path, Registrations]:
 
 
 def _environment_modules(folder: Path, declared: Iterable[Registrations]) -> set[Path]:
-    """The files of ``folder`` that its declarations' ``imports`` name, and those that these import in turn."""
+    """Find the files of ``folder`` that declarations name under ``imports``, and what these import in turn."""
     found: set[Path] = set()
     pending: list[str] = []
     for entry in (entry for registered in declared for entry in registered.values()):
         if issubclass(entry.task, EnvironmentTask):
             pending += entry.task.declaration.environment.imports
+    # Follow the imports of helpers to further files of the folder
     while pending:
         path = folder / f"{pending.pop().partition('.')[0]}.py"
         if path not in found and path.is_file():
@@ -148,10 +150,10 @@ def _environment_modules(folder: Path, declared: Iterable[Registrations]) -> set
 
 
 def _imported(path: Path) -> list[str]:
-    """The modules that a file of Python imports, by its text alone; none where it is no Python."""
+    """List the modules that a Python file imports, without executing it; empty if it is not valid Python."""
     try:
         tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # its worker says so
+    except (OSError, SyntaxError, ValueError):  # its worker reports the error
         return []
     names = []
     for node in ast.walk(tree):
@@ -169,6 +171,7 @@ def _merge(found: Registrations, more: Registrations) -> None:
 
 def _load_yaml(path: Path) -> Registrations:
     try:
+        # The content is part of the key: an edited file is read again
         key = f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}"
     except OSError as error:
         raise TaskError(f"cannot read the task file {path}: {error}") from error
@@ -185,6 +188,7 @@ def _load_file(path: Path) -> Registrations:
         source = path.read_bytes()
     except OSError as error:
         raise TaskError(f"cannot read the task file {path}: {error}") from error
+    # The content is part of the name: an edited file is loaded again, under a new module
     digest = hashlib.sha256(str(path).encode() + b"\0" + source).hexdigest()[:12]
     name = f"{MODULE_PREFIX}{digest}_{path.stem}"
 
@@ -205,7 +209,11 @@ def _load_file(path: Path) -> Registrations:
 
 
 def _load(key: str, what: str, execute: Callable[[], object], path: Path | None = None) -> Registrations:
-    """What ``execute`` registers; remembered under ``key``, so that a file is executed once."""
+    """Return what ``execute`` registers, cached under ``key``, so that each file is executed once.
+
+    Raises:
+        TaskError: the file raised; the message names file and line.
+    """
     if key not in _loaded:
         with collecting() as found:
             try:
@@ -226,6 +234,6 @@ def _load(key: str, what: str, execute: Callable[[], object], path: Path | None 
 
 
 def _line(error: Exception, path: Path) -> int:
-    """The deepest line of ``path`` that ``error`` came through."""
+    """Return the innermost line of ``path`` in the traceback of ``error``; 0 if there is none."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return (lines[-1] if lines else 0) or 0

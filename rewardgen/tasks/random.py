@@ -1,4 +1,4 @@
-"""Random numbers for resets: each world has its own stream, whatever worlds it is drawn with and on what device."""
+"""Draw random numbers for resets: one stream per world, independent of the other worlds and of the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
 
 
 def _mix(value: Tensor) -> Tensor:
-    """SplitMix64's finaliser (Steele, Lea and Flood, 2014), on int64 with wrap-around."""
+    """Apply SplitMix64's finaliser (Steele, Lea and Flood, 2014) to int64 with wrap-around."""
 
     def shift(x: Tensor, bits: int) -> Tensor:  # a logical right shift: int64's own keeps the sign
         return (x >> bits) & ((1 << (64 - bits)) - 1)
@@ -24,12 +24,12 @@ def _mix(value: Tensor) -> Tensor:
 
 
 class WorldRandom:
-    """Draws for ``k`` worlds. A world's numbers depend on its ``stream`` and its ``episode`` alone.
+    """Draw numbers for ``k`` worlds that depend only on each world's ``stream`` and ``episode``.
 
     Args:
-        stream: ``(k,)`` int64, one number for each world (its member's seed and its place in that member).
-        episode: ``(k,)`` int64, how many episodes the world has begun.
-        dtype: what the draws are handed out in; they are made in float64.
+        stream: ``(k,)`` int64, one number per world (from its member's seed and its index in that member).
+        episode: ``(k,)`` int64, number of episodes that the world has begun.
+        dtype: of the returned values; they are computed in float64.
     """
 
     def __init__(self, stream: Tensor, episode: Tensor, dtype: torch.dtype = torch.float64) -> None:

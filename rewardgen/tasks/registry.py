@@ -1,4 +1,4 @@
-"""The register of tasks: what ``@register`` notes down while a task file is loaded."""
+"""Collect what ``@register`` declares while a task file is loaded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _loading: ContextVar[Registrations | None] = ContextVar("_loading", default=None
 
 @contextmanager
 def collecting() -> Iterator[Registrations]:
-    """What ``@register`` sees within this block ends up in the mapping that it gives."""
+    """Yield a mapping that collects every ``@register`` within the block."""
     found: Registrations = {}
     token = _loading.set(found)
     try:
@@ -47,16 +47,17 @@ def collecting() -> Iterator[Registrations]:
 
 
 def register(name: str, where: tuple[str, int] | None = None) -> Callable[[T], T]:
-    """Class decorator: this subclass of ``Task`` is the task ``name`` ("domain/task", in lower case).
+    """Register the decorated subclass of ``Task`` as ``name`` ("domain/task", in lower case).
 
     Args:
-        where: the file and line to name in messages, where they are not those of the class.
+        where: file and line for messages, if not those of the class.
 
     Raises:
-        TaskError: the name has another form, the file has a task of that name already, or the class is no Task.
+        TaskError: the name is malformed or taken, or the class is not a Task.
     """
 
     def decorate(task: T) -> T:
+        # Made first: its file and line are part of every error
         entry = Entry(name, task, *(where or _where(task)))
         if not (isinstance(task, type) and issubclass(task, Task)):
             raise TaskError(f"{entry.where}: @register({name!r}) stands on something that is no subclass of Task")
@@ -66,6 +67,7 @@ def register(name: str, where: tuple[str, int] | None = None) -> Callable[[T], T
                 f"pendulum/swingup, not {name!r}"
             )
         task.name = name
+        # Outside of ``collecting``, as when a test imports a task file, nothing collects
         found = _loading.get()
         if found is not None:
             add(found, entry)
@@ -75,10 +77,10 @@ def register(name: str, where: tuple[str, int] | None = None) -> Callable[[T], T
 
 
 def add(found: Registrations, entry: Entry) -> None:
-    """Note ``entry`` down in ``found``.
+    """Add ``entry`` to ``found``.
 
     Raises:
-        TaskError: there is a task of that name already.
+        TaskError: a task of that name exists already.
     """
     if entry.name in found:
         raise TaskError(
@@ -89,7 +91,7 @@ def add(found: Registrations, entry: Entry) -> None:
 
 
 def _where(task: object) -> tuple[str, int]:
-    """The file and line of a class."""
+    """Return file and line of a class; "?" and 0 if unknown."""
     try:
         return inspect.getsourcefile(task) or "?", inspect.getsourcelines(task)[1]  # type: ignore[arg-type]
     except (OSError, TypeError):

@@ -1,7 +1,7 @@
-"""What the tasks of dm_control's Control Suite (Tassa et al., 2018) have in common.
+"""Share code between the tasks of dm_control's Control Suite (Tassa et al., 2018).
 
-Their models are read from the installed package (extra ``dmc``) without importing it. A target that the suite puts
-elsewhere by editing the model is a mocap body here, which each world has its own position of.
+Models are read from the installed package (extra ``dmc``) without importing it. Where the suite moves a target by
+editing the model, the target is a mocap body here, so that each world has its own position of it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PACKAGE = ("dm_control", "rewardgen[dmc]")
 
 
 class SuiteTask(Task):
-    """A task whose fitness is the suite's score: the sum of the suite's reward, which is its expert reward.
+    """Score a task by the suite's score: the sum of the suite's reward, which is its expert reward.
 
-    Nothing ends its episodes early.
+    Episodes end at the time limit only.
     """
 
     group = "dmc"
@@ -43,13 +43,14 @@ class SuiteTask(Task):
     fitness_range = (0.0, 1000.0)
 
     def fitness(self, episode: Episodes) -> Tensor:
+        # All transitions of all episodes as one batch; those after the end are masked out
         before, after = episode.states[:-1].flatten(0, 1), episode.states[1:].flatten(0, 1)
         layout = episode.layout
         reward, _ = self.expert_reward(State(layout, before), episode.actions.flatten(0, 1), State(layout, after))
         return (reward.view(episode.mask.shape) * episode.mask).sum(0)
 
     def sparse_reward(self, state: State, action: Tensor, next_state: State) -> RewardAndTerms:
-        """1 where a step is worth what each step of a success is worth on average."""
+        """Return 1 where a step's reward is at least the mean step reward of a successful episode."""
         reward, _ = self.expert_reward(state, action, next_state)
         succeeding = (reward >= self.success_threshold / self.horizon).to(action.dtype)
         return succeeding, {"succeeding": succeeding}
@@ -64,7 +65,7 @@ def suite_spec(name: str) -> mujoco.MjSpec:
     path = package_asset(PACKAGE[0], f"suite/{name}.xml", PACKAGE[1])
     spec = mujoco.MjSpec.from_file(str(path))
     sky = spec.texture("skybox")
-    sky.width = sky.height = SKY  # as it is, it takes 12 MB in every model, and most of the time to compile one
+    sky.width = sky.height = SKY  # the original takes 12 MB per model and most of the compile time
     keep_current(spec)
     return spec
 
@@ -73,11 +74,13 @@ def loosen_target(spec: mujoco.MjSpec, element: mujoco.MjsGeom | mujoco.MjsSite)
     """Put ``element``, the geom or site "target" of the world, at the origin of a mocap body of that name."""
     shape = {"name": element.name, "type": element.type, "size": element.size.copy(), "material": element.material}
     position, is_site = element.pos.copy(), isinstance(element, mujoco.MjsSite)
+    # MuJoCo cannot move an element to another body: delete it and add a copy
     spec.delete(element)
     body = spec.worldbody.add_body(name="target", pos=position, mocap=True)
     if is_site:
         body.add_site(**shape)
     else:
+        # A target must not collide
         body.add_geom(**shape, contype=0, conaffinity=0)
 
 
@@ -100,6 +103,7 @@ def random_joints(model: mujoco.MjModel, generator: WorldRandom, unlimited: bool
     """
     hinge, slide = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE
     columns, low, high = [], [], []
+    # Ball and free joints are left out: see random_orientation
     for joint in range(model.njnt):
         kind, limited = model.jnt_type[joint], bool(model.jnt_limited[joint])
         if (kind == hinge and (limited or unlimited)) or (kind == slide and limited):
@@ -112,13 +116,13 @@ def random_joints(model: mujoco.MjModel, generator: WorldRandom, unlimited: bool
 
 
 def random_orientation(generator: WorldRandom) -> Tensor:
-    """Orientations without preference: ``(k, 4)`` unit quaternions."""
+    """Draw uniformly distributed orientations: ``(k, 4)`` unit quaternions."""
     drawn = generator.normal(4)
     return drawn / drawn.norm(dim=-1, keepdim=True)
 
 
 def until_no_contacts(sim: Simulator, ids: Tensor, place: Callable[[Tensor], None]) -> None:
-    """Give each of the worlds ``ids`` ``(k,)`` new starts until nothing in it touches anything.
+    """Draw new starts for the worlds ``ids`` ``(k,)`` until none has a contact.
 
     Args:
         place: is called with the ``(k,)`` bools of the worlds that need another start, and writes it.

@@ -1,4 +1,4 @@
-"""Checks that a task is what it declares: by its declarations alone, then in a few worlds over a few steps."""
+"""Check a task: its declarations alone, then its methods in a few worlds over a few steps."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _GROUP = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def check_declaration(entry: Entry) -> None:
-    """Check what the class of a task declares, without making one.
+    """Check what the class of a task declares, without instantiating it.
 
     Raises:
-        TaskError: something is missing, of the wrong type or out of range; the message names all such things.
+        TaskError: a declaration is missing, of the wrong type or out of range; the message lists all of them.
     """
     problems = list(_wrong_declarations(entry.task))
     if problems:
@@ -48,16 +48,17 @@ def check_declaration(entry: Entry) -> None:
 
 
 def validate(task: Task, where: str = "") -> None:
-    """Run ``task`` in a few worlds for a few steps and check that its methods give what it declares.
+    """Run ``task`` in a few worlds for a few steps and check that its methods return what it declares.
 
     Raises:
-        TaskError: a method raises, or gives something of the wrong name, shape or type, or that is not finite.
+        TaskError: a method raises, or returns a wrong name, shape or dtype, or a value that is not finite.
     """
     where = where or _place(type(task))
     with _blamed(task, where, "make_model"):
         model = task.model
     if not isinstance(model, mujoco.MjModel | EnvironmentSpec):
         raise TaskError(f"{where}: make_model() must give an mujoco.MjModel, not {_kind(model)}")
+    # Unless the task overrides advance, actions are the actuators' commands: they need a finite range
     if isinstance(model, mujoco.MjModel) and type(task).advance is Task.advance:
         if model.nu == 0:
             raise TaskError(
@@ -80,6 +81,7 @@ def _check_actions(task: Task, where: str) -> None:
     if not bool((low.isfinite() & high.isfinite() & (low < high)).all()):
         wrong = int((~(low.isfinite() & high.isfinite() & (low < high))).nonzero()[0])
         name = names[wrong] if len(names) == len(low) else f"column {wrong}"
+        # Where the range came from decides what to correct
         remedy = "ctrlrange, or action_low and action_high"
         if isinstance(task.model, EnvironmentSpec):
             remedy = "action space, or state the range that policies use as environment.action_range: [low, high]"
@@ -92,7 +94,7 @@ def _check_actions(task: Task, where: str) -> None:
 
 
 class _Trial:
-    """A few worlds of a task, and the checks of what its methods say of them."""
+    """Run a few worlds of a task and check what its methods return."""
 
     def __init__(self, task: Task, where: str) -> None:
         self.task, self.where = task, where
@@ -102,6 +104,7 @@ class _Trial:
         task = self.task
         with _blamed(task, self.where, "make_model"):
             sim = make_simulator(task.model, self.count, threads=1)
+        # Methods on the start states
         worlds = Worlds(task, sim, torch.arange(self.count))
         values = self.ask("state", lambda: task.state(sim))
         self.check_state(values)
@@ -112,12 +115,14 @@ class _Trial:
         if observation.dim() != 2 or len(observation) != self.count:
             raise self.wrong(f"observation() must have shape (n, size), not {_shape(observation)} for n = {self.count}")
 
+        # A few control steps under the middle action
         middle = 0.5 * (task.action_low + task.action_high)
         action = middle.expand(self.count, task.action_size)
         matrices = [matrix]
         for _ in range(_STEPS):
             with _blamed(task, self.where, "advance"):
                 matrices.append(worlds.step(action).next_matrix)
+        # Terminations, rewards and fitness of the last step
         before, after = (State(task.layout, matrix) for matrix in matrices[-2:])
         causes = self.ask("terminations", lambda: task.terminations(after))
         for cause, held in self.mapping("terminations()", causes).items():
@@ -125,6 +130,7 @@ class _Trial:
         for name in ("expert_reward", "sparse_reward"):
             self.check_reward(name, self.ask(name, partial(getattr(task, name), before, action, after)))
         self.check_fitness(torch.stack(matrices), action)
+        # A misspelt key of info reads as 0 in every step: warn
         if isinstance(sim, GymnasiumSim):
             for path in dict.fromkeys(".".join(source.path) for source in sim.absent()):
                 _logger.warning(
@@ -196,9 +202,10 @@ class _Trial:
 
 
 def _world_count(task: Task) -> int:
-    """A number of worlds that no size of the task equals, so that no wrong shape broadcasts by chance."""
+    """Choose a number of worlds that differs from every size of the task, so that no wrong shape fits by chance."""
     sizes = {size for field in task.layout.fields for size in (*field.shape, field.size)} | {len(task.action_low)}
     if isinstance(task.model, mujoco.MjModel):
+        # All sizes of the model: nq, nv, nu, nsensor, …
         counts = (name for name in dir(task.model) if name.startswith("n"))
         sizes |= {value for name in counts if isinstance(value := getattr(task.model, name), int)}
     return next(count for count in itertools.count(_FEWEST_WORLDS) if count not in sizes)
@@ -206,15 +213,17 @@ def _world_count(task: Task) -> int:
 
 @contextmanager
 def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
-    """Turn what ``method`` raises into a TaskError with the line of the task file that it came through."""
+    """Convert what ``method`` raises to a TaskError with the line of the task file that it passed through."""
     try:
         yield
     except (TaskError, KeyboardInterrupt):
         raise
     except Exception as error:
+        # The error of an environment says where it was raised
         if isinstance(error, SimulationFailed) and isinstance(task.__dict__.get("model"), EnvironmentSpec):
             raise TaskError(f"{where}: in the task {task.name!r}, {error}") from error
         file = inspect.getsourcefile(type(task))
+        # The innermost line of the task file, and the outermost function of it
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         place, method = (f"{file}:{frames[-1].lineno}", frames[0].name) if frames else (where, method)
         kind = "" if isinstance(error, RewardgenError) else f"{type(error).__name__}: "
@@ -223,6 +232,7 @@ def _blamed(task: Task, where: str, method: str) -> Iterator[None]:
 
 
 def _wrong_declarations(task: type[Task]) -> Iterator[str]:
+    # None may be a declared value, so a missing one needs a mark of its own
     absent = object()
     for name in _TEXTS:
         value = getattr(task, name, absent)
@@ -243,6 +253,7 @@ def _wrong_declarations(task: type[Task]) -> Iterator[str]:
         yield "success_threshold is missing"
     elif not isinstance(threshold, int | float) or not math.isfinite(threshold):
         yield f"success_threshold must be a finite number, not {threshold!r}"
+    # Abstract methods that the class does not implement
     missing = sorted(getattr(task, "__abstractmethods__", ()))
     if missing:
         yield f"these methods are missing: {', '.join(missing)}"
@@ -262,6 +273,7 @@ def _wrong_fields(fields: Any) -> Iterator[str]:
     if not isinstance(fields, tuple) or not fields or not all(isinstance(field, Field) for field in fields):
         yield f"fields must be a tuple of at least one Field, not {fields!r}"
         return
+    # Names that programs can use as attributes; hidden fields must come last
     seen: set[str] = set()
     hidden = False
     for field in fields:

@@ -1,4 +1,4 @@
-"""A task in the worlds of a simulator: control steps with time limits, ends and fresh starts."""
+"""Step a task in the worlds of a simulator: control steps, time limits, terminations and resets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHECK_EVERY = 256
 
 
 class Step(NamedTuple):
-    """What one control step led to, before any world began anew.
+    """Result of one control step, before any world was reset.
 
     ``next_matrix`` is ``(n, width)`` float32, ``terminated`` and ``truncated`` are ``(n,)`` bools, never both True.
     """
@@ -31,14 +31,14 @@ class Step(NamedTuple):
 
 
 class Worlds:
-    """``n`` worlds of ``task`` that begin a new episode whenever one ends.
+    """Run ``n`` worlds of ``task`` that begin a new episode whenever one ends.
 
     Args:
         task: what is simulated.
         sim: a simulator of ``task.model``; its worlds belong to this object from now on.
         streams: ``(n,)`` int64; a world's start states follow from its stream alone, whatever the other worlds do.
-        watch: called at the start and after every control step, before any world begins anew: what the simulator then
-            holds is what a replay shows.
+        watch: called at the start and after every control step, before any world is reset: a replay shows what the
+            simulator holds at that time.
 
     Everything is on ``sim.device``. Where ``sim.masked`` says so, no step waits for that device: fresh starts are
     computed for all worlds and taken where an episode has ended.
@@ -77,7 +77,7 @@ class Worlds:
         """
         ids = torch.arange(self.sim.num_worlds, device=self.sim.device)
         self.episode.zero_()
-        # A simulator computes the derived fields that somebody has asked for: ask before the first of them is needed.
+        # A simulator computes only derived fields that were requested: request them before the first is needed
         self.task.state(self.sim)
         self._begin(ids)
         if ages is not None:
@@ -100,28 +100,32 @@ class Worlds:
         task.advance(self.sim, task.clip(action))
         self._watch()
         reached = self._read()
+        # Termination in the reached state; a diverged world ends in its last finite state
         terminated = task.terminated(State(task.layout, reached))
         diverged = self.sim.diverged() | ~reached.isfinite().all(-1)
         if self.sim.masked or diverged.any():
             reached = torch.where(diverged[:, None], before, reached)
             terminated = terminated | diverged
+        # A termination takes precedence over the time limit
         self.age += 1
         truncated = (self.age >= task.horizon) & ~terminated
         self.matrix = reached
         if self.sim.masked:
             self._restart(terminated | truncated)
         else:
+            # On the CPU only the ended worlds are reset and read again
             ended = (terminated | truncated).nonzero().squeeze(-1)
             if len(ended):
                 self.episode[ended] += 1
                 self._begin(ended)
+                # Clone: ``reached`` is returned and must keep the last states
                 self.matrix = reached.clone()
                 self.matrix[ended] = self._read()[ended]
                 self._check_start(self.matrix[ended])
         return Step(reached, terminated, truncated)
 
     def keep(self, ids: Tensor) -> bool:
-        """Go on with the worlds ``ids`` ``(k,)`` alone, each exactly as it would have; False: the simulator cannot."""
+        """Continue with the worlds ``ids`` ``(k,)`` only, each as if nothing happened; False: the simulator cannot."""
         ids = ids.to(self.sim.device)
         sim = self.sim.keep(ids)
         if sim is None:
@@ -132,7 +136,7 @@ class Worlds:
         return True
 
     def save(self) -> dict[str, Any] | None:
-        """What the worlds' next steps depend on; None: the simulator cannot tell."""
+        """Return all that the next steps depend on; None if the simulator does not support it."""
         sim = self.sim.save()
         return None if sim is None else {"sim": sim, "episode": self.episode, "age": self.age, "matrix": self.matrix}
 
@@ -148,10 +152,10 @@ class Worlds:
         self.sim.restore(section(saved, "sim"))
 
     def check(self) -> None:
-        """Raise what steps did not wait for. Called once in ``CHECK_EVERY`` steps anyway.
+        """Raise errors that steps did not wait for. Also called once in ``CHECK_EVERY`` steps.
 
         Raises:
-            SimulationFailed: what the worlds have done since the last check cannot be trusted.
+            SimulationFailed: the results since the last check are invalid.
         """
         self._since_check = 0
         self.sim.check()
@@ -166,10 +170,11 @@ class Worlds:
         self.age[ids] = 0
 
     def _restart(self, ended: Tensor) -> None:
-        """Put the worlds where ``ended`` ``(n,)`` holds at the start of their next episode, whichever they are."""
+        """Reset the worlds where ``ended`` ``(n,)`` holds, without waiting for the device to know which."""
         task, sim = self.task, self.sim
         self.episode += ended
         self.age.masked_fill_(ended, 0)
+        # Starts are drawn for all worlds and kept where an episode ended: indexing would wait for the device
         everyone = torch.arange(sim.num_worlds, device=sim.device)
         sim.restart(ended, lambda: task.reset(sim, everyone, WorldRandom(self.streams, self.episode, sim.dtype)))
         self.matrix = torch.where(ended[:, None], self._read(), self.matrix)
