@@ -86,6 +86,7 @@ def measure(
 
 
 def _specs(task: Task, config: Config, names: Sequence[str]) -> list[TrainingSpec]:
+    """Return the trainings of the rewards ``names``, one per reward and training seed."""
     rewards = task_rewards(task)
     return [TrainingSpec(name, seed, rewards[name]) for name in names for seed in training_seeds(config)]
 

@@ -200,6 +200,7 @@ def received(order: ShardOrder, document: Mapping[str, Any], task: Task, config:
 
 
 def _specs(order: ShardOrder, task: Task) -> list[TrainingSpec]:
+    """Return the trainings of an order, with its programs or the task's own rewards."""
     own: Mapping[str, Reward] = task_rewards(task)
     return [
         TrainingSpec(

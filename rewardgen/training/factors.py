@@ -119,6 +119,7 @@ class Decoder:
             return self._mean + self._deviation * self._decode(factors)
 
     def save(self) -> dict[str, Any]:
+        """Return weights, Adam state, statistics and episodes, without the state of the generator."""
         adam = [self._optimizer.state[parameter] for parameter in self._parameters]
         return {
             "parameters": numbered(self._parameters),
@@ -191,10 +192,12 @@ class Factors:
         return self._decoder(rows.components)
 
     def value(self, labels: Labels, states: Tensor, actions: Tensor, next_states: Tensor) -> Tensor:
+        """See ``Credit``: the decoded rewards ``(B,)``, zero before the first rollout."""
         checked(labels.components, labels.names, self._names)
         return torch.zeros(len(labels.reward)) if self._decoder is None else self._decoder(labels.components)
 
     def save(self) -> dict[str, Any]:
+        """See ``Credit``. The buffers are cut to the longest unfinished episode."""
         steps = int(self._age.max())  # of the longest unfinished episode; later rows of the buffers are never read
         saved = {
             "generator": generator_states([self._source]),
@@ -208,17 +211,22 @@ class Factors:
         return saved
 
     def restore(self, saved: Saved) -> None:
+        """See ``Credit``."""
+        # Unfinished episodes
         self._age = tensor(saved, "age", self._age)
         steps = int(self._age.max())
         if int(self._age.min()) < 0 or steps > self._task.horizon:
             raise ValueError("the saved age is not that of episodes of this task")
         self._states[: steps + 1] = tensor(saved, "states", self._states[: steps + 1])
         self._actions[:steps] = tensor(saved, "actions", self._actions[:steps])
+
+        # Decoder, which exists only after the first rollout
         self._names = tuple(value(saved, "names", list))
         if self._names:
             self._decoder, self._factors = self._made(len(self._names))
             self._factors[:steps] = tensor(saved, "factors", self._factors[:steps])
             self._decoder.restore(section(saved, "decoder"))
+        # The generator last: making the decoder draws from it
         restore_generators([self._source], saved, "generator")
 
     def _made(self, factors: int) -> tuple[Decoder, Tensor]:

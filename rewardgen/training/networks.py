@@ -84,6 +84,7 @@ class Parameters:
 
     @property
     def members(self) -> int:
+        """Number of members, ``K``."""
         return int(self.flat.shape[1])
 
     def named(self, member: int) -> dict[str, Tensor]:

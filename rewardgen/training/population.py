@@ -87,12 +87,14 @@ class Population:
 
     @property
     def members(self) -> int:
+        """Number of policies, ``K``."""
         return self.parameters.members
 
     def save(self) -> dict[str, Any]:
         return {"parameters": self.parameters.flat, "observations": self.scale.save()}
 
     def restore(self, saved: Saved) -> None:
+        """Load what ``save`` returned; raise ValueError if it does not fit."""
         self.parameters.flat.copy_(tensor(saved, "parameters", self.parameters.flat))
         self.scale.restore(section(saved, "observations"))
 

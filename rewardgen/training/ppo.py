@@ -29,6 +29,7 @@ class Columns:
 
     @property
     def width(self) -> int:
+        """Number of columns of a row."""
         return self.shape.observation + self.shape.action + 3
 
     @property
@@ -238,6 +239,7 @@ class Learner:
         }
 
     def save(self) -> dict[str, Any]:
+        """Return Adam's state, the learning rates and the generators' states, without the weights."""
         return {"generators": generator_states(self._generators), "moments": self._moments, "rates": self.rates}
 
     def restore(self, parameters: Parameters, saved: Saved) -> None:
@@ -361,6 +363,7 @@ class _Shard:
         return finite
 
     def forget(self, member: int) -> None:
+        """Zero the weights and moments of ``member`` (its index in this shard) and reset its learning rate."""
         self.parameters.flat[:, member] = 0.0
         self.rates[member] = self._config.learning_rate
         for moment in self._adam.state[self._direction].values():

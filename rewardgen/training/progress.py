@@ -72,19 +72,22 @@ class CountBonus:
                 self.counts.zero_()
 
     def value(self, labels: Labels, states: Tensor, actions: Tensor, next_states: Tensor) -> Tensor:
+        """See ``Credit``: sparse rewards plus bonuses ``(B,)`` under the present counts, which do not change."""
         checked(labels.components, labels.names, self._names)
         extrinsic = sparse(self._task, states, actions, next_states)
-        if not self._names:  # nothing was trained on yet
+        if not self._names:  # no rollout so far, so no ranges and counts
             return self._config.sparse_weight * extrinsic
         bins = self._bins(labels.components)
         return self._sum(bins, extrinsic)
 
     def save(self) -> dict[str, Any]:
+        """See ``Credit``."""
         return {"names": list(self._names), "counts": self.counts, "low": self.low, "span": self.span}
 
     def restore(self, saved: Saved) -> None:
+        """See ``Credit``."""
         names = tuple(value(saved, "names", list))
-        if not names:  # nothing was trained on yet
+        if not names:  # saved before the first rollout
             return
         ranges = torch.zeros(len(names), dtype=torch.float64)
         counts = torch.zeros(len(names) * (self._config.bins - 1) + 1, dtype=torch.int64)

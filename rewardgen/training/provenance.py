@@ -49,11 +49,13 @@ def origin(task: Task, config: Config) -> dict[str, Any]:
 
 @cache
 def _code() -> str:
+    """Return a digest of the source files of ``_ROOMS``."""
     package = Path(rewardgen.__file__).parent
     return _digest([path for room in _ROOMS for path in sorted((package / room).glob("*.py"))])
 
 
 def _digest(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 digest of the files' names and contents, in order."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -61,6 +63,7 @@ def _digest(paths: Sequence[Path]) -> str:
 
 
 def _compiled(model: mujoco.MjModel | EnvironmentSpec) -> bytes:
+    """Return bytes that identify a model: MuJoCo's binary format, or the text of an environment's specification."""
     if isinstance(model, EnvironmentSpec):
         return repr(model).encode()
     buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)

@@ -55,6 +55,7 @@ class Record:
         self.curve = [again if each is kept else replace(each, chosen=False) for each in self.curve]
 
     def save(self) -> dict[str, Any]:
+        """Return status, steps, curve and weights, for the training's saved state."""
         curve = _CURVE.dump_python(self.curve)
         saved = {"failure": self.failure, "stopped": self.stopped, "steps": self.steps, "curve": curve}
         return saved if self.weights is None else {**saved, "weights": self.weights}

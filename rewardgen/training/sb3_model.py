@@ -53,13 +53,16 @@ class WorldsVecEnv(VecEnv):
         """State, command, next state and end of episode of each control step since the last labelling."""
 
     def reset(self) -> np.ndarray:
+        """Start all worlds and return their observations ``(W, O)``."""
         self._worlds.start(first_ages(self.num_envs, self._worlds.task.horizon))
         return self._observe(self._worlds.matrix)
 
     def step_async(self, actions: np.ndarray) -> None:
+        """Store the commands of raw actions ``(W, A)`` for ``step_wait``."""
         self._command = self._population.command(torch.from_numpy(actions))
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Take a control step; return observations ``(W, O)``, zero rewards ``(W,)``, ends ``(W,)`` and infos."""
         # Step and store the transition
         before = self._worlds.matrix
         step = self._worlds.step(self._command)
@@ -105,6 +108,7 @@ class LabelledBuffer(RolloutBuffer):
         self._reference = reference
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: np.ndarray) -> None:
+        """Add the labels to the bootstraps, then compute GAE as usual; called once the buffer is full."""
         self.rewards += self._reference.label()
         super().compute_returns_and_advantage(last_values, dones)
 
@@ -219,6 +223,7 @@ class Reference:
 
     @torch.no_grad()
     def _examine(self, steps: int) -> None:
+        """Measure the present policy, add the checkpoint to the curve and report it."""
         self._copy_policy()
         point = self._examiner.examine(self._population.act, steps, [self._goals / self._explored], [True])[0]
         self._goals, self._explored = 0, 0
@@ -253,7 +258,7 @@ class _AfterUpdates(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps:
+        if self.num_timesteps:  # not before the first rollout
             self._reference.after_update(self.num_timesteps)
 
     def _on_training_end(self) -> None:

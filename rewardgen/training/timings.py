@@ -28,6 +28,7 @@ class Timings:
 
     @contextmanager
     def measure(self, what: str) -> Iterator[None]:
+        """Add the wall-clock time of the ``with`` block to the phase ``what``, also if the block raises."""
         began = time.perf_counter()
         try:
             yield
@@ -38,6 +39,7 @@ class Timings:
 
     @property
     def total(self) -> float:
+        """Seconds of all phases together."""
         return sum(self.seconds.values())
 
 

@@ -345,6 +345,7 @@ class _Training:
         watcher.progress(self.steps)
 
     def _write(self, file: SavedTraining | None) -> None:
+        """Write the training's state to ``file``, if there is one and the simulator can save its part."""
         if file is None:
             return
         with self._timings.measure("checkpoints"):
@@ -448,6 +449,7 @@ class _Training:
 
     @property
     def _alive(self) -> list[bool]:
+        """Whether each member of the batch has neither failed nor stopped, ``K`` bools."""
         return [not (record.failure or record.stopped) for record in self._batch]
 
     def _fail(self, k: int, message: str) -> None:
