@@ -48,8 +48,11 @@ class Probes:
     """Transitions on which rewards are compared: ``n`` stored ones, and ``m`` drawn actions A and next states S'.
 
     Args:
-        states, actions, next_states: ``(n, width)``, ``(n, A)``, ``(n, width)``.
-        drawn_actions, drawn_states: ``(m, A)``, ``(m, width)``.
+        states: ``(n, width)``, of the stored transitions.
+        actions: ``(n, A)``, in actuator units.
+        next_states: ``(n, width)``.
+        drawn_actions: ``(m, A)``, the actions A.
+        drawn_states: ``(m, width)``, the next states S'.
         gamma: discount of the shaping that cancels.
     """
 

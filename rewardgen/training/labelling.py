@@ -24,8 +24,9 @@ class Reward(Protocol):
         """Start to label ``B`` transitions.
 
         Args:
-            states, next_states: ``(B, width)``.
+            states: ``(B, width)``.
             actions: ``(B, A)``, in actuator units.
+            next_states: ``(B, width)``, before any reset.
 
         Raises:
             RewardFailed: the reward accepts no more calls.
@@ -128,8 +129,9 @@ class Labelling:
         other work can overlap with the copies. The tensors must not change before ``collect``.
 
         Args:
-            states, next_states: ``(K, N, width)``.
+            states: ``(K, N, width)``.
             actions: ``(K, N, A)``, in actuator units.
+            next_states: ``(K, N, width)``, before any reset.
             alive: per member; a reward whose members are all dead is not called.
         """
         self._pending, self._failures = [], {}
@@ -192,7 +194,9 @@ class Labelling:
         """Return the labels of ``B`` transitions, in calls no larger than a rollout of one member.
 
         Args:
-            states, actions, next_states: ``(B, width)``, ``(B, A)``, ``(B, width)``.
+            states: ``(B, width)``.
+            actions: ``(B, A)``, in actuator units.
+            next_states: ``(B, width)``, before any reset.
 
         Raises:
             RewardFailed: the reward failed, returned a NaN or infinity, or changed the names of its components.

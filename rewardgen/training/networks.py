@@ -170,7 +170,8 @@ class Body:
         Args:
             observation: ``(K, rows, O)``, the argument of the preceding ``forward``, whose activations are still in the
                 buffers.
-            d_mean, d_value: gradient of the loss at the outputs, ``(K, A, rows)`` and ``(K, 1, rows)``.
+            d_mean: ``(K, A, rows)``, gradient of the loss with respect to the action means.
+            d_value: ``(K, 1, rows)``, gradient of the loss with respect to the values.
         """
         parameters, k = self._parameters, self._members
         last, d_last = self.hidden[-1], self._grad[-1]

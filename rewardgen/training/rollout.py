@@ -158,7 +158,8 @@ class Rollout:
 
         Args:
             scale: scales the rewards; its statistics are updated.
-            values, following: as ``values`` returns them.
+            values: ``(K, T, W)``, values of the states, as ``values`` returns them.
+            following: ``(K, T, W)``, values of the next states.
         """
         config, columns = self._config, self._columns
         scaled = scale(rewards, self.ended)
