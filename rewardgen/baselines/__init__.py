@@ -1,4 +1,4 @@
-"""Baselines: what the expert's and the sparse reward of a task reach. Measured once on a machine, used by every run."""
+"""Baselines: the fitness that a task's expert and sparse rewards reach, measured once per machine for all runs."""
 
 from rewardgen.baselines.cache import REWARDS, find, keep, locked, training_seeds
 from rewardgen.baselines.measuring import evaluate_trainings, measure, shared_reward

@@ -1,4 +1,4 @@
-"""The baselines that this machine has measured, each kept under a digest of all that its numbers follow from."""
+"""Cache of measured baselines, stored under a digest of everything that determines their results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rewardgen.tasks import Task
 from rewardgen.training.provenance import origin
 
 REWARDS = ("expert", "sparse")
-"""The rewards that every task brings along."""
+"""The rewards that every task defines."""
 
 
 def training_seeds(config: Config) -> list[int]:
@@ -30,7 +30,10 @@ def training_seeds(config: Config) -> list[int]:
 
 
 def find(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
-    """Return the baselines of ``task`` that were measured before under these settings, by reward."""
+    """Return the cached baselines of ``task`` under these settings, by name of the reward.
+
+    A baseline counts only if it has exactly the training seeds of ``config``; others are left out.
+    """
     about = origin(task, config)
     found = {name: read_baseline(folder, key(about, name)) for name in REWARDS}
     return {
@@ -42,12 +45,15 @@ def find(folder: Path, task: Task, config: Config) -> dict[str, Baseline]:
 
 @contextmanager
 def locked(folder: Path, task: Task, config: Config) -> Iterator[None]:
-    """Let one process at a time measure these baselines; the others wait here, and find them afterwards."""
+    """Hold a file lock, so that one process measures these baselines while others wait and then find them cached.
+
+    If the folder is not writable, there is no lock, because nothing can be cached either.
+    """
     lock = FileLock(folder / f".{key(origin(task, config), 'lock')[:16]}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()  # the system lets go of it when the process dies
-    except OSError:  # where nothing can be kept, nothing can be shared either
+        lock.acquire()  # the operating system releases it if the process dies
+    except OSError:  # not writable
         pass
     try:
         yield
@@ -58,7 +64,10 @@ def locked(folder: Path, task: Task, config: Config) -> Iterator[None]:
 def keep(
     folder: Path, task: Task, config: Config, name: str, trainings: Sequence[TrainingResult], evaluation: Evaluation
 ) -> None:
-    """Keep a baseline for later runs. Where it cannot be written, only the time to measure it again is lost."""
+    """Store a baseline for later runs. Write errors are ignored: they cost only the time to measure it again.
+
+    A baseline whose mean fitness is not finite (a training failed) is not stored.
+    """
     if not math.isfinite(evaluation.mean):
         return
     baseline = Baseline(name, tuple(sorted(trainings, key=lambda training: training.seed)), evaluation)
@@ -70,5 +79,5 @@ def keep(
 
 
 def key(about: Mapping[str, Any], name: str) -> str:
-    """Return the name of the file of the baseline of the reward ``name``, from its ``origin``."""
+    """Return the file name of the baseline of the reward ``name``: a SHA-256 digest of it and of its ``origin``."""
     return hashlib.sha256(json.dumps({**about, "reward": name}, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Measure what people's rewards reach on a task, trained as a candidate is. Measured once, used by every run.
+"""Measure the baselines of a task: train its hand-written rewards as candidates are trained, and evaluate them.
 
-A baseline follows from the task, the settings of training and evaluation, this code, its packages and this machine,
-and from nothing of a run: its seeds are its own. A run that finds it has the same numbers as one that measures it.
+A baseline depends on the task, the settings of training and evaluation, the code, its packages and the machine, but not
+on the run: it has seeds of its own. A run that finds it in the cache has the same numbers as one that measures it.
 """
 
 from __future__ import annotations
@@ -33,45 +33,50 @@ from rewardgen.training.save_folders import of_baselines
 
 
 def shared_reward(task: Task) -> bool:
-    """Return whether the sparse reward of ``task`` is the same method as its expert's: then it is trained once.
+    """Return whether the sparse and the expert reward of ``task`` are the same method, which is then trained once.
 
-    A task says so with ``sparse_reward = expert_reward`` (or the other way round) in the body of its class. Two methods
-    that happen to give the same numbers are two rewards.
+    A task declares this with ``sparse_reward = expert_reward`` (or the reverse) in the body of its class. Two methods
+    that only return the same numbers count as two rewards.
     """
-    return task.sparse_reward == task.expert_reward  # the same function bound to the same object
+    return task.sparse_reward == task.expert_reward  # bound methods are equal if function and object are the same
 
 
 def measure(
     folder: Path, task: Task, config: Config, *, again: bool = False, watcher: Watcher | None = None
 ) -> dict[str, Baseline]:
-    """Return the expert's and the sparse reward's baselines of ``task``; those that are missing are trained and kept.
+    """Return the expert and the sparse baseline of ``task``; train, evaluate and store those that are not cached.
 
     Args:
-        folder: where baselines are kept.
-        config: ``training``, ``evaluation``, ``threads``, ``sim`` and ``device`` are used, these two without "auto".
-        again: measure even what was measured before.
-        watcher: follows the trainings.
+        folder: folder of the cache.
+        config: ``training``, ``evaluation``, ``threads``, ``sim`` and ``device`` are used; the last two must not be
+            "auto".
+        again: measure even if there is a cached baseline.
+        watcher: receives the progress of the trainings.
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
     """
     with locked(folder, task, config):
-        # What has to be trained: nothing of what is known, and one reward where both are the same function
+        # Choose what to train: the rewards that are not cached, and only one of them if both are the same method
         found = {} if again else find(folder, task, config)
         missing = [name for name in REWARDS if name not in found]
         about = origin(task, config)
         saves = of_baselines(folder, key(about, "training")[:16], about)
         trained = missing if not shared_reward(task) else missing[:1] if not found else []
         if trained and _saved(saves, task, config):
-            # a process that trained both was killed when it had kept one of them: their training is only read
+            # An earlier process trained both rewards and was killed after storing one: resume its finished training
             trained = list(REWARDS)
 
-        # Train, evaluate and keep
+        # Train
         setup = TrainingSetup(task, config, arrangement_of(config, task), saves=lambda *_: saves)
         results = make_trainer(setup).train(_specs(task, config, trained), watcher or Watcher()) if trained else []
+
+        # Evaluate
         for name in trained:
             mine = tuple(sorted((result for result in results if result.key == name), key=lambda result: result.seed))
             found[name] = Baseline(name, mine, evaluate_trainings(task, config, mine, seeds.baseline_episode_seed()))
+
+        # Store; the second of two equal rewards gets the results of the first
         for name in missing:
             if name not in found:
                 found[name] = renamed(name, next(iter(found.values())))
@@ -81,26 +86,30 @@ def measure(
 
 
 def _specs(task: Task, config: Config, names: Sequence[str]) -> list[TrainingSpec]:
+    """Return the trainings of the rewards ``names``, one per reward and training seed."""
     rewards = task_rewards(task)
     return [TrainingSpec(name, seed, rewards[name]) for name in names for seed in training_seeds(config)]
 
 
 def _saved(saves: Saves, task: Task, config: Config) -> bool:
-    """Return whether there is the saved state of a training of both rewards."""
+    """Return whether there is saved state of a training of both rewards."""
     return saves.path([(spec.key, spec.seed) for spec in _specs(task, config, REWARDS)]).exists()
 
 
 def renamed(name: str, twin: Baseline) -> Baseline:
-    """Return the results of ``twin`` as those of the reward ``name``, which is the same function."""
+    """Return the results of ``twin`` under the name of the reward ``name``, which is the same method."""
     return Baseline(name, tuple(replace(each, key=name) for each in twin.trainings), twin.evaluation)
 
 
 def evaluate_trainings(
     task: Task, config: Config, trainings: Sequence[TrainingResult], episode_seed: int
 ) -> Evaluation:
-    """Return the score of trained policies on fresh episodes.
+    """Evaluate trained policies on fresh episodes.
 
-    A training that failed makes the whole score NaN: it never wins and never hides.
+    If one training failed, all values are NaN: a mean over the other seeds would hide the failure.
+
+    Args:
+        episode_seed: seed of the episodes' start states.
     """
     settings = config.evaluation
     weights = [training.weights for training in trainings if training.weights is not None]

@@ -1,4 +1,4 @@
-"""Trainings on other machines. Nothing here is imported where everything trains on this one."""
+"""Remote training on other machines. This package is not imported if everything trains on this machine."""
 
 from rewardgen.remote.shards import ShardMember, ShardOrder, ShardResult, carry_out, order_for, received, sent
 from rewardgen.remote.trainer import RemoteTrainer, ShardRunner

@@ -1,9 +1,9 @@
-"""Trainings on other machines: what is sent there, how it is carried out, and what comes back.
+"""Remote training: the orders sent to other machines, their execution there, and the check of what they return.
 
-A generation is cut into shards, each of some members. What a member comes to does not depend on what it is trained
-with, so a generation in shards ends, bit for bit, as one that is trained here, if the processors are of one kind. The
-search's loop stays where it is: it asks the language model, holds the key and writes the store; what travels is the
-programs and the task's name, and what comes back is checked before anything is made of it.
+A generation is split into shards of some members each. A member's result does not depend on the other members of its
+batch, so sharded training gives bit for bit the results of local training, if the CPUs are of the same kind. The search
+loop stays on the head machine: it queries the language model, holds the API key and writes the store. Only programs,
+settings and task files are sent, and results are validated before they are used.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from rewardgen.training.episodes import Trajectory, chosen, dump, parse, traject
 from rewardgen.training.local import PopulationTrainer
 
 SENT = ("task", "seed", "threads", "sim", "device", "training", "credit", "sandbox")
-"""The settings that travel. Those of the language model do not: an address may hold a password."""
+"""Settings that are sent. Those of the language model are not: its address may contain a password."""
 ENVS_LIMIT = 64 << 20
-"""Bytes of task files that may travel with an order."""
+"""Maximum size, in bytes, of a folder of task files that is sent with an order."""
 
 
 @dataclass(frozen=True)
 class ShardMember:
-    """One member: the owner's ``key``, its ``seed``, and whose reward it is; ``source`` is that of a program."""
+    """One member: its ``key``, its ``seed``, the kind of its ``reward``, and the ``source`` if that is a program."""
 
     key: str
     seed: int
@@ -55,10 +55,10 @@ class ShardMember:
 
 @dataclass(frozen=True)
 class ShardOrder:
-    """Members to train, with all that another machine needs for it: plain values and bytes, and no secret.
+    """Members to train, with everything that another machine needs: plain values and bytes, no secrets.
 
-    ``envs`` are the further folders of task files: path → content. ``episodes`` says whether some are to be kept;
-    ``form`` is what the programs return.
+    ``versions`` are the package versions of the sender. ``envs`` are further folders of task files, each as path →
+    content. ``episodes`` says whether to return episodes of the checkpoints; ``form`` is what the programs return.
     """
 
     config: Mapping[str, Any]
@@ -69,7 +69,8 @@ class ShardOrder:
     form: Form = "reward"
 
     def split(self, shards: int) -> list[ShardOrder]:
-        """Cut it into at most ``shards`` parts of about equal size, in order; members of one reward stay together."""
+        """Split the order into at most ``shards`` orders of about equal size; members of one key stay together."""
+        # Split by key, so that each program needs a sandbox worker on one machine only
         keys = list(dict.fromkeys(member.key for member in self.members))
         parts = min(shards, len(keys))
         edges = [round(part * len(keys) / parts) for part in range(parts + 1)]
@@ -79,7 +80,7 @@ class ShardOrder:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """The results of an order's members in their order, and an episode of each checkpoint of each member."""
+    """The results of an order's members, in their order, and per member one episode of each checkpoint."""
 
     results: tuple[TrainingResult, ...]
     episodes: tuple[tuple[Trajectory, ...], ...] = ()
@@ -91,8 +92,9 @@ def order_for(
     """Return the order for ``specs``.
 
     Raises:
-        UsageError: the task files are too large to travel.
+        UsageError: a folder of task files is too large to send.
     """
+    # The last part of a task reward's key is its name (see ``TrainingSpec``)
     members = [
         ShardMember(spec.key, spec.seed, "program", spec.reward.source)
         if isinstance(spec.reward, RewardProgram)
@@ -104,18 +106,22 @@ def order_for(
 
 
 def carry_out(order: ShardOrder, watcher: Watcher | None = None) -> ShardResult:
-    """Train the members of ``order`` in this process, its programs in a sandbox of this machine.
+    """Train the members of ``order`` in this process, with the programs in a sandbox on this machine.
 
     Raises:
-        ClusterError: other versions are installed here than where the order comes from.
-        RewardgenError: as ``training.train`` and ``Sandbox`` do.
+        ClusterError: the package versions here differ from those of the sender.
+        RewardgenError: as raised by ``training.train`` and ``Sandbox``.
     """
+    # Check the order
     _same_versions(order.versions)
     config = Config.model_validate(order.config)
     with ExitStack() as held:
+        # Unpack the task files, load the task, open the sandbox
         task = load_task(config.task, [held.enter_context(_unpacked(folder)) for folder in order.envs])
         limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
         sandbox = held.enter_context(Sandbox(limits, config.sandbox.level))
+
+        # Train
         setup = TrainingSetup(task, config, arrangement_of(config, task), sandbox, order.form)
         keeping = _EpisodesKept(watcher or Watcher(), order.episodes)
         results = PopulationTrainer(setup).train(_specs(order, task), keeping)
@@ -124,7 +130,7 @@ def carry_out(order: ShardOrder, watcher: Watcher | None = None) -> ShardResult:
 
 
 class _EpisodesKept(Watcher):
-    """Passes everything on, and keeps one episode of each checkpoint to be sent back."""
+    """Forwards all events and keeps one episode of each checkpoint, to be returned with the results."""
 
     def __init__(self, outer: Watcher, wanted: bool) -> None:
         self._outer, self._wanted = outer, wanted
@@ -153,7 +159,7 @@ class _EpisodesKept(Watcher):
 
 
 def sent(result: ShardResult) -> dict[str, Any]:
-    """Return ``result`` as text and bytes."""
+    """Serialise ``result`` to JSON texts and bytes; ``received`` reads them."""
     return {
         "results": [to_json(replace(each, weights=None), TrainingResult) for each in result.results],
         "weights": [each.weights for each in result.results],
@@ -162,11 +168,12 @@ def sent(result: ShardResult) -> dict[str, Any]:
 
 
 def received(order: ShardOrder, document: Mapping[str, Any], task: Task, config: Config) -> ShardResult:
-    """Check what ``sent`` gave and return it: these members, numbers where numbers belong, policies that fit the task.
+    """Validate and return what ``sent`` made: results of the ordered members, policies and episodes that fit the task.
 
     Raises:
-        ClusterError: it is anything else.
+        ClusterError: the document is anything else.
     """
+    # The sender is not trusted
     try:
         texts, weights = document["results"], document["weights"]
         results = []
@@ -174,14 +181,17 @@ def received(order: ShardOrder, document: Mapping[str, Any], task: Task, config:
             result: TrainingResult = replace(from_json(text, TrainingResult), weights=content)
             if (result.key, result.seed) != (wanted.key, wanted.seed):
                 raise ValueError(f"it is {result.key} with seed {result.seed} instead of {wanted.key}, {wanted.seed}")
+            # Parse the weights only to check them against the task
             if content is not None:
                 Population.from_weights([bytes(content)], task, config.training)
             results.append(result)
+
+        # Check the episodes' shapes
         episodes = tuple(tuple(parse(bytes(content))) for content in document["episodes"])
         width, actions = task.layout.width, task.action_size
         if any(e.states.shape[1:] != (width,) or e.actions.shape[1:] != (actions,) for each in episodes for e in each):
             raise ValueError("its episodes are not those of the task")
-    except Exception as error:  # whatever a damaged message makes its readers raise
+    except Exception as error:  # a damaged message can make the parsers raise anything
         raise ClusterError(f"what came back from a worker is not what was ordered: {error}") from error
     return ShardResult(tuple(results), episodes)
 
@@ -190,6 +200,7 @@ def received(order: ShardOrder, document: Mapping[str, Any], task: Task, config:
 
 
 def _specs(order: ShardOrder, task: Task) -> list[TrainingSpec]:
+    """Return the trainings of an order, with its programs or the task's own rewards."""
     own: Mapping[str, Reward] = task_rewards(task)
     return [
         TrainingSpec(
@@ -202,6 +213,7 @@ def _specs(order: ShardOrder, task: Task) -> list[TrainingSpec]:
 
 
 def _same_versions(theirs: Mapping[str, str]) -> None:
+    """Raise ClusterError if this machine's package versions differ from ``theirs``."""
     ours = versions()
     different = [
         f"{name} {ours.get(name)} here, {version} there"
@@ -216,6 +228,8 @@ def _same_versions(theirs: Mapping[str, str]) -> None:
 
 
 def _packed(folder: Path) -> dict[str, bytes]:
+    """Return the files of ``folder`` as relative path → content; raise UsageError above ``ENVS_LIMIT`` bytes."""
+    # Check the size before reading anything
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
     size = sum(path.stat().st_size for path in files)
     if size > ENVS_LIMIT:
@@ -227,9 +241,14 @@ def _packed(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def _unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """A folder with ``files``, for a while."""
+    """Write ``files`` (relative path → content) to a temporary folder, which is deleted on exit.
+
+    Raises:
+        ClusterError: a path leads outside of the folder.
+    """
     with tempfile.TemporaryDirectory(prefix="rewardgen-envs-") as name:
         for path, content in files.items():
+            # Do not trust the paths of another machine
             place = PurePosixPath(path)
             if place.is_absolute() or ".." in place.parts:
                 raise ClusterError(f"a task file is to be written to {path}, outside of its folder")

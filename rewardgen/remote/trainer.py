@@ -1,4 +1,4 @@
-"""The trainer that sends trainings to other machines, behind the same interface as those of this one."""
+"""The trainer that sends trainings to other machines, with the same interface as the local trainers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from rewardgen.training import TrainingSetup, TrainingSpec, Watcher
 
 
 class ShardRunner(Protocol):
-    """Other machines, where orders are carried out."""
+    """Executes orders on other machines."""
 
     def run(self, order: ShardOrder, task: Task, watcher: Watcher) -> ShardResult:
-        """Train all members of an order for ``task``; ``watcher`` is called here.
+        """Train all members of an order for ``task``; ``watcher`` is called in this process.
 
         Raises:
-            ClusterError: the machines cannot be reached, or what came back is not what was ordered.
-            RewardgenError: what was raised where it was carried out.
+            ClusterError: the machines cannot be reached, or a result is invalid.
+            RewardgenError: an error that was raised on another machine.
         """
 
 
 class RemoteTrainer:
-    """Has trainings carried out by ``runner``."""
+    """Runs trainings on other machines through ``runner``."""
 
     batched = True
 
@@ -33,13 +33,14 @@ class RemoteTrainer:
         self._runner, self._setup = runner, setup
 
     def train(self, specs: Sequence[TrainingSpec], watcher: Watcher) -> list[TrainingResult]:
-        """See ``training.Trainer``. Programs are opened where they are trained."""
+        """See ``training.Trainer``. Sandbox workers run on the machines that train."""
         setup, collector = self._setup, watcher.collector
         watcher.begin([(spec.key, spec.seed) for spec in specs])
         order = order_for(setup.config, specs, setup.envs, episodes=collector is not None, form=setup.form)
         result = self._runner.run(order, setup.task, watcher)
+        # Collect the episodes checkpoint by checkpoint, in the order of a local training
         if collector is not None:
-            for point in zip_longest(*result.episodes):  # checkpoint by checkpoint, as a training here collects them
+            for point in zip_longest(*result.episodes):
                 for episode in (each for each in point if each is not None):
                     collector.keep(episode)
         watcher.end(result.results)

@@ -1,7 +1,8 @@
-"""Checks of one program before anything is trained with it. They need no run: a task and a sandbox are enough.
+"""Screening: checks of a program before it is trained. They need a task and a sandbox, but no run.
 
-``screen_source`` extracts a program from a reply, checks it and tries it on real transitions. ``Foresight`` tries it on
-stored episodes: is it new, and does its return order episodes as their fitness does?
+``screen_source`` extracts a program from a reply, checks it statically and runs it on simulated transitions.
+``Foresight`` evaluates it on stored episodes: whether it differs from earlier rewards, and whether its return orders
+the episodes as their fitness does.
 """
 
 from rewardgen.screening.checks import Transitions, Trial, random_transitions, screen_source

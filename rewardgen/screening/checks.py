@@ -1,4 +1,4 @@
-"""One text through all checks: extract the program, check it, and try it in the sandbox on real transitions."""
+"""Screen one text: extract the program, check it statically, and run it in the sandbox on simulated transitions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
 
 SMOKE_WORLDS = 16
-"""Worlds, and fresh starts, that the transitions of the trial come from."""
+"""Number of worlds, each with a fresh episode, that the transitions come from."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Transitions:
 
 @dataclass(frozen=True)
 class Trial:
-    """One text after all checks: the ``source`` found in it, the ``program`` if it passed, and what is wrong if not.
+    """Result of screening one text: its ``source``, the ``program`` if it passed, and the ``problems`` if not.
 
-    ``output`` is what the program printed: its author's words, for the report alone. ``warning`` is what is odd about a
-    program that passed; a search goes on with it.
+    ``output`` is what the program printed, which is untrusted and only for the report. ``warning`` describes something
+    suspicious about a program that passed; the search trains it anyway.
     """
 
     source: str | None
@@ -43,21 +43,25 @@ class Trial:
 
 
 def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> Transitions:
-    """Return at least ``count`` transitions under uniformly random actions, from ``SMOKE_WORLDS`` fresh starts.
+    """Simulate at least ``count`` transitions under uniformly random actions, in ``SMOKE_WORLDS`` fresh episodes.
 
     The same seed gives the same transitions.
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
     """
+    # Start the worlds, with random streams that no other seed uses
     generator = torch.Generator().manual_seed(seed)
     sim = make_simulator(task.model, SMOKE_WORLDS, threads=threads)
     worlds = Worlds(task, sim, torch.arange(SMOKE_WORLDS) + seed * SMOKE_WORLDS)
     worlds.start()
+
+    # Step all worlds with random actions until there are enough transitions
     low, high = task.action_low, task.action_high
     states, actions, next_states = [], [], []
     for _ in range(-(-count // SMOKE_WORLDS)):
         action = task.clip(low + (high - low) * torch.rand(SMOKE_WORLDS, task.action_size, generator=generator))
+        # Clone: the worlds reuse their buffers
         states.append(worlds.matrix.clone())
         actions.append(action)
         next_states.append(worlds.step(action).next_matrix.clone())
@@ -72,15 +76,24 @@ def try_program(
     call_seconds: float,
     form: Form = "reward",
 ) -> tuple[list[Problem], str, str]:
-    """Try a program on real transitions; return its problems, what it printed, and a warning about what is odd.
+    """Run a program on simulated transitions.
+
+    Args:
+        call_seconds: wall-clock limit of each call, in seconds.
+
+    Returns:
+        The problems found, what the program printed, and a warning or "".
 
     Raises:
         SandboxError: no worker can be started.
     """
+    # Compile it in a worker
     try:
         worker = sandbox.open(program, task.layout, task.action_size, len(transitions.actions))
     except RewardFailed as failure:
         return [Problem("compile", str(failure), failure.line)], "", ""
+
+    # Call it
     try:
         problems = smoke_test(
             worker,
@@ -91,6 +104,8 @@ def try_program(
             call_seconds=call_seconds,
             form=form,
         )
+
+        # Compare the total with the sum of the components
         warning = ""
         if not problems and form == "reward":
             try:
@@ -112,10 +127,11 @@ def screen_source(
     is_reply: bool = True,
     form: Form = "reward",
 ) -> Trial:
-    """Put one text through all checks: a model's ``Reply``, the text of one, or a program (``is_reply`` False).
+    """Run one text through all checks.
 
     Args:
-        call_seconds: limit on the wall clock of each call of the program.
+        text: a model's ``Reply``, the text of a reply, or the source of a program (``is_reply`` False).
+        call_seconds: wall-clock limit of each call of the program, in seconds.
         form: what the program returns.
 
     Raises:
@@ -129,6 +145,6 @@ def screen_source(
     except ProgramRejected as rejected:
         return Trial(source, None, tuple(rejected.problems))
 
-    # Run it
+    # Run it in the sandbox
     problems, output, warning = try_program(sandbox, task, program, transitions, call_seconds, form)
     return Trial(source, None if problems else program, tuple(problems), output, warning)

@@ -1,6 +1,6 @@
-"""The stored episodes of a run: whole ones, played by all kinds of policies, that new programs are tried on.
+"""The stored episodes of a run, on which new programs are screened: whole episodes of policies of different skill.
 
-The first generation has no earlier one to take them from, and uses random play instead.
+The first generation has no earlier episodes and uses episodes of random policies alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from rewardgen.training.episodes import Trajectory, parse, spread, trajectory
 
 RANDOM_EPISODES = 16
 HOLD = 25
-"""Control steps for which random play holds an action at most."""
+"""Maximum number of control steps for which a random policy holds an action."""
 
 
 class Archive:
-    """The stored episodes of a run, random play included.
+    """The stored episodes of a run, including those of random policies.
 
     Args:
         config: ``search.screening.episodes``, ``seed`` and ``threads`` are used.
@@ -35,14 +35,17 @@ class Archive:
         self._random: list[Trajectory] | None = None
 
     def of(self, places: Iterable[str]) -> list[Trajectory]:
-        """Return at most ``screening.episodes`` episodes, spread evenly over their fitness.
+        """Return at most ``screening.episodes`` episodes, at even ranks by fitness.
 
         Args:
-            places: the generations that they may come from, such as "r0g0"; random play is always among them.
+            places: generations to take episodes from, such as "r0g0"; random policies' episodes are always included.
         """
+        # Random policies' episodes, simulated on the first call
         if self._random is None:
             seed = seeds.random_play_seed(self._config.seed)
             self._random = random_play(self._task, RANDOM_EPISODES, seed, self._config.threads)
+
+        # Add those of the generations
         found = list(self._random)
         for place in places:
             content = self._store.episodes(place)
@@ -51,11 +54,15 @@ class Archive:
 
 
 def random_play(task: Task, count: int, seed: int, threads: int = 0) -> list[Trajectory]:
-    """``count`` episodes under random policies of four kinds, which get further than noise alone would.
+    """Play ``count`` episodes with random policies of four kinds, which reach more states than noise alone.
 
-    Fresh uniform actions; actions held for a while; one constant action; and a random linear feedback on the
-    observation, cut off by tanh. The same seed gives the same episodes.
+    The kinds are: a new uniform action at each step; uniform actions held for up to ``HOLD`` steps; one constant
+    action; and random linear feedback on the observation, bounded by tanh. The same seed gives the same episodes.
+
+    Raises:
+        SimulationFailed: MuJoCo reported an error.
     """
+    # Draw each episode's policy: its kind, for how many steps it holds an action, its feedback gains (count, A, O)
     generator = torch.Generator().manual_seed(seed)
     centre, half = (task.action_high + task.action_low) / 2.0, (task.action_high - task.action_low) / 2.0
     kind = torch.arange(count) % 4
@@ -75,6 +82,7 @@ def random_play(task: Task, count: int, seed: int, threads: int = 0) -> list[Tra
         feedback = torch.tanh((gain * observation[:, None, :]).sum(-1))
         return centre + half * torch.where((kind == 3)[:, None], feedback, held)
 
+    # Play and measure
     played = play_episodes(
         task, make_simulator(task.model, count, threads=threads), act, torch.arange(count) + seed * count
     )

@@ -4,9 +4,9 @@
     results = train(task, [Member("expert", seed, reward) for seed in range(3)], config)
     policies = Population.from_weights([result.weights for result in results], task)
 
-The loop is in ``trainer``; the mathematics in ``advantages``, ``ppo`` and ``networks``; ``train_sb3`` trains a member
-with Stable-Baselines3 on the same simulator and the same rewards, as the reference. ``make_trainer`` chooses between
-them, or trainings on other machines, behind the one interface ``Trainer``; a ``Watcher`` follows a training.
+The training loop is in ``trainer``, the algorithm in ``advantages``, ``ppo`` and ``networks``. ``train_sb3`` is the
+reference: it trains one member with Stable-Baselines3 on the same simulator and rewards. ``make_trainer`` chooses
+between these two and remote training, behind the interface ``Trainer``. A ``Watcher`` receives a training's progress.
 """
 
 from rewardgen.training.arrangement import arrangement_of

@@ -1,4 +1,4 @@
-"""Where a run's trainings take place, by its settings."""
+"""Choose the devices of a run's trainings from its settings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ONLY_CPU = "the reference trainer sb3 works with MuJoCo on the CPU"
 
 
 def arrangement_of(config: Config, task: Task) -> Arrangement:
-    """Where physics and learning of this run take place.
+    """Return the devices for physics and learning of this run.
 
     Raises:
-        ConfigError: what ``config`` asks for is not to be had here; the message says what is missing.
+        ConfigError: a simulator or device that ``config`` asks for is not available; the message says what is missing.
     """
     cpu_only = ONLY_CPU if config.training.trainer == "sb3" else ""
     return arrange(config.sim, config.device, model=task.model, cpu_only=cpu_only)

@@ -1,4 +1,4 @@
-"""One point of a training's curve: whole episodes under the deterministic policies, measured by the task itself."""
+"""Checkpoints of a training's curve: whole episodes under the deterministic policies, measured by the task."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from rewardgen.training.seeds import streams
 
 
 class Examiner:
-    """Plays the checkpoints of a population: every member's episodes in one batch of worlds.
+    """Plays and measures the checkpoints of a population, the episodes of all members in one batch of worlds.
 
-    The episodes begin in the same states at each checkpoint, so that what changes along a curve is the policy. They
-    are simulated as the training is; once played, they are measured and labelled by the processor.
+    The episodes start from the same states at every checkpoint, so that only the policy changes along a curve. They are
+    simulated on the training's physics device; fitness and labels are computed on the CPU.
 
     Args:
-        episodes: of each member.
-        purpose: episodes for other purposes begin in other states.
+        episodes: number of episodes per member.
+        credits: one per member, None where the reward's total is the training reward; empty for none at all.
+        purpose: part of the seed of the start states; episodes for another purpose start elsewhere.
     """
 
     def __init__(
@@ -51,16 +52,20 @@ class Examiner:
     def examine(
         self, act: Callable[[Tensor], Tensor], steps: int, goal_reached: Sequence[float], alive: Sequence[bool]
     ) -> dict[int, Checkpoint | RewardFailed]:
-        """Measure the members that are ``alive``.
+        """Play the episodes and measure the members that are ``alive``.
 
         Args:
-            act: the population's deterministic actions.
+            act: observations → deterministic actions, for the whole population.
             steps: environment steps that each member has trained for.
-            goal_reached: each member's share of exploration that the sparse reward paid for.
+            goal_reached: per member, the share of its training transitions with a positive sparse reward.
 
         Returns:
-            member → its checkpoint, or why its reward failed on these episodes.
+            Member → its checkpoint, or the error if its reward failed on these episodes.
+
+        Raises:
+            SimulationFailed: MuJoCo reported an error.
         """
+        # All members play, dead ones too: the batch keeps its shape
         played = play_episodes(self._task, self._sim, act, self._streams).on_host()
         self._last = {}
         points: dict[int, Checkpoint | RewardFailed] = {}
@@ -76,16 +81,20 @@ class Examiner:
         return points
 
     def episodes(self, k: int) -> tuple[Episodes, Tensor]:
-        """The episodes that ``examine`` last played of member ``k``, and their fitness ``(n,)``."""
+        """Return the last episodes of member ``k`` that ``examine`` played, and their fitness ``(n,)``."""
         return self._last[k]
 
     def _point(self, k: int, played: Episodes, fitness: Tensor, steps: int, goal_reached: float) -> Checkpoint:
+        """Label member ``k``'s episodes and return the checkpoint; raise RewardFailed if its reward fails."""
+        # Label the transitions, leaving out the steps after each episode's end
         mask = played.mask
         transitions = played.states[:-1][mask], played.actions[mask], played.states[1:][mask]
         labels = self._labelling.label(self._members[k].reward, *transitions)
         credit = self._credits[k]
         if credit is not None:
             labels = replace(labels, reward=credit.value(labels, *transitions))
+
+        # Sum up by episode
         totals, components = _episode_sums(labels, mask)
         taken = int(mask.sum())
         return Checkpoint(
@@ -104,7 +113,10 @@ class Examiner:
 
 
 def _part(played: Episodes, mine: slice) -> Episodes:
-    """Some of the episodes, in memory of their own: how a task's sums round must not depend on who else was played."""
+    """Return a contiguous copy of some episodes.
+
+    A task's fitness may round differently on strided views, so with views it would depend on the other members.
+    """
     causes: Mapping[str, Tensor] = {cause: held[mine] for cause, held in played.causes.items()}
     return Episodes(
         layout=played.layout,
@@ -118,7 +130,11 @@ def _part(played: Episodes, mine: slice) -> Episodes:
 
 
 def _episode_sums(labels: Labels, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Each episode's sums of the total ``(n,)`` and of the components ``(n, C)``, from labels in ``mask``'s order."""
+    """Return each episode's sums of the total ``(n,)`` and of the components ``(n, C)``, float64.
+
+    Args:
+        mask: ``(T, n)`` bools; the labels are of its true entries, in row-major order.
+    """
     episode = mask.nonzero()[:, 1]
     count = mask.shape[1]
     totals = torch.zeros(count, dtype=torch.float64).index_add_(0, episode, labels.reward.double())
@@ -127,8 +143,9 @@ def _episode_sums(labels: Labels, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _correlation(first: Tensor, second: Tensor) -> float:
-    """Pearson's r, NaN where either does not vary beyond rounding."""
+    """Return Pearson's r of two vectors ``(n,)``; NaN if either is constant up to rounding or not finite."""
     a, b = first - first.mean(), second - second.mean()
+    # Constant: the largest deviation is within rounding of the other's scale
     flat = [float(x.abs().max()) <= 1e-9 * max(1.0, float(y.abs().max())) for x, y in ((a, first), (b, second))]
     if any(flat) or not (torch.isfinite(a).all() and torch.isfinite(b).all()):
         return math.nan

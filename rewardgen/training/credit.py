@@ -1,8 +1,8 @@
-"""Rewards that take more than a program: what it returns is turned into a reward here, with a memory of its own.
+"""Credit: stateful conversion of a program's components into training rewards.
 
-A program in the sandbox is a pure function and stays one. Where a method's programs return measures of progress or
-factors, each member of a training has a ``Credit`` beside it: it sees what the program returned for every rollout and
-says what is paid. Its state begins with the training, belongs to one member, and never reaches the sandbox.
+A program in the sandbox is a pure function. If a method's programs return progress measures or factors instead of
+rewards, each member has a ``Credit``, which receives the program's output for every rollout and computes the rewards
+that PPO trains on. Its state belongs to one member's training and never enters the sandbox.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from rewardgen.tasks import Task
 
 @dataclass(frozen=True)
 class Rows:
-    """One member's rollout of ``T`` control steps in ``W`` worlds, with the processor.
+    """One member's rollout of ``T`` control steps in ``W`` worlds, on the CPU.
 
-    ``components`` ``(T, W, C)`` is what the program returned under ``names``; ``states`` and ``next_states``
-    ``(T, W, width)``, the latter before any reset; ``actions`` ``(T, W, A)``; ``terminated`` and ``ended`` ``(T, W)``.
+    ``components`` ``(T, W, C)`` are the program's components called ``names``; ``states`` and ``next_states`` are
+    ``(T, W, width)``, the latter before any reset; ``actions`` ``(T, W, A)`` in actuator units; ``terminated`` and
+    ``ended`` ``(T, W)`` bools.
     """
 
     components: Tensor
@@ -40,23 +41,23 @@ class Rows:
 
 
 class Credit(Protocol):
-    """Turns what a member's program returns into what the member is paid."""
+    """Converts the components that a member's program returns into the member's training rewards."""
 
     def pay(self, rows: Rows) -> Tensor:
-        """Take in a rollout and give its rewards ``(T, W)``.
+        """Update the state with a rollout and return its rewards ``(T, W)``.
 
         Raises:
-            RewardFailed: what the program returned cannot be used.
+            RewardFailed: the program's components cannot be used.
         """
 
     def value(self, labels: Labels, states: Tensor, actions: Tensor, next_states: Tensor) -> Tensor:
-        """What would be paid now for ``B`` transitions, ``(B,)``; changes nothing."""
+        """Return the rewards ``(B,)`` of ``B`` transitions under the present state, without changing it."""
 
     def save(self) -> Saved:
-        """Everything that its further payments depend on."""
+        """Return the state that further rewards depend on."""
 
     def restore(self, saved: Saved) -> None:
-        """Continue from what ``save`` gave.
+        """Load what ``save`` returned.
 
         Raises:
             ValueError: ``saved`` does not fit.
@@ -64,11 +65,11 @@ class Credit(Protocol):
 
 
 MakeCredit = Callable[[Task, int, int], Credit]
-"""``make(task, seed, worlds)``: the credit of a training that begins."""
+"""``make(task, seed, worlds)`` returns the credit of a new training."""
 
 
 def credit_of(form: Form, config: CreditConfig) -> MakeCredit | None:
-    """What the programs of a form need beside them; None for rewards, which are paid as they are."""
+    """Return the credit for programs of ``form``; None for "reward", whose totals are trained on as they are."""
     if form == "reward":
         return None
     if form == "progress":
@@ -81,10 +82,13 @@ def credit_of(form: Form, config: CreditConfig) -> MakeCredit | None:
 
 
 def checked(components: Tensor, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Refuse components that are none, not finite, or others than before (``known``, empty at first).
+    """Check a program's components.
+
+    Args:
+        known: names of the components of earlier calls; empty before the first.
 
     Raises:
-        RewardFailed: they are.
+        RewardFailed: there are none, their names have changed, or one is not finite.
     """
     if not names:
         raise RewardFailed("output", "the program returned no components, and they are what this method works with")
@@ -95,6 +99,6 @@ def checked(components: Tensor, names: tuple[str, ...], known: tuple[str, ...]) 
 
 
 def sparse(task: Task, states: Tensor, actions: Tensor, next_states: Tensor) -> Tensor:
-    """The task's own sparse reward for ``B`` transitions, ``(B,)``."""
+    """Return the task's sparse reward ``(B,)`` of ``B`` transitions."""
     paid, _ = task.sparse_reward(State(task.layout, states), actions, State(task.layout, next_states))
     return paid.float()

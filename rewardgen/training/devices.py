@@ -1,6 +1,6 @@
-"""What is different where a graphics card takes part. Where everything is on the processor, all of it does nothing.
+"""GPU-specific parts of the trainer: transfers, random permutations, memory. On the CPU, transfers do nothing.
 
-No other part of the trainer asks what kind of device it works on.
+The rest of the trainer asks only ``on_card``.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from torch import Generator, Tensor
 
 
 def on_card(device: torch.device) -> bool:
-    """Whether one operation over all members is to be preferred to one for each member.
+    """Return whether to use one operation over all members instead of one operation per member.
 
-    On the processor a member's sums are taken by themselves, so that they round alike whoever it is trained with. On a
-    card every operation costs a launch of 5 to 10 µs, and batched products round differently with their size anyway.
+    On the CPU each member is reduced separately, so that its rounding does not depend on the other members. On a GPU
+    every operation costs a launch of 5 to 10 µs, and the rounding of batched products depends on their size anyway.
     """
     return device.type != "cpu"
 
 
 def apart(source: torch.device, target: torch.device) -> bool:
-    """Whether what is on one device must be copied to be used on the other."""
+    """Return whether tensors must be copied from one device to the other."""
     return source != target
 
 
 class Crossing:
-    """Takes tensors from one device to another; a card's traffic goes through pinned memory.
+    """Copies tensors from one device to another, through pinned memory if one of them is a GPU.
 
-    The tensor that comes back is the one that was given where both devices are the same, and otherwise a buffer that
-    the next tensor of its shape overwrites.
+    If both devices are the same, the given tensor is returned. Otherwise the result is a buffer that the next tensor of
+    the same shape overwrites.
     """
 
     def __init__(self, source: torch.device, target: torch.device) -> None:
@@ -45,8 +45,8 @@ class Crossing:
             return values
         staged, arrived = self._buffers_for(values)
         if self._sent is not None:
-            self._sent.synchronize()  # the last tensor has left the staging buffer
-        staged.copy_(values)  # from a card, this waits until the values are there
+            self._sent.synchronize()  # wait until the previous tensor has left the staging buffer
+        staged.copy_(values)  # from a GPU, this waits until the values have arrived
         if arrived is not staged:
             arrived.copy_(staged, non_blocking=True)
         if self._sent is not None:
@@ -62,9 +62,9 @@ class Crossing:
 
 
 class HostCopies:
-    """Copies of a device's tensors in the processor's memory, made beside what the device does next.
+    """Copies of GPU tensors in host memory, made on a stream of their own, so that they overlap with later GPU work.
 
-    Tensors that are with the processor already are handed through.
+    Tensors that are in host memory already are passed through.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -76,10 +76,11 @@ class HostCopies:
 
     @property
     def immediate(self) -> bool:
+        """Whether no copies are needed."""
         return not self._apart
 
     def start(self, *values: Tensor) -> None:
-        """Begin to copy. Nobody may write to ``values`` before ``finish``."""
+        """Start to copy ``values``, which must not change before ``finish``."""
         if not self._apart:
             self._copies = values
             return
@@ -88,19 +89,20 @@ class HostCopies:
         if self._stream is None:
             self._copies = tuple(self._copy(i, value) for i, value in enumerate(values))
             return
+        # Copy only once the work that produces the values is done
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
             self._copies = tuple(self._copy(i, value) for i, value in enumerate(values))
 
     def finish(self) -> tuple[Tensor, ...]:
-        """Wait for the copies; the next ``start`` writes over them."""
+        """Wait for the copies and return them; the next ``start`` overwrites them."""
         if self._stream is not None:
             self._stream.synchronize()
         copies, self._copies = self._copies, ()
         return copies
 
     def _copy(self, i: int, value: Tensor) -> Tensor:
-        # Flat and contiguous at both ends: anything else would be copied through pageable memory, and waited for.
+        # Both sides are flat and contiguous; otherwise CUDA copies through pageable memory, synchronously
         if self._buffers[i].numel() < value.numel():
             self._buffers[i] = torch.empty(value.numel(), dtype=value.dtype, pin_memory=self._stream is not None)
         copy = self._buffers[i][: value.numel()].view(value.shape)
@@ -108,16 +110,16 @@ class HostCopies:
 
 
 def host_empty(size: Sequence[int], columns: int, device: torch.device, learner: torch.device) -> Tensor:
-    """An empty float32 tensor ``(*size, columns)`` on ``device``; pinned if a card reads it there."""
+    """Return an uninitialised float32 tensor ``(*size, columns)`` on ``device``, pinned if ``learner`` is a GPU."""
     pinned = device.type == "cpu" and learner.type == "cuda"
     return torch.empty(*size, columns, device=device, pin_memory=pinned)
 
 
 def permutations(count: int, generators: Sequence[Generator], device: torch.device) -> Tensor:
-    """A random order of ``range(count)`` for each generator, ``(K, count)`` int64, drawn from that generator alone.
+    """Return a random permutation of ``range(count)`` from each generator, ``(K, count)`` int64.
 
-    On a card by sorting random numbers, two operations and one draw for each member: ``torch.randperm`` takes about
-    ten for each. Equal numbers among 2^63 are unlikely and harmless.
+    On a GPU the permutations come from sorting random numbers, which takes one draw per member and one sort;
+    ``torch.randperm`` takes about ten operations per member. Ties among 63-bit numbers are unlikely and harmless.
     """
     if not on_card(device):
         return torch.stack([torch.randperm(count, generator=own) for own in generators])
@@ -128,13 +130,13 @@ def permutations(count: int, generators: Sequence[Generator], device: torch.devi
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all that it was told to: for those who take the time."""
+    """Wait until the device has finished all queued work, for exact timings."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def memory_available(device: torch.device) -> int | None:
-    """Free bytes of a card, those that torch holds in reserve included; None where memory is the processor's."""
+    """Return a GPU's free memory in bytes, including torch's unused reserve; None on the CPU."""
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)
@@ -142,9 +144,9 @@ def memory_available(device: torch.device) -> int | None:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that memory ran out.
+    """Return whether an error or one of its causes means that memory ran out.
 
-    Torch has an error of its own for that; warp and CUDA raise RuntimeErrors.
+    Torch raises its own error class; warp and CUDA raise RuntimeErrors, recognised by their text.
     """
     while error is not None:
         text = str(error).lower()
@@ -157,7 +159,7 @@ def out_of_memory(error: BaseException | None) -> bool:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what is no longer used, so that others on the card (mujoco_warp allocates by itself) can have it."""
-    gc.collect()
+    """Release unused memory of torch, so that other users of the GPU (mujoco_warp allocates its own) can have it."""
+    gc.collect()  # frees tensors that are still held by reference cycles
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -1,6 +1,6 @@
-"""Episodes kept from trainings: a few of those that checkpoints play, which later programs are tried on.
+"""Stored episodes: a few of the episodes that checkpoints play, on which later programs are screened.
 
-They cost no simulation of their own, because a checkpoint plays episodes anyway.
+They need no extra simulation, because checkpoints play episodes anyway.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TAKEN = TypeAdapter(list[tuple[str, int, int]])
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One episode of ``L`` steps: ``states`` ``(L + 1, width)``, ``actions`` ``(L, action_size)``, its true fitness."""
+    """One episode of ``L`` steps: ``states`` ``(L + 1, width)``, ``actions`` ``(L, action_size)`` and its fitness."""
 
     states: Tensor
     actions: Tensor
@@ -36,9 +36,13 @@ class Trajectory:
 
 
 class Collector:
-    """Keeps at most ``most`` of the episodes of a training's checkpoints, spread evenly over their fitness.
+    """Keeps at most ``most`` episodes of a training's checkpoints, spread evenly over the ranks of their fitness.
 
-    It belongs to a ``Watcher``, and its state is saved with the training's.
+    It belongs to a ``Watcher``, and its state is saved with that of the training.
+
+    Args:
+        place: the generation that the episodes come from, such as "r0g0".
+        most: maximum number of episodes.
     """
 
     def __init__(self, place: str, most: int) -> None:
@@ -48,23 +52,28 @@ class Collector:
         self._kept: list[Trajectory] = []
 
     def take(self, key: str, seed: int, played: Episodes, fitness: Tensor) -> None:
-        """Keep one of the episodes of a checkpoint, another at each checkpoint."""
+        """Keep one of the episodes of a member's checkpoint, a different one at each checkpoint.
+
+        Args:
+            fitness: ``(n,)``, of the ``n`` episodes ``played``.
+        """
         number = self._taken.get((key, seed), 0)
         self._taken[key, seed] = number + 1
         self.keep(trajectory(played, fitness, chosen(key, seed, number, len(played))))
 
     def keep(self, episode: Trajectory) -> None:
-        """Keep an episode that was chosen already; what is kept in the end follows from their order."""
+        """Keep an episode; the final selection depends on the order of the calls."""
         self._kept.append(episode)
-        if len(self._kept) >= 4 * self._most:  # or memory would grow with the size of the generation
+        # Thin out early: otherwise memory would grow with the number of candidates
+        if len(self._kept) >= 4 * self._most:
             self._kept = spread(self._kept, 2 * self._most)
 
     def save(self) -> dict[str, Any]:
-        """Return its state, as it is saved with a training."""
+        """Return the state, which is saved with the training."""
         return {"taken": [[key, seed, n] for (key, seed), n in self._taken.items()], "kept": dump(self._kept)}
 
     def restore(self, saved: Saved) -> None:
-        """Continue from what ``save`` gave.
+        """Load what ``save`` returned.
 
         Raises:
             ValueError: ``saved`` does not fit.
@@ -77,17 +86,20 @@ class Collector:
         self._taken, self._kept = {(key, seed): n for key, seed, n in taken}, kept
 
     def content(self) -> bytes:
-        """Return what was kept, as ``parse`` reads it."""
+        """Return the selected episodes as bytes for ``parse``."""
         return dump(spread(self._kept, self._most))
 
 
 def chosen(key: str, seed: int, number: int, count: int) -> int:
-    """Return which of ``count`` episodes of a member's checkpoint ``number`` is kept, whatever trains beside it."""
+    """Return which of the ``count`` episodes of a member's checkpoint to keep.
+
+    Depends only on the member and the checkpoint's ``number``, not on the other members of the batch.
+    """
     return (zlib.crc32(f"{key}/{seed}".encode()) + number) % count
 
 
 def trajectory(played: Episodes, fitness: Tensor, number: int) -> Trajectory:
-    """Return one of the episodes, in memory of its own."""
+    """Return a copy of episode ``number``, without padding."""
     length = int(played.length[number])
     return Trajectory(
         played.states[: length + 1, number].clone(), played.actions[:length, number].clone(), float(fitness[number])
@@ -95,7 +107,7 @@ def trajectory(played: Episodes, fitness: Tensor, number: int) -> Trajectory:
 
 
 def spread(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
-    """Return at most ``most`` of those with a finite fitness, evenly over their order by fitness, the lowest first."""
+    """Return at most ``most`` episodes with finite fitness, at even ranks by fitness, sorted from the lowest."""
     order = sorted((item for item in trajectories if math.isfinite(item.fitness)), key=lambda item: item.fitness)
     if len(order) <= most:
         return order
@@ -103,7 +115,7 @@ def spread(trajectories: Sequence[Trajectory], most: int) -> list[Trajectory]:
 
 
 def dump(trajectories: Sequence[Trajectory]) -> bytes:
-    """Return the safetensors bytes of some episodes, one after the other."""
+    """Return episodes as safetensors bytes: their steps concatenated, with the lengths; no bytes for no episodes."""
     if not trajectories:
         return b""
     return save(
@@ -117,10 +129,10 @@ def dump(trajectories: Sequence[Trajectory]) -> bytes:
 
 
 def parse(content: bytes) -> list[Trajectory]:
-    """Return what ``dump`` wrote.
+    """Read what ``dump`` wrote.
 
     Raises:
-        SafetensorError, KeyError, RuntimeError: the content is something else.
+        SafetensorError, KeyError, RuntimeError: the content is not such a file.
     """
     if not content:
         return []

@@ -1,6 +1,6 @@
-"""The one interface to training: what is to be trained, and the trainers that can do it.
+"""The interface to training: specifications of trainings, and the protocol that all trainers implement.
 
-``make_trainer`` in ``local`` chooses once between the population, the reference and a remote trainer.
+``make_trainer`` in ``local`` chooses between the population, the reference and a remote trainer.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from rewardgen.training.watcher import Watcher
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """One training to carry out: the ``key`` of its owner, its ``seed``, and a program or a reward of the task's own.
+    """One training to run: the ``key`` of its candidate or baseline, its ``seed``, and its reward.
 
-    Where the reward is a task's own, the last part of the key, after a slash, is its name: "final/expert".
+    For a task's own reward, the last part of the key after a slash is the reward's name, such as "final/expert".
     """
 
     key: str
@@ -34,21 +34,22 @@ class TrainingSpec:
 
 
 MakeSaves = Callable[[Sequence[Member], Mapping[str, str], Collector | None], Saves]
-"""``make(members, sources, collector)``: where the state of a training in progress is saved. ``sources`` has the source
-of each key's program; ``collector`` is saved with the training. Whoever keeps the results deletes the files."""
+"""``make(members, sources, collector)`` returns the files for the state of a training in progress. ``sources`` maps a
+key to the source of its program; ``collector`` is saved with the training. The caller of the training deletes the files
+once the results are stored."""
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What all trainings of a run, or of a command, have in common.
+    """Settings that all trainings of a run or command share.
 
     Attributes:
         config: ``training``, ``credit``, ``sandbox`` and ``threads`` are used.
-        arrangement: where physics and learning take place.
-        sandbox: runs programs; None where only a task's own rewards are trained.
+        arrangement: devices for physics and learning.
+        sandbox: runs programs; None if only a task's own rewards are trained.
         form: what programs return.
-        envs: further folders of task files, for trainings on other machines.
-        saves: where trainings in progress are saved; None: nowhere, and a killed training starts over.
+        envs: further folders of task files, sent along to remote trainings.
+        saves: makes the files for trainings in progress; None to save nothing, so that a killed training starts over.
     """
 
     task: Task
@@ -61,23 +62,23 @@ class TrainingSetup:
 
 
 class Trainer(Protocol):
-    """Carries out trainings: a population on this machine, the reference, or shards on other machines."""
+    """Runs trainings: as a population on this machine, with the reference, or as shards on other machines."""
 
     @property
     def batched(self) -> bool:
-        """Whether members train as one batch, so that a race can stop some and episodes can be collected."""
+        """Whether members train as one batch, which races and the collection of episodes need."""
 
     def train(self, specs: Sequence[TrainingSpec], watcher: Watcher) -> list[TrainingResult]:
-        """Carry out ``specs`` and report to ``watcher``.
+        """Run the trainings in ``specs`` and report progress to ``watcher``.
 
         Returns:
-            The results in the order of ``specs``. A reward that fails is a result too.
+            The results in the order of ``specs``, with status "failed" for a reward that failed.
 
         Raises:
-            BudgetExceeded, or whatever ``watcher`` raises.
+            BudgetExceeded: raised by ``watcher``, as any other error that it raises.
             SimulationFailed: MuJoCo reported an error.
-            OutOfMemory: the device's memory does not hold a single member.
-            ClusterError: other machines cannot be reached, or returned something else than was asked for.
+            OutOfMemory: not even one member fits into the device's memory.
+            ClusterError: other machines cannot be reached, or returned an invalid result.
         """
 
 

@@ -1,4 +1,4 @@
-"""Asking rewards for the labels of a whole rollout."""
+"""Label whole rollouts with rewards, in this process or in sandbox workers."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ from rewardgen.training.devices import HostCopies
 
 
 class Reward(Protocol):
-    """Something that labels transitions, perhaps in another process: ``submit`` starts it, ``result`` waits for it."""
+    """Labels transitions, possibly in another process: ``submit`` starts a call, ``result`` waits for it."""
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
-        """Begin labelling ``states`` ``(B, width)``, ``actions`` ``(B, A)`` in actuator units, ``next_states``.
+        """Start to label ``B`` transitions.
+
+        Args:
+            states: ``(B, width)``.
+            actions: ``(B, A)``, in actuator units.
+            next_states: ``(B, width)``, before any reset.
 
         Raises:
-            RewardFailed: it cannot take any more.
+            RewardFailed: the reward accepts no more calls.
         """
 
     def result(self) -> Labels:
-        """The labels of the transitions last submitted.
+        """Return the labels of the transitions submitted last.
 
         Raises:
-            RewardFailed: it crashed, took too long or gave something that is no reward.
+            RewardFailed: the reward crashed, ran out of time or returned something that is not a reward.
         """
 
 
 class TaskReward:
-    """A trusted reward, the expert's or the sparse one, in this process.
+    """A task's own reward (expert or sparse), which is trusted and runs in this process.
 
     Args:
         function: ``function(state, action, next_state) -> (total (B,), {name: (B,)})``.
@@ -61,7 +66,7 @@ class TaskReward:
 
 
 def task_rewards(task: Task) -> dict[str, TaskReward]:
-    """Return the rewards that people wrote for ``task`` by name: "expert" and "sparse"."""
+    """Return the hand-written rewards of ``task`` by name: "expert" and "sparse"."""
     return {
         "expert": TaskReward(task.expert_reward, task.layout),
         "sparse": TaskReward(task.sparse_reward, task.layout),
@@ -72,7 +77,8 @@ def task_rewards(task: Task) -> dict[str, TaskReward]:
 class Member:
     """One training: the ``key`` of its reward, its ``seed``, and the ``reward``, which several members may share.
 
-    Where the reward's total is not what is paid, ``credit`` makes what turns its components into that.
+    The optional ``credit`` makes the object that converts the reward's components into the training reward; without it,
+    the reward's total is the training reward.
     """
 
     key: str
@@ -82,26 +88,27 @@ class Member:
 
 
 def label_rows(config: TrainingConfig, sharing: int = 1) -> int:
-    """The most transitions that ``train`` ever asks a reward for in one call, if ``sharing`` members share it."""
+    """Return the maximum number of transitions in one call of a reward that ``sharing`` members share."""
     return config.worlds * config.rollout * sharing
 
 
 class Labelling:
-    """The rewards of a population and which members each of them labels.
+    """Labels the rollouts of a population.
 
-    Members that share a reward are asked for in one call; different rewards are submitted before any is awaited, so
-    that their processes work at once. Only a ``TaskReward`` is given tensors of a card: all others may be programs in
-    the sandbox, whose processes can hold no card, and get copies.
+    Members that share a reward are labelled in one call. All rewards are submitted before any result is awaited, so
+    that the sandbox workers run in parallel. Only a ``TaskReward`` receives GPU tensors; sandbox workers have no access
+    to the GPU and receive copies in host memory.
 
     Args:
         rows: transitions of each member in a rollout.
-        device: where the rollouts' transitions are.
+        device: device of the rollouts' transitions.
     """
 
     def __init__(self, members: Sequence[Member], rows: int, device: torch.device | str = "cpu") -> None:
         self._rows = rows
         self._copies = HostCopies(torch.device(device))
         self._waiting: list[tuple[Reward, list[int]]] = []
+        # Group the members by reward object
         self._groups: list[tuple[Reward, list[int]]] = []
         for k, member in enumerate(members):
             for reward, indices in self._groups:
@@ -113,15 +120,22 @@ class Labelling:
         self._pending: list[tuple[Reward, list[int], int]] = []
         self._failures: dict[int, str] = {}
         self.components: dict[int, tuple[Tensor, tuple[str, ...]]] = {}
-        """Member → its components ``(N, C)`` of the last rollout, valid until the next, and their names."""
+        """Member → the components ``(N, C)`` of its last rollout (valid until the next one) and their names."""
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor, alive: Sequence[bool]) -> None:
-        """Start labelling a rollout: ``(K, N, width)``, ``(K, N, A)`` and ``(K, N, width)``.
+        """Start to label a rollout of ``N`` transitions per member.
 
-        From a card the rewards get their copies when ``collect`` is called; what is done before that is done beside
-        the copying. The tensors must not change until then.
+        If the transitions are on a GPU, this starts copies to host memory, and ``collect`` passes them to the rewards;
+        other work can overlap with the copies. The tensors must not change before ``collect``.
+
+        Args:
+            states: ``(K, N, width)``.
+            actions: ``(K, N, A)``, in actuator units.
+            next_states: ``(K, N, width)``, before any reset.
+            alive: per member; a reward whose members are all dead is not called.
         """
         self._pending, self._failures = [], {}
+        # Divide the rewards into those that take the tensors as they are and those that need host copies
         groups = [(reward, indices) for reward, indices in self._groups if any(alive[k] for k in indices)]
         at_once = [group for group in groups if self._copies.immediate or isinstance(group[0], TaskReward)]
         self._waiting = [] if len(at_once) == len(groups) else [group for group in groups if group not in at_once]
@@ -133,6 +147,7 @@ class Labelling:
     def _hand_over(
         self, reward: Reward, indices: list[int], states: Tensor, actions: Tensor, next_states: Tensor
     ) -> None:
+        """Submit the transitions of the members ``indices`` to their reward."""
         parts = [_select(values, indices) for values in (states, actions, next_states)]
         try:
             reward.submit(parts[0], parts[1], parts[2])
@@ -142,18 +157,20 @@ class Labelling:
             self._pending.append((reward, indices, states.shape[1]))
 
     def collect(self, rewards: Tensor) -> dict[int, str]:
-        """Write what ``submit`` started into ``rewards`` ``(K, N)``, zero where there is none.
+        """Wait for the labels and write them into ``rewards`` ``(K, N)``, zero for members without labels.
 
         Returns:
-            member → why it failed, for those that did.
+            Failed member → the message.
         """
         rewards.zero_()
         self.components = {}
+        # Submit what had to wait for its copies
         if self._waiting:
             states, actions, next_states = self._copies.finish()
             for reward, indices in self._waiting:
                 self._hand_over(reward, indices, states, actions, next_states)
             self._waiting = []
+        # Wait for each reward and divide its labels among its members
         for reward, indices, count in self._pending:
             try:
                 labels = reward.result()
@@ -162,6 +179,7 @@ class Labelling:
                 continue
             theirs = labels.reward.view(len(indices), count)
             parts = labels.components.view(len(indices), count, len(labels.names))
+            # Only the members with a NaN or infinity fail, not all that share the reward
             finite = torch.isfinite(theirs).all(1).tolist()
             for k, mine, part, sound in zip(indices, theirs, parts, finite, strict=True):
                 if sound:
@@ -173,10 +191,15 @@ class Labelling:
         return self._failures
 
     def label(self, reward: Reward, states: Tensor, actions: Tensor, next_states: Tensor) -> Labels:
-        """The labels of ``(B, ·)`` transitions, asked for in calls no larger than the rollouts'.
+        """Return the labels of ``B`` transitions, in calls no larger than a rollout of one member.
+
+        Args:
+            states: ``(B, width)``.
+            actions: ``(B, A)``, in actuator units.
+            next_states: ``(B, width)``, before any reset.
 
         Raises:
-            RewardFailed: as ``Reward`` does, and for a value that is not finite.
+            RewardFailed: the reward failed, returned a NaN or infinity, or changed the names of its components.
         """
         parts: list[Labels] = []
         for start in range(0, len(states), self._rows):
@@ -185,7 +208,7 @@ class Labelling:
             labels = reward.result()
             if not (torch.isfinite(labels.reward).all() and torch.isfinite(labels.components).all()):
                 raise RewardFailed("output", "the reward is NaN or infinite for some transitions")
-            # the next call may write over the buffers of this one
+            # Clone: the next call may reuse the buffers of this one
             parts.append(Labels(labels.reward.clone(), labels.components.clone(), labels.names))
         if any(part.names != parts[0].names for part in parts):
             raise RewardFailed("output", "the reward's components have other names from one call to the next")
@@ -193,7 +216,7 @@ class Labelling:
 
 
 def _select(values: Tensor, indices: list[int]) -> Tensor:
-    """The members ``indices`` of ``(K, N, width)`` as ``(len · N, width)``, without a copy where they adjoin."""
+    """Return the members ``indices`` of ``(K, N, width)`` as ``(len · N, width)``; a view if they are adjacent."""
     first, last = indices[0], indices[-1]
     mine = values[first : last + 1] if last - first + 1 == len(indices) else values[indices]
     return mine.reshape(-1, values.shape[-1])

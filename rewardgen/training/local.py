@@ -1,4 +1,4 @@
-"""The trainers of this machine: PPO over a population, and the reference, one training after another."""
+"""The local trainers: PPO over a population, and the reference, which runs one training after another."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rewardgen.training.watcher import PartWatcher, Watcher
 
 
 def make_trainer(setup: TrainingSetup, remote: MakeTrainer | None = None) -> Trainer:
-    """Choose the trainer for ``setup``: the only place where that is decided.
+    """Return the trainer for ``setup``; no other code makes this choice.
 
     Args:
-        remote: makes the trainer that uses other machines. The reference trainer always stays on this one.
+        remote: makes the trainer that uses other machines. The reference trainer always runs on this machine.
     """
     if setup.config.training.trainer == "sb3":
         return Sb3Trainer(setup)
@@ -38,8 +38,11 @@ class PopulationTrainer:
         """See ``Trainer``."""
         setup = self._setup
         with ExitStack() as workers:
+            # Start the sandbox workers
             members = open_members(setup, specs, workers)
             watcher.begin([(member.key, member.seed) for member in members])
+
+            # Train all members, resuming from saved state if there is any
             sources = {spec.key: spec.reward.source for spec in specs if isinstance(spec.reward, RewardProgram)}
             saves = setup.saves(members, sources, watcher.collector) if setup.saves is not None else None
             results = train(
@@ -87,7 +90,7 @@ def open_members(setup: TrainingSetup, specs: Sequence[TrainingSpec], workers: E
     """Return a member for each of ``specs``, in their order, with a sandbox worker for each program.
 
     Args:
-        workers: closes the sandbox's workers.
+        workers: closes the sandbox workers on exit.
 
     Raises:
         SandboxError: a worker cannot be started.
@@ -101,7 +104,7 @@ def open_members(setup: TrainingSetup, specs: Sequence[TrainingSpec], workers: E
             members.append(Member(spec.key, spec.seed, spec.reward))
             continue
         if spec.key not in opened:
-            # one worker labels all seeds of a program in one call
+            # One worker per program: it labels all seeds of the program in one call
             sharing = sum(other.key == spec.key for other in specs)
             opened[spec.key] = open_worker(setup, spec.reward, sharing, workers)
         members.append(Member(spec.key, spec.seed, opened[spec.key], credit))
@@ -109,7 +112,7 @@ def open_members(setup: TrainingSetup, specs: Sequence[TrainingSpec], workers: E
 
 
 def open_worker(setup: TrainingSetup, program: RewardProgram, seeds: int, workers: ExitStack) -> Reward:
-    """Run ``program`` in a sandbox worker that can label ``seeds`` members at once, until ``workers`` is closed.
+    """Start a sandbox worker for ``program`` that can label ``seeds`` members in one call; ``workers`` closes it.
 
     Raises:
         SandboxError: the worker cannot be started.

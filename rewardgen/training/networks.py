@@ -1,10 +1,9 @@
-"""The policies and value functions of a whole population as stacked weights, with forward and backward by hand.
+"""The policies and value functions of a population as stacked weights, with hand-written forward and backward passes.
 
-``K`` members, each with a Gaussian policy and a value function of the same hidden widths, live in one contiguous
+The weights of ``K`` members, each with a policy and a value function of the same hidden widths, are one contiguous
 tensor ``(2, K, P)``: row 0 the policies, row 1 the value functions. Every layer is one batched matrix product over
-``2 K`` networks. The backward pass is written out because it is short for this family of networks, and because
-autograd's bookkeeping and its fresh buffers cost about as much as the mathematics at these sizes; a test holds it
-against autograd.
+``2 K`` networks. The backward pass is written by hand because it is short for these networks, and because at these
+sizes autograd's bookkeeping and allocations cost about as much as the arithmetic. A test compares it with autograd.
 """
 
 from __future__ import annotations
@@ -18,15 +17,17 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor
 
-_ALIGN = 16  # parameters of a network are padded to whole vector registers, so that K changes no rounding
+# Pad the parameters of a network to whole vector registers. Otherwise a member's position in memory would decide which
+# of its values go through the scalar tail of a vectorised loop, and its rounding would depend on K.
+_ALIGN = 16
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that fix a member's networks.
+    """Layer sizes of a member's networks.
 
-    ``choices`` are the numbers of options of a discrete action's components, whose one-hot columns are the ``action``
-    columns; empty for a Gaussian policy.
+    ``choices`` holds the number of options of each component of a discrete action; the ``action`` columns are their
+    one-hot columns. It is empty for a Gaussian policy.
     """
 
     observation: int
@@ -36,7 +37,7 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """Columns that one network takes in the stacked tensor, the larger of policy and value, padded."""
+        """Columns ``P`` of one network in the stacked tensor: the larger of policy and value function, padded."""
         widths = (self.observation, *self.hidden)
         body = sum((a + 1) * b for a, b in pairwise(widths))
         head = max((widths[-1] + 1) * self.action + self.action, widths[-1] + 1)
@@ -44,12 +45,12 @@ class Shape:
 
 
 class Parameters:
-    """Named views of one stacked tensor ``flat`` ``(2, K, P)``: of the weights, or of their gradient.
+    """Named views of one stacked tensor ``flat`` ``(2, K, P)``, which holds the weights or their gradient.
 
-    ``weights[i]`` is ``(2 K, in, out)`` and ``biases[i]`` ``(2 K, 1, out)``, the policies first. The last layers lie
-    the other way round: ``mean_weight`` ``(K, A, hidden)``, ``mean_bias`` and ``log_std`` ``(K, A, 1)``,
-    ``value_weight`` ``(K, 1, hidden)``, ``value_bias`` ``(K, 1, 1)``. A product with few rows is four times faster than
-    one with few columns, so outputs are ``(K, A, rows)``.
+    ``weights[i]`` is ``(2 K, in, out)`` and ``biases[i]`` ``(2 K, 1, out)``, the policies first. The output layers are
+    transposed: ``mean_weight`` ``(K, A, hidden)``, ``mean_bias`` and ``log_std`` ``(K, A, 1)``, ``value_weight``
+    ``(K, 1, hidden)``, ``value_bias`` ``(K, 1, 1)``. Outputs are therefore ``(K, A, rows)``: a matrix product with few
+    rows is four times faster than one with few columns.
     """
 
     def __init__(self, shape: Shape, flat: Tensor) -> None:
@@ -64,12 +65,15 @@ class Parameters:
             place += rows * columns
             return part
 
+        # Hidden layers: policies and value functions in one view
         self.weights: list[Tensor] = []
         self.biases: list[Tensor] = []
         widths = (shape.observation, *shape.hidden)
         for inputs, outputs in pairwise(widths):
             self.weights.append(cut(stacked, inputs, outputs))
             self.biases.append(cut(stacked, 1, outputs))
+
+        # Output layers: both begin at the same column, in row 0 the policy's, in row 1 the value function's
         head = place
         self.mean_weight = cut(flat[0], shape.action, widths[-1])
         self.mean_bias = cut(flat[0], shape.action, 1)
@@ -80,10 +84,11 @@ class Parameters:
 
     @property
     def members(self) -> int:
+        """Number of members, ``K``."""
         return int(self.flat.shape[1])
 
     def named(self, member: int) -> dict[str, Tensor]:
-        """One member's parameters as views under the names and in the shapes that a weights file has."""
+        """Return one member's parameters as views, with the names and shapes of a weights file (see ``weights``)."""
         named: dict[str, Tensor] = {}
         for net, row in (("policy", member), ("value", self.members + member)):
             for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -98,13 +103,19 @@ class Parameters:
 
 
 def zeros(shape: Shape, members: int, device: torch.device | str = "cpu") -> Parameters:
+    """Return parameters (or a gradient) of ``members`` members, all zero."""
     return Parameters(shape, torch.zeros(2, members, shape.parameters, device=device))
 
 
 def initialise(parameters: Parameters, generators: Sequence[Generator], initial_std: float) -> None:
-    """Fill in place as Stable-Baselines3 does: orthogonal, gain √2 in the body, 0.01 for the mean, 1 for the value.
+    """Initialise in place as Stable-Baselines3 does: orthogonal, gain √2 in hidden layers, 0.01 for mean, 1 for value.
 
-    Drawn on the processor whatever device the parameters are on: a seed's training begins with one policy everywhere.
+    The weights are drawn on the CPU whatever device the parameters are on, so that a seed starts from the same policy
+    on every device.
+
+    Args:
+        generators: one per member, on the CPU.
+        initial_std: standard deviation of the actions, in units of half an actuator's range.
     """
     for member, generator in enumerate(generators):
         for name, values in parameters.named(member).items():
@@ -118,11 +129,11 @@ def initialise(parameters: Parameters, generators: Sequence[Generator], initial_
 
 
 class Body:
-    """The hidden layers of all ``2 K`` networks on batches of one fixed shape, with buffers of its own.
+    """Forward and backward pass of all ``2 K`` networks for one fixed batch size, with preallocated buffers.
 
     Args:
         parameters: the stacked weights.
-        rows: how many observations of each member one call takes.
+        rows: observations of each member in a call.
     """
 
     def __init__(self, parameters: Parameters, rows: int) -> None:
@@ -134,45 +145,64 @@ class Body:
         self.value = empty(members, 1, rows)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """``observation`` ``(K, rows, O)`` → action means ``(K, A, rows)``, values ``(K, 1, rows)``; reused buffers."""
+        """Return action means ``(K, A, rows)`` and values ``(K, 1, rows)`` of observations ``(K, rows, O)``.
+
+        The next call overwrites both.
+        """
         parameters, k = self._parameters, self._members
+        # First layer: policy and value function read the same observations, which are not copied for the second half
         for net in (slice(0, k), slice(k, 2 * k)):
             _layer(parameters.biases[0][net], observation, parameters.weights[0][net], self.hidden[0][net])
         _tanh_of_half(self.hidden[0])
+        # Further hidden layers: one product over all 2 K networks
         for i in range(1, len(self.hidden)):
             _layer(parameters.biases[i], self.hidden[i - 1], parameters.weights[i], self.hidden[i])
             _tanh_of_half(self.hidden[i])
+        # Output layers
         last = self.hidden[-1]
         torch.baddbmm(parameters.mean_bias, parameters.mean_weight, last[:k].transpose(1, 2), out=self.mean)
         torch.baddbmm(parameters.value_bias, parameters.value_weight, last[k:].transpose(1, 2), out=self.value)
         return self.mean, self.value
 
     def backward(self, observation: Tensor, d_mean: Tensor, d_value: Tensor, gradient: Parameters) -> None:
-        """Write the gradient of everything but ``log_std``, given the loss's gradient at both outputs.
+        """Write the gradient of everything but ``log_std`` into ``gradient``.
 
-        ``observation`` must be the one that ``forward`` was just called with.
+        Args:
+            observation: ``(K, rows, O)``, the argument of the preceding ``forward``, whose activations are still in the
+                buffers.
+            d_mean: ``(K, A, rows)``, gradient of the loss with respect to the action means.
+            d_value: ``(K, 1, rows)``, gradient of the loss with respect to the values.
         """
         parameters, k = self._parameters, self._members
         last, d_last = self.hidden[-1], self._grad[-1]
+        # Output layers
         torch.bmm(d_mean, last[:k], out=gradient.mean_weight)
         torch.bmm(d_value, last[k:], out=gradient.value_weight)
         torch.sum(d_mean, 2, keepdim=True, out=gradient.mean_bias)
         torch.sum(d_value, 2, keepdim=True, out=gradient.value_bias)
         torch.bmm(d_mean.transpose(1, 2), parameters.mean_weight, out=d_last[:k])
         torch.mul(d_value.transpose(1, 2), parameters.value_weight, out=d_last[k:])
+        # Hidden layers, from the last to the first
         for i in range(len(self.hidden) - 1, -1, -1):
             torch.ops.aten.tanh_backward.grad_input(self._grad[i], self.hidden[i], grad_input=self._grad[i])
             torch.sum(self._grad[i], 1, keepdim=True, out=gradient.biases[i])
             if i > 0:
                 torch.bmm(self.hidden[i - 1].transpose(1, 2), self._grad[i], out=gradient.weights[i])
                 torch.bmm(self._grad[i], parameters.weights[i].transpose(1, 2), out=self._grad[i - 1])
+        # First layer's weights: the input is the observation, shared by both networks
         inputs = observation.transpose(1, 2)
         for net in (slice(0, k), slice(k, 2 * k)):
             torch.bmm(inputs, self._grad[0][net], out=gradient.weights[0][net])
 
 
 class Head:
-    """One of a population's two networks alone, forward only: ``"policy"`` while acting, ``"value"`` afterwards."""
+    """Forward pass of one kind of network alone: ``"policy"`` to act, ``"value"`` to value a finished rollout.
+
+    Args:
+        parameters: the stacked weights; later changes of them are seen.
+        net: "policy" or "value".
+        rows: observations of each member in a call.
+    """
 
     def __init__(self, parameters: Parameters, net: str, rows: int) -> None:
         k = parameters.members
@@ -186,7 +216,10 @@ class Head:
         self._out = self._weight.new_empty(k, self._weight.shape[1], rows)
 
     def __call__(self, observation: Tensor) -> Tensor:
-        """``(K, rows, O)`` → ``(K, A, rows)`` or ``(K, 1, rows)``, in a buffer that the next call overwrites."""
+        """Return the outputs ``(K, A, rows)`` or ``(K, 1, rows)`` of observations ``(K, rows, O)``.
+
+        The next call overwrites them.
+        """
         flow = observation
         for bias, weight, out in self._layers:
             _layer(bias, flow, weight, out)
@@ -195,16 +228,20 @@ class Head:
 
 
 def _layer(bias: Tensor, inputs: Tensor, weight: Tensor, out: Tensor) -> None:
-    """Twice the layer's pre-activation, which is what ``_tanh_of_half`` takes."""
+    """Write twice the layer's pre-activation into ``out``, the input of ``_tanh_of_half``."""
     torch.baddbmm(bias, inputs, weight, beta=2.0, alpha=2.0, out=out)
 
 
 @cache
 def _minus_one(device: torch.device) -> Tensor:
+    """Return -1 as a tensor, made once per device."""
     return torch.tensor(-1.0, device=device)
 
 
 def _tanh_of_half(doubled: Tensor) -> Tensor:
-    """tanh(z) in place, given 2 z: as 2 σ(2 z) − 1, five times faster than torch.tanh on a CPU, absolute error 2e-7."""
+    """Compute tanh(z) in place, given 2 z.
+
+    tanh(z) = 2 σ(2 z) − 1 is five times faster than ``torch.tanh`` on a CPU, with an absolute error of 2e-7.
+    """
     doubled.sigmoid_()
     return torch.add(_minus_one(doubled.device), doubled, alpha=2.0, out=doubled)

@@ -1,4 +1,4 @@
-"""``K`` policies as one: what acts in a rollout, is played at checkpoints and is rebuilt from weights files."""
+"""A population of ``K`` policies that act as one batch: in rollouts, at checkpoints and from weights files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from rewardgen.training.normalise import ObservationScale
 class Population:
     """The stacked networks of ``members`` policies for one task, each with its own observation statistics.
 
-    A policy's raw output ``u`` means the actuator command ``centre + half_range · u``, cut off at the actuator's range;
-    of a discrete action, ``u`` are logits, and the command is the likeliest option of each component, one-hot.
+    A policy's raw output ``u`` stands for the actuator command ``centre + half_range · u``, clipped to the actuator's
+    range. For discrete actions ``u`` are logits, and the command is the most likely option of each component, one-hot.
+
+    Raises:
+        UsageError: ``hidden`` is empty.
     """
 
     def __init__(self, task: Task, members: int, hidden: tuple[int, ...], device: torch.device | str = "cpu") -> None:
@@ -44,7 +47,7 @@ class Population:
         generators: Sequence[Generator],
         device: torch.device | str = "cpu",
     ) -> Population:
-        """Untrained policies on ``device``, each drawn from its own generator, which is the processor's."""
+        """Return untrained policies on ``device``, each initialised from its own generator (on the CPU)."""
         population = cls(task, len(generators), config.hidden, device)
         initialise(population.parameters, generators, config.initial_std)
         return population
@@ -57,11 +60,14 @@ class Population:
         config: TrainingConfig | None = None,
         device: torch.device | str = "cpu",
     ) -> Population:
-        """Policies on ``device`` from the bytes of as many weights files.
+        """Return policies on ``device`` from the contents of weights files, one per member.
+
+        Args:
+            config: if given, its ``hidden`` is required; otherwise that of the first file.
 
         Raises:
-            UsageError: a file is no policy, or one for other sizes than the task has, than its neighbours have, or,
-                if ``config`` is given, than it names.
+            UsageError: there are no files, or a file is not a policy or does not have the sizes of the task and of the
+                other files.
         """
         files = [weights.parse(blob) for blob in blobs]
         if not files:
@@ -81,48 +87,50 @@ class Population:
 
     @property
     def members(self) -> int:
+        """Number of policies, ``K``."""
         return self.parameters.members
 
     def save(self) -> dict[str, Any]:
         return {"parameters": self.parameters.flat, "observations": self.scale.save()}
 
     def restore(self, saved: Saved) -> None:
+        """Load what ``save`` returned; raise ValueError if it does not fit."""
         self.parameters.flat.copy_(tensor(saved, "parameters", self.parameters.flat))
         self.scale.restore(section(saved, "observations"))
 
     def keep(self, members: Sequence[int]) -> None:
-        """Go on with these members alone; ``parameters`` are new tensors then."""
+        """Drop all members but ``members``; ``parameters`` is replaced by new tensors."""
         self.parameters = Parameters(self.shape, self.parameters.flat[:, list(members)].contiguous())
         self.scale.keep(members)
-        self._heads.clear()
+        self._heads.clear()  # they hold views of the former parameters
 
     def head(self, net: str, rows: int) -> Head:
-        """The ``"policy"`` or ``"value"`` networks for batches of ``rows`` observations of each member."""
+        """Return the ``"policy"`` or ``"value"`` networks for ``rows`` observations of each member, cached by size."""
         if (net, rows) not in self._heads:
             self._heads[net, rows] = Head(self.parameters, net, rows)
         return self._heads[net, rows]
 
     @torch.no_grad()
     def act(self, observation: Tensor) -> Tensor:
-        """The deterministic actions, in actuator units and range, in the shape that the observations came in.
+        """Return the deterministic actions, ``(K, n, A)`` or ``(K · n, A)``, in actuator units and within their range.
 
         Args:
-            observation: ``(K, n, O)``, or ``(K · n, O)`` with each member's rows together; on any device, where the
-                actions will be too.
+            observation: ``(K, n, O)``, or ``(K · n, O)`` with each member's rows together, on any device; the actions
+                are returned on the same device.
         """
         stacked = observation.view(self.members, -1, self.shape.observation).to(self.parameters.flat.device)
         mean = self.head("policy", stacked.shape[1])(self.scale(stacked)).transpose(1, 2)
         return self.command(mean).reshape(*observation.shape[:-1], self.shape.action).to(observation.device)
 
     def command(self, raw: Tensor, out: Tensor | None = None) -> Tensor:
-        """Raw actions ``(..., A)`` as actuator commands within their range."""
+        """Convert raw actions ``(..., A)`` to actuator commands, clipped to the actuators' range."""
         if self.shape.choices:
             return one_hot(raw, self.shape.choices, out=out)
         command = torch.addcmul(self._centre, self._half_range, raw, out=out)
         return torch.clamp(command, self._low, self._high, out=command)
 
     def weights(self, member: int) -> bytes:
-        """One policy as the bytes of a weights file."""
+        """Return one member's policy as the bytes of a weights file."""
         tensors = self.parameters.named(member)
         tensors["observation.mean"] = self.scale.moments.mean[member]
         tensors["observation.variance"] = self.scale.moments.variance[member]

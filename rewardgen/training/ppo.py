@@ -1,4 +1,4 @@
-"""The clipped surrogate update (Schulman et al., 2017) of a whole population at once, without autograd."""
+"""Update a whole population with PPO's clipped surrogate loss (Schulman et al., 2017), without autograd."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from rewardgen.saved import Saved, generator_states, restore_generators, section
 from rewardgen.training import categorical, devices
 from rewardgen.training.networks import Body, Head, Parameters, Shape, zeros
 
-_RATE_STEP = 1.5  # by which a learning rate follows the KL divergence at once
-_RATE_RANGE = 0.03, 3.0  # of the configured learning rate, within which it does
+_RATE_STEP = 1.5  # factor of one adaptation of the learning rate
+_RATE_RANGE = 0.03, 3.0  # bounds of the adapted learning rate, as multiples of the configured one
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the parts of a training row lie: observation, raw action, old log-probability, advantage, value target."""
+    """Column slices of a training row: observation, raw action, old log-probability, advantage, value target."""
 
     shape: Shape
 
     @property
     def width(self) -> int:
+        """Number of columns of a row."""
         return self.shape.observation + self.shape.action + 3
 
     @property
@@ -53,7 +54,12 @@ class Columns:
 
 
 def log_prob(standard: Tensor, log_std: Tensor) -> Tensor:
-    """Log-density of diagonal Gaussians at ``standard`` ``(K, A, n)`` deviations from their means, ``(K, 1, n)``."""
+    """Return the log-density ``(K, 1, n)`` of diagonal Gaussians.
+
+    Args:
+        standard: ``(K, A, n)``, the actions minus the means, in standard deviations.
+        log_std: ``(K, A, 1)``.
+    """
     constant = log_std.sum(1, keepdim=True) + 0.5 * math.log(2.0 * math.pi) * log_std.shape[1]
     return standard.square().sum(1, keepdim=True).mul_(-0.5).sub_(constant)
 
@@ -63,17 +69,23 @@ def loss_gradient(
 ) -> None:
     """Write the gradient of each member's loss on its minibatch into ``gradient``.
 
-    The loss is Stable-Baselines3's: −E[min(ρ A, clip(ρ) A)] + value_weight E[(V − target)²] − entropy E[H].
+    The loss is that of Stable-Baselines3: −E[min(ρ A, clip(ρ) A)] + value_weight E[(V − target)²] − entropy E[H], with
+    the ratio ρ of new to old action probability.
 
     Args:
+        body: networks with buffers for ``n`` rows.
         rows: ``(K, n, Columns.width)``.
     """
     columns = Columns(parameters.shape)
     n = rows.shape[1]
+
+    # Forward pass
     mean, value = body.forward(rows[..., columns.observation])
     across = rows.transpose(1, 2)
     advantage = across[:, columns.advantage]
     choices, action = parameters.shape.choices, across[:, columns.action]
+
+    # Ratio of new to old action probability
     if choices:
         log_policy = categorical.log_softmax(mean, choices)
         ratio = (categorical.log_prob(log_policy, action) - across[:, columns.log_prob]).exp_()
@@ -81,28 +93,35 @@ def loss_gradient(
         inverse_std = torch.exp(-parameters.log_std)
         standard = (action - mean).mul_(inverse_std)
         ratio = (log_prob(standard, parameters.log_std) - across[:, columns.log_prob]).exp_()
-    # the clipped term, which has no gradient, is the smaller one where the ratio left the range on the good side
+
+    # Gradient of the surrogate: zero where min() picks the clipped term, that is where the ratio has already left the
+    # clip range in the direction that the advantage favours
     clipped = torch.where(advantage > 0, ratio > 1.0 + config.clip_range, ratio < 1.0 - config.clip_range)
-    d_log_prob = (ratio * advantage).masked_fill_(clipped, 0.0).mul_(-1.0 / n)
+    d_log_prob = (ratio * advantage).masked_fill_(clipped, 0.0).mul_(-1.0 / n)  # d ratio / d log_prob = ratio
     if choices:
         d_mean = categorical.logit_gradient(log_policy, action, d_log_prob, config.entropy / n, choices)
     else:
         d_mean = (standard * inverse_std).mul_(d_log_prob)
+
+    # Value loss, then back through both networks
     d_value = (value - across[:, columns.target]).mul_(2.0 * config.value_weight / n)
     body.backward(rows[..., columns.observation], d_mean, d_value, gradient)
     if choices:
-        return  # log_std is not used, and its gradient stays zero
+        return  # log_std is unused and its gradient stays zero
+
+    # log_std: d log_prob / d log_std = standard² − 1, and the entropy's gradient is 1 for each action
     d_log_std = standard.square_().sub_(1.0).mul_(d_log_prob).sum(2, keepdim=True)
     torch.sub(d_log_std, config.entropy, out=gradient.log_std)
 
 
 def clip_gradients(gradient: Parameters, limit: float) -> Tensor:
-    """Scale the gradients of each member's policy and value down to the norm ``limit`` in place.
+    """Clip each member's policy gradient and value gradient to the norm ``limit``, in place.
 
-    The two networks share no weights, so a large error of the value function is no reason to shorten the policy's step.
+    The two are clipped separately: the networks share no weights, so a large value error must not shrink the policy's
+    step.
 
     Returns:
-        The norms before, ``(2, K)``: of the policies, of the value functions.
+        The norms before clipping, ``(2, K)``: row 0 the policies, row 1 the value functions.
     """
     norms = gradient.flat.square().sum(-1).sqrt_()
     gradient.flat.mul_((limit / (norms + 1e-6)).clamp_(max=1.0).unsqueeze(-1))
@@ -110,13 +129,13 @@ def clip_gradients(gradient: Parameters, limit: float) -> Tensor:
 
 
 def divergence(parameters: Parameters, head: Head, rows: Tensor) -> Tensor:
-    """KL divergence of the policies that took the actions in ``rows`` from the present ones, ``(K,)``.
+    """Estimate the KL divergence ``(K,)`` between the policies that took the actions in ``rows`` and the present ones.
 
-    The estimator is E[ρ − 1 − log ρ] over the sampled actions (Schulman, "Approximating KL Divergence", 2020), which is
-    never negative.
+    The estimator is E[ρ − 1 − log ρ] over the sampled actions, which is never negative (Schulman, "Approximating KL
+    Divergence", 2020).
 
     Args:
-        head: the policies of ``parameters``, for as many rows.
+        head: the policies of ``parameters``, with buffers for ``n`` rows.
         rows: ``(K, n, Columns.width)``.
     """
     columns = Columns(parameters.shape)
@@ -130,14 +149,14 @@ def divergence(parameters: Parameters, head: Head, rows: Tensor) -> Tensor:
     terms = log_ratio.exp().sub_(1.0).sub_(log_ratio)
     if devices.on_card(rows.device):
         return terms.mean((1, 2))
-    # a member's sums must not depend on how many others there are, so each is reduced on its own
+    # Reduce each member separately: the rounding of a batched sum depends on the number of members
     return torch.stack([mine.mean() for mine in terms])
 
 
 def adapted(rates: Tensor, kl: Tensor, config: TrainingConfig) -> Tensor:
-    """The policies' learning rates ``(K,)`` after an update that moved them by ``kl`` ``(K,)``.
+    """Return the policies' learning rates ``(K,)`` adapted to the KL divergence ``kl`` ``(K,)`` of the last update.
 
-    As in rsl_rl: divided by 1.5 where the divergence was above twice the desired one, multiplied by it below half.
+    As in rsl_rl: divide by 1.5 if ``kl`` is above twice ``config.desired_kl``, multiply by 1.5 if it is below half.
     """
     low, high = (bound * config.learning_rate for bound in _RATE_RANGE)
     slower, faster = kl > 2.0 * config.desired_kl, kl < 0.5 * config.desired_kl
@@ -146,15 +165,15 @@ def adapted(rates: Tensor, kl: Tensor, config: TrainingConfig) -> Tensor:
 
 
 class Learner:
-    """Adam on the stacked weights of a population.
+    """Train the stacked weights of a population with Adam.
 
-    Its members are dealt out to ``threads`` threads, each with single-threaded operations: unlike torch's own threads,
-    which meet after every operation, these meet once an update and lose little when other work shares the processors.
-    On a card all members are one shard without threads.
+    The members are divided over ``threads`` threads, each of which runs single-threaded operations. Torch's own threads
+    synchronise after every operation; these synchronise once per update, so they lose little when other processes use
+    the CPU. On a GPU all members form one shard and no threads are used.
 
     Args:
         parameters: the population's weights, changed in place by ``update``.
-        generators: one of each member, for the order of its minibatches, on the device of the parameters.
+        generators: one per member, for the order of its minibatches, on the device of the parameters.
     """
 
     def __init__(
@@ -163,10 +182,11 @@ class Learner:
         self._config, self._threads = config, 1 if devices.on_card(parameters.flat.device) else threads
         self._deal(parameters, generators)
         count = len(self._shards)
+        # The calling thread updates the first shard itself
         self._pool = ThreadPoolExecutor(count - 1, "learner") if count > 1 else None
 
     def _deal(self, parameters: Parameters, generators: Sequence[Generator]) -> None:
-        """Give every thread its members."""
+        """Divide the members over the threads, in contiguous ranges of about equal size."""
         self._flat = parameters.flat
         members = parameters.members
         count = min(self._threads, members)
@@ -188,40 +208,42 @@ class Learner:
             shard.rates = rates[members].clone()
 
     def update(self, rows: Tensor, remaining: float) -> Tensor:
-        """Fit all members to one rollout.
+        """Train all members on one rollout.
 
-        Each epoch goes through every member's rows in an order of its own; the few rows by which they do not divide
-        into minibatches are left out, others each time.
+        Each epoch shuffles every member's rows. Rows that do not fill a minibatch are dropped, different ones in each
+        epoch.
 
         Args:
             rows: ``(K, N, Columns.width)``.
-            remaining: the share of the training still to come, from which follows whether learning rates are annealed.
+            remaining: share of the training still to come, for the annealing of the learning rates.
 
         Returns:
-            ``(K,)`` bools: False where a gradient was not finite, which means that the member has diverged.
+            ``(K,)`` bools: False if a gradient was not finite, that is if the member has diverged.
         """
         jobs = [(shard, rows[part]) for shard, part in zip(self._shards, self._slices, strict=True)]
         futures = [self._pool.submit(shard.update, mine, remaining) for shard, mine in jobs[1:]] if self._pool else []
         finite = [jobs[0][0].update(jobs[0][1], remaining), *(future.result() for future in futures)]
+        # Each shard trains a contiguous copy of its members' weights: write it back
         for shard, part in zip(self._shards, self._slices, strict=True):
             self._flat[:, part] = shard.parameters.flat
         return torch.cat(finite)
 
     def keep(self, parameters: Parameters, members: Sequence[int]) -> None:
-        """Go on with these members alone, whose weights are now ``parameters``."""
+        """Drop all members but ``members``, whose weights are now ``parameters``; their Adam state is kept."""
         generators, moments, rates = self._generators, self._moments, self.rates
         self._deal(parameters, [generators[k] for k in members])
         self.rates = rates[list(members)]
         self._moments = {
-            name: value[:, list(members)] if value.dim() > 0 else value  # the count of updates is the same for all
+            name: value[:, list(members)] if value.dim() > 0 else value  # "step" is a scalar that all members share
             for name, value in moments.items()
         }
 
     def save(self) -> dict[str, Any]:
+        """Return Adam's state, the learning rates and the generators' states, without the weights."""
         return {"generators": generator_states(self._generators), "moments": self._moments, "rates": self.rates}
 
     def restore(self, parameters: Parameters, saved: Saved) -> None:
-        """Continue from what ``save`` gave, with ``parameters`` as they were then.
+        """Load what ``save`` returned; ``parameters`` are the weights of that moment.
 
         Raises:
             ValueError: ``saved`` does not fit.
@@ -241,7 +263,7 @@ class Learner:
 
     @property
     def _moments(self) -> dict[str, Tensor]:
-        """Adam's state of all members; empty before the first update."""
+        """Adam's state of all members by name, as in ``_Shard.moments``; empty before the first update."""
         moments = [shard.moments for shard in self._shards]
         if not all(moments):
             return {}
@@ -261,23 +283,24 @@ class Learner:
             }
 
     def forget(self, member: int) -> None:
-        """Set a failed member's weights and moments to zero, so that nothing non-finite is carried on."""
+        """Zero a failed member's weights and Adam moments, so that no NaN or infinity stays in the batch."""
         self._flat[:, member] = 0.0
         for shard, part in zip(self._shards, self._slices, strict=True):
             if part.start <= member < part.stop:
                 shard.forget(member - part.start)
 
     def close(self) -> None:
-        """End the threads."""
+        """Shut the threads down."""
         if self._pool is not None:
             self._pool.shutdown()
 
 
 class _Shard:
-    """A thread's members: their weights, gradient, learning rates, Adam state and buffers.
+    """The members of one thread: their weights, gradients, learning rates, Adam state and buffers.
 
-    Adam has one learning rate for all that it is given, and every policy has its own. So it works with a rate of 1 on
-    ``_direction``, which is zero before each of its steps, and what it writes there is scaled and added to the weights.
+    torch's Adam has one learning rate per tensor, but here every policy has its own. Adam therefore runs with a rate of
+    1 on ``_direction``, which is zeroed before each step, so that it holds the step itself; the step times the member's
+    rate is then added to the weights.
     """
 
     def __init__(self, parameters: Parameters, config: TrainingConfig, generators: Sequence[Generator]) -> None:
@@ -290,11 +313,11 @@ class _Shard:
         self._bodies: dict[int, Body] = {}
         self._policies: dict[int, Head] = {}
         self.rates = torch.full((parameters.members,), config.learning_rate, device=parameters.flat.device)
-        """The policies' learning rates ``(k,)``; the value functions' stays as it was configured."""
+        """The policies' learning rates ``(k,)``; value functions keep the configured rate."""
 
     @property
     def moments(self) -> dict[str, Tensor]:
-        """Adam's state: ``step`` and the moments ``exp_avg`` and ``exp_avg_sq`` ``(2, k, P)``; empty at first."""
+        """Adam's state: ``step`` ``()``, ``exp_avg``, ``exp_avg_sq`` ``(2, k, P)``; empty before the first update."""
         return self._adam.state[self._direction]
 
     @moments.setter
@@ -303,27 +326,36 @@ class _Shard:
 
     @torch.no_grad()
     def update(self, rows: Tensor, remaining: float) -> Tensor:
+        """Train this shard's members; arguments and result as in ``Learner.update``, for ``k`` members."""
         config, parameters = self._config, self.parameters
         members, count, width = rows.shape
         minibatches = min(config.minibatches, count)
         size = count // minibatches
         if size not in self._bodies:
             self._bodies[size] = Body(parameters, size)
+
+        # Learning rates, annealed linearly over the last ``anneal`` of the training
         share = min(1.0, remaining / config.anneal) if config.anneal > 0.0 else 1.0
         rates = torch.stack([self.rates, torch.full_like(self.rates, config.learning_rate)]).mul_(share).unsqueeze(-1)
         starts = torch.arange(members, device=rows.device)[:, None] * count
         flat = rows.reshape(members * count, width)
         finite = torch.ones(members, dtype=torch.bool, device=rows.device)
+
         for _ in range(config.epochs):
+            # Shuffle: one gather for all members and minibatches, each member with its own order
             order = devices.permutations(count, self.generators, rows.device) + starts
             order = order[:, : minibatches * size].unflatten(1, (minibatches, size)).transpose(0, 1)
             shuffled = flat[order.reshape(-1)].view(minibatches, members, size, width)
+
+            # One gradient step per minibatch
             for minibatch in shuffled:
                 loss_gradient(self._bodies[size], parameters, self._gradient, minibatch, config)
                 finite &= torch.isfinite(clip_gradients(self._gradient, config.max_grad_norm)).all(0)
                 self._adam.step()
                 parameters.flat.addcmul_(self._direction, rates)
                 self._direction.zero_()
+
+        # Adapt the policies' learning rates to the KL divergence of the whole update
         if config.desired_kl > 0.0:
             if count not in self._policies:
                 self._policies[count] = Head(parameters, "policy", count)
@@ -331,6 +363,7 @@ class _Shard:
         return finite
 
     def forget(self, member: int) -> None:
+        """Zero the weights and moments of ``member`` (its index in this shard) and reset its learning rate."""
         self.parameters.flat[:, member] = 0.0
         self.rates[member] = self._config.learning_rate
         for moment in self._adam.state[self._direction].values():

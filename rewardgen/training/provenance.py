@@ -1,6 +1,6 @@
-"""What the results of trainings follow from: the task's file and model, settings, code, versions and machine.
+"""Fingerprint of everything that determines a training's results: task, model, settings, code, versions, machine.
 
-Stored results are used again, and saved trainings continued, only while none of it has changed.
+Stored results are reused, and saved trainings resumed, only if the fingerprint is unchanged.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from rewardgen.sim.machine import processor, versions
 from rewardgen.tasks import EnvironmentTask, Task
 
 _ROOMS = ("sim", "tasks", "training", "evaluation")
-"""The rooms whose code decides the numbers."""
+"""Packages whose code affects the results. Any change to their files, a comment included, counts as a change."""
 
 
 def origin(task: Task, config: Config) -> dict[str, Any]:
-    """Return all that trainings of ``task`` follow from but their rewards and seeds, as plain JSON values.
+    """Return everything but reward and seed that determines the results of trainings of ``task``, as JSON values.
 
-    This reads the task's file and writes out its compiled model, so call it once for several trainings.
+    This reads the task's file and serialises its compiled model, so call it once for several trainings.
 
     Args:
-        config: with the simulator and the device that "auto" was resolved to.
+        config: its ``sim`` and ``device`` must be resolved, not "auto".
     """
     return {
         "task": task.name,
@@ -49,11 +49,13 @@ def origin(task: Task, config: Config) -> dict[str, Any]:
 
 @cache
 def _code() -> str:
+    """Return a digest of the source files of ``_ROOMS``."""
     package = Path(rewardgen.__file__).parent
     return _digest([path for room in _ROOMS for path in sorted((package / room).glob("*.py"))])
 
 
 def _digest(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 digest of the files' names and contents, in order."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -61,6 +63,7 @@ def _digest(paths: Sequence[Path]) -> str:
 
 
 def _compiled(model: mujoco.MjModel | EnvironmentSpec) -> bytes:
+    """Return bytes that identify a model: MuJoCo's binary format, or the text of an environment's specification."""
     if isinstance(model, EnvironmentSpec):
         return repr(model).encode()
     buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)

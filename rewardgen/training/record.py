@@ -1,4 +1,4 @@
-"""What one training has come to while it is in progress."""
+"""The state of one member's results while it trains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _CURVE = TypeAdapter(list[Checkpoint])
 
 @dataclass
 class Record:
-    """What one member has come to so far."""
+    """Curve, weights and status of one member so far.
+
+    ``failure`` and ``stopped`` are the reason why it ended early, or "". ``keep`` says which checkpoint's weights are
+    kept: that of the best fitness, of the best return of its own reward, or the last.
+    """
 
     member: Member
     credit: Credit | None = None
@@ -33,28 +37,31 @@ class Record:
     keep: Literal["best", "own", "last"] = "best"
 
     def add(self, point: Checkpoint, weights: Callable[[], bytes]) -> None:
-        """Append a point of the curve; ``weights()`` are kept if it is what the training stands for so far."""
+        """Append a checkpoint to the curve and store ``weights()`` if it is the one to keep so far."""
         former = max((each.own_return for each in self.curve if each.chosen), default=-math.inf)
-        # what is kept is also what the training is scored by; NaN is never above
+        # Mark the checkpoint whose policy is kept and later scored; a NaN return never replaces another
         if self.keep == "last" or (self.keep == "own" and point.own_return > former):
             self.curve = [replace(each, chosen=False) for each in self.curve]
             point = replace(point, chosen=True)
         self.curve.append(point)
+        # Serialise the weights only if they are kept
         if self.result(0.0).best is point:
             self.weights = weights()
 
     def confirm(self, point: Checkpoint) -> None:
-        """Replace the checkpoint whose policy is kept by ``point``, what that policy was measured at again."""
+        """Replace the kept policy's checkpoint by ``point``, a new measurement of the same policy."""
         kept = self.result(0.0).best
         again = replace(point, steps=kept.steps, goal_reached=kept.goal_reached, chosen=True) if kept else point
         self.curve = [again if each is kept else replace(each, chosen=False) for each in self.curve]
 
     def save(self) -> dict[str, Any]:
+        """Return status, steps, curve and weights, for the training's saved state."""
         curve = _CURVE.dump_python(self.curve)
         saved = {"failure": self.failure, "stopped": self.stopped, "steps": self.steps, "curve": curve}
         return saved if self.weights is None else {**saved, "weights": self.weights}
 
     def restore(self, saved: Saved) -> None:
+        """Load what ``save`` returned; raise ValueError if it does not fit."""
         self.failure, self.stopped = value(saved, "failure", str), value(saved, "stopped", str)
         self.steps = value(saved, "steps", int)
         self.curve = _CURVE.validate_python(saved.get("curve"))
@@ -66,6 +73,7 @@ class Record:
                 raise ValueError(str(error)) from error
 
     def result(self, seconds: float) -> TrainingResult:
+        """Return the results so far; ``seconds`` is the wall-clock time of the training."""
         status = "failed" if self.failure else "stopped" if self.stopped else "done"
         return TrainingResult(
             key=self.member.key,

@@ -1,7 +1,7 @@
-"""Where the state of trainings in progress is kept: in a hidden folder of a run, or beside the baselines.
+"""Folders for the state of trainings in progress: a hidden folder of the run, or one beside the baselines.
 
-The files of one training are deleted once its results are kept. What is left of others (a process was killed between
-the two, or nobody continued) is removed when the next training begins.
+The files of a training are deleted once its results are stored. Leftovers of other trainings (the process was killed
+before the deletion, or the training was never resumed) are removed when the next training starts.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ IN_RUN = ".training"
 """The folder of a run that holds the state of its training in progress."""
 _BASELINES = ".training-"
 _LONGEST_DAYS = 30.0
-"""After which the state of a baseline that nobody continued is removed."""
+"""Age at which the state of a baseline training that was not resumed is removed."""
 
 
 def for_run(run_dir: Path, task: Task, config: Config, form: Form) -> MakeSaves:
-    """Return what makes the files of a run's trainings, valid while nothing that their results follow from changes."""
+    """Return the factory for the files of a run's trainings.
+
+    A file is used only if everything that determines the results (see ``provenance``) is unchanged.
+    """
 
     def make(members: Sequence[Member], sources: Mapping[str, str], companion: Resumable | None) -> Saves:
         about = {
@@ -46,7 +49,11 @@ def for_run(run_dir: Path, task: Task, config: Config, form: Form) -> MakeSaves:
 def in_run(
     run_dir: Path, members: Sequence[Member], about: Mapping[str, Any], companion: Resumable | None = None
 ) -> Saves:
-    """Return the files of a run's next training; a run has one training at a time, so all others are removed."""
+    """Return the files of a run's next training and delete those of other trainings, as a run has one at a time.
+
+    Args:
+        about: as in ``Saves``.
+    """
     folder = run_dir / IN_RUN / digest([[member.key, member.seed] for member in members])
     for other in _folders(run_dir / IN_RUN, ""):
         if other != folder:
@@ -55,12 +62,12 @@ def in_run(
 
 
 def remove(run_dir: Path) -> None:
-    """Remove what a run's trainings have left behind."""
+    """Delete all saved training state of a run."""
     shutil.rmtree(run_dir / IN_RUN, ignore_errors=True)
 
 
 def of_baselines(folder: Path, name: str, about: Mapping[str, Any]) -> Saves:
-    """Return the files of a training of baselines that are kept in ``folder`` under ``name``."""
+    """Return the files of a training of baselines, in ``folder`` under ``name``, and delete outdated ones there."""
     for old in _folders(folder, _BASELINES):
         if time.time() - _last_change(old) > _LONGEST_DAYS * 86400:
             shutil.rmtree(old, ignore_errors=True)
@@ -72,8 +79,8 @@ def _folders(place: Path, prefix: str) -> list[Path]:
 
 
 def _last_change(folder: Path) -> float:
-    """When the folder or a file in it was last written, in seconds since the epoch."""
+    """Return the time of the last change of the folder or a file in it, in seconds since the epoch."""
     try:
         return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-    except OSError:  # another process has just removed it
+    except OSError:  # another process has just deleted it
         return time.time()

@@ -1,9 +1,8 @@
-"""Files that keep trainings in progress, so that a training whose process was killed continues from its checkpoint.
+"""Files with the state of trainings in progress, so that a killed training resumes from its last checkpoint.
 
-A file holds a SHA-256 digest followed by a safetensors file of that digest: the tensors of ``_Training.save`` under
-the paths of their names, and its plain values as the JSON text ``facts``. Nothing in it can run. It is used only if it
-belongs to the same training: the same task, settings, members, versions and whatever else the caller names in
-``about``.
+A file is a SHA-256 digest followed by a safetensors document with that digest. The document has the tensors of
+``_Training.save``, named by their paths, and the plain values as the JSON text ``facts``. It contains no code. A file
+is used only if it belongs to the same training: same task, settings, members, versions and contents of ``about``.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ _FACTS = "facts"
 
 
 class Saves:
-    """The files of one call of ``train``: one for each group of members that trains together.
+    """The files of one call of ``train``: one file per group of members that train together.
 
     Args:
-        folder: where the files are written, for this call alone; made when the first of them is.
-        about: what the trainings' results depend on besides what ``train`` is given, as plain JSON values: the
-            rewards' source, above all.
-        companion: an object that follows the training, such as a ``Collector``, and continues with it.
+        folder: folder of the files, for this call only; created with the first file.
+        about: everything else that determines the results, beyond the arguments of ``train``, as JSON values; above all
+            the source of the rewards.
+        companion: an object that follows the training, such as a ``Collector``; saved and restored with it.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], companion: Resumable | None = None) -> None:
@@ -58,7 +57,8 @@ class Saves:
         arrangement: Arrangement,
         note: Callable[[str], None],
     ) -> SavedTraining:
-        """The file of the group ``members``; ``note`` is told what becomes of it."""
+        """Return the file of the group ``members``; ``note`` receives messages about unusable or unwritable files."""
+        # Everything that must be equal for the file to be used
         identity = {
             "format": FORMAT,
             "task": task.name,
@@ -72,41 +72,48 @@ class Saves:
         return SavedTraining(path, identity, self.companion, note)
 
     def path(self, members: Sequence[tuple[str, int]]) -> Path:
-        """Return the file of the group of ``members``, given by key and seed."""
+        """Return the path of the file of a group of members, given as (key, seed)."""
         return self.folder / f"{digest([list(member) for member in members])}.training"
 
     def delete(self) -> None:
-        """Remove the files: the results are kept, or no longer wanted."""
+        """Delete the files."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class SavedTraining:
     """The file of one group of members.
 
-    ``seconds`` is the wall-clock time that earlier processes spent on what was read.
+    ``seconds`` is the wall-clock time that earlier processes spent on the restored state; 0 if none was restored.
     """
 
     def __init__(
         self, path: Path, identity: Mapping[str, Any], companion: Resumable | None, note: Callable[[str], None]
     ) -> None:
         self._path, self._companion, self._note = path, companion, note
+        # As it reads back from JSON, where tuples are lists
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
         self._began = time.perf_counter()
         self._failed = False
         self.seconds = 0.0
 
     def read(self, restore: Callable[[Saved], None]) -> bool:
-        """Hand the training's state to ``restore``; whether it was there, belonged to this training and fitted.
+        """Restore the training's state from the file.
 
         Args:
-            restore: raises ValueError if the state does not fit.
+            restore: receives the state; raises ValueError if it does not fit.
+
+        Returns:
+            Whether the state was restored. False if there is no file, or it is damaged or belongs to another training.
         """
         try:
+            # Check that the file belongs to this training
             saved = parse(self._path.read_bytes())
             identity = section(saved, "identity")
             differing = [name for name, mine in self._identity.items() if identity.get(name) != mine]
             if differing or len(identity) != len(self._identity):
                 raise ValueError(f"it was saved with other {', '.join(differing) or 'facts'}")
+
+            # Restore the training and its companion
             seconds = value(saved, "seconds", float)
             restore(section(saved, "training"))
             if self._companion is not None:
@@ -120,7 +127,7 @@ class SavedTraining:
         return True
 
     def write(self, state: Saved) -> None:
-        """Replace the file. Where that fails the training goes on: a later stop costs more of it."""
+        """Replace the file with ``state``. If that fails, report it once and go on with the training."""
         seconds = self.seconds + time.perf_counter() - self._began
         companion = {} if self._companion is None else self._companion.save()
         document = {"identity": self._identity, "seconds": seconds, "training": state, "companion": companion}
@@ -133,12 +140,12 @@ class SavedTraining:
 
 
 def digest(value: Any) -> str:
-    """A short name for a plain JSON value."""
+    """Return a short digest of a JSON value, 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def dump(document: Saved) -> bytes:
-    """``document`` as the content of a file."""
+    """Return ``document``, nested mappings of tensors, bytes and JSON values, as the content of a file."""
     tensors: dict[str, Tensor] = {}
     facts = _split(document, "", tensors)
     tensors[_FACTS] = _bytes(json.dumps(facts).encode())
@@ -147,11 +154,12 @@ def dump(document: Saved) -> bytes:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """What ``dump`` wrote; bytes come back as uint8 tensors.
+    """Read what ``dump`` wrote; bytes are returned as uint8 tensors.
 
     Raises:
-        ValueError: the content is damaged.
+        ValueError: the content is damaged or not such a file.
     """
+    # Verify the digest before parsing anything
     body = content[_DIGEST:]
     if hashlib.sha256(body).digest() != content[:_DIGEST]:
         raise ValueError("it is damaged")
@@ -162,6 +170,8 @@ def parse(content: bytes) -> dict[str, Any]:
         raise ValueError(f"it is not a file of this kind: {error}") from error
     if not isinstance(document, dict):
         raise ValueError("it is not a file of this kind: it holds no facts")
+
+    # Put each tensor back at its path
     for path, found in tensors.items():
         *parents, name = path.split("/")
         place = document
@@ -174,7 +184,7 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 def _split(document: Saved, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """The plain values of ``document``, nested as they are; its tensors and bytes go into ``tensors`` by path."""
+    """Return the plain values of ``document``, nested as they are; add its tensors and bytes to ``tensors`` by path."""
     plain: dict[str, Any] = {}
     for name, each in document.items():
         if isinstance(each, Tensor):

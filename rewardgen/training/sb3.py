@@ -1,4 +1,4 @@
-"""The reference trainer: Stable-Baselines3's PPO on the same simulator and the same after-rollout rewards."""
+"""The reference trainer: Stable-Baselines3's PPO on the same simulator, with rewards labelled after each rollout."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def train_sb3(
     threads: int = 0,
     watcher: Watcher | None = None,
 ) -> TrainingResult:
-    """Train one member with Stable-Baselines3, with the curve, checkpoints and weights that ``train`` gives.
+    """Train one member with Stable-Baselines3; the result has the same curve and weights format as ``train``.
 
-    Its networks, normalisation, rewards and settings are those of ``train``; the algorithm is untouched. Rollouts are
-    of one fixed length, so a training takes up to one rollout more than ``config.steps``.
+    Networks, normalisation, rewards and settings are those of ``train``; the PPO algorithm is Stable-Baselines3's,
+    unmodified. Rollouts have a fixed length, so a training takes up to one rollout more than ``config.steps``.
 
     Args:
-        threads: processor threads for physics; 0 is all.
-        watcher: is told of the steps so far after each update, and of each point of the curve.
+        threads: CPU threads for physics; 0 uses all of them.
+        watcher: receives the steps after each update and each checkpoint.
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
-        UsageError: the member's reward needs a credit beside it, or the task's actions are discrete.
+        UsageError: the member's reward needs a credit, or the task's actions are discrete.
     """
-    # Stable-Baselines3 takes seconds to import, and only this reference needs it
+    # Import here: Stable-Baselines3 takes seconds to import, and only the reference needs it
     from rewardgen.training.sb3_model import Reference, own_global_randomness
 
     if task.action_choices:
@@ -49,6 +49,8 @@ def train_sb3(
             "the reference trainer pays rewards as programs return them; a method whose programs return measures of "
             "progress or factors needs training.trainer=population"
         )
+
+    # Train, then measure the kept policy on fresh episodes
     began = time.perf_counter()
     record = Record(member, keep=config.keep)
     with own_global_randomness(), torch_threads(1):
@@ -59,7 +61,7 @@ def train_sb3(
         except RewardFailed as error:
             record.failure = str(error)
         except ValueError as error:
-            # what torch's distributions say of a policy whose weights are NaN
+            # torch's distributions raise ValueError for a policy whose weights are NaN
             if all(torch.isfinite(values).all() for values in reference.parameters()):
                 raise
             record.failure = f"training diverged: the policy's weights are no longer finite ({error})"

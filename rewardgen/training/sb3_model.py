@@ -1,4 +1,4 @@
-"""What Stable-Baselines3 is given: our worlds as its vector of environments, our labels in its rollout buffer."""
+"""Adapters for Stable-Baselines3: worlds as a vectorised environment, and a rollout buffer that labels rewards."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from rewardgen.training.watcher import Watcher
 
 
 class WorldsVecEnv(VecEnv):
-    """``Worlds`` as Stable-Baselines3 sees environments. Every reward is 0; the transitions are kept for labelling.
+    """``Worlds`` as a vectorised environment. Its rewards are all 0; transitions are stored for later labelling.
 
-    Actions are in units of half the actuators' range around its centre, as the population's are.
+    Actions are in units of half the actuators' range around its centre, as in ``Population``.
     """
 
     def __init__(self, worlds: Worlds, population: Population) -> None:
@@ -50,20 +50,26 @@ class WorldsVecEnv(VecEnv):
         self._worlds, self._population = worlds, population
         self._command = torch.zeros(0)
         self.transitions: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        """State, command, next state and whether the episode ended, of each control step since they were last taken."""
+        """State, command, next state and end of episode of each control step since the last labelling."""
 
     def reset(self) -> np.ndarray:
+        """Start all worlds and return their observations ``(W, O)``."""
         self._worlds.start(first_ages(self.num_envs, self._worlds.task.horizon))
         return self._observe(self._worlds.matrix)
 
     def step_async(self, actions: np.ndarray) -> None:
+        """Store the commands of raw actions ``(W, A)`` for ``step_wait``."""
         self._command = self._population.command(torch.from_numpy(actions))
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Take a control step; return observations ``(W, O)``, zero rewards ``(W,)``, ends ``(W,)`` and infos."""
+        # Step and store the transition
         before = self._worlds.matrix
         step = self._worlds.step(self._command)
         ended = step.terminated | step.truncated
         self.transitions.append((before, self._command, step.next_matrix, ended))
+
+        # Where an episode ended, the observation is that of the next one: pass the last of the old one in the info
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if ended.any():
             last = self._observe(step.next_matrix)
@@ -91,10 +97,10 @@ class WorldsVecEnv(VecEnv):
 
 
 class LabelledBuffer(RolloutBuffer):
-    """A rollout buffer that asks for its rewards when it is full.
+    """A rollout buffer that labels its transitions with rewards once it is full.
 
-    The environments gave only zeros, so all that ``rewards`` holds by then is what Stable-Baselines3 added where an
-    episode was truncated: the discounted value of the state it ended in. The labels are added to that.
+    The environments return only zeros, so before labelling ``rewards`` contains only the bootstrap that
+    Stable-Baselines3 adds at truncations, the discounted value of the last state. The labels are added to it.
     """
 
     def __init__(self, *args: Any, reference: Reference, **kwargs: Any) -> None:
@@ -102,12 +108,13 @@ class LabelledBuffer(RolloutBuffer):
         self._reference = reference
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: np.ndarray) -> None:
+        """Add the labels to the bootstraps, then compute GAE as usual; called once the buffer is full."""
         self.rewards += self._reference.label()
         super().compute_returns_and_advantage(last_values, dones)
 
 
 class Reference:
-    """One training with Stable-Baselines3's PPO, and its checkpoints."""
+    """One training with Stable-Baselines3's PPO, with the checkpoints of ``train``."""
 
     def __init__(
         self,
@@ -120,21 +127,27 @@ class Reference:
         self._task, self._record, self._config = task, record, config
         self._watcher = watcher
         seed = record.member.seed
+
+        # Worlds with the random streams of ``train``, so that both trainers start from the same states
         self._population = Population(task, 1, config.hidden)
         worlds = Worlds(
             task, make_simulator(task.model, config.worlds, threads=threads), streams(config.worlds, "worlds", seed)
         )
         self._worlds = WorldsVecEnv(worlds, self._population)
         self._env = VecNormalize(self._worlds, norm_reward=False, gamma=config.gamma)
+
+        # Labelling, checkpoints and reward scale are those of ``train``
         self._labelling = Labelling([record.member], config.worlds * config.rollout)
         self._examiner = Examiner(task, [record.member], self._labelling, config.checkpoint_episodes, threads)
         self._scale = RewardScale(1, config.worlds, config.gamma)
         self._goals, self._explored = 0, 0
         self._checkpoints = 0
+
+        # PPO with the settings of ``train``
         length = rollout_lengths(config)[0]
         rate, anneal = config.learning_rate, config.anneal
         with warnings.catch_warnings():
-            # it would have minibatches divide the rollout; ours need not
+            # Ignore the advice to choose a minibatch size that divides the rollout
             warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
             self._model = PPO(
                 "MlpPolicy",
@@ -160,13 +173,13 @@ class Reference:
                 device="cpu",
             )
 
-        self._model.set_logger(Logger(None, []))  # else it leaves a folder of logs behind
+        self._model.set_logger(Logger(None, []))  # the default logger creates a folder
 
     def learn(self) -> None:
-        """Train to the end.
+        """Run the whole training.
 
         Raises:
-            RewardFailed: the member's reward did.
+            RewardFailed: the member's reward failed.
         """
         self._model.learn(self._config.steps, callback=_AfterUpdates(self))
 
@@ -174,7 +187,12 @@ class Reference:
         return iter(self._model.policy.parameters())
 
     def label(self) -> np.ndarray:
-        """The scaled rewards ``(T, W)`` of the transitions since the last call."""
+        """Return the scaled rewards ``(T, W)`` of the transitions since the last call.
+
+        Raises:
+            RewardFailed: the member's reward failed.
+        """
+        # Stack the transitions, (T · W, ·)
         states, commands, next_states, ended = (
             torch.stack(parts) for parts in zip(*self._worlds.transitions, strict=True)
         )
@@ -182,9 +200,12 @@ class Reference:
         states, commands, next_states = states.flatten(0, 1), commands.flatten(0, 1), next_states.flatten(0, 1)
         self._labelling.submit(states[None], commands[None], next_states[None], [True])
         layout = self._task.layout
+        # Count the goal transitions while the sandbox labels
         paid, _ = self._task.sparse_reward(State(layout, states), commands, State(layout, next_states))
         self._goals += int((paid > 0).sum())
         self._explored += len(paid)
+
+        # Collect and scale the rewards
         rewards = torch.empty(1, len(paid))
         failures = self._labelling.collect(rewards)
         if failures:
@@ -192,7 +213,7 @@ class Reference:
         return self._scale(rewards.view(1, *ended.shape), ended.unsqueeze(0))[0].numpy()
 
     def after_update(self, steps: int) -> None:
-        """Take a checkpoint if one is due, and report progress."""
+        """Make a checkpoint if one is due, and report progress; ``steps`` are environment steps."""
         self._record.steps = steps
         passed = min(steps * self._config.checkpoints // self._config.steps, self._config.checkpoints)
         if passed > self._checkpoints:
@@ -202,6 +223,7 @@ class Reference:
 
     @torch.no_grad()
     def _examine(self, steps: int) -> None:
+        """Measure the present policy, add the checkpoint to the curve and report it."""
         self._copy_policy()
         point = self._examiner.examine(self._population.act, steps, [self._goals / self._explored], [True])[0]
         self._goals, self._explored = 0, 0
@@ -211,6 +233,7 @@ class Reference:
         self._watcher.checkpoint(self._record.member.key, self._record.member.seed, point)
 
     def _copy_policy(self) -> None:
+        """Copy Stable-Baselines3's networks and observation statistics into the population of one."""
         policy: Any = self._model.policy
         source: dict[str, Tensor] = {"policy.log_std": policy.log_std}
         for net, layers in (("policy", policy.mlp_extractor.policy_net), ("value", policy.mlp_extractor.value_net)):
@@ -225,7 +248,7 @@ class Reference:
 
 
 class _AfterUpdates(BaseCallback):
-    """Stable-Baselines3 has no call after an update; the start of the next rollout and the end of training are it."""
+    """Calls ``after_update`` at the start of the next rollout and at the end, as there is no callback for updates."""
 
     def __init__(self, reference: Reference) -> None:
         super().__init__()
@@ -235,7 +258,7 @@ class _AfterUpdates(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps:
+        if self.num_timesteps:  # not before the first rollout
             self._reference.after_update(self.num_timesteps)
 
     def _on_training_end(self) -> None:
@@ -244,7 +267,7 @@ class _AfterUpdates(BaseCallback):
 
 @contextmanager
 def own_global_randomness() -> Iterator[None]:
-    """Stable-Baselines3 draws from the global generators: leave them as they were found."""
+    """Restore the global random generators on exit, because Stable-Baselines3 seeds them and draws from them."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         try:

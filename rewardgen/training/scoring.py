@@ -1,4 +1,4 @@
-"""The score of a training that is over: its kept policy on episodes that did not choose it."""
+"""Score finished trainings: measure the kept policy on episodes that were not used to select it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def score(
 ) -> None:
     """Measure the kept policy of every record on ``config.score_episodes`` fresh episodes, in one batch.
 
-    A checkpoint has few episodes, and the one that is kept was the best of ten of them: its fitness is noisy, and too
-    high on average. What this measures takes its place in the curve. Trainings that were stopped are measured too;
-    one whose reward fails on these episodes has failed.
+    The kept checkpoint is the best of several, each measured on few episodes, so its fitness is noisy and biased
+    upwards. The new measurement replaces it in the curve. Stopped trainings are measured too. A training whose reward
+    fails on these episodes becomes "failed".
 
     Raises:
         SimulationFailed: MuJoCo reported an error.
@@ -34,12 +34,16 @@ def score(
     kept = [record for record in records if record.weights is not None and not record.failure]
     if not kept or config.score_episodes == 0:
         return
+
+    # Rebuild the kept policies from their weights
     members = [record.member for record in kept]
     labelling = Labelling(members, config.worlds * config.rollout, arrangement.physics_device)
     credits = [record.credit for record in kept]
     examiner = Examiner(task, members, labelling, config.score_episodes, threads, arrangement, credits, purpose="score")
     weights = [record.weights for record in kept if record.weights is not None]
     population = Population.from_weights(weights, task, config, arrangement.device)
+
+    # Measure them and replace the checkpoints (which keep their own steps and goal_reached)
     count = len(kept)
     points = examiner.examine(population.act, 0, [0.0] * count, [True] * count)
     for k, point in points.items():

@@ -1,4 +1,4 @@
-"""Where a training's time goes."""
+"""Wall-clock time of a training by phase."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rewardgen.training.watcher import Watcher
 
 @dataclass
 class Timings:
-    """Seconds of wall clock by what took them: ``rollout``, ``labels`` (waiting), ``learning``, ``checkpoints``.
+    """Wall-clock seconds by phase: ``rollout``, ``labels`` (waiting for rewards), ``learning``, ``checkpoints``.
 
-    A card goes on with one thing while the next is being asked for. With ``exact`` each is waited for, so that its time
-    is counted where it belongs, at the price of a little overlap.
+    A GPU works asynchronously, so its work may be counted in a later phase. With ``exact``, each phase waits for the
+    GPU and is charged for its own work; that loses a little overlap.
     """
 
     exact: bool = False
@@ -28,6 +28,7 @@ class Timings:
 
     @contextmanager
     def measure(self, what: str) -> Iterator[None]:
+        """Add the wall-clock time of the ``with`` block to the phase ``what``, also if the block raises."""
         began = time.perf_counter()
         try:
             yield
@@ -38,11 +39,12 @@ class Timings:
 
     @property
     def total(self) -> float:
+        """Seconds of all phases together."""
         return sum(self.seconds.values())
 
 
 class TimedSteps(Watcher):
-    """Takes note of when each update ended: ``updates`` holds the time, the steps so far and ``timings`` by then."""
+    """Records the end of each update in ``updates``: the time, the steps so far and the ``timings`` so far."""
 
     def __init__(self, timings: Timings) -> None:
         self._timings = timings

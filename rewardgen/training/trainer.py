@@ -1,4 +1,4 @@
-"""PPO over a population: all members simulate, are labelled and learn together; each is as if it were alone."""
+"""Train a population with PPO: all members simulate, are labelled and learn in one batch, with independent results."""
 
 from __future__ import annotations
 
@@ -51,40 +51,40 @@ def train(
     saves: Saves | None = None,
     memory_available: MemoryAvailable = devices.memory_available,
 ) -> list[TrainingResult]:
-    """Train one policy for each member, all of them in one batch of worlds.
+    """Train one policy per member with PPO, all of them in one batch of worlds.
 
-    A member's result depends on its reward, its seed and ``config`` alone, not on what it is trained with; on a card
-    that holds as far as its arithmetic repeats itself. One whose reward fails ends there as "failed", with the curve
-    that it has so far. One that ``watcher`` stops leaves the batch as "stopped", and the others go on as if it had
-    never been there.
+    On the CPU, a member's result depends only on its reward, its seed and ``config``, not on the other members of the
+    batch. On a GPU this holds only as far as the GPU's arithmetic is reproducible. A member whose reward fails ends as
+    "failed" and keeps its curve so far. A member that ``watcher`` stops leaves the batch as "stopped"; the other
+    members' results do not change.
 
-    Members that a card's memory does not hold together train in groups, one after another. So do those whose memory
-    ran out all the same: that group begins again in halves. A race, which compares all members at the same steps, is
-    not held in a training of several groups.
+    Members that do not fit into the GPU's memory together train in groups, one group after another. A group that runs
+    out of memory anyway is split in half and both halves start over. A race compares all members at the same number of
+    steps, so it is disabled when there are several groups.
 
-    The steps are taken in rollouts of equal length (within one control step, none longer than ``config.rollout``) in
-    whole control steps of all worlds: a training takes at most ``config.worlds - 1`` steps more than ``config.steps``.
-    Checkpoints come after the first updates that pass even shares of the steps, so there are never more than updates.
+    Rollouts have equal lengths (within one control step) of at most ``config.rollout``. A control step advances all
+    worlds, so a training takes up to ``config.worlds - 1`` steps more than ``config.steps``.
 
     Args:
-        members: those that name the same ``reward`` object are labelled in one call.
-        threads: processor threads for physics and learning; 0 is all.
-        arrangement: where physics and learning take place.
-        watcher: is told how the training goes, and may stop members early (see ``Watcher``).
-        timings: is told where the time goes.
-        saves: keeps the state of the training after each checkpoint; a training that was stopped continues from what
-            is found there, exactly as it would have gone on. ``watcher`` is then told again of the points of the curve
-            that it already has and of the steps that it has taken, but not of the episodes.
-            Its files stay until the caller deletes them. Where the simulator cannot save its state, nothing is kept.
-        memory_available: device → the bytes that are free on it, or None where that is no matter.
+        members: members with the same ``reward`` object are labelled in one call.
+        threads: CPU threads for physics and learning; 0 uses all of them.
+        arrangement: the devices for physics and learning.
+        watcher: receives progress and may stop members early (see ``Watcher``).
+        timings: accumulates the wall-clock time of each phase.
+        saves: saves the training's state after each checkpoint. An interrupted training resumes from it with the same
+            results as without the interruption; ``watcher`` then receives the existing points of the curve and the
+            steps already taken again, but not the episodes. The caller deletes the files. Nothing is saved if the
+            simulator cannot save its state.
+        memory_available: device → its free memory in bytes, or None for no limit.
 
     Returns:
-        One result for each member, in their order. ``seconds`` is a member's share of the wall clock, by its steps.
+        One result per member, in the order of ``members``. ``seconds`` is the member's share of the wall-clock time, in
+        proportion to its steps.
 
     Raises:
-        UsageError: there are no members.
+        UsageError: ``members`` is empty.
         SimulationFailed: MuJoCo reported an error.
-        OutOfMemory: the device's memory does not hold a single member.
+        OutOfMemory: not even one member fits into the device's memory.
     """
     if not members:
         raise UsageError("there is nothing to train: no members were given")
@@ -95,15 +95,15 @@ def train(
     planned = plan(task, members, config, arrangement, memory_available(arrangement.device))
     if planned.message:
         watcher.note(planned.message)
-    # Torch gets one thread: its idle ones spin for a while, on the very processors that physics is waiting for. Physics
-    # and the learner have threads of their own.
+    # Limit torch to one thread: its idle threads spin and would take CPU time from physics. Physics and the learner
+    # use their own threads.
     with torch_threads(1):
         return _in_groups(setting, members, planned, watcher)
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What all groups of a training have in common."""
+    """Arguments of ``train`` that all groups share."""
 
     task: Task
     config: TrainingConfig
@@ -116,7 +116,7 @@ class Shared:
 def _in_groups(
     setting: Shared, members: Sequence[Member], planned: MemoryPlan, watcher: Watcher
 ) -> list[TrainingResult]:
-    """Train group after group; one whose memory runs out begins again in halves."""
+    """Train the groups of ``planned`` one after another; split a group that runs out of memory and retry its halves."""
     results: dict[int, TrainingResult] = {}
     waiting = [list(group) for group in planned.groups]
     while waiting:
@@ -127,6 +127,7 @@ def _in_groups(
         done = sum(result.steps for result in results.values())
         trained = _train_group(setting, [members[k] for k in group], watcher if alone else PartWatcher(watcher, done))
         if trained is None:
+            # Out of memory: put both halves at the front of the queue
             first, second = halves([members[k].key for k in group])
             watcher.note(
                 f"the memory of {setting.arrangement.device} ran out with {len(group)} trainings together; "
@@ -139,10 +140,10 @@ def _in_groups(
 
 
 def _train_group(setting: Shared, members: Sequence[Member], watcher: Watcher) -> list[TrainingResult] | None:
-    """Train ``members`` together; None where memory ran out and fewer of them might fit.
+    """Train ``members`` as one batch; return None if memory ran out and a smaller batch might fit.
 
     Raises:
-        OutOfMemory: there is but one.
+        OutOfMemory: memory ran out with a single member.
     """
     began = time.perf_counter()
     file = None
@@ -160,14 +161,17 @@ def _train_group(setting: Shared, members: Sequence[Member], watcher: Watcher) -
             ) from error
         records = []
     if not records:
-        devices.release_memory(setting.arrangement.device)  # not sooner: the error held on to everything
+        # Release outside of the except block: until then the traceback keeps the tensors alive
+        devices.release_memory(setting.arrangement.device)
         return None
+    # Divide the wall-clock time in proportion to the members' steps, including time before an interruption
     seconds = time.perf_counter() - began + (file.seconds if file is not None else 0.0)
     taken = sum(record.steps for record in records)
     return [record.result(seconds * (record.steps / taken if taken else 1 / len(records))) for record in records]
 
 
 def _run(setting: Shared, members: Sequence[Member], watcher: Watcher, file: SavedTraining | None) -> Sequence[Record]:
+    """Resume the training saved in ``file`` if it is valid, otherwise start a new one; run it to its end."""
     restored: list[_Training] = []
     if file is not None and file.read(lambda saved: restored.append(_Training.restored(setting, members, saved))):
         watcher.resumed(restored[0].steps)
@@ -179,16 +183,22 @@ def _run(setting: Shared, members: Sequence[Member], watcher: Watcher, file: Sav
 
 
 class _Training:
-    """One call of ``train``. ``_batch`` holds the records of the members that are in the batch, in their places."""
+    """One group of members in training.
+
+    ``_records`` has one record per member; ``_batch`` has the records of the members still in the batch, in the order
+    of the first (``K``) dimension of all tensors.
+    """
 
     def __init__(self, setting: Shared, members: Sequence[Member], batch: Sequence[int] | None = None) -> None:
-        """Begin with all ``members``, or those whose numbers are in ``batch``; the others' trainings are over."""
+        """Start with all ``members``, or only with those whose indices are in ``batch`` if the others have stopped."""
         self._setting = setting
         task, config, device = setting.task, setting.config, setting.arrangement.device
         self._config, self._timings, self._device = config, setting.timings, device
         self._records = tuple(Record(member, _credit(member, task, config), keep=config.keep) for member in members)
         self._batch = list(self._records) if batch is None else [self._records[k] for k in batch]
         self._updates = self._done = 0
+
+        # Every random stream derives from one member's seed and a name, so results do not depend on the batch
         seeds = [record.member.seed for record in self._batch]
         count = len(self._batch)
         self._population = Population.fresh(task, config, [generator("weights", seed) for seed in seeds], device)
@@ -198,12 +208,14 @@ class _Training:
         order = [generator("minibatches", seed, device=device) for seed in seeds]
         self._learner = Learner(self._population.parameters, config, order, setting.threads)
         self._reward_scale = RewardScale(count, config.worlds, config.gamma, device)
+
+        # Transitions since the last checkpoint, and how many of them the sparse reward paid for
         self._explored = 0
         self._goals = torch.zeros(count, dtype=torch.int64, device=device)
         self._prepare()
 
     def _prepare(self) -> None:
-        """Make what belongs to one composition of the batch."""
+        """Create the rollout buffers, the labelling and the examiner for the present batch."""
         setting, members = self._setting, [record.member for record in self._batch]
         self._rollout = Rollout(self._population, self._worlds, self._config, self._noise)
         self._labelling = Labelling(members, self._config.worlds * self._config.rollout, self._worlds.sim.device)
@@ -219,10 +231,10 @@ class _Training:
 
     @classmethod
     def restored(cls, setting: Shared, members: Sequence[Member], saved: Saved) -> _Training:
-        """The training of ``members`` that was saved.
+        """Rebuild the saved training of ``members``.
 
         Raises:
-            ValueError: ``saved`` is not of such a training.
+            ValueError: ``saved`` does not match the members or the settings.
         """
         batch = value(saved, "batch", list)
         if not batch or sorted(set(batch) & set(range(len(members)))) != sorted(batch):
@@ -236,10 +248,7 @@ class _Training:
         return training
 
     def save(self) -> dict[str, Any] | None:
-        """All that the rest of the training depends on, apart from what ``__init__`` is given.
-
-        None where the simulator cannot tell its part of it.
-        """
+        """Return the state to resume from, beyond the arguments of ``__init__``; None if the simulator cannot save."""
         worlds = self._worlds.save()
         if worlds is None:
             return None
@@ -260,16 +269,20 @@ class _Training:
         }
 
     def _restore(self, saved: Saved) -> None:
+        """Load what ``save`` returned; raise ValueError if it does not fit."""
+        # Position in the schedule
         self._updates = value(saved, "updates", int)
         lengths = rollout_lengths(self._config)
         if not 0 < self._updates <= len(lengths):
             raise ValueError(f"the saved updates are {self._updates} of {len(lengths)}")
         self._done = sum(lengths[: self._updates]) * self._config.worlds
+        # Curves and weights of all members, credit state of those in the batch
         for k, record in enumerate(self._records):
             record.restore(section(section(saved, "records"), str(k)))
         for k, record in enumerate(self._batch):
             if record.credit is not None:
                 record.credit.restore(section(section(saved, "credits"), str(k)))
+        # Simulator, networks, optimiser and statistics
         self._worlds.restore(section(saved, "worlds"))
         self._population.restore(section(saved, "population"))
         self._learner.restore(self._population.parameters, section(saved, "learner"))
@@ -280,18 +293,24 @@ class _Training:
 
     @property
     def steps(self) -> int:
-        """Environment steps of all members together; failed ones count as if they took part to the end."""
+        """Environment steps of all members together; a failed member counts as if it had gone on."""
         return sum(record.steps if record.stopped else self._done for record in self._records)
 
     def run(self, watcher: Watcher, file: SavedTraining | None = None) -> Sequence[Record]:
+        """Train until the last update, or until no member is left; then score the kept policies."""
         config = self._config
         lengths = rollout_lengths(config)
         due = checkpoint_updates(lengths, config.checkpoints)
+
+        # Reset the worlds, or report the checkpoints of the resumed training
         if self._updates == 0:
+            # All members start at the same episode ages
             self._worlds.start(first_ages(config.worlds, self._setting.task.horizon).repeat(len(self._batch)))
         else:
             self._tell_again(watcher)
+
         for update, length in list(enumerate(lengths))[self._updates :]:
+            # Roll out, label and update
             rewards, values, following = self._simulate(length)
             self._learn(rewards, values, following, remaining=1.0 - update / len(lengths))
             self._updates = update + 1
@@ -300,6 +319,8 @@ class _Training:
                 record.steps = self._done if alive else record.steps
             if not any(self._alive):
                 break
+
+            # Checkpoint, stop members that lost a race, save
             if update in due:
                 self._examine(self._done, watcher)
                 if watcher.races and update < len(lengths) - 1:
@@ -308,12 +329,15 @@ class _Training:
                         break
                 self._write(file)
             watcher.progress(self.steps)
+
+        # Measure the kept policies on fresh episodes
         with self._timings.measure("checkpoints"):
             score(self._setting.task, self._records, config, self._setting.threads, self._setting.arrangement)
         return self._records
 
     def _tell_again(self, watcher: Watcher) -> None:
-        """Report what the restored training had reported, in the order in which it came."""
+        """Report the restored checkpoints and steps to ``watcher`` again, in their original order."""
+        # Checkpoint by checkpoint across members, as they were reported first, when none of them was chosen yet
         for points in zip_longest(*(record.curve for record in self._records)):
             for record, point in zip(self._records, points, strict=True):
                 if point is not None:
@@ -321,6 +345,7 @@ class _Training:
         watcher.progress(self.steps)
 
     def _write(self, file: SavedTraining | None) -> None:
+        """Write the training's state to ``file``, if there is one and the simulator can save its part."""
         if file is None:
             return
         with self._timings.measure("checkpoints"):
@@ -332,17 +357,20 @@ class _Training:
         self._learner.close()
 
     def _simulate(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
-        """One rollout: its rewards, the values of its states and of the states they led to, ``(K, T, W)`` each."""
+        """Collect and label a rollout; return rewards, values of states and of next states, each ``(K, T, W)``."""
         rollout = self._rollout
+        # Roll out
         with self._timings.measure("rollout"):
             rollout.collect(length)
+        # Start labelling
         with self._timings.measure("labels"):
             self._labelling.submit(*rollout.transitions, self._alive)
-        # what needs no rewards is done while the sandbox works
+        # Value the states while the sandbox computes the rewards
         with self._timings.measure("learning"):
             values, following = rollout.values()
             self._goals += rollout.goal_reached()
             self._explored += length * self._config.worlds
+        # Collect the rewards and pass the components of programs with a credit to it
         rewards = torch.empty(rollout.ended.shape, device=self._device)
         with self._timings.measure("labels"):
             failures = self._labelling.collect(rewards.view(len(self._batch), -1))
@@ -352,7 +380,7 @@ class _Training:
         return rewards, values, following
 
     def _pay(self, rewards: Tensor) -> dict[int, str]:
-        """Replace the rewards ``(K, T, W)`` of members with a credit by what it pays; who failed at that, and why."""
+        """Overwrite ``rewards`` ``(K, T, W)`` of members that have a credit; return failed members → the message."""
         rollout, failures = self._rollout, {}
         for k, (components, names) in self._labelling.components.items():
             credit = self._batch[k].credit
@@ -369,14 +397,18 @@ class _Training:
         return failures
 
     def _learn(self, rewards: Tensor, values: Tensor, following: Tensor, remaining: float) -> None:
+        """Update networks and observation statistics on the result of ``_simulate``; fail members that diverged."""
         with self._timings.measure("learning"):
+            # Compute advantages and update the networks
             rows = self._rollout.finish(rewards, self._reward_scale, values, following)
             finite = self._learner.update(rows, remaining)
+            # Update the normalisation only now: the rows and their log-probabilities used the previous one
             self._population.scale.update(self._rollout.observe())
             for k in (~finite).nonzero().squeeze(1).tolist():
                 self._fail(k, "training diverged: a gradient was NaN or infinite; the reward's values may be too large")
 
     def _examine(self, steps: int, watcher: Watcher) -> None:
+        """Add a checkpoint to the curve of every member that is alive and report it to ``watcher``."""
         with self._timings.measure("checkpoints"):
             reached = (self._goals / self._explored).tolist()
             points = self._examiner.examine(self._population.act, steps, reached, self._alive)
@@ -392,18 +424,22 @@ class _Training:
             watcher.episodes(record.member.key, record.member.seed, *self._examiner.episodes(k))
 
     def _stop(self, reasons: Mapping[int, str]) -> None:
-        """End the members that ``reasons`` names and go on with a batch of those that are left."""
+        """Stop the members in ``reasons`` (index → reason) and shrink the batch to the members that are left."""
         for index, reason in reasons.items():
             record = self._records[index]
             record.stopped = record.stopped or reason
         staying = [k for k, alive in enumerate(self._alive) if alive]
         if not reasons or not staying:
             return
+        # Shrink the simulation
         worlds = torch.arange(len(self._batch) * self._config.worlds).view(len(self._batch), -1)[staying].flatten()
-        if not self._worlds.keep(worlds):  # then those that stop stay in the batch, with empty policies
+        if not self._worlds.keep(worlds):
+            # The simulator cannot drop worlds: keep stopped members in the batch with zeroed policies
             for k in set(range(len(self._batch))) - set(staying):
                 self._forget(k)
             return
+
+        # Shrink networks, optimiser state and statistics
         self._population.keep(staying)
         self._learner.keep(self._population.parameters, staying)
         self._reward_scale.keep(staying)
@@ -413,10 +449,11 @@ class _Training:
 
     @property
     def _alive(self) -> list[bool]:
+        """Whether each member of the batch has neither failed nor stopped, ``K`` bools."""
         return [not (record.failure or record.stopped) for record in self._batch]
 
     def _fail(self, k: int, message: str) -> None:
-        """End a member. Its worlds go on with an empty policy, so that the others' batches keep their shape."""
+        """Fail member ``k``; its worlds keep running with a zeroed policy, so that tensors keep their shape."""
         record = self._batch[k]
         if not record.stopped:
             record.failure = record.failure or message
@@ -432,7 +469,8 @@ def _credit(member: Member, task: Task, config: TrainingConfig) -> Credit | None
 
 
 def rollout_lengths(config: TrainingConfig) -> list[int]:
-    """Control steps of each rollout: as few rollouts as can be, of equal length within one."""
+    """Return the control steps of each rollout: the fewest rollouts possible, with lengths that differ by up to one."""
+    # Round up twice: control steps of all worlds, then rollouts
     total = -(-config.steps // config.worlds)
     count = -(-total // config.rollout)
     short, longer = divmod(total, count)
@@ -440,7 +478,10 @@ def rollout_lengths(config: TrainingConfig) -> list[int]:
 
 
 def checkpoint_updates(lengths: Sequence[int], checkpoints: int) -> set[int]:
-    """The updates after which a checkpoint is due: the first to pass each even share of the steps, and the last."""
+    """Return the indices of the updates that a checkpoint follows.
+
+    These are the first update to pass each of ``checkpoints`` even shares of the steps, and the last update.
+    """
     total, done, due = sum(lengths), 0, set()
     for update, length in enumerate(lengths):
         before, done = done, done + length
@@ -450,7 +491,7 @@ def checkpoint_updates(lengths: Sequence[int], checkpoints: int) -> set[int]:
 
 
 def checkpoint_steps(config: TrainingConfig) -> list[int]:
-    """The steps of a member at each of its checkpoints."""
+    """Return the environment steps that a member has taken at each of its checkpoints."""
     lengths = rollout_lengths(config)
     done = list(accumulate(length * config.worlds for length in lengths))
     return [done[update] for update in sorted(checkpoint_updates(lengths, config.checkpoints))]

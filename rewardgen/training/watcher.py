@@ -1,4 +1,4 @@
-"""Who follows a training: one object instead of a callback for each thing that can happen."""
+"""Watchers: one object that receives all events of a training, instead of one callback per event."""
 
 from __future__ import annotations
 
@@ -11,61 +11,61 @@ from rewardgen.training.episodes import Collector
 
 
 class Watcher:
-    """Follows a training. Every method here does nothing, so a subclass overrides what it is interested in.
+    """Receives the events of a training. The methods do nothing by default, except that ``episodes`` collects.
 
-    ``train`` calls ``resumed``, ``progress``, ``checkpoint``, ``episodes``, ``note`` and ``stop``; the trainers behind
-    ``Trainer`` also call ``begin`` and ``end``. All calls come from the thread that trains.
+    ``train`` calls ``resumed``, ``progress``, ``checkpoint``, ``episodes``, ``note`` and ``stop``; the implementations
+    of ``Trainer`` also call ``begin`` and ``end``. All calls come from the thread that trains.
 
     Attributes:
-        races: whether ``stop`` may end members early. Then all members must train as one batch.
-        collector: keeps some of the checkpoints' episodes. Its state is saved and restored with the training's.
+        races: whether ``stop`` may stop members early, for which all members must train as one batch.
+        collector: keeps some of the checkpoints' episodes; saved and restored with the training.
     """
 
     races: bool = False
     collector: Collector | None = None
 
     def begin(self, members: Sequence[tuple[str, int]]) -> None:
-        """Take note that the members given by key and seed begin to train now. May raise to prevent it."""
+        """Receive the members, as (key, seed), that start to train now. May raise to prevent it."""
 
     def resumed(self, steps: int) -> None:
-        """Take note that ``steps`` environment steps of all members together were restored, not taken."""
+        """Receive the number of environment steps of all members together that were restored from saved state."""
 
     def progress(self, steps: int) -> None:
-        """Take note of the environment steps of all members together; called after each update."""
+        """Receive the environment steps of all members together so far; called after each update."""
 
     def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
-        """Take note of a new point of a member's curve."""
+        """Receive a new point of a member's curve."""
 
     def episodes(self, key: str, seed: int, played: Episodes, fitness: Tensor) -> None:
-        """Take note of the episodes that the latest point was measured on, and of their fitness ``(n,)``."""
+        """Receive the episodes that the latest point was measured on, and their fitness ``(n,)``."""
         if self.collector is not None:
             self.collector.take(key, seed, played, fitness)
 
     def note(self, message: str) -> None:
-        """Take note of a sentence on how the training is carried out."""
+        """Receive a message for the user about how the training runs."""
 
     def stop(self, steps: int, results: Sequence[TrainingResult]) -> Mapping[int, str]:
-        """Return which members stop here and why; asked after every checkpoint but the last, if ``races``.
+        """Choose the members to stop; called after every checkpoint but the last, if ``races``.
 
-        The answer must follow from the arguments alone, so that a training can be repeated.
+        The choice must depend on the arguments alone, so that a training is reproducible.
 
         Args:
             steps: environment steps that each running member has taken.
-            results: what each member has come to, in the order in which they were given.
+            results: the result of each member so far, in the order in which the members were given.
 
         Returns:
-            index of a member → the reason.
+            Index of each member to stop → the reason.
         """
         return {}
 
     def end(self, results: Sequence[TrainingResult]) -> None:
-        """Take note of the final results of members; called once for each of them."""
+        """Receive the final results of members; each member is reported once."""
 
 
 class PartWatcher(Watcher):
-    """Passes on what a part of a training reports, after other parts have taken ``before`` environment steps.
+    """Forwards the events of one part of a training, after other parts have taken ``before`` environment steps.
 
-    A part never races, because a race compares all members at the same steps.
+    A part never races, because a race compares all members at the same number of steps.
     """
 
     def __init__(self, whole: Watcher, before: int) -> None:

@@ -1,13 +1,13 @@
-"""A policy as safetensors bytes: plain arrays under stated names, which hold nothing that could run.
+"""Policies as safetensors files, which contain arrays but no code.
 
 policy.I.weight (out, in), policy.I.bias (out,)      hidden layers, tanh between them, as torch.nn.Linear has them
 policy.mean.weight, policy.mean.bias                 the action in units of half its range, around its centre
-policy.log_std                                       exploration's, not used when the policy is played
+policy.log_std                                       of exploration, not used by the deterministic policy
 value.I.*, value.out.*                               the value function
-observation.mean, observation.variance               normalisation, cut off at ±10
+observation.mean, observation.variance               normalisation, clipped to ±10
 action.centre, action.half_range                     actuator units
-action.choices                                       of discrete actions alone: options of each component; the mean is
-                                                     their logits then, and the largest of each component is taken
+action.choices                                       only for discrete actions: number of options of each component;
+                                                     policy.mean then gives logits, and each component takes the argmax
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from rewardgen.training.networks import Shape
 
 @dataclass(frozen=True)
 class Weights:
-    """What a weights file holds: ``tensors`` by name as above, and the ``shape`` that they make up."""
+    """Contents of a weights file: the ``tensors`` by name as above, and the networks' ``shape``."""
 
     shape: Shape
     tensors: dict[str, Tensor]
 
 
 def expected(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """Name → shape of every array that a file of networks of this ``shape`` holds."""
+    """Return name → shape of every array in a weights file for networks of this ``shape``."""
     sizes: dict[str, tuple[int, ...]] = {}
     widths = (shape.observation, *shape.hidden)
     for net in ("policy", "value"):
@@ -54,7 +54,7 @@ def expected(shape: Shape) -> dict[str, tuple[int, ...]]:
 
 
 def dump(shape: Shape, tensors: dict[str, Tensor], task: str) -> bytes:
-    """``tensors`` as safetensors bytes, with the sizes and the task's name as metadata."""
+    """Return ``tensors`` as safetensors bytes, with the sizes and the task's name as metadata."""
     about = {
         "format": 1,
         "task": task,
@@ -63,21 +63,24 @@ def dump(shape: Shape, tensors: dict[str, Tensor], task: str) -> bytes:
         "hidden": list(shape.hidden),
         "activation": "tanh",
     }
-    # one entry: safetensors writes several in an order that changes from one process to the next
+    # A single entry, because safetensors writes several entries in an order that differs between processes
     metadata = {"rewardgen_policy": json.dumps(about)}
     return save({name: values.detach().cpu().float().contiguous() for name, values in tensors.items()}, metadata)
 
 
 def parse(data: bytes) -> Weights:
-    """Read back what ``dump`` wrote, and check every array.
+    """Read what ``dump`` wrote and check every array.
 
     Raises:
-        UsageError: the bytes are no safetensors, or hold other arrays than a policy has.
+        UsageError: the bytes are not safetensors, an array is missing or unknown or has the wrong shape or type, or a
+            value is not finite.
     """
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise UsageError(f"these bytes are no policy: {error}; give a weights file that rewardgen wrote") from error
+
+    # Compare names with those of a policy of this shape
     shape = _shape(tensors)
     wanted = expected(shape)
     unknown, missing = sorted(set(tensors) - set(wanted)), sorted(set(wanted) - set(tensors))
@@ -86,6 +89,8 @@ def parse(data: bytes) -> Weights:
             f"this weights file is no policy of rewardgen's: it lacks {missing or 'nothing'}, and it has "
             f"{unknown or 'nothing'} that a policy has not"
         )
+
+    # Check shapes, types and values
     for name, size in wanted.items():
         if tuple(tensors[name].shape) != size or tensors[name].dtype != torch.float32:
             raise UsageError(
@@ -98,6 +103,8 @@ def parse(data: bytes) -> Weights:
 
 
 def _shape(tensors: dict[str, Tensor]) -> Shape:
+    """Infer the networks' sizes from the arrays; raise UsageError if they are not those of a policy."""
+    # Hidden layers: policy.0.weight, policy.1.weight, ...
     hidden: list[int] = []
     while (layer := tensors.get(f"policy.{len(hidden)}.weight")) is not None and layer.dim() == 2:
         hidden.append(int(layer.shape[0]))
