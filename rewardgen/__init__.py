@@ -1,16 +1,17 @@
 """rewardgen searches for reward functions: a language model writes them, short trainings judge them.
 
-The way through, which every room of this package is a part of::
+Every package belongs to one step of the loop::
 
     task ── prompt ── language model ── reply ── program ── screen ── train ── evaluate ── reflect ── select ─┐
       ▲                                                                                                       │
       └───────────────────────────────── next generation ◄────────────────────────────────────────────────────┘
 
 A *task* (``tasks``, ``envs/``) says what is wanted and how to measure it. Its description and its typed state fields
-become a *prompt* (``prompting``); an *author* (``llm``) answers with *programs* (``program``), which are tried out in a
-*sandbox* before anything is spent on them. Those that hold up are trained with PPO, all together (``training``), and
-judged by the task's own fitness (``evaluation``). What happened goes into the next prompt (``reflection``). ``search``
-turns the crank, ``store`` keeps everything, ``report`` and ``export`` hand it over.
+become a *prompt* (``prompting``). An *author* (``llm``) answers with *programs* (``program``), which are checked and
+tried in a *sandbox* (``screening``) before anything is trained. Those that pass are trained with PPO, all together
+(``training``), and measured by the task's own fitness (``evaluation``). Statistics of the trainings go into the next
+prompt (``reflection``). ``search`` runs this loop, ``store`` keeps every step, ``report`` and ``export`` write what was
+found.
 
     import rewardgen
 
