@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,11 +29,18 @@ class _Package(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._places:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+            return self._submodule(name)
         module, attribute = self._places[name]
         value = getattr(importlib.import_module(module), attribute)
         super().__setattr__(name, value)
         return value
+
+    def _submodule(self, name: str) -> ModuleType:
+        """Load a submodule that is named as an attribute, as if it had been imported with the package."""
+        full = f"{self.__name__}.{name}"
+        if name.startswith("_") or importlib.util.find_spec(full) is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return importlib.import_module(full)
 
     def __setattr__(self, name: str, value: object) -> None:
         # Importing the submodule `run` would set it over an export of the same name.

@@ -10,7 +10,7 @@ from functools import lru_cache, reduce
 
 from rewardgen.baselines import REWARDS
 from rewardgen.config import BudgetConfig, Config
-from rewardgen.errors import ConfigError
+from rewardgen.errors import ConfigError, TaskError
 from rewardgen.llm import Prices
 from rewardgen.search import Resolved, load_method, resolve
 from rewardgen.search.rank import planned_steps
@@ -99,6 +99,9 @@ def resolved(planned: Planned) -> Resolved:
     """
     try:
         task = _task(planned.task, planned.envs)
+    except TaskError:  # that search will fail and say so; the others go on
+        return Resolved(planned.config, ())
+    try:
         return resolve(planned.config, task, load_method(planned.config.search.method))
     except ConfigError as error:
         raise ConfigError(f"arm {planned.arm!r}, {planned.task}: {error}") from error

@@ -34,7 +34,7 @@ def test_it_learns(task: Task, config: TrainingConfig, member: Callable[[int], M
     assert result.weights is not None
     assert Population.from_weights([result.weights], task, config).members == 1
     assert 12_000 <= result.steps < 12_000 + 16 * 16
-    assert told[-1] == result.steps
+    assert told.steps[-1] == result.steps
 
 
 def test_repeatable_and_without_a_trace_in_the_global_generators(

@@ -12,6 +12,7 @@ from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, play_episodes
 from rewardgen.training import Member, Population, train, train_sb3
 from rewardgen.training.seeds import streams
+from tests.training.watchers import Written
 
 EPISODES = 24
 
@@ -56,7 +57,7 @@ def test_a_score_does_not_depend_on_who_is_measured_beside_it(
 def test_what_a_race_stopped_is_measured_too(
     task: Task, scored: TrainingConfig, member: Callable[[int], Member]
 ) -> None:
-    first, second = train(task, [member(0), member(1)], scored, judge=lambda steps, results: {1: "behind"})
+    first, second = train(task, [member(0), member(1)], scored, watcher=Written(lambda steps, results: {1: "behind"}))
     assert (first.status, second.status) == ("done", "stopped")
     assert second.best is not None and second.best.episodes == EPISODES
     assert second.weights is not None
