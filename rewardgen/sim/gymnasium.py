@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,6 +92,8 @@ class GymnasiumSim(Simulator):
         self.dtype = torch.float64  # of the values drawn for resets: seeds need more digits than float32 has
         self._spec = spec
         self._workers: list[_Worker] = []
+        # Not __del__: the collector may finalise the pipes before this object
+        self._end = weakref.finalize(self, _end_all, self._workers)
         bounds = np.linspace(0, num_worlds, min(max(1, workers), num_worlds) + 1).astype(int).tolist()
         try:
             # Start all processes before waiting for the first: imports take seconds
@@ -155,13 +158,7 @@ class GymnasiumSim(Simulator):
 
     def close(self) -> None:
         """End the processes."""
-        workers, self._workers = self._workers, []
-        for worker in workers:
-            worker.close()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):
-            self.close()
+        self._end()
 
     def _receive(self, workers: Sequence[_Worker]) -> None:
         width = self._rows.shape[1]
@@ -169,6 +166,11 @@ class GymnasiumSim(Simulator):
             content = worker.receive(4 * width * (worker.last - worker.first))
             rows = np.frombuffer(content, "<f4").reshape(-1, width)
             self._rows[worker.first : worker.last] = torch.from_numpy(rows.astype(np.float32))
+
+
+def _end_all(workers: list[_Worker]) -> None:
+    while workers:
+        workers.pop().close()
 
 
 class Deadline:
