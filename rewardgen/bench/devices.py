@@ -136,7 +136,7 @@ def training_rate(
 ) -> tuple[float, dict[str, float]]:
     """Environment steps a second of training ``candidates`` programs together, and the shares of its parts."""
     steps = config.worlds * config.rollout * (_WARM + updates)
-    short = config.model_copy(update={"steps": steps, "checkpoints": 1})
+    short = config.model_copy(update={"steps": steps, "checkpoints": 1, "score_episodes": 0})
     timings = Timings(exact=True)
     marks = TimedSteps(timings)
 

@@ -187,12 +187,13 @@ def training_rate(
     checkpoint = took.pop("checkpoints")
     whole = population * config.steps
     times = whole / (last[1] - first[1])  # a whole training has so many times the updates that were timed
-    total = times * (last[0] - first[0] - checkpoint) + config.checkpoints * checkpoint
+    scoring = timings.seconds["checkpoints"] - last[2]["checkpoints"]  # once, after the last update
+    total = times * (last[0] - first[0] - checkpoint) + config.checkpoints * checkpoint + scoring
     rates = {
         "steps_per_s": whole / total,
         "rollout_share": times * took["rollout"] / total,
         "learning_share": times * took["learning"] / total,
-        "checkpoint_share": config.checkpoints * checkpoint / total,
+        "checkpoint_share": (config.checkpoints * checkpoint + scoring) / total,
         "sandbox_share": times * took["labels"] / total,
         "first_reward_ms": 1000.0 * first_reward,
     }
