@@ -51,7 +51,8 @@ class Record:
     def confirm(self, point: Checkpoint) -> None:
         """Replace the kept policy's checkpoint by ``point``, a new measurement of the same policy."""
         kept = self.result(0.0).best
-        again = replace(point, steps=kept.steps, goal_reached=kept.goal_reached, chosen=True) if kept else point
+        assert kept is not None, "no checkpoint was kept"
+        again = replace(point, steps=kept.steps, goal_reached=kept.goal_reached, chosen=True)
         self.curve = [again if each is kept else replace(each, chosen=False) for each in self.curve]
 
     def save(self) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def score(
     Raises:
         SimulationFailed: MuJoCo reported an error.
     """
-    kept = [record for record in records if record.weights is not None and not record.failure]
+    # A training without a finite score stays without one, though it may hold an earlier checkpoint's policy
+    kept = [record for record in records if record.result(0.0).best is not None and not record.failure]
     if not kept or config.score_episodes == 0:
         return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -9,9 +10,10 @@ import torch
 
 from rewardgen.config import TrainingConfig
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Task, play_episodes
-from rewardgen.training import Member, Population, train, train_sb3
+from rewardgen.tasks import Episodes, Task, play_episodes
+from rewardgen.training import Member, Population, TaskReward, train, train_sb3
 from rewardgen.training.seeds import streams
+from tests.training.conftest import Point
 from tests.training.watchers import Written
 
 EPISODES = 24
@@ -62,6 +64,28 @@ def test_what_a_race_stopped_is_measured_too(
     assert second.best is not None and second.best.episodes == EPISODES
     assert second.weights is not None
     assert second.score == pytest.approx(float(played_again(task, second.weights, 1).mean()), abs=1e-6)
+
+
+class Fading(Point):
+    """Its fitness can be measured at the first checkpoint of a training, and at none after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.measured = 0
+
+    def fitness(self, episode: Episodes) -> torch.Tensor:
+        self.measured += 1
+        return super().fitness(episode) if self.measured == 1 else torch.full((len(episode),), float("nan"))
+
+
+def test_a_training_whose_last_checkpoint_has_no_fitness_stays_without_a_score(scored: TrainingConfig) -> None:
+    task = Fading()
+    member = Member("expert", 0, TaskReward(task.expert_reward, task.layout))
+    (result,) = train(task, [member], scored.model_copy(update={"keep": "last"}))
+    assert math.isfinite(result.curve[0].fitness)
+    assert [point.chosen for point in result.curve] == [False, False, False, True]
+    assert result.best is None and math.isnan(result.score)
+    assert task.measured == len(result.curve)  # nothing was played again
 
 
 def test_the_reference_trainer_scores_alike(
