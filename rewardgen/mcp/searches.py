@@ -11,6 +11,7 @@ from rewardgen.errors import UnknownName, UsageError
 from rewardgen.llm import dialog
 from rewardgen.mcp import commands
 from rewardgen.store import CandidateView, RunView, read
+from rewardgen.store.database import FILE_NAME
 
 DIALOGS = ".dialogs"
 """The folder among the runs that holds the requests of each search, by its name."""
@@ -39,13 +40,13 @@ class Searches:
             UnknownName: there is no such run.
         """
         folder = self.runs / name
-        if folder.is_symlink() or not (folder / "run.sqlite").is_file():
+        if folder.is_symlink() or not (folder / FILE_NAME).is_file():
             raise UnknownName("run", name, self.names())
         return folder
 
     def names(self) -> list[str]:
         """The runs by name, the newest first."""
-        found = [path for path in self.runs.glob("*/run.sqlite") if not path.parent.is_symlink()]
+        found = [path for path in self.runs.glob(f"*/{FILE_NAME}") if not path.parent.is_symlink()]
         return [path.parent.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
 
     def live(self, name: str) -> bool:
@@ -96,7 +97,7 @@ class Searches:
             if any(each.missing for each in self.requests(name)):
                 return
             lines = self._lines[name]
-            if lines and lines[-1:] and len(lines) != told:
+            if lines and len(lines) != told:
                 told = len(lines)
                 await progress(lines[-1])
             await asyncio.sleep(_LOOK)
