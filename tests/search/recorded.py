@@ -1,4 +1,4 @@
-"""Races replayed on recorded curves: `python -m tests.search.recorded [SHARE]` prints what docs/performance.md says.
+"""Races replayed on recorded curves: `python -m tests.search.recorded [SHARE]` prints what docs/legibility.md says.
 
 ``curves.json`` holds populations of 8 rewards that trained to the end on 3 or 4 seeds each. A race stops trainings and
 changes nothing else, so their curves tell what any race on any of those seeds would have done.
