@@ -1,4 +1,4 @@
-"""A Markdown page on tasks: what each is, and what the rewards reach that people wrote for it."""
+"""Write a Markdown page about tasks: their descriptions, fields, and the scores of the rewards that they define."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STREAM = 0  # the start state that is drawn
 
 @dataclass(frozen=True)
 class Measured:
-    """A task with the baselines of both of its rewards, measured with ``config``; None where there is none."""
+    """A task and the baselines of its two rewards, measured with ``config``; None for one that was not measured."""
 
     task: Task
     config: Config
@@ -33,17 +33,17 @@ class Measured:
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
-        """Those that there are."""
+        """The baselines that were measured."""
         return tuple(baseline for baseline in (self.expert, self.sparse) if baseline is not None)
 
 
 def write_task_page(measured: Sequence[Measured], path: Path, versions: Mapping[str, str]) -> Path:
-    """Write the page to ``path`` and the tasks' pictures to the folder of its name beside it.
+    """Write the page to ``path`` and the tasks' pictures to a folder of the same name beside it; return ``path``.
 
-    Where this machine cannot draw, the page has no pictures.
+    The page has no pictures if this machine cannot render.
 
     Args:
-        versions: package → the version that the numbers come out of.
+        versions: package → the version that the numbers were measured with.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = path.parent / path.stem
@@ -55,23 +55,26 @@ def write_task_page(measured: Sequence[Measured], path: Path, versions: Mapping[
 def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
     parts = [
         "# Tasks",
-        "What the expert's and the sparse reward of each task reach when they are trained exactly as a candidate is, "
-        "with the task's own settings. Scores are the task's true fitness: the mean over fresh episodes of "
-        "deterministic policies, with a bootstrap interval over training seeds and episodes. Made by "
-        "`rewardgen baseline --page`.",
+        "All tasks, and what the expert's and the sparse reward reach on each. Both are trained like a candidate of a "
+        "search, with the task's own settings. Scores are the task's fitness: the mean over fresh episodes of "
+        "deterministic policies, with a bootstrap interval over training seeds and episodes. "
+        "`rewardgen baseline --page` generates this page.",
     ]
     trained = [each for each in measured if each.baselines]
     if trained:
         budgets = sorted({_budget(each) for each in trained})
-        told = ", ".join(f"{name} {version}" for name, version in versions.items())
+        packages = ", ".join(f"{name} {version}" for name, version in versions.items())
         parts.append(
-            f"**These are short trainings.** {'; '.join(budgets)}. That tells how far each reward comes in so many "
-            "steps, not what it is worth in the end; where trainings of one reward differ, the intervals of few seeds "
-            f"are wide. More: `rewardgen baseline TASK --steps 1000000`. Measured with {told}."
+            f"**These are short trainings**: {'; '.join(budgets)}. They show how far each reward gets in so few steps, "
+            "not what it reaches in the end. With few seeds, intervals are wide where trainings of the same reward "
+            "differ. For longer trainings, run `rewardgen baseline TASK --steps 1000000`. Measured with "
+            f"{packages}."
         )
     missing = len(measured) - len(trained)
     if missing:
-        parts.append(f"Of {len(measured)} tasks, {missing} have not been trained for this page: – stands for that.")
+        parts.append(
+            f"Of {len(measured)} tasks, {missing} have not been trained for this page; they are marked with –."
+        )
     return "\n\n".join(parts)
 
 
@@ -86,7 +89,7 @@ def _budget(measured: Measured) -> str:
 
 def _table(measured: Sequence[Measured]) -> str:
     lines = [
-        "| task | group | unit | success from | expert's reward | success | sparse reward | success |",
+        "| task | group | unit | success at | expert's reward | success | sparse reward | success |",
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for each in measured:
@@ -98,7 +101,7 @@ def _table(measured: Sequence[Measured]) -> str:
 
 
 def _cells(baseline: Baseline | None) -> tuple[str, str]:
-    """Score with its interval, and the share of successes."""
+    """Format a score with its interval, and the share of successful episodes."""
     if baseline is None:
         return "–", "–"
     score = baseline.evaluation
@@ -113,14 +116,14 @@ def _section(measured: Measured, pictures: Path) -> str:
         fields.append(f"| `{field.name}` | ({shape}) | {field.unit} | {field.meaning} |")
     seconds = task.horizon * task.control_step
     low, high = task.fitness_range
-    limits = f" It lies between {low:g} and {high:g}." if low > float("-inf") and high < float("inf") else ""
+    limits = f" Range: {low:g} to {high:g}." if low > float("-inf") and high < float("inf") else ""
     picture = _picture(task, pictures)
     return "\n\n".join(
         [
             f"## {task.name}",
             *([f"![{task.name}, at the start of an episode]({pictures.name}/{picture.name})"] if picture else []),
             " ".join(task.description.split()),
-            f"- Fitness: {task.fitness_meaning}, in {task.fitness_unit}; success from {task.success_threshold:g}."
+            f"- Fitness ({task.fitness_unit}): {task.fitness_meaning}; success at {task.success_threshold:g} or more."
             f"{limits}\n"
             f"- Episode: at most {task.horizon} control steps ({seconds:g} s), {task.action_size} actions.\n"
             f"- Expert's reward: {task.expert_source}.",
@@ -130,10 +133,10 @@ def _section(measured: Measured, pictures: Path) -> str:
 
 
 def draw_task(task: Task) -> bytes:
-    """The first moment of an episode as the content of a PNG file.
+    """Render the start of an episode and return it as the content of a PNG file.
 
     Raises:
-        SimulationFailed: nothing can draw here; the message says what to install.
+        SimulationFailed: this machine cannot render; the message says what to install.
     """
     sim = make_simulator(task.model, 1, threads=1)
     Worlds(task, sim, torch.tensor([_STREAM])).start()
@@ -143,7 +146,7 @@ def draw_task(task: Task) -> bytes:
 
 
 def _picture(task: Task, folder: Path) -> Path | None:
-    """The picture of a task as a file in ``folder``; None where this machine cannot draw."""
+    """Write a task's picture to ``folder`` and return its path; None if this machine cannot render."""
     try:
         content = draw_task(task)
     except SimulationFailed:
@@ -155,5 +158,5 @@ def _picture(task: Task, folder: Path) -> Path | None:
 
 
 def _anchor(name: str) -> str:
-    """How a heading is linked to: its letters, digits, hyphens and underscores."""
+    """Return the anchor of a heading: its letters, digits, hyphens and underscores."""
     return "".join(letter for letter in name.lower() if letter.isalnum() or letter in "-_")
