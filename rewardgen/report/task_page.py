@@ -1,4 +1,4 @@
-"""Write a Markdown page about tasks: their descriptions, fields, and the scores of the rewards that they define."""
+"""A Markdown page about tasks: what each of them is, and what its expert's and sparse reward reach."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rewardgen.text import number, percent
 
 _SIZE = (240, 180)  # pixels, width and height of a picture
 _COLOURS = 64  # of a picture's palette: small files, and enough for models of few colours
-_STREAM = 0  # the start state that is drawn
+_STREAM = 0  # index of the start state that is drawn
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A task and the baselines of its two rewards, measured with ``config``; None for one that was not measured."""
+    """A task with the baselines of its two rewards, measured with ``config``; None if there is none."""
 
     task: Task
     config: Config
@@ -38,12 +38,12 @@ class Measured:
 
 
 def write_task_page(measured: Sequence[Measured], path: Path, versions: Mapping[str, str]) -> Path:
-    """Write the page to ``path`` and the tasks' pictures to a folder of the same name beside it; return ``path``.
+    """Write the page to ``path``, and the tasks' pictures to a folder of the same name next to it.
 
-    The page has no pictures if this machine cannot render.
+    If this machine cannot render, the page has no pictures.
 
     Args:
-        versions: package → the version that the numbers were measured with.
+        versions: package → the version that produced the numbers.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = path.parent / path.stem
@@ -53,6 +53,7 @@ def write_task_page(measured: Sequence[Measured], path: Path, versions: Mapping[
 
 
 def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
+    """Return the introduction: how the numbers were measured, and what they do not tell."""
     parts = [
         "# Tasks",
         "All tasks, and what the expert's and the sparse reward reach on each. Both are trained like a candidate of a "
@@ -79,6 +80,7 @@ def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
 
 
 def _budget(measured: Measured) -> str:
+    """Return how much a task's baselines were trained."""
     training, evaluation = measured.config.training, measured.config.evaluation
     return (
         f"{training.steps:,} environment steps for each of {evaluation.report_seeds} seeds, the best of "
@@ -88,6 +90,7 @@ def _budget(measured: Measured) -> str:
 
 
 def _table(measured: Sequence[Measured]) -> str:
+    """Return all tasks as one table."""
     lines = [
         "| task | group | unit | success at | expert's reward | success | sparse reward | success |",
         "|---|---|---|---:|---:|---:|---:|---:|",
@@ -101,7 +104,7 @@ def _table(measured: Sequence[Measured]) -> str:
 
 
 def _cells(baseline: Baseline | None) -> tuple[str, str]:
-    """Format a score with its interval, and the share of successful episodes."""
+    """Return a score with its interval, and the success rate."""
     if baseline is None:
         return "–", "–"
     score = baseline.evaluation
@@ -109,6 +112,7 @@ def _cells(baseline: Baseline | None) -> tuple[str, str]:
 
 
 def _section(measured: Measured, pictures: Path) -> str:
+    """Return the section about one task."""
     task = measured.task
     fields = ["| field | shape | unit | meaning |", "|---|---|---|---|"]
     for field in task.layout.shown.fields:
@@ -133,7 +137,7 @@ def _section(measured: Measured, pictures: Path) -> str:
 
 
 def draw_task(task: Task) -> bytes:
-    """Render the start of an episode and return it as the content of a PNG file.
+    """Return the first state of an episode as the content of a PNG file.
 
     Raises:
         SimulationFailed: this machine cannot render; the message says what to install.
@@ -146,7 +150,7 @@ def draw_task(task: Task) -> bytes:
 
 
 def _picture(task: Task, folder: Path) -> Path | None:
-    """Write a task's picture to ``folder`` and return its path; None if this machine cannot render."""
+    """Write the picture of a task to ``folder``; None if this machine cannot render."""
     try:
         content = draw_task(task)
     except SimulationFailed:
