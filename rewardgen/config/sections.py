@@ -1,29 +1,16 @@
-"""Every setting of a run, with its default, its bounds and its meaning.
-
-A run's configuration comes from five places, each overriding those before it: the defaults below, what the search
-method brings (``settings`` in its file), the task's own ``training`` settings, a YAML file (``--config FILE``), and
-flags (``--set training.steps=200000`` or the named ones). An unknown key is an error that names its neighbours.
-"""
+"""Every setting of a run, with its default, its bounds and its meaning."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from rewardgen import yaml
-from rewardgen.errors import ConfigError
-
-Model = TypeVar("Model", bound=BaseModel)
-Where = Callable[[yaml.Place], str]
-"""The keys that lead to a setting → what errors call its place, such as "config.yaml:3"."""
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -406,148 +393,3 @@ class Config(Section):
     def _trackers(cls, value: Any) -> Any:
         """``tracking: false`` is short for none, ``tracking: wandb`` for that one alone."""
         return () if value is False or value is None else (value,) if isinstance(value, str) else value
-
-
-def load(
-    path: Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    method_defaults: Mapping[str, Any] | None = None,
-    task_defaults: Mapping[str, Any] | None = None,
-    where: str | Where = "the settings",
-) -> Config:
-    """Build a run's configuration from given defaults; ``rewardgen.search.configure`` looks those up.
-
-    Args:
-        path: a YAML file, or None.
-        overrides: dotted key → value, from flags: ``{"training.steps": 200_000}``.
-        method_defaults: what the search method brings, as nested sections.
-        task_defaults: the task's own ``training`` settings.
-        where: what errors call the settings that are not in the file at ``path``.
-
-    Raises:
-        ConfigError: the file is not YAML, or a key or value is wrong; the message says which, in which line, and what
-            would be right.
-    """
-    values: dict[str, Any] = {}
-    for beneath in (method_defaults or {}, {"training": dict(task_defaults or {})}, given(path, overrides)):
-        _merge(values, beneath)
-    return validate(Config, values, _where(yaml.read(path), overrides or {}, where) if path else where)
-
-
-def _where(document: yaml.Document, overrides: Mapping[str, Any], elsewhere: str | Where) -> Where:
-    """The line of a setting in ``document``, or ``elsewhere`` for what flags say instead."""
-
-    def locate(place: yaml.Place) -> str:
-        key = ".".join(map(str, place))
-        if any(f"{key}.".startswith(f"{flag}.") or f"{flag}.".startswith(f"{key}.") for flag in overrides):
-            return elsewhere if isinstance(elsewhere, str) else elsewhere(place)
-        return document.where(place)
-
-    return locate
-
-
-def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a person asked for, as nested sections: the file, and over it the flags.
-
-    Raises:
-        ConfigError: the file is not YAML.
-    """
-    values: dict[str, Any] = {}
-    if path is not None:
-        _merge(values, yaml.read(path).values)
-    for dotted, value in (overrides or {}).items():
-        nested: dict[str, Any] = {}
-        inner = nested
-        *parents, last = dotted.split(".")
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[last] = value
-        _merge(values, nested)
-    return values
-
-
-def validate(model: type[Model], values: Mapping[str, Any], where: str | Where) -> Model:
-    """``values`` as a ``model``, with errors as one ConfigError that names each key and its nearest neighbours.
-
-    Args:
-        where: what errors call the place of all values, or a function that names the place of each.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = explained(model, error)
-        if isinstance(where, str):
-            message = f"{where}: " + "; ".join(text for _, text in problems)
-        else:
-            places = (where(detail["loc"]) for detail in error.errors())
-            message = "\n".join(f"{place}: {text}" for place, (_, text) in zip(places, problems, strict=True))
-        raise ConfigError(message, problems) from error
-
-
-def explained(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
-    """Each thing that ``error`` found wrong: its dotted key, and what to say of it."""
-    return [(".".join(map(str, detail["loc"])), _explain(model, detail)) for detail in error.errors()]
-
-
-def _explain(model: type[BaseModel], detail: Any) -> str:
-    *parents, last = [str(part) for part in detail["loc"]] or [""]
-    key = ".".join([*parents, last])
-    if detail["type"] != "extra_forbidden":
-        return f"{key}: {_said(detail)}{_given(detail, last)}"
-    siblings = [".".join([*parents, name]) for name in _names_at(model, parents)]
-    near = [".".join([*parents, name]) for name in difflib.get_close_matches(last, _names_at(model, parents), 3)]
-    near = near or difflib.get_close_matches(key, _keys(model), 3)
-    return f"unknown key {key!r}; " + (
-        f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}"
-    )
-
-
-def _given(detail: Any, name: str) -> str:
-    """The wrong value, where it may be shown: people put passwords into base URLs, and keys where names belong."""
-    value = detail["input"]
-    if detail["type"] == "missing" or isinstance(value, Mapping) or name in ("base_url", "key_variable"):
-        return ""
-    return f" (it is {value!r})"
-
-
-def _said(detail: Any) -> str:
-    if detail["type"] in ("model_type", "model_attributes_type"):
-        return "give a mapping of settings"
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    return str(detail["msg"]).lower()
-
-
-def _names_at(model: type[BaseModel], parents: list[str]) -> list[str]:
-    """The keys that there are in the section at ``parents``, which may lie in a mapping of names to sections."""
-    section: Any = model
-    for part in parents:
-        fields = getattr(section, "model_fields", {})
-        arguments = get_args(section)
-        section = fields[part].annotation if part in fields else arguments[-1] if arguments else None
-    return list(getattr(section, "model_fields", {}))
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """All dotted keys of a model, sections included."""
-    names = []
-    for name, info in model.model_fields.items():
-        names.append(prefix + name)
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            names += _keys(info.annotation, f"{prefix}{name}.")
-    return names
-
-
-def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Put ``values`` over ``into``, section by section; where a section stands, a bool is its switch."""
-    for key, value in values.items():
-        beneath = into.get(key)
-        if isinstance(value, Mapping):
-            if not isinstance(beneath, dict):
-                beneath = into[key] = {"enabled": beneath} if isinstance(beneath, bool) else {}
-            _merge(beneath, value)
-        elif isinstance(value, bool) and isinstance(beneath, dict):
-            beneath["enabled"] = value
-        else:
-            into[key] = value
