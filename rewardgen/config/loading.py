@@ -15,7 +15,7 @@ from rewardgen.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 Where = Callable[[yaml.Place], str]
-"""The keys that lead to a setting → its place as errors name it, such as "config.yaml:3"."""
+"""Maps the keys that lead to a setting to its place as errors name it, such as "config.yaml:3"."""
 
 
 def load(
@@ -26,30 +26,33 @@ def load(
     task_defaults: Mapping[str, Any] | None = None,
     where: str | Where = "the settings",
 ) -> Config:
-    """Build a run's configuration from given defaults; ``rewardgen.search.configure`` looks those up.
+    """Build a run's configuration from the given defaults; ``rewardgen.search.configure`` looks those up.
 
     Args:
         path: a YAML file, or None.
         overrides: dotted key → value, from flags: ``{"training.steps": 200_000}``.
-        method_defaults: what the search method brings, as nested sections.
+            method_defaults: the defaults of the search method, as nested sections.
         task_defaults: the task's own ``training`` settings.
-        where: what errors call the settings that are not in the file at ``path``.
+            where: how errors name the place of settings that are not in the file at ``path``.
 
     Raises:
         ConfigError: the file is not YAML, or a key or value is wrong; the message says which, in which line, and what
             would be right.
     """
+    # Merge the sources, each over those before it
     values: dict[str, Any] = {}
     for beneath in (method_defaults or {}, {"training": dict(task_defaults or {})}, given(path, overrides)):
         _merge(values, beneath)
+    # Check the result; name the file's lines in errors
     return validate(Config, values, _where(yaml.read(path), overrides or {}, where) if path else where)
 
 
 def _where(document: yaml.Document, overrides: Mapping[str, Any], elsewhere: str | Where) -> Where:
-    """The line of a setting in ``document``, or ``elsewhere`` for what flags say instead."""
+    """Return a function that names a setting's line in ``document``, or ``elsewhere`` if a flag overrides it."""
 
     def locate(place: yaml.Place) -> str:
         key = ".".join(map(str, place))
+        # A flag overrides a setting that it names, that contains it, or that lies below it
         if any(f"{key}.".startswith(f"{flag}.") or f"{flag}.".startswith(f"{key}.") for flag in overrides):
             return elsewhere if isinstance(elsewhere, str) else elsewhere(place)
         return document.where(place)
@@ -58,7 +61,7 @@ def _where(document: yaml.Document, overrides: Mapping[str, Any], elsewhere: str
 
 
 def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a person asked for, as nested sections: the file, and over it the flags.
+    """Return the user's own settings as nested sections: the file's, overridden by the flags.
 
     Raises:
         ConfigError: the file is not YAML.
@@ -66,6 +69,7 @@ def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, A
     values: dict[str, Any] = {}
     if path is not None:
         _merge(values, yaml.read(path).values)
+    # Nest each dotted flag: {"training.steps": 1} → {"training": {"steps": 1}}
     for dotted, value in (overrides or {}).items():
         nested: dict[str, Any] = {}
         inner = nested
@@ -78,10 +82,13 @@ def given(path: Path | None, overrides: Mapping[str, Any] | None) -> dict[str, A
 
 
 def validate(model: type[Model], values: Mapping[str, Any], where: str | Where) -> Model:
-    """``values`` as a ``model``, with errors as one ConfigError that names each key and its nearest neighbours.
+    """Return ``values`` as a ``model``.
 
     Args:
-        where: what errors call the place of all values, or a function that names the place of each.
+            where: how errors name the place of all values, or a function that names the place of each.
+
+        Raises:
+            ConfigError: one error for everything that is wrong, which names each key and similar ones.
     """
     try:
         return model.model_validate(values)
@@ -96,32 +103,35 @@ def validate(model: type[Model], values: Mapping[str, Any], where: str | Where) 
 
 
 def explained(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
-    """Each thing that ``error`` found wrong: its dotted key, and what to say of it."""
+    """Return each problem in ``error``: its dotted key and an explanation."""
     return [(".".join(map(str, detail["loc"])), _explain(model, detail)) for detail in error.errors()]
 
 
 def _explain(model: type[BaseModel], detail: Any) -> str:
+    """Say what is wrong with one value, or which keys an unknown one may have meant."""
     *parents, last = [str(part) for part in detail["loc"]] or [""]
     key = ".".join([*parents, last])
     if detail["type"] != "extra_forbidden":
-        return f"{key}: {_said(detail)}{_given(detail, last)}"
+        return f"{key}: {_reason(detail)}{_shown_value(detail, last)}"
+    # Unknown key: similar names in the same section, else similar names anywhere, else all names of the section
     siblings = [".".join([*parents, name]) for name in _names_at(model, parents)]
     near = [".".join([*parents, name]) for name in difflib.get_close_matches(last, _names_at(model, parents), 3)]
     near = near or difflib.get_close_matches(key, _keys(model), 3)
     return f"unknown key {key!r}; " + (
-        f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(siblings)}"
+        f"did you mean {' or '.join(near)}?" if near else f"the keys here are: {', '.join(siblings)}"
     )
 
 
-def _given(detail: Any, name: str) -> str:
-    """The wrong value, where it may be shown: people put passwords into base URLs, and keys where names belong."""
+def _shown_value(detail: Any, name: str) -> str:
+    """Return the wrong value unless it may be secret: base URLs hold passwords, and keys stand where names belong."""
     value = detail["input"]
     if detail["type"] == "missing" or isinstance(value, Mapping) or name in ("base_url", "key_variable"):
         return ""
     return f" (it is {value!r})"
 
 
-def _said(detail: Any) -> str:
+def _reason(detail: Any) -> str:
+    """Return pydantic's explanation, in our words where it speaks of models."""
     if detail["type"] in ("model_type", "model_attributes_type"):
         return "give a mapping of settings"
     if detail["type"] == "value_error":
@@ -130,17 +140,18 @@ def _said(detail: Any) -> str:
 
 
 def _names_at(model: type[BaseModel], parents: list[str]) -> list[str]:
-    """The keys that there are in the section at ``parents``, which may lie in a mapping of names to sections."""
+    """Return the keys of the section at ``parents``, which may lie in a mapping of names to sections."""
     section: Any = model
     for part in parents:
         fields = getattr(section, "model_fields", {})
         arguments = get_args(section)
+        # A field has the type of its section; a key of a mapping has the type of the mapping's values
         section = fields[part].annotation if part in fields else arguments[-1] if arguments else None
     return list(getattr(section, "model_fields", {}))
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """All dotted keys of a model, sections included."""
+    """Return all dotted keys of a model, sections included."""
     names = []
     for name, info in model.model_fields.items():
         names.append(prefix + name)
@@ -150,7 +161,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Put ``values`` over ``into``, section by section; where a section stands, a bool is its switch."""
+    """Merge ``values`` into ``into``, section by section; a bool in place of a section sets its ``enabled``."""
     for key, value in values.items():
         beneath = into.get(key)
         if isinstance(value, Mapping):

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 
 class Section(BaseModel):
+    """A group of settings. Unknown keys are errors, and errors do not repeat the whole input."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
@@ -44,24 +46,31 @@ class RacingConfig(Section):
 
 
 class ScreeningConfig(Section):
-    """What stored episodes say of a reward before anything is spent on training with it."""
+    """Trials of rewards on stored episodes, before any training is paid for."""
 
     enabled: bool = Field(True, description="try rewards on stored episodes before training")
     episodes: int = Field(32, ge=4, le=1024, description="stored episodes that rewards are tried on")
     copy_distance: float = Field(
-        0.005, ge=0, le=1, description="a reward this near to one tried before is a copy, up to scale and shaping"
+        0.005,
+        ge=0,
+        le=1,
+        description="a reward at most this far from an earlier one, up to scale and shaping, is a copy",
     )
     audit: float = Field(0.1, ge=0, le=1, description="share of the copies that are trained anyway, as a check")
     agreement: float = Field(
-        0.0, ge=0, lt=1, description="a program that orders fewer of the pairs of episodes goes back to its author"
+        0.0,
+        ge=0,
+        lt=1,
+        description="min. share of the pairs of episodes that a reward orders as the fitness does; below it, the "
+        "program goes back to its author",
     )
     keep: float = Field(
-        1.0, gt=0, le=1, description="share of a generation's programs to train, those that order episodes best"
+        1.0, gt=0, le=1, description="share of a generation's programs to train: those that order episodes best"
     )
 
 
 class JudgingConfig(Section):
-    """Who compares a generation's replays, where ``search.judge`` is not the fitness alone."""
+    """Who compares a generation's replays, where ``search.judge`` is not ``fitness``."""
 
     by: Literal["people", "simulated", "vlm"] = Field(
         "people", description="people, a simulation that knows the fitness, or a vision model that is shown frames"
@@ -71,9 +80,12 @@ class JudgingConfig(Section):
         10, ge=1, le=10_000, description="judgements to collect for each generation, if it has that many pairs"
     )
     wait_hours: float = Field(
-        24.0, ge=0, le=10_000, description="longest wait for people; then the search goes on with what there is"
+        24.0,
+        ge=0,
+        le=10_000,
+        description="max. hours to wait for people; then the search continues with their answers so far",
     )
-    starts: int = Field(1, ge=1, le=16, description="start states that replays are shown from, in turn")
+    starts: int = Field(1, ge=1, le=16, description="number of start states that replays are shown from, in turn")
     error_rate: float = Field(0.0, ge=0, le=0.5, description="share of the simulated judge's answers that are wrong")
     weight: float = Field(
         0.5, ge=0, le=1, description="weight of the judgements against the fitness, with judge: mixed"
@@ -85,21 +97,25 @@ JUDGES = ("fitness", "people", "simulated", "mixed")
 
 
 class SearchConfig(Section):
-    """How many rewards are asked for, and how they are compared."""
+    """How many rewards are requested, and how they are compared."""
 
     method: str = Field("eureka", description="a search method: a name in rewardgen/search/methods or a YAML file")
-    generations: int = Field(3, ge=1, description="how many times the language model is asked")
-    candidates: int = Field(8, ge=1, le=256, description="rewards asked for in each generation")
+    generations: int = Field(3, ge=1, description="number of generations, each requested, trained and ranked together")
+    candidates: int = Field(8, ge=1, le=256, description="rewards requested in each generation")
     seeds: int = Field(1, ge=1, le=64, description="training seeds for each candidate")
-    repairs: int = Field(2, ge=0, le=10, description="times a program that fails its checks goes back to its author")
-    restarts: int = Field(1, ge=1, description="independent searches, the best of which wins")
+    repairs: int = Field(
+        2, ge=0, le=10, description="max. times a program that fails its checks goes back to its author"
+    )
+    restarts: int = Field(1, ge=1, description="independent searches; the best of all of them wins")
     confidence: float = Field(
         0.8,
         ge=0,
         lt=1,
         description="confidence level of the intervals whose lower bounds rank candidates; 0: rank by the mean",
     )
-    remeasure: int = Field(1, ge=0, le=64, description="fresh seeds that a generation's best is measured on again")
+    remeasure: int = Field(
+        1, ge=0, le=64, description="fresh training seeds that a generation's leader is measured on again"
+    )
     judge: str = Field(
         "fitness",
         description="what ranks candidates: fitness; judgements of replays by people, a simulation (simulated) or a "
@@ -113,7 +129,7 @@ class SearchConfig(Section):
     @classmethod
     def _is_judge(cls, value: str) -> str:
         if value not in JUDGES and not (value.startswith("vlm:") and len(value) > len("vlm:")):
-            raise ValueError(f"it is {', '.join(JUDGES)} or vlm:MODEL")
+            raise ValueError(f"give one of {', '.join(JUDGES)} or vlm:MODEL")
         return value
 
     @field_validator("racing", "screening", mode="before")
@@ -123,42 +139,48 @@ class SearchConfig(Section):
         return {"enabled": value} if isinstance(value, bool) else value
 
 
+# Names of query parameters and request fields that hold credentials
 _SECRET_NAME = re.compile(
     r"((.*[_-])?(api[_-]?key|secret|password)|key|authorization|((access|auth|bearer)[_-]?)?token)", re.IGNORECASE
 )
+# Fields of a request that have settings of their own, so that ``llm.extra`` must not set them
 _OWN_SETTINGS = {"model", "messages", "n", "stream", "seed", "temperature", "max_tokens", "max_completion_tokens"}
 
 
 def checked_base_url(url: str) -> str:
-    """``url`` without a slash at its end.
+    """Return ``url`` without a trailing slash.
 
     Raises:
-        ValueError: it is no address of an HTTP server, or it holds a password or key; the message shows neither.
+            ValueError: it is not the URL of an HTTP server, or it holds a password or key; the message shows neither.
     """
     parts = urlsplit(url)
     if "@" in url.partition("?")[0] or any(_SECRET_NAME.fullmatch(name) for name, _ in parse_qsl(parts.query)):
-        raise ValueError("the base URL holds a name, password or key; put the key into its environment variable")
+        raise ValueError("the base URL contains a name, password or key; put the key into its environment variable")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not a valid base URL; give one such as http://localhost:8000/v1")
     return urlunsplit(parts._replace(path=parts.path.rstrip("/"), fragment=""))
 
 
 def _checked_extra(extra: Mapping[str, Any]) -> None:
-    """That ``llm.extra`` holds neither what has a setting of its own nor a key, which the store would keep."""
+    """Raise ValueError if ``llm.extra`` holds a key, which the store would keep, or sets what has its own setting."""
     if own := sorted(_OWN_SETTINGS & set(extra)):
-        raise ValueError(f"{', '.join(own)}: the request has these already; see search.candidates and llm.*")
+        raise ValueError(f"{', '.join(own)}: set by rewardgen itself; use search.candidates or the settings in llm")
     try:
         json.dumps(extra)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"give what JSON can hold: {error}") from None
+        raise ValueError(f"give values that JSON can hold: {error}") from None
     for name, value in extra.items():
         if _SECRET_NAME.fullmatch(name):
-            raise ValueError(f"{name} looks like a key, and settings are stored; use llm.key_variable")
+            raise ValueError(
+                f"{name} looks like a key, and settings are stored; name the key's variable in llm.key_variable"
+            )
         if isinstance(value, Mapping):
             _checked_extra(value)
 
 
 class _EndpointSection(Section):
+    """The checks that both kinds of sections with an endpoint share."""
+
     base_url: str | None
     key_variable: str | None
     extra: dict[str, Any] | None
@@ -172,7 +194,7 @@ class _EndpointSection(Section):
     @classmethod
     def _is_variable(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise ValueError("this is no name of an environment variable; give the name, never the key itself")
+            raise ValueError("this is not the name of an environment variable; give the name, never the key itself")
         return value
 
     @field_validator("extra", check_fields=False)
@@ -183,7 +205,7 @@ class _EndpointSection(Section):
 
 
 class EndpointConfig(_EndpointSection):
-    """One of ``llm.models``: a model, and where it answers, if not where ``llm`` says."""
+    """One of ``llm.models``: a model, and its endpoint where that differs from ``llm``'s."""
 
     model: str = Field(..., min_length=1, description="the model's name at its endpoint")
     base_url: str | None = Field(None, description="its endpoint; null: llm.base_url")
@@ -191,24 +213,24 @@ class EndpointConfig(_EndpointSection):
         None,
         description="environment variable of its key; null: llm.key_variable, or no key if it has its own base_url",
     )
-    extra: dict[str, Any] | None = Field(None, description="as llm.extra, which null stands for")
+    extra: dict[str, Any] | None = Field(None, description="further fields of each request; null: llm.extra")
 
     @field_validator("model")
     @classmethod
     def _is_model(cls, value: str) -> str:
         if value in ("auto", "offline") or value.startswith(("replay:", "replay-strict:", "dialog:")):
-            raise ValueError(f"{value!r} is no language model at an endpoint")
+            raise ValueError(f"{value!r} is not a language model at an endpoint; set llm.model to it instead")
         return value
 
 
 class LLMConfig(_EndpointSection):
-    """The language model that writes the rewards, and how it is asked."""
+    """The language model that writes the rewards, and how it is requested."""
 
     model: str = Field(
         "auto", description="a model's name, 'offline', 'replay:FILE', 'dialog:DIR', or 'auto': offline without a key"
     )
     models: tuple[EndpointConfig, ...] = Field(
-        (), description="models in order, instead of llm.model: the next one answers where one is down or over budget"
+        (), description="models in order, instead of llm.model: the next one answers if one is down or over budget"
     )
     base_url: str | None = Field(None, description="an OpenAI-compatible endpoint; null: the client's default")
     key_variable: str | None = Field(
@@ -216,18 +238,23 @@ class LLMConfig(_EndpointSection):
     )
     extra: dict[str, Any] = Field({}, description="further fields of each request, such as reasoning_effort")
     temperature: float = Field(1.0, ge=0, le=2, description="sampling temperature of the replies")
-    max_tokens: int = Field(4096, ge=64, description="longest reply asked for, in tokens, thoughts included")
-    timeout: float = Field(180.0, gt=0, description="seconds that one request may take")
+    max_tokens: int = Field(4096, ge=64, description="max. tokens of a reply, reasoning included")
+    timeout: float = Field(180.0, gt=0, description="max. seconds of one request")
     concurrency: int = Field(4, ge=1, le=64, description="max. concurrent requests")
-    retries: int = Field(8, ge=0, le=100, description="further tries after a passing failure")
-    patience: float = Field(600.0, ge=0, description="max. seconds that one request waits between its tries in total")
-    prices: Path | None = Field(None, description="a YAML file of dollars per million tokens that overrides ours")
-    cache: bool = Field(True, description="answer a request that was already paid for from the cache")
+    retries: int = Field(8, ge=0, le=100, description="max. retries after a temporary failure")
+    patience: float = Field(
+        600.0, ge=0, description="max. seconds that one request waits between its retries, in total"
+    )
+    prices: Path | None = Field(
+        None, description="YAML file of dollars per million tokens; overrides the built-in prices"
+    )
+    cache: bool = Field(True, description="answer repeated requests from the cache, at no cost")
 
     @field_validator("models", mode="before")
     @classmethod
     def _entries(cls, value: Any) -> Any:
         """``models: [a, b]`` is short for ``models: [{model: a}, {model: b}]``."""
+        # A single name is a list of one, and a name alone is an entry
         value = [value] if isinstance(value, str) else value
         return [{"model": item} if isinstance(item, str) else item for item in value] if _is_list(value) else value
 
@@ -239,7 +266,7 @@ class LLMConfig(_EndpointSection):
 
     @property
     def each(self) -> tuple[LLMConfig, ...]:
-        """Who is asked, in order: this section for each model alone."""
+        """This section for each model alone, in the order in which they are requested."""
         if not self.models:
             return (self,)
         return tuple(
@@ -248,7 +275,7 @@ class LLMConfig(_EndpointSection):
                     "models": (),
                     "model": item.model,
                     "base_url": item.base_url or self.base_url,
-                    # a key goes to no address that it was not named for
+                    # A key is only sent to the endpoint that it was named for
                     "key_variable": item.key_variable or (None if item.base_url else self.key_variable),
                     "extra": self.extra if item.extra is None else item.extra,
                 }
@@ -258,7 +285,7 @@ class LLMConfig(_EndpointSection):
 
     @property
     def label(self) -> str:
-        """The models' names in a line."""
+        """The models' names in one line."""
         return ", then ".join(item.model for item in self.models) or self.model
 
 
@@ -267,13 +294,15 @@ def _is_list(value: Any) -> bool:
 
 
 class BudgetConfig(Section):
-    """Limits of a run; new work that would exceed one is not started. ``null``: no limit; 0 allows nothing."""
+    """Limits of a run; work that could exceed one is not started. ``null``: no limit; 0: nothing is allowed."""
 
     dollars: float | None = Field(None, ge=0, description="max. US dollars for the language model")
     tokens: int | None = Field(None, ge=0, description="max. tokens of prompts and replies together")
     calls: int | None = Field(None, ge=0, description="max. requests to the language model")
     steps: int | None = Field(None, ge=0, description="max. environment steps")
-    hours: float | None = Field(None, ge=0, description="max. hours that the search runs, without waiting for people")
+    hours: float | None = Field(
+        None, ge=0, description="max. hours of the search, without the time it waits for people"
+    )
 
 
 class TrainingConfig(Section):
@@ -285,18 +314,18 @@ class TrainingConfig(Section):
     steps: int = Field(1_000_000, ge=1, description="environment steps of each training")
     worlds: int = Field(64, ge=1, description="worlds of each training")
     rollout: int = Field(32, ge=1, description="control steps between updates")
-    epochs: int = Field(4, ge=1, description="passes over a rollout in each update")
-    minibatches: int = Field(8, ge=1, description="minibatches in each pass")
+    epochs: int = Field(4, ge=1, description="passes over a rollout per update")
+    minibatches: int = Field(8, ge=1, description="minibatches per pass")
     learning_rate: float = Field(
         1e-3, gt=0, description="learning rate of the value function, and initial one of the policy"
     )
     desired_kl: float = Field(
         0.01,
         ge=0,
-        description="KL divergence of an update that each policy's learning rate follows; 0: constant rate",
+        description="KL divergence per update that each policy's learning rate adapts to; 0: constant learning rate",
     )
     anneal: float = Field(
-        0.3, ge=0, le=1, description="last share of the training over which learning rates fall linearly to zero"
+        0.3, ge=0, le=1, description="final share of the training over which learning rates fall linearly to zero"
     )
     gamma: float = Field(0.99, gt=0, le=1, description="discount factor")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
@@ -304,72 +333,78 @@ class TrainingConfig(Section):
     entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
     value_weight: float = Field(0.5, ge=0, description="weight of the value loss")
     max_grad_norm: float = Field(
-        0.5, gt=0, description="the gradients of policy and value are each clipped to this norm"
+        0.5, gt=0, description="max. norm of the gradients; policy and value function are clipped separately"
     )
-    hidden: tuple[int, ...] = Field((64, 64), description="widths of the hidden layers of policy and value")
+    hidden: tuple[int, ...] = Field((64, 64), description="widths of the hidden layers of policy and value function")
     initial_std: float = Field(
         1.0, gt=0, description="initial standard deviation of the policy, in units of half the action range"
     )
-    checkpoints: int = Field(10, ge=1, description="points of the curve, evenly spaced over the steps")
-    checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes at each checkpoint")
+    checkpoints: int = Field(10, ge=1, description="number of checkpoints, evenly spaced over the steps")
+    checkpoint_episodes: int = Field(8, ge=1, description="deterministic episodes per checkpoint")
     score_episodes: int = Field(
         32,
         ge=0,
-        description="fresh deterministic episodes that the kept policy plays when its training is over, for its score; "
-        "0: the episodes of its checkpoint, which also chose it",
+        description="fresh deterministic episodes on which the kept policy is scored at the end of its training; 0: "
+        "score it on the episodes of its checkpoint, which also selected it",
     )
     keep: Literal["best", "own", "last"] = Field(
         "best",
-        description="the checkpoint whose policy is kept and scored: the fittest, the last, or that at the peak of its "
-        "own reward",
+        description="checkpoint whose policy is kept and scored: the one with the highest fitness (best), with the "
+        "highest return of its own reward (own), or the last",
     )
 
 
 class CreditConfig(Section):
-    """How measures of progress, or factors, become rewards: for methods whose programs return these."""
+    """How measures of progress, or factors, become rewards; for methods whose programs return these."""
 
-    bins: int = Field(20, ge=2, le=1000, description="parts that the range of each measure of progress is cut into")
-    count_weight: float = Field(1.0, ge=0, description="weight of the bonus 1/√N for the Nth visit to a bin")
-    sparse_weight: float = Field(
-        1.0, ge=0, description="weight of the task's sparse reward, which is added to the bonus"
+    bins: int = Field(
+        20, ge=2, le=1000, description="number of bins that the range of each progress measure is cut into"
     )
-    decoder_hidden: int = Field(16, ge=1, le=1024, description="hidden units of the decoder of factors")
+    count_weight: float = Field(1.0, ge=0, description="weight of the bonus 1/√N for the Nth visit to a bin")
+    sparse_weight: float = Field(1.0, ge=0, description="weight of the task's sparse reward, added to the bonus")
+    decoder_hidden: int = Field(
+        16, ge=1, le=1024, description="hidden units of the decoder that turns factors into rewards"
+    )
     decoder_rate: float = Field(3e-3, gt=0, description="learning rate of the decoder")
-    decoder_steps: int = Field(2, ge=1, le=1000, description="gradient steps of the decoder after each rollout")
-    decoder_episodes: int = Field(128, ge=2, description="latest finished episodes that the decoder learns from")
+    decoder_steps: int = Field(2, ge=1, le=1000, description="gradient steps of the decoder per rollout")
+    decoder_episodes: int = Field(
+        128, ge=2, description="number of latest finished episodes that the decoder learns from"
+    )
 
 
 class EvaluationConfig(Section):
-    """How the reported scores of winner, expert and sparse reward are measured."""
+    """How the reported scores of the winner, the expert's and the sparse reward are measured."""
 
     report_seeds: int = Field(
         3, ge=1, description="fresh training seeds for the winner, the expert and the sparse reward"
     )
-    report_episodes: int = Field(32, ge=1, description="fresh episodes for each of those trainings")
+    report_episodes: int = Field(32, ge=1, description="fresh episodes per reported training")
     confidence: float = Field(0.95, gt=0, lt=1, description="confidence level of the reported intervals")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples")
 
 
 class SandboxConfig(Section):
-    """How reward programs are confined, and what they may use."""
+    """How reward programs are confined, and the resources that they may use."""
 
     level: Literal["strict", "basic"] = Field(
         "strict" if sys.platform == "linux" else "basic",
-        description="strict (default on Linux) refuses to run where a layer of protection is missing; basic (default "
-        "elsewhere) uses the layers that there are",
+        description="strict (default on Linux): refuse to run if a layer of protection is missing; basic (default "
+        "elsewhere): use the layers that the system has",
     )
-    call_seconds: float = Field(10.0, gt=0, description="wall-clock limit of one call of a reward")
-    program_seconds: float = Field(1800.0, gt=0, description="wall-clock limit of a program's calls together")
-    memory_gb: float = Field(4.0, gt=0, description="address space of a worker")
+    call_seconds: float = Field(10.0, gt=0, description="max. wall-clock seconds of one call of a reward")
+    program_seconds: float = Field(
+        1800.0, gt=0, description="max. wall-clock seconds of all calls of a program together"
+    )
+    memory_gb: float = Field(4.0, gt=0, description="address space of a worker, in GB")
     smoke_transitions: int = Field(256, ge=8, description="real transitions that a program is tried on before training")
-    smoke_seconds: float = Field(0.5, gt=0, description="longest that one call on those transitions may take")
+    smoke_seconds: float = Field(0.5, gt=0, description="max. seconds of one call on those transitions")
 
 
 class Config(Section):
     """All settings of a run; ``load_config`` builds it from a file and overrides."""
 
     task: str = Field(..., description="a task's name, such as cheetah/run")
-    seed: int = Field(0, ge=0, description="all randomness of the run follows from it")
+    seed: int = Field(0, ge=0, description="seed of all random numbers of the run")
     threads: int = Field(0, ge=0, description="CPU threads for physics and learning; 0: all")
     sim: Literal["auto", "mujoco", "warp"] = Field("auto", description="simulator; warp: MuJoCo Warp, for GPUs")
     device: str = Field(
@@ -391,5 +426,5 @@ class Config(Section):
     @field_validator("tracking", mode="before")
     @classmethod
     def _trackers(cls, value: Any) -> Any:
-        """``tracking: false`` is short for none, ``tracking: wandb`` for that one alone."""
+        """``tracking: false`` is short for an empty list, ``tracking: wandb`` for ``[wandb]``."""
         return () if value is False or value is None else (value,) if isinstance(value, str) else value

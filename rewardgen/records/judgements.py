@@ -11,7 +11,7 @@ JudgeKind = Literal["person", "simulated", "vlm"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """One answer to two replays that were shown side by side.
+    """One answer about two replays that were shown side by side.
 
     ``id`` is made by whoever asks, so that an answer sent twice is kept once. ``left`` and ``right`` are replays
     ("r0g1c3.0": candidate r0g1c3, start 0) on the sides on which they were shown. ``words`` may be empty. ``judge`` is
@@ -32,7 +32,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Order:
-    """A whole generation put in order: the keys of its ``candidates``, the best first. The rest as in Judgement."""
+    """A ranking of a whole generation: the keys of its ``candidates``, best first. The rest as in Judgement."""
 
     id: str
     restart: int
@@ -48,7 +48,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Remark:
-    """Words about a single replay. The rest as in Judgement."""
+    """A comment on a single replay. The rest as in Judgement."""
 
     id: str
     replay: str
@@ -61,7 +61,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Words:
-    """What somebody wrote: ``about`` one candidate, or about two side by side, of whom ``answer`` was said.
+    """A comment ``about`` one candidate, or about two that were shown side by side, which ``answer`` compares.
 
     Of two, the one shown on the left stands first; ``answer`` is None where the words are about one alone, or about a
     whole generation put in order, the best first. ``text`` is as it was typed: data, never instructions. Whoever puts
@@ -76,7 +76,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Standing:
-    """A candidate's place by what people said: ``value`` in log-odds around 0, between ``low`` and ``high``.
+    """A candidate's strength by judgements: ``value`` in log-odds around 0, between ``low`` and ``high``.
 
     ``comparisons`` counts the judgements and orders that it took part in.
     """
@@ -90,7 +90,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What people had said of a generation when the search went on.
+    """The judgements of a generation at the time when the search continued.
 
     ``ranking`` holds its candidates that have a policy to show, the best first; ``overall`` everyone of the run that
     was ever up for judging, on the same scale. ``words`` are about its candidates, in the order in which they came.
@@ -109,5 +109,5 @@ class Verdict:
 
 
 def candidate_of(replay: str) -> str:
-    """The candidate that a replay shows."""
+    """Return the key of the candidate that a replay shows."""
     return replay.rpartition(".")[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def plain(record: Any) -> Any:
-    """A record as JSON-able values: dataclasses become dicts, tuples lists, tensors lists; bytes are left out."""
+    """Return a record as JSON-able values: dataclasses become dicts, tuples lists, tensors lists; bytes become None."""
     if hasattr(record, "__dataclass_fields__"):
         return {name: plain(getattr(record, name)) for name in record.__dataclass_fields__}
     if isinstance(record, Mapping):

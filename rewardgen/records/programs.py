@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation, as the chat APIs have it. ``images`` are PNG files, shown after the text."""
+    """One message of a conversation, as in the chat APIs. ``images`` are PNG files, shown after the text."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -21,10 +21,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of a language model and what it cost.
+    """One reply of a language model and its cost.
 
-    ``prompt_tokens`` of a request with several answers are counted on its first answer. ``estimated`` says that the
-    server named no token counts and ours were made from the length of the text. ``cached`` answers cost nothing.
+    ``prompt_tokens`` of a request with several replies are counted on the first. ``estimated``: the server reported no
+    token counts, so they were estimated from the length of the text. ``cached`` replies cost nothing.
     """
 
     text: str
@@ -40,9 +40,9 @@ class Reply:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How another candidate of the same generation ended: its ``score`` (None without one) and what was wrong.
+    """How another candidate of the same generation ended: its ``score`` (None without one) and its problems.
 
-    ``stopped`` says that its trainings were ended early and the score is the best until then.
+    ``stopped``: its trainings were stopped early, and the score is the best until then.
     """
 
     key: str
@@ -69,9 +69,9 @@ class RewardProgram:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a reply or a program, in words that its author can act on.
+    """What is wrong with a reply or a program, worded so that its author can act on it.
 
-    ``stage`` is where it was found: ended (the reply was cut or withheld, which no repair can mend), extract, check,
+    ``stage`` is where it was found: ended (the reply was cut off or withheld, which no repair can fix), extract, check,
     compile, smoke, screen, copy, train.
     """
 
@@ -85,7 +85,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a reward gave for ``B`` transitions: ``reward`` ``(B,)``, ``components`` ``(B, C)``, their ``names``."""
+    """The rewards of ``B`` transitions: ``reward`` ``(B,)``, ``components`` ``(B, C)`` and their ``names``."""
 
     reward: Tensor
     components: Tensor
@@ -94,13 +94,13 @@ class Labels:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What ``episodes`` stored episodes said of a program before it was trained.
+    """What ``episodes`` stored episodes predict of a program before it is trained.
 
-    ``agreement`` is the share of ``pairs`` of episodes that its return orders as their fitness does, None with too few
-    pairs; 0.5 is chance. ``nearest`` is the key of the program tried before that is most like it, ``distance`` how far
-    that is: 0 up to a positive factor and potential shaping, 1 its opposite; None where they could not be compared.
-    ``audit`` says that it was a copy and was trained all the same; ``left_out`` that it was not trained because others
-    of its generation agreed better.
+    ``agreement`` is the share of ``pairs`` of episodes that its return orders as their fitness does; 0.5 is chance,
+    None means too few pairs. ``nearest`` is the key of the most similar earlier program and ``distance`` how far that
+    is: 0 for equal up to a positive factor and potential shaping, 1 for its opposite; None where they could not be
+    compared. ``audit``: it was a copy and was trained anyway. ``left_out``: it was not trained because other programs
+    of its generation agreed better with the fitness.
     """
 
     episodes: int

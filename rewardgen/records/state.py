@@ -30,18 +30,18 @@ class Field:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Name, shape, unit and meaning as plain values: what is stored and told of a field."""
+        """Name, shape, unit and meaning as plain values, for the store and for prompts."""
         return {"name": self.name, "shape": list(self.shape), "unit": self.unit, "meaning": self.meaning}
 
     @property
     def size(self) -> int:
-        """How many float32 columns the field takes."""
+        """Number of float32 columns of the field."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a task's fields lie side by side in the columns of one ``(n, width)`` float32 matrix."""
+    """Where a task's fields lie in the columns of one ``(n, width)`` float32 matrix."""
 
     fields: tuple[Field, ...]
 
@@ -68,7 +68,7 @@ class Layout:
         return {item.name: item for item in self.fields}
 
     def read(self, matrix: Tensor, name: str) -> Tensor:
-        """The field ``name`` of ``matrix`` ``(..., width)``, as ``(..., *shape)``: a view, never a copy."""
+        """Return the field ``name`` of ``matrix`` ``(..., width)`` as ``(..., *shape)``: a view, never a copy."""
         part = matrix[..., self.columns[name]]
         shape = self.by_name[name].shape
         return part.squeeze(-1) if shape == () else part.unflatten(-1, shape) if len(shape) > 1 else part
@@ -131,7 +131,7 @@ class Episodes:
         return int(self.actions.shape[0])
 
     def on_host(self) -> Episodes:
-        """The same episodes with the processor, where a task's measures are taken: themselves if they are there."""
+        """Return the same episodes in CPU memory, where a task's measures are taken; no copy if they are there."""
         if self.states.device.type == "cpu":
             return self
         return replace(
@@ -144,15 +144,15 @@ class Episodes:
         )
 
     def field(self, name: str) -> Tensor:
-        """The field over time, ``(T + 1, n, *shape)``."""
+        """Return the field over time, ``(T + 1, n, *shape)``."""
         return self.layout.read(self.states, name)
 
     def first(self, name: str) -> Tensor:
-        """The field in the state each episode began with, ``(n, *shape)``."""
+        """Return the field in each episode's first state, ``(n, *shape)``."""
         return self.field(name)[0]
 
     def last(self, name: str) -> Tensor:
-        """The field in the state each episode ended with, ``(n, *shape)``."""
+        """Return the field in each episode's last state, ``(n, *shape)``."""
         import torch
 
         values = self.field(name)
@@ -160,7 +160,7 @@ class Episodes:
 
     @property
     def mask(self) -> Tensor:
-        """``(T, n)`` bools: True where a step was really taken."""
+        """``(T, n)`` bools: True where a step belongs to its episode, False in the padding."""
         import torch
 
         steps = torch.arange(self.horizon, device=self.length.device)

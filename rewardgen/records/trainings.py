@@ -37,7 +37,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What one member (a reward and a seed) of a population came to.
+    """The result of one member (a reward and a seed) of a population.
 
     ``status`` is "done", "failed" with ``message`` saying why (its reward crashed, hung or was not finite), or
     "stopped" before all steps were taken, because others did better; ``message`` says where and why.
@@ -55,13 +55,14 @@ class TrainingResult:
 
     @classmethod
     def unopened(cls, key: str, seed: int, failure: Exception) -> TrainingResult:
-        """Of a member whose reward did not come up, and which therefore took no step."""
+        """Return the result of a member whose reward could not be loaded, and which therefore took no step."""
         return cls(key, seed, "failed", str(failure), (), None, 0, 0.0)
 
     @property
     def best(self) -> Checkpoint | None:
-        """What the training stands for: the chosen checkpoint, else the one with the highest fitness, the earliest of
-        equals. None where that has no finite fitness."""
+        """The checkpoint that the training stands for: the chosen one, else that with the highest fitness (the earliest
+        of equals). None where that one has no finite fitness.
+        """
         finite = [
             point for point in self.curve if point.fitness == point.fitness and abs(point.fitness) != float("inf")
         ]
@@ -71,14 +72,14 @@ class TrainingResult:
 
     @property
     def score(self) -> float:
-        """The true fitness at the best checkpoint so far; NaN when the member failed or none was finite."""
+        """Fitness at the best checkpoint so far; NaN if the member failed or no fitness was finite."""
         best = self.best
         return best.fitness if self.status != "failed" and best is not None else float("nan")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """True fitness of trained policies on episodes that no training and no selection has used.
+    """Fitness of trained policies on episodes that no training and no selection has used.
 
     ``fitness`` holds one tuple of episode fitnesses per training seed. ``low`` and ``high`` bound the mean with the
     stated ``confidence`` (bootstrap over seeds, then over episodes).

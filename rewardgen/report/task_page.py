@@ -1,4 +1,4 @@
-"""A Markdown page on tasks: what each is, and what the rewards reach that people wrote for it."""
+"""A Markdown page about tasks: what each of them is, and what its expert's and sparse reward reach."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rewardgen.text import number, percent
 
 _SIZE = (240, 180)  # pixels, width and height of a picture
 _COLOURS = 64  # of a picture's palette: small files, and enough for models of few colours
-_STREAM = 0  # the start state that is drawn
+_STREAM = 0  # index of the start state that is drawn
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A task with the baselines of both of its rewards, measured with ``config``; None where there is none."""
+    """A task with the baselines of its two rewards, measured with ``config``; None if there is none."""
 
     task: Task
     config: Config
@@ -33,17 +33,17 @@ class Measured:
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
-        """Those that there are."""
+        """The baselines that were measured."""
         return tuple(baseline for baseline in (self.expert, self.sparse) if baseline is not None)
 
 
 def write_task_page(measured: Sequence[Measured], path: Path, versions: Mapping[str, str]) -> Path:
-    """Write the page to ``path`` and the tasks' pictures to the folder of its name beside it.
+    """Write the page to ``path``, and the tasks' pictures to a folder of the same name next to it.
 
-    Where this machine cannot draw, the page has no pictures.
+    If this machine cannot render, the page has no pictures.
 
     Args:
-        versions: package → the version that the numbers come out of.
+        versions: package → the version that produced the numbers.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = path.parent / path.stem
@@ -53,6 +53,7 @@ def write_task_page(measured: Sequence[Measured], path: Path, versions: Mapping[
 
 
 def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
+    """Return the introduction: how the numbers were measured, and what they do not tell."""
     parts = [
         "# Tasks",
         "What the expert's and the sparse reward of each task reach when they are trained exactly as a candidate is, "
@@ -63,11 +64,11 @@ def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
     trained = [each for each in measured if each.baselines]
     if trained:
         budgets = sorted({_budget(each) for each in trained})
-        told = ", ".join(f"{name} {version}" for name, version in versions.items())
+        packages = ", ".join(f"{name} {version}" for name, version in versions.items())
         parts.append(
             f"**These are short trainings.** {'; '.join(budgets)}. That tells how far each reward comes in so many "
             "steps, not what it is worth in the end; where trainings of one reward differ, the intervals of few seeds "
-            f"are wide. More: `rewardgen baseline TASK --steps 1000000`. Measured with {told}."
+            f"are wide. More: `rewardgen baseline TASK --steps 1000000`. Measured with {packages}."
         )
     missing = len(measured) - len(trained)
     if missing:
@@ -76,6 +77,7 @@ def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
 
 
 def _budget(measured: Measured) -> str:
+    """Return how much a task's baselines were trained."""
     training, evaluation = measured.config.training, measured.config.evaluation
     return (
         f"{training.steps:,} environment steps for each of {evaluation.report_seeds} seeds, the best of "
@@ -85,6 +87,7 @@ def _budget(measured: Measured) -> str:
 
 
 def _table(measured: Sequence[Measured]) -> str:
+    """Return all tasks as one table."""
     lines = [
         "| task | group | unit | success from | expert's reward | success | sparse reward | success |",
         "|---|---|---|---:|---:|---:|---:|---:|",
@@ -98,7 +101,7 @@ def _table(measured: Sequence[Measured]) -> str:
 
 
 def _cells(baseline: Baseline | None) -> tuple[str, str]:
-    """Score with its interval, and the share of successes."""
+    """Return a score with its interval, and the success rate."""
     if baseline is None:
         return "–", "–"
     score = baseline.evaluation
@@ -106,6 +109,7 @@ def _cells(baseline: Baseline | None) -> tuple[str, str]:
 
 
 def _section(measured: Measured, pictures: Path) -> str:
+    """Return the section about one task."""
     task = measured.task
     fields = ["| field | shape | unit | meaning |", "|---|---|---|---|"]
     for field in task.layout.shown.fields:
@@ -130,10 +134,10 @@ def _section(measured: Measured, pictures: Path) -> str:
 
 
 def draw_task(task: Task) -> bytes:
-    """The first moment of an episode as the content of a PNG file.
+    """Return the first state of an episode as the content of a PNG file.
 
     Raises:
-        SimulationFailed: nothing can draw here; the message says what to install.
+        SimulationFailed: this machine cannot render; the message says what to install.
     """
     sim = make_simulator(task.model, 1, threads=1)
     Worlds(task, sim, torch.tensor([_STREAM])).start()
@@ -143,7 +147,7 @@ def draw_task(task: Task) -> bytes:
 
 
 def _picture(task: Task, folder: Path) -> Path | None:
-    """The picture of a task as a file in ``folder``; None where this machine cannot draw."""
+    """Write the picture of a task to ``folder``; None if this machine cannot render."""
     try:
         content = draw_task(task)
     except SimulationFailed:
@@ -155,5 +159,5 @@ def _picture(task: Task, folder: Path) -> Path | None:
 
 
 def _anchor(name: str) -> str:
-    """How a heading is linked to: its letters, digits, hyphens and underscores."""
+    """Return the anchor of a heading: its letters, digits, hyphens and underscores."""
     return "".join(letter for letter in name.lower() if letter.isalnum() or letter in "-_")
