@@ -24,7 +24,7 @@ def write_text(path: Path, text: str, *, errors: str = "strict", mode: int = SHA
     """Write ``text`` as UTF-8 to ``path``; make its folder.
 
     Args:
-            errors: how to treat characters that UTF-8 cannot hold (lone surrogates), as in ``str.encode``.
+        errors: how to treat characters that UTF-8 cannot hold (lone surrogates), as in ``str.encode``.
         mode: permissions of the file, less the umask.
 
     Raises:

@@ -85,10 +85,10 @@ def validate(model: type[Model], values: Mapping[str, Any], where: str | Where) 
     """Return ``values`` as a ``model``.
 
     Args:
-            where: how errors name the place of all values, or a function that names the place of each.
+        where: how errors name the place of all values, or a function that names the place of each.
 
-        Raises:
-            ConfigError: one error for everything that is wrong, which names each key and similar ones.
+    Raises:
+        ConfigError: one error for everything that is wrong, which names each key and similar ones.
     """
     try:
         return model.model_validate(values)

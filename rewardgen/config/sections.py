@@ -151,7 +151,7 @@ def checked_base_url(url: str) -> str:
     """Return ``url`` without a trailing slash.
 
     Raises:
-            ValueError: it is not the URL of an HTTP server, or it holds a password or key; the message shows neither.
+        ValueError: it is not the URL of an HTTP server, or it holds a password or key; the message shows neither.
     """
     parts = urlsplit(url)
     if "@" in url.partition("?")[0] or any(_SECRET_NAME.fullmatch(name) for name, _ in parse_qsl(parts.query)):

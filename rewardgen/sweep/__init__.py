@@ -1,7 +1,7 @@
 """Many searches from one YAML file: compare methods, models, prompts and settings over tasks and seeds.
 
     plan = make_plan(Path("runs/first-look.yaml"), Path("runs"))    every arm, task and seed, checked, with line numbers
-        run_sweep(plan, LocalExecutor(plan.spec.share), …)              runs what is not finished
+    run_sweep(plan, LocalExecutor(plan.spec.share), …)              runs what is not finished
 
 ``spec`` declares the file, ``expand`` makes arms of it and ``plan`` searches; ``rates`` and ``estimate`` predict what
 they will take, ``ledger`` decides which searches the budgets allow. An ``Executor`` runs searches, each in a process of

@@ -2,7 +2,7 @@
 
 A sweep has its own folder; each search in it is an ordinary run::
 
-        runs/NAME/sweep.json                        the plan, and the versions that made it
+    runs/NAME/sweep.json                        the plan, and the versions that made it
     runs/NAME/ARM/TASK with - for //seed0/      run.sqlite and all that a run has
 """
 

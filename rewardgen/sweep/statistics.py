@@ -125,7 +125,7 @@ def probability_of_improvement(ours: Strata, theirs: Strata, bootstrap: Bootstra
     """Return the probability that a seed of ``ours`` beats one of ``theirs`` on the same task, averaged over tasks.
 
     Ties count half: Mann and Whitney's U over the number of pairs. Both sides' seeds are resampled independently, as in
-        rliable.
+    rliable.
 
     Args:
         ours, theirs: for the same tasks, in the same order.
