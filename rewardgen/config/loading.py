@@ -31,9 +31,9 @@ def load(
     Args:
         path: a YAML file, or None.
         overrides: dotted key → value, from flags: ``{"training.steps": 200_000}``.
-            method_defaults: the defaults of the search method, as nested sections.
+        method_defaults: the defaults of the search method, as nested sections.
         task_defaults: the task's own ``training`` settings.
-            where: how errors name the place of settings that are not in the file at ``path``.
+        where: how errors name the place of settings that are not in the file at ``path``.
 
     Raises:
         ConfigError: the file is not YAML, or a key or value is wrong; the message says which, in which line, and what
