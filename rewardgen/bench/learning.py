@@ -1,7 +1,7 @@
-"""How well trainings learn: the expert's reward, many seeds, against Stable-Baselines3's PPO at equal steps.
+"""How well trainings learn: the expert's reward, many seeds, compared with Stable-Baselines3's PPO at equal steps.
 
-Curves are stored one file for each task, trainer and seed, and what is stored is not trained again: a comparison that
-was cut off goes on where it stopped.
+Each task, trainer and seed has its own file of curves, and what is stored is not trained again: an interrupted
+comparison continues where it stopped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TRAINERS = {
     "sb3-matched": "Stable-Baselines3's PPO with the same settings on the same batch of worlds",
     "sb3": "Stable-Baselines3's PPO with its defaults on the matching Gymnasium environment",
 }
-"""Who can be compared. The first is ours, the others are what it is held against."""
+"""The trainers that can be compared. The first is ours, the others are references."""
 
 _CONFIDENCE, _RESAMPLES = 0.95, 2000
 
@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean returns of the expert's reward over deterministic whole episodes: ``points`` of (steps, return)."""
+    """Mean returns of the expert's reward over whole deterministic episodes: ``points`` of (steps, return)."""
 
     task: str
     trainer: str
@@ -50,7 +50,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Point:
-    """What the seeds of one trainer came to at one checkpoint: their mean and its 95 % interval."""
+    """The seeds of one trainer at one checkpoint: their mean and its 95 % interval."""
 
     steps: int
     mean: float
@@ -69,21 +69,22 @@ def curves(
     threads: int = 0,
     say: Say | None = None,
 ) -> list[Curve]:
-    """The curves of ``trainer`` on ``task``, one for each of ``seeds``: read from ``folder``, or trained and put there.
+    """Return the curves of ``trainer`` on ``task``, one for each of ``seeds``: read from ``folder``, or trained there.
 
-    A stored curve counts if it was made with the same settings and goes on for as long.
+    A stored curve counts if it was made with the same settings and is long enough.
 
     Raises:
-        UsageError: there is no such trainer, Gymnasium has no environment for it, or a training failed.
+        UsageError: there is no such trainer, no Gymnasium environment for it, or a training failed.
     """
     if trainer not in TRAINERS:
-        raise UsageError(f"there is no trainer {trainer!r} to compare; there are: {', '.join(TRAINERS)}")
+        raise UsageError(f"there is no trainer {trainer!r} to compare; choose from: {', '.join(TRAINERS)}")
     if trainer == "sb3" and task.gymnasium_id is None:
-        raise UsageError(f"{task.name} matches no Gymnasium environment that Stable-Baselines3 could train on")
+        raise UsageError(f"{task.name} has no matching Gymnasium environment for Stable-Baselines3 to train on")
     settings = _settings(trainer, config)
     # Stable-Baselines3's defaults do not depend on our settings
     mark = mark_of(TrainingConfig() if trainer == "sb3" else config)
     own = folder / folder_name(task.name) / f"{trainer}-{mark}"
+    # Read what is stored
     paths = {seed: own / f"{seed}.json" for seed in seeds}
     stored = {seed: read_record(path, Curve) for seed, path in paths.items()}
     found = {seed: curve for seed, curve in stored.items() if curve and _covers(curve, settings, config.steps)}
@@ -91,7 +92,7 @@ def curves(
     tell = say or (lambda _: None)
     if missing:
         tell(f"{task.name}, {trainer}: {len(missing)} of {len(seeds)} seeds to train for {config.steps:,} steps")
-    # a population trains together what the others train one after another
+    # A population trains all seeds together, the others one after another
     for batch in [missing] if trainer == "population" and missing else [[seed] for seed in missing]:
         for curve in _train(task, trainer, batch, config, settings, threads):
             found[curve.seed] = curve
@@ -101,10 +102,10 @@ def curves(
 
 
 def points(found: Sequence[Curve], steps: int) -> list[Point]:
-    """The mean over seeds and its interval at every checkpoint up to ``steps`` that all curves have.
+    """Return the mean over seeds and its interval at every checkpoint up to ``steps`` that all curves have.
 
-    A trainer takes its checkpoints after the first update that passes an even share of the steps, so the steps of a
-    point are those of its first curve and differ by less than one rollout from trainer to trainer.
+    A trainer has its checkpoints after the first update that passes an even share of the steps, so the steps of a point
+    are those of its first curve, and differ by less than one rollout between trainers.
     """
     joined = []
     for row in zip(*(curve.points for curve in found), strict=False):
@@ -115,7 +116,7 @@ def points(found: Sequence[Curve], steps: int) -> list[Point]:
 
 
 def compare(ours: Sequence[Point], theirs: Sequence[Point]) -> list[dict[str, Any]]:
-    """Both at every checkpoint that both have, and whether our mean lies ``below`` their interval."""
+    """Return both at every checkpoint that both have, and whether our mean lies ``below`` their interval."""
     return [
         {"steps": mine.steps, "ours": asdict(mine), "theirs": asdict(other), "below": mine.mean < other.low}
         for mine, other in zip(ours, theirs, strict=False)
@@ -132,7 +133,7 @@ def measure_learning(
     threads: int = 0,
     say: Say | None = None,
 ) -> dict[str, Any]:
-    """Train or read all curves and hold ours against the others'.
+    """Train or read all curves, and compare ours with the others.
 
     Returns:
         task → ``points`` by trainer, and ``against``: each other trainer → ``compare``'s rows.
@@ -154,22 +155,23 @@ def measure_learning(
 
 
 def _settings(trainer: str, config: TrainingConfig) -> dict[str, Any]:
-    """What a curve depends on beside its task and seed."""
-    if trainer == "sb3":  # its defaults know nothing of ours, and do not depend on how long it will go on
+    """Return what a curve depends on besides its task and seed."""
+    if trainer == "sb3":  # its defaults ignore our settings, and do not depend on the total number of steps
         return {"every": config.steps // config.checkpoints, "episodes": config.checkpoint_episodes}
     settings = settings_of(config)
-    del settings["score_episodes"]  # a curve is made of checkpoints
+    del settings["score_episodes"]  # a curve consists of checkpoints only
     return settings
 
 
 def _train(
     task: Task, trainer: str, seeds: Sequence[int], config: TrainingConfig, settings: dict[str, Any], threads: int
 ) -> list[Curve]:
+    """Train some seeds; return their curves."""
     reward = TaskReward(task.expert_reward, task.layout)
     config = config.model_copy(update={"score_episodes": 0})
     began = time.perf_counter()
     if trainer == "sb3":
-        assert task.gymnasium_id is not None  # said by curves
+        assert task.gymnasium_id is not None  # checked by curves
         (seed,) = seeds
         traced = reference.sb3_curve(task.gymnasium_id, seed, config.steps, **settings)
         return [Curve(task.name, trainer, seed, settings, traced, time.perf_counter() - began)]
@@ -182,6 +184,7 @@ def _train(
 
 
 def _curve(task: Task, trainer: str, result: TrainingResult, settings: dict[str, Any]) -> Curve:
+    """Return the curve of a training."""
     if result.status != "done":
         raise UsageError(f"{task.name}, {trainer}, seed {result.seed}: the training failed: {result.message}")
     traced = tuple((point.steps, point.own_return) for point in result.curve)
@@ -189,5 +192,5 @@ def _curve(task: Task, trainer: str, result: TrainingResult, settings: dict[str,
 
 
 def _covers(curve: Curve, settings: dict[str, Any], steps: int) -> bool:
-    """Whether a stored curve was made with the same settings and goes on for as long."""
+    """Return whether a stored curve was made with the same settings and is long enough."""
     return same_settings(curve.settings, settings) and bool(curve.points) and curve.points[-1][0] >= steps

@@ -1,7 +1,7 @@
-"""A race against training all to the end: the same rewards, the same seeds, the steps to the same best fitness.
+"""Compares racing with training all to the end: the same rewards and seeds, the steps to the same best fitness.
 
-With one or two seeds the best reward is partly the luckiest. So both picks are trained again, on seeds that picked
-neither, and what counts in the end is which of them is worth more there.
+With one or two seeds the best reward is partly the luckiest. So both picks are trained again on seeds that picked
+neither, and what counts in the end is which of them scores higher there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rewardgen.tasks import Task
 from rewardgen.training import TrainingSetup, TrainingSpec, Watcher, arrangement_of, make_trainer
 
 INTERVAL = 0.95
-"""Confidence of the intervals over rounds."""
+"""Confidence level of the intervals over rounds."""
 
 
 def compare_racing(
@@ -48,8 +48,8 @@ def compare_racing(
     Args:
         config: ``search.candidates``, ``search.seeds``, ``search.confidence``, ``search.racing``, ``training``,
             ``seed``, ``threads`` and ``sandbox`` are used.
-        fresh: training seeds that picked neither, on which the two picks are compared where they differ; 0 for none.
-        say: told what is being trained next.
+        fresh: number of training seeds that picked neither, on which different picks are compared; 0: none.
+        say: called with what is being trained next.
 
     Returns:
         For each round in ``rounds``: ``candidates``, ``stopped``; ``steps_all`` and ``steps_racing``, of the trainings
@@ -73,6 +73,7 @@ def compare_racing(
         raise UsageError("a comparison needs at least one round and no negative number of fresh seeds")
 
     def tell(number: int, text: str) -> None:
+        """Report what a round does."""
         if say is not None:
             say(f"round {number + 1} of {rounds}: {text}")
 
@@ -85,16 +86,20 @@ def compare_racing(
 def _round(
     task: Task, config: Config, sandbox: Sandbox, number: int, fresh: int, tell: Callable[[str], None]
 ) -> dict[str, float]:
+    """Run one comparison with its own rewards and seeds."""
     programs = _programs(task, config, sandbox, number)
     place = Place(number, 0, config.seed)
     chosen = place.selection_seeds(config.search.seeds)
+    # The race, with its further seeds
     tell(f"{len(programs)} rewards with a race")
     raced, seconds_racing = _train(task, config, sandbox, programs, chosen, Race(config, task.fitness_unit))
     keys, each = further_seeds(config, by_key(raced))
     more = place.selection_seeds(config.search.seeds + each)[config.search.seeds :]
     further, seconds = _train(task, config, sandbox, {key: programs[key] for key in keys}, more, None)
+    # The same rewards, all to the end
     tell("the same rewards, all to the end")
     whole, seconds_all = _train(task, config, sandbox, programs, chosen, None)
+    # Compare the picks on fresh seeds if they differ
     picks = pick(config, whole), pick(config, [*raced, *further])
     gain = 0.0 if picks[0] == picks[1] else math.nan
     if picks[0] != picks[1] and fresh:
@@ -114,7 +119,7 @@ def _round(
 
 
 def by_key(results: Sequence[TrainingResult]) -> dict[str, list[TrainingResult]]:
-    """The trainings of each candidate."""
+    """Return the trainings of each candidate."""
     found: dict[str, list[TrainingResult]] = {}
     for result in results:
         found.setdefault(result.key, []).append(result)
@@ -122,20 +127,20 @@ def by_key(results: Sequence[TrainingResult]) -> dict[str, list[TrainingResult]]
 
 
 def pick(config: Config, results: Sequence[TrainingResult]) -> str | None:
-    """Whom a search would choose: the highest lower bound of those that reached the end; None if nobody has a score."""
+    """Return whom a search would select: the highest lower bound among those that reached the end; None if nobody."""
     points = {key: best_points(mine) for key, mine in by_key(results).items() if is_done(mine)}
     lows = {key: found.low for key, found in bounds(points, config.search.confidence).items()}
     return max((key for key in lows if math.isfinite(lows[key])), key=lambda key: lows[key], default=None)
 
 
 def worth(results: Sequence[TrainingResult], key: str | None) -> float:
-    """The mean score of a candidate's trainings; NaN where it has none."""
+    """Return the mean score of a candidate's trainings; NaN if it has none."""
     scores = [result.score for result in results if result.key == key]
     return math.fsum(scores) / len(scores) if scores else math.nan
 
 
 def compared(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -> dict[str, float]:
-    """What one round came to, from the results of both trainings of the same members."""
+    """Compare both trainings of the same members in one round."""
     best, at = best_reached(whole)
     best_racing, _ = best_reached([result for result in raced if result.status == "done"])
     reached = first_reaching(raced, best)
@@ -153,10 +158,11 @@ def compared(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -
 
 
 def summed_up(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The shares, ratios and means over all rounds, those that vary from round to round with their intervals."""
+    """Return shares, ratios and means over all rounds, with intervals for those that vary between rounds."""
     same = [each for each in rounds if not math.isnan(each["to_best_racing"])]
 
     def total(of: Sequence[Mapping[str, float]], name: str) -> float:
+        """Return the sum over rounds."""
         return math.fsum(each[name] for each in of)
 
     each_round = {
@@ -174,7 +180,7 @@ def summed_up(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def over_rounds(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of the finite values and Student's interval for it, NaN where they are too few for one."""
+    """Return the mean of the finite values and Student's interval for it; NaN if they are too few."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return math.nan, math.nan, math.nan
@@ -187,14 +193,14 @@ def over_rounds(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def best_reached(results: Sequence[TrainingResult]) -> tuple[float, int]:
-    """The highest fitness that a candidate (the mean over its seeds) reached, and the steps of a member by then."""
+    """Return the highest fitness that a candidate (mean over its seeds) reached, and a member's steps by then."""
     finite = [(value, -steps) for steps, value in _curves(results) if math.isfinite(value)]
     value, before = max(finite, default=(math.nan, 0))  # the earliest of equals
     return value, -before
 
 
 def shortfall(results: Sequence[TrainingResult], best: float, reached: float) -> float:
-    """How much of the lead of the best candidate over the average one is lost: 0 nothing, 1 all of it."""
+    """Return how much of the best candidate's lead over the average one is lost: 0 nothing, 1 all of it."""
     keys = {result.key for result in results}
     bests = [best_reached([result for result in results if result.key == key])[0] for key in keys]
     finite = [value for value in bests if math.isfinite(value)]

@@ -19,13 +19,13 @@ from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.sim import available_threads
 
-_ROLLOUTS = 2  # timed, of Stable-Baselines3's default length
-_FIRST_START = 1_000_000  # seeds of the examinations' start states, far from those of the trainings
-_LONGEST = 300.0  # seconds for one measurement with EnvPool
+_ROLLOUTS = 2  # number of timed rollouts of Stable-Baselines3's default length
+_FIRST_START = 1_000_000  # seed of the checkpoints' start states, far from the trainings' seeds
+_LONGEST = 300.0  # max. seconds of one measurement with EnvPool
 
 
 def sb3_rate(gymnasium_id: str) -> float:
-    """Steps per second of Stable-Baselines3's PPO with its defaults, simulation and learning."""
+    """Return steps per second of Stable-Baselines3's PPO with its defaults, simulation and learning together."""
     environment = gymnasium.make(gymnasium_id)
     try:
         model = _model(environment, seed=0)
@@ -38,7 +38,7 @@ def sb3_rate(gymnasium_id: str) -> float:
 
 
 def sb3_curve(gymnasium_id: str, seed: int, steps: int, *, every: int, episodes: int) -> tuple[tuple[int, float], ...]:
-    """Train for ``steps`` and play ``episodes`` deterministic episodes after the first update past each ``every``.
+    """Train for ``steps``; play ``episodes`` deterministic episodes after the first update past each ``every``.
 
     Returns:
         (steps, mean return) of each checkpoint.
@@ -56,14 +56,14 @@ def sb3_curve(gymnasium_id: str, seed: int, steps: int, *, every: int, episodes:
 
 
 def envpool_rate(python: Path, gymnasium_id: str, config: TrainingConfig, worlds: int, threads: int = 0) -> float:
-    """Steps per second of Stable-Baselines3's PPO on EnvPool's worlds, with the networks and epochs of ``config``.
+    """Return steps per second of Stable-Baselines3's PPO on EnvPool's worlds, with ``config``'s networks and epochs.
 
     Args:
-        python: the interpreter of an environment of its own; ``envpool_reference`` says what must be in it.
+        python: the interpreter of a separate environment; ``envpool_reference`` says what it needs.
         worlds: of the one training; a minibatch grows with them.
 
     Raises:
-        UsageError: that interpreter cannot run it; the message has what it said.
+        UsageError: that interpreter cannot run it; the message has its output.
     """
     job = {
         "environment": gymnasium_id,
@@ -87,13 +87,14 @@ def envpool_rate(python: Path, gymnasium_id: str, config: TrainingConfig, worlds
 
 
 def _model(environment: gymnasium.Env, seed: int) -> PPO:
+    """Return an untrained PPO with the defaults."""
     model = PPO("MlpPolicy", environment, device="cpu", seed=seed)
-    model.set_logger(Logger(None, []))  # else it leaves a folder of logs behind
+    model.set_logger(Logger(None, []))  # otherwise it writes a folder of logs
     return model
 
 
 class _Examiner(BaseCallback):
-    """The returns of whole episodes under the deterministic policy, the same start states every time."""
+    """Measures returns of whole episodes of the deterministic policy, from the same start states every time."""
 
     def __init__(self, environments: DummyVecEnv, every: int, seed: int) -> None:
         super().__init__()
@@ -103,17 +104,19 @@ class _Examiner(BaseCallback):
     def _on_step(self) -> bool:
         return True
 
-    def _on_rollout_start(self) -> None:  # the first moment after an update
+    def _on_rollout_start(self) -> None:  # right after an update
         self._examine_if_due()
 
     def _on_training_end(self) -> None:
         self._examine_if_due()
 
     def _examine_if_due(self) -> None:
+        """Take a checkpoint if the next one is due."""
         if self.num_timesteps // self._every > len(self.points):
             self.points.append((self.num_timesteps, self._play()))
 
     def _play(self) -> float:
+        """Return the mean return of one episode per environment."""
         environments = self._environments
         environments.seed(_FIRST_START + self._seed)
         seen = environments.reset()
