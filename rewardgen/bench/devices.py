@@ -33,9 +33,9 @@ def measure_devices(
     worlds: Sequence[int] = WORLDS,
     candidates: int = 16,
     updates: int = 5,
-    longest: float = 60.0,
+    max_seconds: float = 60.0,
     threads: int = 0,
-    say: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Measure physics alone and the training of ``candidates`` rewards in every arrangement on this machine.
 
@@ -53,7 +53,7 @@ def measure_devices(
         longest: a training is skipped (its figures are None) if its updates would take more seconds than this, by the
         rate of physics alone.
         threads: CPU threads; 0: all.
-        say: called with what is being measured next.
+        on_progress: called with what is being measured next.
 
     Returns:
         ``rows``, one for each arrangement and number of worlds: ``arrangement``, ``worlds``, ``physics_steps_per_s``,
@@ -69,14 +69,14 @@ def measure_devices(
     if candidates < 1 or updates < 1 or not worlds or min(worlds) < candidates:
         raise UsageError("a benchmark needs a candidate, an update, and at least one world for each candidate")
     config = config or TrainingConfig.model_validate(dict(task.training))
-    tell = say or (lambda _: None)
+    report = on_progress or (lambda _: None)
     rows: list[dict[str, Any]] = []
     places = arrangements(sim, device)
     # Measure everything
     for place in places:
         for count in worlds:
-            tell(f"{count:,} worlds, {place}")
-            rows.append(_row(task, config, place, count, candidates, updates, longest, threads))
+            report(f"{count:,} worlds, {place}")
+            rows.append(_row(task, config, place, count, candidates, updates, max_seconds, threads))
     # Compare the fastest with its candidates one after another
     measured = [row for row in rows if row["train_steps_per_s"] is not None]
     fastest = max(measured, key=lambda row: row["train_steps_per_s"], default=None)
@@ -84,7 +84,7 @@ def measure_devices(
     result |= {"fastest": fastest, "alone_steps_per_s": None, "together": None}
     if fastest is not None:
         place = next(place for place in places if str(place) == fastest["arrangement"])
-        tell(f"one candidate by itself, {place}")
+        report(f"one candidate by itself, {place}")
         alone, _ = training_rate(
             task, _with_worlds(config, fastest["worlds"] // candidates), place, 1, updates, threads
         )
@@ -169,7 +169,7 @@ def _row(
     worlds: int,
     candidates: int,
     updates: int,
-    longest: float,
+    max_seconds: float,
     threads: int,
 ) -> dict[str, Any]:
     """Measure one arrangement with one number of worlds."""
@@ -177,8 +177,8 @@ def _row(
     row |= {"train_steps_per_s": None, **dict.fromkeys(_PARTS), "message": ""}
     try:
         row["physics_steps_per_s"] = rate = physics_rate(task, place, worlds, threads)
-        if worlds * config.rollout * (_WARM + updates) / rate > longest:
-            row["message"] = f"its updates would take more than {longest:g} s"
+        if worlds * config.rollout * (_WARM + updates) / rate > max_seconds:
+            row["message"] = f"its updates would take more than {max_seconds:g} s"
             return row
         each = _with_worlds(config, worlds // candidates)
         row["train_steps_per_s"], shares = training_rate(task, each, place, candidates, updates, threads)

@@ -27,10 +27,10 @@ from rewardgen.tasks import Task
 from rewardgen.training import Member, Reward, label_rows, train
 
 CONFIDENCE = 0.95
-MOST_SEEDS = 3
+MAX_SEEDS = 3
 """Max. number of seeds for which picks are evaluated."""
 
-Say = Callable[[str], None]
+OnProgress = Callable[[str], None]
 Scores = NDArray[np.float64]
 
 
@@ -83,7 +83,7 @@ def measure_discrimination(
     rewards: Path | None = None,
     together: int = 8,
     threads: int = 0,
-    say: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Train the pools of all tasks, or read what is stored of them, and return how well rewards are told apart.
 
@@ -109,7 +109,15 @@ def measure_discrimination(
         with Sandbox(limits, config.sandbox.level) as sandbox:
             pool = make_pool(task, sandbox, rewards, settings=config.sandbox, threads=threads)
             result[task.name] = measure_pool(
-                task, pool, seeds, config.training, folder, sandbox, together=together, threads=threads, say=say
+                task,
+                pool,
+                seeds,
+                config.training,
+                folder,
+                sandbox,
+                together=together,
+                threads=threads,
+                on_progress=on_progress,
             )
     return result
 
@@ -124,11 +132,13 @@ def measure_pool(
     *,
     together: int = 8,
     threads: int = 0,
-    say: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Return what ``measure_discrimination`` returns for one task, for a given pool."""
-    found = curves(task, pool, seeds, config, folder, sandbox, together=together, threads=threads, say=say)
-    return {"seeds": len(seeds), **_summed_up(pool, found, config)}
+    curve_of = curves(
+        task, pool, seeds, config, folder, sandbox, together=together, threads=threads, on_progress=on_progress
+    )
+    return {"seeds": len(seeds), **_summarise(pool, curve_of, config)}
 
 
 def curves(
@@ -141,31 +151,31 @@ def curves(
     *,
     together: int = 8,
     threads: int = 0,
-    say: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, list[RewardCurve]]:
     """Return name → its curves, one for each of ``seeds``: read from ``folder``, or trained and stored there.
 
     Each group of ``together`` trainings is stored when it ends.
     """
     settings = settings_of(config)
-    own = folder / folder_name(task.name) / mark_of(config)
+    task_folder = folder / folder_name(task.name) / mark_of(config)
     wanted = [(reward, seed) for reward in pool.rewards for seed in seeds]
 
     def path(reward: PoolReward, seed: int) -> Path:
         """Return the file of a curve."""
         plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in reward.name)
-        return own / f"{plain}-{reward.digest[:8]}" / f"{seed}.json"
+        return task_folder / f"{plain}-{reward.digest[:8]}" / f"{seed}.json"
 
     # Read what is stored
-    found: dict[tuple[str, int], RewardCurve] = {}
+    curve_of: dict[tuple[str, int], RewardCurve] = {}
     for reward, seed in wanted:
         stored = read_record(path(reward, seed), RewardCurve)
         if stored is not None and stored.digest == reward.digest and same_settings(stored.settings, settings):
-            found[reward.name, seed] = stored
-    missing = [(reward, seed) for reward, seed in wanted if (reward.name, seed) not in found]
-    tell = say or (lambda _: None)
+            curve_of[reward.name, seed] = stored
+    missing = [(reward, seed) for reward, seed in wanted if (reward.name, seed) not in curve_of]
+    report = on_progress or (lambda _: None)
     if missing:
-        tell(f"{task.name}: {len(missing)} of {len(wanted)} trainings to do, {config.steps:,} steps each")
+        report(f"{task.name}: {len(missing)} of {len(wanted)} trainings to do, {config.steps:,} steps each")
     # Train the rest, group by group
     for start in range(0, len(missing), together):
         group = missing[start : start + together]
@@ -177,10 +187,10 @@ def curves(
             curve = RewardCurve(
                 task.name, reward.name, reward.digest, seed, settings, points, result.seconds, failed, score
             )
-            found[reward.name, seed] = curve
+            curve_of[reward.name, seed] = curve
             write_record(path(reward, seed), curve)
-        tell(f"{task.name}: {start + len(group)} of {len(missing)} trainings done")
-    return {reward.name: [found[reward.name, seed] for seed in seeds] for reward in pool.rewards}
+        report(f"{task.name}: {start + len(group)} of {len(missing)} trainings done")
+    return {reward.name: [curve_of[reward.name, seed] for seed in seeds] for reward in pool.rewards}
 
 
 def _train(
@@ -188,49 +198,49 @@ def _train(
 ) -> list[TrainingResult]:
     """Train a group; return one result each, in order. Trainings of a program that cannot be loaded have failed."""
     names = [reward.name for reward, _ in group]
-    opened: dict[str, Reward | RewardFailed] = {}
+    workers_by_name: dict[str, Reward | RewardFailed] = {}
     # One worker for each program, with room for all of its seeds
     with ExitStack() as workers:
         for reward, _ in group:
-            if reward.name in opened:
+            if reward.name in workers_by_name:
                 continue
             if not isinstance(reward.reward, RewardProgram):
-                opened[reward.name] = reward.reward
+                workers_by_name[reward.name] = reward.reward
                 continue
             rows = label_rows(config, names.count(reward.name))
             try:
                 worker = sandbox.open(reward.reward, task.layout, task.action_size, rows)
             except RewardFailed as failure:
-                opened[reward.name] = failure
+                workers_by_name[reward.name] = failure
                 continue
             workers.callback(worker.close)
-            opened[reward.name] = worker
-        ready = [(reward, seed) for reward, seed in group if not isinstance(opened[reward.name], RewardFailed)]
-        members = [Member(reward.name, seed, cast(Reward, opened[reward.name])) for reward, seed in ready]
+            workers_by_name[reward.name] = worker
+        ready = [(reward, seed) for reward, seed in group if not isinstance(workers_by_name[reward.name], RewardFailed)]
+        members = [Member(reward.name, seed, cast(Reward, workers_by_name[reward.name])) for reward, seed in ready]
         results = train(task, members, config, threads=threads) if members else []
     # Put the results in order, failed ones included
     by_place = {(result.key, result.seed): result for result in results}
     for reward, seed in group:
-        failure_ = opened[reward.name]
+        failure_ = workers_by_name[reward.name]
         if isinstance(failure_, RewardFailed):
             by_place[reward.name, seed] = TrainingResult.unopened(reward.name, seed, failure_)
     return [by_place[reward.name, seed] for reward, seed in group]
 
 
-def _summed_up(pool: Pool, found: dict[str, list[RewardCurve]], config: TrainingConfig) -> dict[str, Any]:
+def _summarise(pool: Pool, curves_of: dict[str, list[RewardCurve]], config: TrainingConfig) -> dict[str, Any]:
     """Return what the curves of a pool show."""
     # Rewards with a failed training do not count
-    failed = {name: why for name, of_reward in found.items() if (why := _failure(of_reward))}
-    sound = {name: of_reward for name, of_reward in found.items() if name not in failed}
-    along = {name: [_scores(curve, config) for curve in of_reward] for name, of_reward in sound.items()}
+    failed = {name: why for name, of_reward in curves_of.items() if (why := _failure(of_reward))}
+    sound = {name: of_reward for name, of_reward in curves_of.items() if name not in failed}
+    scores_by_reward = {name: [_scores(curve, config) for curve in of_reward] for name, of_reward in sound.items()}
     # Each reward: what it is, and its scores
     rewards = []
     for each in pool.rewards:
         row: dict[str, Any] = {"name": each.name, "kind": each.kind, "about": each.about, "digest": each.digest}
         if isinstance(each.reward, RewardProgram):
             row["source"] = each.reward.source
-        if each.name in along:
-            ends = np.array([scores[-1] for scores in along[each.name]])
+        if each.name in scores_by_reward:
+            ends = np.array([scores[-1] for scores in scores_by_reward[each.name]])
             row |= {"mean": float(ends.mean()), "sd": float(ends.std(ddof=1)), "scores": ends.tolist()}
         rewards.append(row)
     # Each checkpoint: how well the rewards are told apart
@@ -240,7 +250,7 @@ def _summed_up(pool: Pool, found: dict[str, list[RewardCurve]], config: Training
         "rewards": rewards,
         "left_out": pool.left_out,
         "failed": failed,
-        "by_steps": by_checkpoint(steps, list(along.values()), list(last.values())),
+        "by_steps": by_checkpoint(steps, list(scores_by_reward.values()), list(last.values())),
     }
 
 
@@ -281,13 +291,13 @@ def by_checkpoint(
     for index, at in enumerate(steps):
         # The rewards' share of the variance, as a search would score them, and by fitness
         here = [[seed[index] for seed in reward] for reward in scores]
-        found = intraclass([here], CONFIDENCE)
+        shares_ = intraclass([here], CONFIDENCE)
         plain = intraclass([[[seed[index] for seed in reward] for reward in fitness]], CONFIDENCE)
         row: dict[str, Any] = {"steps": at, "icc": math.nan, "low": math.nan, "high": math.nan}
         row |= {"between_sd": math.nan, "within_sd": math.nan}
-        if found is not None:
-            row |= {"icc": found.icc, "low": found.low, "high": found.high}
-            row |= {"between_sd": math.sqrt(found.between), "within_sd": math.sqrt(found.within)}
+        if shares_ is not None:
+            row |= {"icc": shares_.icc, "low": shares_.low, "high": shares_.high}
+            row |= {"between_sd": math.sqrt(shares_.between), "within_sd": math.sqrt(shares_.within)}
         # Without what a seed adds to all rewards alike
         groups, spent = without_seed_means([dict(enumerate(reward)) for reward in here])
         consistent = intraclass([groups], CONFIDENCE, spent)
@@ -296,7 +306,7 @@ def by_checkpoint(
         # Picks
         values = np.array(here, dtype=np.float64)
         row["picks"] = [
-            asdict(pick(values, seeds, row["icc"])) for seeds in range(1, min(MOST_SEEDS + 1, values.shape[1]))
+            asdict(pick(values, seeds, row["icc"])) for seeds in range(1, min(MAX_SEEDS + 1, values.shape[1]))
         ]
         rows.append(row)
     return rows
@@ -315,17 +325,17 @@ def pick(scores: Scores, seeds: int, icc: float = math.nan) -> Pick:
         raise ValueError(f"{seeds} of {count} seeds leave none to judge the pick by")
     draws = [list(draw) for draw in combinations(range(count), seeds)]
     # Every draw of every reward: its mean over the drawn seeds, which picks, and over the others, which judges
-    mine = np.stack([scores[:, draw].mean(1) for draw in draws], 1)  # (rewards, draws)
-    rest = np.stack([np.delete(scores, draw, 1).mean(1) for draw in draws], 1)  # (rewards, draws)
+    drawn_means = np.stack([scores[:, draw].mean(1) for draw in draws], 1)  # (rewards, draws)
+    other_means = np.stack([np.delete(scores, draw, 1).mean(1) for draw in draws], 1)  # (rewards, draws)
     means = scores.mean(1)
     chance = np.zeros((rewards, len(draws)))  # probability of each reward, with each draw, to be picked
     confirmed = np.zeros((rewards, len(draws)))  # … and to be the best by the other seeds as well
     for r in range(rewards):
         others = [q for q in range(rewards) if q != r]
         for d in range(len(draws)):
-            below = mine[others] < mine[r, d]
-            equal = mine[others] == mine[r, d]
-            worse = rest[others] <= rest[r, d]
+            below = drawn_means[others] < drawn_means[r, d]
+            equal = drawn_means[others] == drawn_means[r, d]
+            worse = other_means[others] <= other_means[r, d]
             chance[r, d] = _wins(below.mean(1), equal.mean(1)) / len(draws)
             confirmed[r, d] = _wins((below & worse).mean(1), (equal & worse).mean(1)) / len(draws)
     of_reward = chance.sum(1)
@@ -338,7 +348,7 @@ def pick(scores: Scores, seeds: int, icc: float = math.nan) -> Pick:
         best_elsewhere=float(confirmed.sum()),
         rank=float(sum(p * (1 + int((means > mean).sum())) for p, mean in zip(of_reward, means, strict=True))),
         regret=(top - float(of_reward @ means)) * scale,
-        regret_elsewhere=(top - float((chance * rest).sum())) * scale,
+        regret_elsewhere=(top - float((chance * other_means).sum())) * scale,
         reliability=reliability(icc, seeds) if math.isfinite(icc) else math.nan,
     )
 

@@ -84,15 +84,15 @@ def draw_discrimination(measured: Mapping[str, Any], path: Path) -> None:
     _panels({task: partial(_shares, task=task, rows=found["by_steps"]) for task, found in measured.items()}, path)
 
 
-def _panels(drawn: Mapping[str, Callable[[Axes], None]], path: Path) -> None:
+def _panels(draw_by_task: Mapping[str, Callable[[Axes], None]], path: Path) -> None:
     """Draw one panel per task, two in a row."""
     with matplotlib.rc_context(_STYLE):
-        rows, columns = math.ceil(len(drawn) / 2), min(2, len(drawn))
+        rows, columns = math.ceil(len(draw_by_task) / 2), min(2, len(draw_by_task))
         figure = Figure(figsize=(9.0, 2.8 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axes, draw in zip(panels, drawn.values(), strict=False):
+        for axes, draw in zip(panels, draw_by_task.values(), strict=False):
             draw(axes)
-        for axes in panels[len(drawn) :]:
+        for axes in panels[len(draw_by_task) :]:
             axes.set_visible(False)
         _save(figure, path)
 

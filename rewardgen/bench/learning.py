@@ -33,7 +33,7 @@ TRAINERS = {
 
 _CONFIDENCE, _RESAMPLES = 0.95, 2000
 
-Say = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def curves(
     folder: Path,
     *,
     threads: int = 0,
-    say: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Curve]:
     """Return the curves of ``trainer`` on ``task``, one for each of ``seeds``: read from ``folder``, or trained there.
 
@@ -83,32 +83,34 @@ def curves(
     settings = _settings(trainer, config)
     # Stable-Baselines3's defaults do not depend on our settings
     mark = mark_of(TrainingConfig() if trainer == "sb3" else config)
-    own = folder / folder_name(task.name) / f"{trainer}-{mark}"
+    task_folder = folder / folder_name(task.name) / f"{trainer}-{mark}"
     # Read what is stored
-    paths = {seed: own / f"{seed}.json" for seed in seeds}
+    paths = {seed: task_folder / f"{seed}.json" for seed in seeds}
     stored = {seed: read_record(path, Curve) for seed, path in paths.items()}
-    found = {seed: curve for seed, curve in stored.items() if curve and _covers(curve, settings, config.steps)}
-    missing = [seed for seed in seeds if seed not in found]
-    tell = say or (lambda _: None)
+    by_seed = {seed: curve for seed, curve in stored.items() if curve and _covers(curve, settings, config.steps)}
+    missing = [seed for seed in seeds if seed not in by_seed]
+    report = on_progress or (lambda _: None)
     if missing:
-        tell(f"{task.name}, {trainer}: {len(missing)} of {len(seeds)} seeds to train for {config.steps:,} steps")
+        report(f"{task.name}, {trainer}: {len(missing)} of {len(seeds)} seeds to train for {config.steps:,} steps")
     # A population trains all seeds together, the others one after another
     for batch in [missing] if trainer == "population" and missing else [[seed] for seed in missing]:
         for curve in _train(task, trainer, batch, config, settings, threads):
-            found[curve.seed] = curve
+            by_seed[curve.seed] = curve
             write_record(paths[curve.seed], curve)
-            tell(f"{task.name}, {trainer}, seed {curve.seed}: {curve.points[-1][1]:.0f} after {curve.points[-1][0]:,}")
-    return [found[seed] for seed in seeds]
+            report(
+                f"{task.name}, {trainer}, seed {curve.seed}: {curve.points[-1][1]:.0f} after {curve.points[-1][0]:,}"
+            )
+    return [by_seed[seed] for seed in seeds]
 
 
-def points(found: Sequence[Curve], steps: int) -> list[Point]:
+def points(curves_: Sequence[Curve], steps: int) -> list[Point]:
     """Return the mean over seeds and its interval at every checkpoint up to ``steps`` that all curves have.
 
     A trainer has its checkpoints after the first update that passes an even share of the steps, so the steps of a point
     are those of its first curve, and differ by less than one rollout between trainers.
     """
     joined = []
-    for row in zip(*(curve.points for curve in found), strict=False):
+    for row in zip(*(curve.points for curve in curves_), strict=False):
         values = [value for _, value in row]
         low, high = interval([[value] for value in values], _CONFIDENCE, _RESAMPLES, Generator().manual_seed(0))
         joined.append(Point(row[0][0], math.fsum(values) / len(values), low, high, len(values)))
@@ -118,8 +120,13 @@ def points(found: Sequence[Curve], steps: int) -> list[Point]:
 def compare(ours: Sequence[Point], theirs: Sequence[Point]) -> list[dict[str, Any]]:
     """Return both at every checkpoint that both have, and whether our mean lies ``below`` their interval."""
     return [
-        {"steps": mine.steps, "ours": asdict(mine), "theirs": asdict(other), "below": mine.mean < other.low}
-        for mine, other in zip(ours, theirs, strict=False)
+        {
+            "steps": our_point.steps,
+            "ours": asdict(our_point),
+            "theirs": asdict(their_point),
+            "below": our_point.mean < their_point.low,
+        }
+        for our_point, their_point in zip(ours, theirs, strict=False)
     ]
 
 
@@ -131,7 +138,7 @@ def measure_learning(
     folder: Path,
     *,
     threads: int = 0,
-    say: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Train or read all curves, and compare ours with the others.
 
@@ -141,14 +148,16 @@ def measure_learning(
     result: dict[str, Any] = {}
     for task, config in zip(tasks, configs, strict=True):
         by_trainer = {
-            trainer: points(curves(task, trainer, seeds, config, folder, threads=threads, say=say), config.steps)
+            trainer: points(
+                curves(task, trainer, seeds, config, folder, threads=threads, on_progress=on_progress), config.steps
+            )
             for trainer in trainers
         }
         ours = by_trainer.get("population", [])
         result[task.name] = {
-            "points": {trainer: [asdict(point) for point in found] for trainer, found in by_trainer.items()},
+            "points": {trainer: [asdict(point) for point in points_] for trainer, points_ in by_trainer.items()},
             "against": {
-                trainer: compare(ours, found) for trainer, found in by_trainer.items() if trainer != "population"
+                trainer: compare(ours, points_) for trainer, points_ in by_trainer.items() if trainer != "population"
             },
         }
     return result
@@ -173,8 +182,8 @@ def _train(
     if trainer == "sb3":
         assert task.gymnasium_id is not None  # checked by curves
         (seed,) = seeds
-        traced = reference.sb3_curve(task.gymnasium_id, seed, config.steps, **settings)
-        return [Curve(task.name, trainer, seed, settings, traced, time.perf_counter() - began)]
+        trace = reference.sb3_curve(task.gymnasium_id, seed, config.steps, **settings)
+        return [Curve(task.name, trainer, seed, settings, trace, time.perf_counter() - began)]
     members = [Member("expert", seed, reward) for seed in seeds]
     if trainer == "population":
         results = train(task, members, config, threads=threads)
@@ -187,8 +196,8 @@ def _curve(task: Task, trainer: str, result: TrainingResult, settings: dict[str,
     """Return the curve of a training."""
     if result.status != "done":
         raise UsageError(f"{task.name}, {trainer}, seed {result.seed}: the training failed: {result.message}")
-    traced = tuple((point.steps, point.own_return) for point in result.curve)
-    return Curve(task.name, trainer, result.seed, settings, traced, result.seconds)
+    trace = tuple((point.steps, point.own_return) for point in result.curve)
+    return Curve(task.name, trainer, result.seed, settings, trace, result.seconds)
 
 
 def _covers(curve: Curve, settings: dict[str, Any], steps: int) -> bool:

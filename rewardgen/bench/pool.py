@@ -31,7 +31,7 @@ SIZE = 12
 """Min. number of rewards in a pool; the offline author fills it up."""
 OFFLINE, WRITTEN = 3, 4
 """Min. number of rewards of the offline author, and max. number of a language model."""
-MOST_DROPPED = 4
+MAX_DROPPED = 4
 """Max. number of components of the expert's reward that are dropped in turn, the largest first."""
 RECORDINGS = Path(rewardgen.__file__).parents[1] / "tests" / "replies"
 """The recorded replies of a source checkout."""
@@ -103,8 +103,10 @@ def make_pool(
         if trial.program is None:
             left_out[name] = "; ".join(map(str, trial.problems))
             return False
-        if (twin := next((each.name for each in rewards if each.digest == trial.program.digest), None)) is not None:
-            left_out[name] = f"the same program as {twin}"
+        if (
+            duplicate := next((each.name for each in rewards if each.digest == trial.program.digest), None)
+        ) is not None:
+            left_out[name] = f"the same program as {duplicate}"
             return False
         about = "written by a language model" if kind == "written" else "by the offline author"
         rewards.append(PoolReward(name, kind, about, trial.program.digest, trial.program))
@@ -143,11 +145,11 @@ def _task_rewards(task: Task, transitions: Transitions) -> tuple[list[PoolReward
     for name, kind, about, function in (*plain, *spoiled):
         labels = function(*args)[0].double()
         size = labels.square().mean().sqrt()
-        twin = next((other for other, theirs in seen if _alike(labels / size, theirs)), None)
+        duplicate = next((other for other, theirs in seen if _alike(labels / size, theirs)), None)
         if kind == "spoiled" and float(labels.std()) <= 1e-6 * float(size):
             left_out[name] = "it is the same everywhere under random actions"
-        elif float(size) > 0 and twin is not None:
-            left_out[name] = f"it is {twin}, scaled"
+        elif float(size) > 0 and duplicate is not None:
+            left_out[name] = f"it is {duplicate}, scaled"
         else:
             if float(size) > 0:
                 seen.append((name, labels / size))
@@ -164,23 +166,25 @@ def spoil(task: Task, state: State, action: Tensor, next_state: State) -> list[t
     """
     expert = task.expert_reward
     total, terms = expert(state, action, next_state)
-    made: list[tuple[str, str, Function]] = []
+    spoiled_rewards: list[tuple[str, str, Function]] = []
     # Change the weight of one component
     if len(terms) > 1:
         order = sorted(terms, key=lambda name: float(terms[name].double().std()), reverse=True)
         largest, smallest = order[0], order[-1]
-        for name, factor, called in (
-            *((name, 0.0, "dropped") for name in order[:MOST_DROPPED]),
+        for name, factor, suffix in (
+            *((name, 0.0, "dropped") for name in order[:MAX_DROPPED]),
             (largest, 0.1, "÷ 10"),
             (smallest, 10.0, "× 10"),
             (smallest, 0.1, "÷ 10"),
             (smallest, -1.0, "sign flipped"),
         ):
-            made.append((f"{name} {called}", f"the expert's, {name} times {factor:g}", _weighted(expert, name, factor)))
+            spoiled_rewards.append(
+                (f"{name} {suffix}", f"the expert's, {name} times {factor:g}", _weighted(expert, name, factor))
+            )
     # Change the shape of the total
     spread = _rounded(float(total.double().std())) or 1.0
     usual, high, rare = (_rounded(float(total.double().quantile(q))) for q in (0.75, 0.9, 0.95))
-    made += [
+    spoiled_rewards += [
         (
             "saturated",
             f"the expert's up to {usual:g}: no more than the better quarter of random steps",
@@ -206,8 +210,10 @@ def spoil(task: Task, state: State, action: Tensor, next_state: State) -> list[t
         effort = _rounded(float(action.double().square().sum(-1).mean())) or 1.0
         for name, factor in (("action cost", -1.0), ("large action cost", -10.0), ("action bonus", 1.0)):
             weight = _rounded(factor * spread / effort)
-            made.append((name, f"the expert's plus {weight:g} times the squared action", _with_effort(expert, weight)))
-    return made
+            spoiled_rewards.append(
+                (name, f"the expert's plus {weight:g} times the squared action", _with_effort(expert, weight))
+            )
+    return spoiled_rewards
 
 
 def _weighted(expert: Function, name: str, factor: float) -> Function:

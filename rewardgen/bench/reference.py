@@ -30,9 +30,9 @@ def sb3_rate(gymnasium_id: str) -> float:
     try:
         model = _model(environment, seed=0)
         steps = _ROLLOUTS * model.n_steps
-        began = time.perf_counter()
+        started = time.perf_counter()
         model.learn(steps)
-        return steps / (time.perf_counter() - began)
+        return steps / (time.perf_counter() - started)
     finally:
         environment.close()
 
@@ -77,13 +77,13 @@ def envpool_rate(python: Path, gymnasium_id: str, config: TrainingConfig, worlds
     }
     command = [str(python), "-P", envpool_reference.__file__, json.dumps(job)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--envpool {python}: {error}") from error
-    if done.returncode != 0:
-        said = (done.stderr.strip() or "nothing").splitlines()[-1]
-        raise UsageError(f"--envpool {python} could not run the comparison, it said: {said}")
-    return float(json.loads(done.stdout.splitlines()[-1])["steps_per_s"])
+    if process.returncode != 0:
+        output = (process.stderr.strip() or "nothing").splitlines()[-1]
+        raise UsageError(f"--envpool {python} could not run the comparison, it said: {output}")
+    return float(json.loads(process.stdout.splitlines()[-1])["steps_per_s"])
 
 
 def _model(environment: gymnasium.Env, seed: int) -> PPO:
@@ -119,12 +119,12 @@ class _Examiner(BaseCallback):
         """Return the mean return of one episode per environment."""
         environments = self._environments
         environments.seed(_FIRST_START + self._seed)
-        seen = environments.reset()
+        observation = environments.reset()
         returns = np.zeros(environments.num_envs)
         running = np.ones(environments.num_envs, dtype=bool)
         while running.any():
-            action, _ = self.model.predict(seen, deterministic=True)  # type: ignore[arg-type]
-            seen, rewards, ended, _ = environments.step(action)
+            action, _ = self.model.predict(observation, deterministic=True)  # type: ignore[arg-type]
+            observation, rewards, ended, _ = environments.step(action)
             returns += np.where(running, rewards, 0.0)
             running &= ~ended
         return float(returns.mean())

@@ -37,7 +37,7 @@ def measure(
     scaling: Sequence[int] = SCALING,
     threads: int = 0,
     envpool: Path | None = None,
-    say: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Measure the throughput of training ``population`` rewards together, each a program in the sandbox.
 
@@ -52,7 +52,7 @@ def measure(
         scaling: sizes of further populations, each timed over a quarter of the updates.
         threads: CPU threads; 0: all.
         envpool: the interpreter of an environment with EnvPool and Stable-Baselines3; None: skip that reference.
-        say: called with what is being measured next.
+        on_progress: called with what is being measured next.
 
     Returns:
         ``physics_steps_per_s``, of the same batch of worlds under the same commands with nothing else done, and
@@ -71,31 +71,31 @@ def measure(
     if min(population, updates, *scaling) < 1:
         raise UsageError("a benchmark needs at least one member and one update")
     config = config or TrainingConfig.model_validate(dict(task.training))
-    tell = say or (lambda _: None)
+    report = on_progress or (lambda _: None)
     # Training, and the physics of the same motion alone
-    tell(f"training {population} rewards together")
+    report(f"training {population} rewards together")
     trained, commands = training_rate(task, config, population, updates, threads)
-    tell("raw physics under the same commands, then under random ones")
+    report("raw physics under the same commands, then under random ones")
     physics = _best(lambda: physics_rate(task, commands, threads))
-    aimless = random_commands(task, commands)
-    physics_random = _best(lambda: physics_rate(task, aimless, threads))
+    random_actions = random_commands(task, commands)
+    physics_random = _best(lambda: physics_rate(task, random_actions, threads))
     # Other trainers
     sb3 = with_envpool = math.nan
     if task.gymnasium_id is not None:
         from rewardgen.bench.reference import envpool_rate, sb3_rate  # Stable-Baselines3 takes seconds to import
 
-        tell(f"Stable-Baselines3 on {task.gymnasium_id}")
+        report(f"Stable-Baselines3 on {task.gymnasium_id}")
         sb3 = _best(partial(sb3_rate, task.gymnasium_id))
         if envpool is not None:
             sizes = sorted({config.worlds, population * config.worlds})
-            tell(f"Stable-Baselines3 on EnvPool's {task.gymnasium_id}, {' and '.join(map(str, sizes))} worlds")
+            report(f"Stable-Baselines3 on EnvPool's {task.gymnasium_id}, {' and '.join(map(str, sizes))} worlds")
             with_envpool = max(
                 _best(partial(envpool_rate, envpool, task.gymnasium_id, config, size, threads)) for size in sizes
             )
     # Populations of other sizes
     by_members = {}
     for members in scaling:
-        tell(f"training {members} together")
+        report(f"training {members} together")
         by_members[members] = training_rate(task, config, members, max(1, updates // 4), threads)[0]["steps_per_s"]
     rate = trained.pop("steps_per_s")
     return {
@@ -144,7 +144,7 @@ def physics_rate(task: Task, commands: Sequence[Tensor], threads: int = 0) -> fl
     return (len(commands) - warm) * len(commands[0]) / (time.perf_counter() - began)
 
 
-class Watched:
+class RecordingReward:
     """A reward that records the actions of the training, rollout by rollout."""
 
     def __init__(self, reward: Reward) -> None:
@@ -182,8 +182,8 @@ def training_rate(
             sandbox.open(check(_program(task, k), task.layout), task.layout, task.action_size, label_rows(config))
             for k in range(population)
         ]
-        watched = [Watched(worker) for worker in workers]
-        members = [Member(f"bench{k}", k, reward) for k, reward in enumerate(watched)]
+        recorded = [RecordingReward(worker) for worker in workers]
+        members = [Member(f"bench{k}", k, reward) for k, reward in enumerate(recorded)]
         results = train(task, members, short, threads=threads, watcher=marks, timings=timings)
     failed = [result.message for result in results if result.status == "failed"]
     if failed:
@@ -205,7 +205,7 @@ def training_rate(
         "first_reward_ms": 1000.0 * first_reward,
     }
     # The commands of every control step
-    rollouts = zip(*(reward.actions[: _WARM_UPDATES + updates] for reward in watched), strict=True)
+    rollouts = zip(*(reward.actions[: _WARM_UPDATES + updates] for reward in recorded), strict=True)
     commands = [
         torch.cat([actions.view(-1, config.worlds, task.action_size)[t] for actions in rollout])
         for rollout in rollouts

@@ -172,7 +172,7 @@ def _time(
     from rewardgen.bench import draw_throughput, measure
 
     note("close other programs: they would slow the measurement down")
-    result = measure(task, population=population, updates=updates, threads=threads, envpool=envpool, say=note)
+    result = measure(task, population=population, updates=updates, threads=threads, envpool=envpool, on_progress=note)
     if plot is not None:
         draw_throughput(result, plot)
     if json:

@@ -39,7 +39,7 @@ def compare_devices(
         candidates=candidates,
         updates=updates,
         threads=threads,
-        say=note,
+        on_progress=note,
     )
     if json:
         print_json(result)

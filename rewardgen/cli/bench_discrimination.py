@@ -41,7 +41,7 @@ def compare_rewards(
             f"--rewards {rewards}: these are for one task; for several tasks, give a folder with one folder for each"
         )
     result = measure_discrimination(
-        tasks, configs, range(seeds), results, rewards=rewards, together=together, threads=threads, say=note
+        tasks, configs, range(seeds), results, rewards=rewards, together=together, threads=threads, on_progress=note
     )
     if plot is not None:
         draw_discrimination(result, plot)

@@ -32,7 +32,7 @@ def compare_learning(
 
     refusal = "--learning accepts only settings in training"
     configs = [each.training for each in task_configs(tasks, assignments, ("training.",), refusal)]
-    result = measure_learning(tasks, configs, trainers, range(seeds), results, threads=threads, say=note)
+    result = measure_learning(tasks, configs, trainers, range(seeds), results, threads=threads, on_progress=note)
     if plot is not None:
         draw_learning(result, plot)
     if json:

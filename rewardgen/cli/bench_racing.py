@@ -33,7 +33,7 @@ def compare_races(
     loaded = config.load(overrides=settings | parse_assignments(assignments), task_defaults=task.training)
     each = 2 * candidates * loaded.search.seeds + 2 * fresh
     note(f"at most {each * rounds} trainings of {loaded.training.steps:,} steps")
-    result = compare_racing(task, loaded, rounds=rounds, fresh=fresh, say=note)
+    result = compare_racing(task, loaded, rounds=rounds, fresh=fresh, on_progress=note)
     if json:
         print_json(result)
         return

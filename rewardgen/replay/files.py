@@ -89,19 +89,19 @@ def ensure(
     if len(present) < starts:
         _record(run_dir, view, candidate, starts, envs)
     note = _draw(run_dir, view, candidate, starts, envs, video=video)
-    made = find(run_dir, candidate, starts=starts)
-    if len(made) < starts:
+    ready = find(run_dir, candidate, starts=starts)
+    if len(ready) < starts:
         raise ReplayError(
             f"the replays of {candidate} were removed from {run_dir / FOLDER} while they were made; try again"
         )
-    return tuple(replace(files, note=note) for files in made)
+    return tuple(replace(files, note=note) for files in ready)
 
 
 def find(run_dir: Path, candidate: str, *, starts: int = 1) -> tuple[ReplayFiles, ...]:
     """Return those replays of a candidate that exist and are valid; make none."""
     if not _CANDIDATE.fullmatch(candidate):
         return ()
-    found = (_found(run_dir, candidate, start) for start in range(min(starts, MAX_STARTS)))
+    found = (_read_files(run_dir, candidate, start) for start in range(min(starts, MAX_STARTS)))
     return tuple(files for files in found if files is not None)
 
 
@@ -145,7 +145,7 @@ def stills(run_dir: Path, replay_id: str, count: int, envs: Sequence[Path] = ())
     return drawing.stills(model_of(_task(read(run_dir), envs)), load_replay(run_dir, replay_id), count)
 
 
-def _found(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
+def _read_files(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
     """Return a replay's files if they exist and are valid."""
     folder = run_dir / FOLDER
     path = folder / f"{candidate}.{start}.safetensors"
@@ -166,12 +166,12 @@ def _found(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
         cause=replay.cause,
         geometry=folder / GEOMETRY,
         poses=path,
-        thumbnail=_sound(path.with_suffix(".png"), 0, _PNG),
-        video=_sound(path.with_suffix(".mp4"), 4, _MP4),
+        thumbnail=_valid(path.with_suffix(".png"), 0, _PNG),
+        video=_valid(path.with_suffix(".mp4"), 4, _MP4),
     )
 
 
-def _sound(path: Path, offset: int, mark: bytes) -> Path | None:
+def _valid(path: Path, offset: int, mark: bytes) -> Path | None:
     """Return ``path`` if it is a file that begins as its kind does, and not a link."""
     try:
         if path.is_symlink() or not path.is_file():
@@ -204,9 +204,9 @@ def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seq
         geometry = formats.dump_geometry(geometry_of(model, task.name))
         write_bytes(run_dir / FOLDER / GEOMETRY, geometry)
         for name, replays in zip(known, played, strict=True):
-            for made in replays:
-                named = replace(made, candidate=name)
-                if _found(run_dir, name, named.start) is None:  # a replay that was shown or judged never changes
+            for ready in replays:
+                named = replace(ready, candidate=name)
+                if _read_files(run_dir, name, named.start) is None:  # a replay that was shown or judged never changes
                     write_bytes(run_dir / FOLDER / f"{named.id}.safetensors", formats.dump_replay(named))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-_MOST = 20_000  # max. number of objects in a scene
+_MAX_OBJECTS = 20_000  # max. number of objects in a scene
 _KINDS = {
     int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
     int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
@@ -89,7 +89,7 @@ def geometry_of(model: mujoco.MjModel, task: str) -> Geometry:
     # Let MuJoCo build the scene of its viewer in the default pose
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    scene = mujoco.MjvScene(model, maxgeom=_MOST)
+    scene = mujoco.MjvScene(model, maxgeom=_MAX_OBJECTS)
     mujoco.mjv_updateScene(
         model,
         data,
@@ -104,8 +104,8 @@ def geometry_of(model: mujoco.MjModel, task: str) -> Geometry:
     track_of = {body: track for track, body in enumerate(bodies)}
     meshes: dict[tuple[str, int], Mesh] = {}
     shapes = []
-    for drawn in scene.geoms[: scene.ngeom]:
-        shape = _shape(model, data, drawn, track_of, meshes)
+    for object_ in scene.geoms[: scene.ngeom]:
+        shape = _shape(model, data, object_, track_of, meshes)
         if shape is not None:
             shapes.append(shape)
     return Geometry(
@@ -132,13 +132,13 @@ def moving_bodies(model: mujoco.MjModel) -> list[int]:
 
 def drawn_tendons(model: mujoco.MjModel) -> list[int]:
     """Return the visible tendons that run through space (others couple joints)."""
-    found = []
+    visible = []
     for tendon in range(model.ntendon):
         first = model.wrap_type[model.tendon_adr[tendon]]
         spatial = first != int(mujoco.mjtWrap.mjWRAP_JOINT)
         if spatial and model.tendon_group[tendon] < 3 and model.tendon_rgba[tendon, 3] > 0:
-            found.append(tendon)
-    return found
+            visible.append(tendon)
+    return visible
 
 
 def followed_body(model: mujoco.MjModel) -> int:
@@ -190,18 +190,18 @@ def _camera(model: mujoco.MjModel) -> int | None:
 def _shape(
     model: mujoco.MjModel,
     data: mujoco.MjData,
-    drawn: mujoco.MjvGeom,
+    object_: mujoco.MjvGeom,
     track_of: dict[int, int],
     meshes: dict[tuple[str, int], Mesh],
 ) -> Geom | None:
     """Return an object of the scene as a shape, if it is a geom or site of the model that a browser can draw."""
     # Its pose in the frame of its body, and in the world
-    number, rgba = drawn.objid, _textured(model, drawn)
-    if drawn.objtype == int(mujoco.mjtObj.mjOBJ_GEOM):
+    number, rgba = object_.objid, _textured(model, object_)
+    if object_.objtype == int(mujoco.mjtObj.mjOBJ_GEOM):
         kind, body = int(model.geom_type[number]), int(model.geom_bodyid[number])
         size, position, rotation = model.geom_size[number], model.geom_pos[number], model.geom_quat[number]
         world_position, world_matrix = data.geom_xpos[number], data.geom_xmat[number]
-    elif drawn.objtype == int(mujoco.mjtObj.mjOBJ_SITE):
+    elif object_.objtype == int(mujoco.mjtObj.mjOBJ_SITE):
         kind, body = int(model.site_type[number]), int(model.site_bodyid[number])
         size, position, rotation = model.site_size[number], model.site_pos[number], model.site_quat[number]
         world_position, world_matrix = data.site_xpos[number], data.site_xmat[number]
@@ -210,10 +210,10 @@ def _shape(
     # Meshes and height fields
     mesh = -1
     if kind == int(mujoco.mjtGeom.mjGEOM_HFIELD):
-        mesh = _numbered(meshes, ("hfield", int(model.geom_dataid[number])), model)
+        mesh = _mesh_index(meshes, ("hfield", int(model.geom_dataid[number])), model)
         kind = int(mujoco.mjtGeom.mjGEOM_MESH)
     elif kind in (int(mujoco.mjtGeom.mjGEOM_MESH), int(mujoco.mjtGeom.mjGEOM_SDF)):
-        mesh = _numbered(meshes, ("mesh", int(model.geom_dataid[number])), model)
+        mesh = _mesh_index(meshes, ("mesh", int(model.geom_dataid[number])), model)
         kind = int(mujoco.mjtGeom.mjGEOM_MESH)
     if kind not in _KINDS:
         return None
@@ -233,7 +233,7 @@ def _shape(
     )
 
 
-def _numbered(meshes: dict[tuple[str, int], Mesh], key: tuple[str, int], model: mujoco.MjModel) -> int:
+def _mesh_index(meshes: dict[tuple[str, int], Mesh], key: tuple[str, int], model: mujoco.MjModel) -> int:
     """Return the index of a mesh; read it if it is new."""
     if key not in meshes:
         meshes[key] = _mesh(model, key[1]) if key[0] == "mesh" else _height_field(model, key[1])
@@ -264,12 +264,12 @@ def _height_field(model: mujoco.MjModel, number: int) -> Mesh:
     return Mesh(vertices.astype(np.float32), faces.astype(np.int32))
 
 
-def _textured(model: mujoco.MjModel, drawn: mujoco.MjvGeom) -> np.ndarray:
+def _textured(model: mujoco.MjModel, object_: mujoco.MjvGeom) -> np.ndarray:
     """Return the colour of an object; a texture counts with its mean colour."""
-    rgba = np.array(drawn.rgba, np.float64)
-    if drawn.matid < 0:
+    rgba = np.array(object_.rgba, np.float64)
+    if object_.matid < 0:
         return rgba
-    for texture in model.mat_texid[drawn.matid]:
+    for texture in model.mat_texid[object_.matid]:
         if texture >= 0:
             channels = int(model.tex_nchannel[texture])
             size = int(model.tex_height[texture]) * int(model.tex_width[texture]) * channels

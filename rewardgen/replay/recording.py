@@ -89,17 +89,17 @@ def record(task: Task, weights: Sequence[bytes], starts: int, seed: int, threads
     model = model_of(task)
     policies = Population.from_weights(weights, task)
     sim = make_simulator(model, len(weights) * starts, threads=threads)
-    seen = _Seen(sim)
+    recorder = _Recorder(sim)
     played = play_episodes(
-        task, sim, policies.act, streams(starts, "replay", seed).repeat(len(weights)), watch=seen.take
+        task, sim, policies.act, streams(starts, "replay", seed).repeat(len(weights)), watch=recorder.take
     )
     # Turn each world's states into poses
     fitness = task.fitness(played).double().tolist()
     poser = Poser(model)
     replays = []
     for world, length in enumerate(played.length.tolist()):
-        cause = next((cause for cause, held in played.causes.items() if held[world]), "")
-        frames = seen.world(world, length, task.control_step, diverged=cause == DIVERGED)
+        cause = next((cause for cause, flags in played.causes.items() if flags[world]), "")
+        frames = recorder.world(world, length, task.control_step, diverged=cause == DIVERGED)
         replays.append(
             Replay(
                 task=task.name,
@@ -127,16 +127,16 @@ def model_of(task: Task) -> mujoco.MjModel:
             f"there is no replay for {task.name}: its environment runs in a separate package, which does not report "
             "where its bodies are; only tasks on MuJoCo models have replays"
         )
-    made = copy.copy(model)
-    for geom in range(made.ngeom):
-        meets = made.geom_contype[geom] or made.geom_conaffinity[geom]
-        stands = made.body_weldid[made.geom_bodyid[geom]] == 0
-        if made.geom_type[geom] == int(mujoco.mjtGeom.mjGEOM_PLANE) and meets and stands:
-            _unbound(made, geom)
-    return made
+    copied = copy.copy(model)
+    for geom in range(copied.ngeom):
+        meets = copied.geom_contype[geom] or copied.geom_conaffinity[geom]
+        stands = copied.body_weldid[copied.geom_bodyid[geom]] == 0
+        if copied.geom_type[geom] == int(mujoco.mjtGeom.mjGEOM_PLANE) and meets and stands:
+            _make_infinite(copied, geom)
+    return copied
 
 
-def _unbound(model: mujoco.MjModel, plane: int) -> None:
+def _make_infinite(model: mujoco.MjModel, plane: int) -> None:
     """Make a plane infinite; the squares of its texture keep their size."""
     material, sides = model.geom_matid[plane], 2.0 * model.geom_size[plane, :2]
     if material >= 0 and not model.mat_texuniform[material] and (sides > 0).all():
@@ -145,17 +145,17 @@ def _unbound(model: mujoco.MjModel, plane: int) -> None:
     model.geom_size[plane, :2] = 0.0
 
 
-class _Seen:
+class _Recorder:
     """Records the coordinates of all worlds over time, from which their poses follow."""
 
     def __init__(self, sim: Simulator) -> None:
         self._qpos, self._mocap = sim.field("qpos"), [sim.field("mocap_pos"), sim.field("mocap_quat")]
-        self._taken: list[tuple[np.ndarray, np.ndarray]] = []
+        self._frames: list[tuple[np.ndarray, np.ndarray]] = []
 
     def take(self) -> None:
         """Record the present state of all worlds."""
         mocap = torch.cat(self._mocap, -1)
-        self._taken.append((self._qpos.double().cpu().numpy().copy(), mocap.double().cpu().numpy()))
+        self._frames.append((self._qpos.double().cpu().numpy().copy(), mocap.double().cpu().numpy()))
 
     def world(
         self, world: int, length: int, control_step: float, *, diverged: bool
@@ -165,8 +165,8 @@ class _Seen:
         stride = max(1, math.ceil(1.0 / (FRAME_RATE * control_step) - 1e-6))
         steps = [*range(0, length, stride), length]
         sound = [min(step, last) for step in steps]
-        qpos = np.stack([self._taken[step][0][world] for step in sound])
-        mocap = np.stack([self._taken[step][1][world] for step in sound])
+        qpos = np.stack([self._frames[step][0][world] for step in sound])
+        mocap = np.stack([self._frames[step][1][world] for step in sound])
         return np.array(steps) * control_step, qpos, mocap
 
 

@@ -20,34 +20,36 @@ class MLflow:
         self._subject = subject
         self._client = MlflowClient()
         name = f"rewardgen/{subject.settings['task']}"
-        found = self._client.get_experiment_by_name(name)
-        self._experiment = found.experiment_id if found is not None else self._made(name)
+        existing = self._client.get_experiment_by_name(name)
+        self._experiment = existing.experiment_id if existing is not None else self._created(name)
         self._runs: dict[tuple[str, int], str] = {}
 
-    def _made(self, name: str) -> str:
+    def _created(self, name: str) -> str:
         """Create the experiment; return its id."""
         from mlflow.exceptions import MlflowException
 
         try:
             return str(self._client.create_experiment(name))
         except MlflowException:  # another search has just created it
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
+            existing = self._client.get_experiment_by_name(name)
+            if existing is None:
                 raise
-            return str(found.experiment_id)
+            return str(existing.experiment_id)
 
     def begin(self, key: str, seed: int) -> int:
         """See ``Tracker``."""
         training = f"{self._subject.id}/{key}/{seed}"
         # Continue a run that an earlier process left, or create one
-        found = self._client.search_runs([self._experiment], f"tags.`{TRAINING}` = '{training}'", max_results=1)
-        if found:
-            run = self._runs[key, seed] = found[0].info.run_id
+        existing = self._client.search_runs([self._experiment], f"tags.`{TRAINING}` = '{training}'", max_results=1)
+        if existing:
+            run = self._runs[key, seed] = existing[0].info.run_id
             self._client.set_terminated(run, "RUNNING")
             return max((m.step for m in self._client.get_metric_history(run, "eval/fitness")), default=-1)
         tags = {TRAINING: training, "rewardgen.run": self._subject.name, "rewardgen.candidate": key}
-        made = self._client.create_run(self._experiment, run_name=f"{self._subject.name} {key} seed {seed}", tags=tags)
-        run = self._runs[key, seed] = made.info.run_id
+        created = self._client.create_run(
+            self._experiment, run_name=f"{self._subject.name} {key} seed {seed}", tags=tags
+        )
+        run = self._runs[key, seed] = created.info.run_id
         for name, value in {**self._subject.settings, "candidate": key, "training_seed": seed}.items():
             self._client.log_param(run, name, value)
         return -1

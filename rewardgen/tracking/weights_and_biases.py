@@ -36,16 +36,16 @@ class WeightsAndBiases:
         name = hashlib.sha256(training.encode()).hexdigest()[:16]
         folder = self._subject.folder
         # In offline mode, a run that a killed process left would be sent as the first part of the same curve
-        for left in (folder / "wandb").glob(f"offline-run-*-{name}"):
+        for leftover in (folder / "wandb").glob(f"offline-run-*-{name}"):
             # The name makes a resumed training continue its run
-            shutil.rmtree(left)
+            shutil.rmtree(leftover)
         self._runs[key, seed] = self._wandb.init(
             project=self._project or "rewardgen",
             group=self._subject.name,
             name=f"{key} seed {seed}",
             id=name,
             resume="allow",
-            dir=_made(folder),
+            dir=_make_folder(folder),
             config={**self._subject.settings, "candidate": key, "training_seed": seed},
             reinit="create_new",
             settings=self._wandb.Settings(
@@ -82,7 +82,7 @@ class WeightsAndBiases:
         self._runs.clear()
 
 
-def _made(folder: Path) -> str:
+def _make_folder(folder: Path) -> str:
     """Make a folder, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
