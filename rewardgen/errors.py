@@ -1,27 +1,27 @@
 """Everything that rewardgen raises on purpose.
 
     RewardgenError                  exit code 1 unless said otherwise
-    ├── UsageError                  exit code 2: the person asked for something that cannot be
+    ├── UsageError                  exit code 2: the user asked for something that is not possible
     │   ├── ConfigError             an unknown key, a value out of range
-    │   ├── UnknownName             no such task, method, run; names the nearest
-    │   └── TaskError               a task file raises or declares something wrongly
-    │       └── MissingPackage      its model comes with a package that is not installed; says how to install it
-    ├── ProgramRejected             a reply holds no program, or one that the check refuses; carries its problems
-    ├── RewardFailed                a program crashed, hung or gave something that is no reward
+    │   ├── UnknownName             no such task, method or run; names similar ones
+    │   └── TaskError               a task file raises, or its declarations are wrong
+    │       └── MissingPackage      a package that its model comes from is not installed; says how to install it
+    ├── ProgramRejected             a reply contains no program, or one that a check rejects; carries its problems
+    ├── RewardFailed                a program crashed, hung or returned something that is not a reward
     ├── SandboxError                the sandbox itself could not be set up
     ├── SimulationFailed            MuJoCo reported an error
-    ├── ReplayError                 there is nothing to play, or a replay cannot be kept
-    ├── OutOfMemory                 a device's memory does not hold the smallest piece of the work
-    ├── ClusterError                other machines cannot be reached, or sent what was not asked for
-    ├── LLMError                    the endpoint could not be used
+    ├── ReplayError                 there is nothing to replay, or a replay cannot be written
+    ├── OutOfMemory                 even the smallest piece of the work does not fit into a device's memory
+    ├── ClusterError                other machines cannot be reached, or sent invalid results
+    ├── LLMError                    the endpoint cannot be used
     │   ├── LLMAuthError            it refused the key
-    │   └── LLMUnavailable          it stayed down after all retries
-    ├── BudgetExceeded              the next piece of work would cost more than is left
-    ├── StoreError                  the run's database could not be used
-    │   ├── RunLocked               a live process holds the run
+    │   └── LLMUnavailable          it was still down after all retries
+    ├── BudgetExceeded              the next piece of work could cost more than is left
+    ├── StoreError                  the run's database cannot be used
+    │   ├── RunLocked               a running process holds the run
     │   ├── StoreVersion            a newer rewardgen wrote it
-    │   └── DiskFull                no room to write
-    └── Stopped                     exit code 130: somebody pressed Ctrl-C
+    │   └── DiskFull                no space left to write
+    └── Stopped                     exit code 130: the user pressed Ctrl-C
 
 Every message says what is wrong, where, and what to do next.
 """
@@ -37,17 +37,19 @@ if TYPE_CHECKING:
 
 
 class RewardgenError(Exception):
-    """The root: catching it catches all that rewardgen raises on purpose."""
+    """The base class of every error that rewardgen raises on purpose."""
 
     exit_code = 1
 
 
 class UsageError(RewardgenError):
+    """The user asked for something that is not possible."""
+
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """``problems`` are the dotted keys that are wrong, each with what is wrong with it, where that is known."""
+    """Settings are wrong. ``problems``: the wrong dotted keys, each with an explanation, where they are known."""
 
     def __init__(self, message: str, problems: Sequence[tuple[str, str]] = ()) -> None:
         self.problems = tuple(problems)
@@ -55,7 +57,7 @@ class ConfigError(UsageError):
 
 
 class UnknownName(UsageError):
-    """``name`` is no ``kind``; the message names up to three of ``known`` that are near it."""
+    """There is no ``kind`` named ``name``; the message names up to three similar ones of ``known``."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name = kind, name
@@ -71,11 +73,11 @@ class UnknownName(UsageError):
 
 
 class TaskError(UsageError):
-    pass
+    """A task file raises, or its declarations are wrong."""
 
 
 class MissingPackage(TaskError):
-    """The command ``install`` brings what is missing."""
+    """A package that a task needs is not installed; the command ``install`` installs it."""
 
     def __init__(self, message: str, install: str) -> None:
         self.install = install
@@ -83,7 +85,7 @@ class MissingPackage(TaskError):
 
 
 class ProgramRejected(RewardgenError):
-    """A reply or its program was refused before it ran."""
+    """A reply or its program was rejected before it ran; ``problems`` say why."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -99,56 +101,58 @@ class RewardFailed(RewardgenError):
 
 
 class SandboxError(RewardgenError):
-    pass
+    """The sandbox itself could not be set up."""
 
 
 class SimulationFailed(RewardgenError):
-    pass
+    """The simulator reported an error."""
 
 
 class ReplayError(RewardgenError):
-    pass
+    """There is nothing to replay, or a replay cannot be written."""
 
 
 class OutOfMemory(RewardgenError):
-    pass
+    """Even the smallest piece of the work does not fit into a device's memory."""
 
 
 class ClusterError(RewardgenError):
-    pass
+    """Other machines cannot be reached, or sent invalid results."""
 
 
 class LLMError(RewardgenError):
-    pass
+    """The endpoint of a language model cannot be used."""
 
 
 class LLMAuthError(LLMError):
-    pass
+    """The endpoint refused the key."""
 
 
 class LLMUnavailable(LLMError):
-    pass
+    """The endpoint was still down after all retries."""
 
 
 class BudgetExceeded(RewardgenError):
-    pass
+    """The next piece of work could cost more than is left of the budget."""
 
 
 class StoreError(RewardgenError):
-    pass
+    """The run's database cannot be used."""
 
 
 class RunLocked(StoreError):
-    pass
+    """Another running process holds the run."""
 
 
 class StoreVersion(StoreError):
-    pass
+    """A newer version of rewardgen wrote the store."""
 
 
 class DiskFull(StoreError):
-    pass
+    """There is no space left on the disk."""
 
 
 class Stopped(RewardgenError):
+    """The user pressed Ctrl-C, or the process was told to stop."""
+
     exit_code = 130

@@ -1,7 +1,7 @@
-"""Writing files that are either there with all of their content or as they were before.
+"""Atomic writes: a file either has all of its new content or is as it was before.
 
-Every file is written beside its place under another name, flushed to the disk, and only then renamed. A process that is
-killed at any moment leaves the old file, and at worst a hidden one ending in ``.part`` beside it.
+Every file is written next to its place under another name, flushed to the disk, and only then renamed. A process that
+is killed at any moment leaves the old file, and at worst a hidden one ending in ``.part`` next to it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 PRIVATE = 0o600
 """Permissions of a file that only its owner may read."""
 SHARED = 0o666
-"""Permissions of any other file, before the umask takes away what the user does not want to share."""
+"""Permissions of any other file; the umask removes what the user does not want to share."""
 _NAME_LENGTH = 40
 """Characters of the file's own name that its partial file keeps: names may have 255 bytes."""
 
 
 def write_text(path: Path, text: str, *, errors: str = "strict", mode: int = SHARED) -> None:
-    """Write ``text`` as UTF-8 to ``path``, whose folder is made.
+    """Write ``text`` as UTF-8 to ``path``; make its folder.
 
     Args:
-        errors: what happens to characters that UTF-8 cannot hold (lone surrogates), as in ``str.encode``.
+        errors: how to treat characters that UTF-8 cannot hold (lone surrogates), as in ``str.encode``.
         mode: permissions of the file, less the umask.
 
     Raises:
@@ -35,7 +35,7 @@ def write_text(path: Path, text: str, *, errors: str = "strict", mode: int = SHA
 
 
 def write_bytes(path: Path, content: bytes, *, mode: int = SHARED) -> None:
-    """Write ``content`` to ``path``, whose folder is made.
+    """Write ``content`` to ``path``; make its folder.
 
     Raises:
         OSError: the file cannot be written; an older one is as it was.
@@ -45,10 +45,10 @@ def write_bytes(path: Path, content: bytes, *, mode: int = SHARED) -> None:
 
 
 def write_new(path: Path, content: bytes, *, mode: int = SHARED) -> bool:
-    """Write ``content`` to ``path`` unless there is a file already, of another process perhaps.
+    """Write ``content`` to ``path`` unless the file exists, perhaps because another process has written it.
 
     Returns:
-        False where there is one; it stays as it is.
+            False where it exists; it stays as it is.
 
     Raises:
         OSError: the file cannot be written.
@@ -65,9 +65,9 @@ def write_new(path: Path, content: bytes, *, mode: int = SHARED) -> bool:
 
 @contextmanager
 def replacing(path: Path, *, mode: int = SHARED) -> Iterator[Path]:
-    """Yield an empty file beside ``path``, for whatever writes files by name; it becomes ``path`` at the end.
+    """Yield an empty file next to ``path``, for libraries that write files by name; it becomes ``path`` at the end.
 
-    Where the block raises, ``path`` stays as it was. The yielded name has the suffix of ``path``.
+    If the block raises, ``path`` stays as it was. The yielded name has the suffix of ``path``.
 
     Raises:
         OSError: the file cannot be made, flushed or renamed.
@@ -80,7 +80,7 @@ def replacing(path: Path, *, mode: int = SHARED) -> Iterator[Path]:
 
 @contextmanager
 def _partial(path: Path, mode: int) -> Iterator[Path]:
-    """Make an empty file beside ``path``, and remove it at the end if it still has its name."""
+    """Yield a new empty file next to ``path``; delete it at the end if it still has its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem[:_NAME_LENGTH]}.{secrets.token_hex(6)}.part{path.suffix}")
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))

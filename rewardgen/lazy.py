@@ -1,4 +1,4 @@
-"""Packages whose exports are loaded when they are first used, so that a command loads only what it needs."""
+"""Packages whose exports are loaded when they are first used, so that a command imports only what it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def exports(package: str) -> None:
-    """Load what ``package`` imports under ``if TYPE_CHECKING:`` when it is first asked for.
+    """Import what ``package`` names under ``if TYPE_CHECKING:`` when it is first accessed.
 
     The package's ``__init__.py`` calls this last. Its imports stand in one place, where type checkers and
     import-linter read them; they have the form ``from MODULE import NAME`` or ``from MODULE import NAME as OTHER``.
@@ -25,6 +25,8 @@ def exports(package: str) -> None:
 
 
 class _Package(ModuleType):
+    """A package that imports an export when it is first accessed."""
+
     _places: Mapping[str, tuple[str, str]]
 
     def __getattr__(self, name: str) -> Any:
@@ -36,7 +38,7 @@ class _Package(ModuleType):
         return value
 
     def _submodule(self, name: str) -> ModuleType:
-        """Load a submodule that is named as an attribute, as if it had been imported with the package."""
+        """Import a submodule that is accessed as an attribute, as if it had been imported with the package."""
         full = f"{self.__name__}.{name}"
         if name.startswith("_") or importlib.util.find_spec(full) is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -53,7 +55,7 @@ class _Package(ModuleType):
 
 
 def _places(path: Path) -> dict[str, tuple[str, str]]:
-    """The name of each export → its module, and what it is called there."""
+    """Return the name of each export → its module, and its name there."""
     found = {}
     for block in ast.parse(path.read_bytes()).body:
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":

@@ -1,8 +1,8 @@
-"""Text that nobody vouches for, made fit to stand in a prompt.
+"""Makes untrusted text safe to stand in a prompt.
 
-Error messages, component names and the like come out of code that a language model wrote. Before any of it is shown to
-a language model again it passes through here: one line, printable, of bounded length, unable to open or close a fence
-or to look like the markup of a chat.
+Error messages, component names and the like come from code that a language model wrote. Before they are shown to a
+language model again they pass through here: one line, printable, of bounded length, unable to open or close a fence or
+to look like chat markup.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Iterable
 from rewardgen.records import Outcome
 
 _CHAT_MARKUP = re.compile(r"<(?=\s*[|/])|(?<=\|)>|\[(?=/?INST\b)", re.IGNORECASE)
-_READ = 8  # characters looked at for each one that may be shown: a message of megabytes costs nothing
+_READ = 8  # input characters read per output character, so that a message of megabytes costs nothing
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """``text`` as at most ``limit`` printable characters on one line.
+    """Return ``text`` as at most ``limit`` printable characters on one line.
 
-    Control, formatting, private and surrogate characters go (ANSI escapes and bidirectional overrides among them),
-    white space becomes single spaces, backticks become apostrophes, and the openings of chat markup are broken up.
+    Control, formatting, private and surrogate characters are removed (ANSI escapes and bidirectional overrides among
+    them), white space becomes single spaces, backticks become apostrophes, and openings of chat markup are broken up.
     """
     cut = text[: limit * _READ]
     kept = "".join(
@@ -38,7 +38,7 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 def long_text(text: str, limit: int) -> str:
-    """``text`` with its middle left out where it is longer than ``limit`` characters, and its control characters."""
+    """Return ``text`` without control characters, its middle left out if it is longer than ``limit`` characters."""
     if len(text) > limit:
         head, tail = text[: limit * 2 // 3], text[len(text) - limit // 3 :]
         text = f"{head}\n[… {len(text) - len(head) - len(tail)} characters left out …]\n{tail}"
@@ -46,24 +46,24 @@ def long_text(text: str, limit: int) -> str:
 
 
 def quoted(text: str, lines: int = 40, limit: int = 400) -> str:
-    """What somebody wrote as a quotation, each line after ``> ``; see ``quoted_lines``. "" where there is none."""
+    """Return a person's text as a quotation, each line after ``> ``; see ``quoted_lines``. "" where it is empty."""
     return "\n".join(f"> {line}" for line in quoted_lines(text, lines, limit))
 
 
 def quoted_lines(text: str, lines: int = 40, limit: int = 400) -> list[str]:
-    """What somebody wrote as at most ``lines`` lines of ``limit`` characters each.
+    """Return a person's text as at most ``lines`` lines of ``limit`` characters each.
 
-    Empty lines go; a last line says how many did not fit.
+    Empty lines are dropped; a last line counts those that did not fit.
     """
     shown = [line for each in text[: lines * limit * _READ].splitlines() if (line := one_line(each, limit))]
     return [*shown[:lines], f"[… {len(shown) - lines} more lines …]"] if len(shown) > lines else shown
 
 
 def grouped_errors(outcomes: Iterable[Outcome], *, groups: int = 4, limit: int = 160) -> list[str]:
-    """What went wrong in ``outcomes``, the commonest first: "2 × check: line 3: …".
+    """Return the errors of ``outcomes``, the most frequent first: "2 × check: line 3: …".
 
-    Messages that differ only in line and other numbers count as the same one, which is shown as it first came. At most
-    ``groups`` of them are named, each cut to ``limit`` characters; a last entry counts the rest.
+    Messages that differ only in line and other numbers count as the same one, which is shown as it first occurred. At
+    most ``groups`` of them are named, each cut to ``limit`` characters; a last entry counts the rest.
     """
     counts: Counter[str] = Counter()
     shown: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""What is asked of a language model: for what purpose, in which messages, and from which facts.
+"""A request to a language model: its purpose, its messages, and the facts that they tell.
 
-The messages are for language models, which read English. Everything else that wants to know about a request (the
+The messages are for language models, which read English. Everything else that needs to know about a request (the
 offline author, recordings and their replay, the terminal, the report) reads its purpose and its facts, so that whoever
-words the templates anew changes nothing but the words.
+rewords the templates changes nothing but the words.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from rewardgen.records import Field, Form, Message, Problem, Verdict
 from rewardgen.text import count
 
 Purpose = Literal["generation", "repair", "revision", "review", "analysis", "judging", "trial"]
-"""generation: write new programs, from the task alone or from what became of earlier ones; repair: correct a program
+"""generation: write new programs, from the task alone or from the results of earlier ones; repair: correct a program
 that failed its checks; revision: answer a critic's objections to a program; review: criticise a program; analysis:
 explain the episodes of a trained policy; judging: compare two replays; trial: answer anything, to show that the model
 can be reached."""
 
 Ask = Literal["improve", "refine", "prefer", "mutate", "cross"]
-"""What a generation that follows earlier programs asks for: the template ``ask_NAME.j2``."""
+"""What a generation that follows earlier programs requests: the template ``ask_NAME.j2``."""
 
 _NOUNS: Mapping[Purpose, tuple[str, str]] = {
     "generation": ("reward", "rewards"),
@@ -35,13 +35,13 @@ _NOUNS: Mapping[Purpose, tuple[str, str]] = {
 
 
 def asked_for(purpose: Purpose, n: int) -> str:
-    """Return what ``n`` replies for a purpose are, such as "8 rewards" or "1 review", for those who watch."""
+    """Return what ``n`` replies for a purpose are, such as "8 rewards" or "1 review", for the terminal."""
     return count(n, *_NOUNS[purpose])
 
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """The task as every prompt tells it.
+    """The task as every prompt describes it.
 
     ``fields`` are those that a reward may read. The columns of an action are at most ``action_limit`` in size.
     ``control_step`` is in s. ``causes`` end an episode before its time limit. ``helpers`` are the names of the shaping
@@ -63,7 +63,7 @@ class ComponentFacts:
     """One component of a reward over a training: per-step ``means`` at some checkpoints, the finite ones.
 
     ``share`` in [0, 1] is how much of the reward's total size it makes up, ``correlation`` Pearson's r of its episode
-    sum with the fitness. None: not defined, or not told by the method.
+    sum with the fitness. None: not defined, or not reported by the method.
     """
 
     means: tuple[float, ...]
@@ -73,9 +73,9 @@ class ComponentFacts:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What a method tells of a candidate's trainings, as means over its seeds and no more precise than in a prompt.
+    """What a method reports of a candidate's trainings: means over its seeds, rounded as in a prompt.
 
-    ``fitness`` is told at some checkpoints, the finite ones. ``success_rate`` in [0, 1] is that of the best ones.
+    ``fitness`` holds the finite values of some checkpoints. ``success_rate`` in [0, 1] is that of the best ones.
     """
 
     fitness: tuple[float, ...] = ()
@@ -85,12 +85,12 @@ class TrainingFacts:
 
 @dataclass(frozen=True)
 class Turn:
-    """One step of a search's history as the prompt tells it: the code that was best and what became of it.
+    """One generation of a search's history as the prompt describes it: the best program and its results.
 
-    ``reflection`` tells what became of it as text, ``trained`` as values. ``candidate`` is its key, and ``verdict``
-    what people said of its generation, where they were asked. ``watched`` is what was seen of its policy, and
-    ``analysis`` what a language model made of that. ``worst`` is what stood last in its generation, for methods that
-    show both ends.
+    ``reflection`` has the results as text, ``trained`` as values. ``candidate`` is its key, and ``verdict``
+    people's judgements of its generation, where they were asked. ``watched`` describes its policy's behaviour, and
+    ``analysis`` is a language model's analysis of that. ``worst`` is the last-ranked program of its generation, for
+    methods that show both.
     """
 
     source: str
@@ -107,7 +107,7 @@ class Turn:
 class EpisodeFacts:
     """One episode of a trained policy: its length in control steps, what ended it, and its reward's components.
 
-    ``components`` holds per-step means over equal parts of the episode, no more precise than in a prompt; 0 for one
+    ``components`` holds per-step means over equal parts of the episode, rounded as in a prompt; 0 for one
     that is not finite.
     """
 
@@ -118,7 +118,7 @@ class EpisodeFacts:
 
 @dataclass(frozen=True)
 class Attempt:
-    """An earlier program in a conversation, and what became of it.
+    """An earlier program in a conversation, and its results.
 
     ``disliked``: of two that were shown, people preferred the other one.
     """
@@ -130,17 +130,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the messages of a request tell, as values.
+    """The content of a request's messages, as values.
 
     Args:
         task: the task that programs are for.
         form: what a program is to return.
-        ask: what is asked for where there are attempts.
+        ask: what is requested where there are attempts.
         attempts: the programs that the conversation shows, oldest first. The last one is what a generation builds on,
             and what a repair or revision corrects.
         remarks: what people wrote about the last attempt, line by line.
         problems: what a repair is to correct.
-        objections: what a critic objects to, for a revision, line by line.
+        objections: a critic's objections, for a revision, line by line.
         source: the program that a review or an analysis is about.
         episodes: what an analysis explains, the fittest episode first.
     """
@@ -158,7 +158,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a language model. A server is sent the ``messages`` and nothing else.
+    """A request to a language model. Only the ``messages`` are sent to a server.
 
     ``in_our_words`` are the messages as the templates that come with rewardgen word them, where the user has templates
     of their own; None where there are none. Choices that are drawn at random follow from these: they are the same
@@ -179,6 +179,6 @@ class Request:
     def worded(
         cls, purpose: Purpose, messages: Sequence[Message], in_our_words: Sequence[Message], facts: Facts
     ) -> Request:
-        """Return a request whose messages are known in both wordings, which may be the same."""
+        """Return a request whose messages are given in both wordings, which may be the same."""
         messages, in_our_words = tuple(messages), tuple(in_our_words)
         return cls(purpose, messages, facts, None if messages == in_our_words else in_our_words)

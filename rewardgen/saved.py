@@ -1,7 +1,7 @@
 """The state of objects as plain values, to be written to a file and checked when it is read back.
 
-An object whose work can be interrupted and continued has ``save()``, which gives a ``Saved`` mapping, and
-``restore(saved)``, which takes one over and raises ValueError if it does not fit.
+An object whose work can be interrupted and continued has ``save()``, which returns a ``Saved`` mapping, and
+``restore(saved)``, which takes that state over and raises ValueError if it does not fit.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Resumable(Protocol):
     """An object that can be continued in another process."""
 
     def save(self) -> Saved:
-        """Everything that what it does next depends on."""
+        """Return everything that the object's next step depends on."""
 
     def restore(self, saved: Saved) -> None:
-        """Continue from what ``save`` gave.
+        """Continue from what ``save`` returned.
 
         Raises:
             ValueError: ``saved`` does not fit this object.
@@ -32,7 +32,7 @@ class Resumable(Protocol):
 
 
 def tensor(saved: Saved, name: str, like: Tensor, *, finite: bool = True) -> Tensor:
-    """A copy of the tensor ``name`` on the device of ``like``.
+    """Return a copy of the tensor ``name`` on the device of ``like``.
 
     Raises:
         ValueError: it is missing, differs from ``like`` in shape or dtype, or is not finite where it must be.
@@ -43,11 +43,11 @@ def tensor(saved: Saved, name: str, like: Tensor, *, finite: bool = True) -> Ten
         raise ValueError(f"the saved {name} must be {like.dtype} {tuple(like.shape)}, not {found}")
     if finite and value.is_floating_point() and not torch.isfinite(value).all():
         raise ValueError(f"the saved {name} is not finite")
-    return value.to(like.device, copy=True)  # in memory of its own, aligned as any other
+    return value.to(like.device, copy=True)  # a copy is aligned as any tensor, unlike a view into the file
 
 
 def value(saved: Saved, name: str, kind: type[Value]) -> Value:
-    """The plain value ``name`` of type ``kind``.
+    """Return the plain value ``name`` of type ``kind``.
 
     Raises:
         ValueError: it is missing or of another type.
@@ -59,7 +59,7 @@ def value(saved: Saved, name: str, kind: type[Value]) -> Value:
 
 
 def section(saved: Saved, name: str) -> Saved:
-    """The mapping ``name`` within ``saved``; empty if it is missing: nothing is written for an empty one.
+    """Return the mapping ``name`` within ``saved``; empty if it is missing, because empty mappings are not written.
 
     Raises:
         ValueError: it is something else.
@@ -71,7 +71,7 @@ def section(saved: Saved, name: str) -> Saved:
 
 
 def content(saved: Saved, name: str) -> bytes | None:
-    """The bytes ``name``; None if they are missing.
+    """Return the bytes ``name``; None if they are missing.
 
     Raises:
         ValueError: it is something else.
@@ -85,17 +85,17 @@ def content(saved: Saved, name: str) -> bytes | None:
 
 
 def numbered(items: Iterable[Any]) -> dict[str, Any]:
-    """A list as a mapping "0", "1", …"""
+    """Return a list as a mapping "0", "1", …"""
     return {str(number): item for number, item in enumerate(items)}
 
 
 def generator_states(generators: Sequence[Generator]) -> Tensor:
-    """The states of generators of one device, ``(len(generators), bytes)`` uint8."""
+    """Return the states of generators of one device, ``(len(generators), bytes)`` uint8."""
     return torch.stack([each.get_state() for each in generators])
 
 
 def restore_generators(generators: Sequence[Generator], saved: Saved, name: str) -> None:
-    """Set the generators to the states ``name``, which ``generator_states`` gave.
+    """Set the generators to the states ``name``, as returned by ``generator_states``.
 
     Raises:
         ValueError: they are not such states.
@@ -103,6 +103,6 @@ def restore_generators(generators: Sequence[Generator], saved: Saved, name: str)
     states = tensor(saved, name, generator_states(generators))
     try:
         for each, state in zip(generators, states, strict=True):
-            each.set_state(state.clone())  # it reads from the start of the memory that a view belongs to
+            each.set_state(state.clone())  # set_state reads from the start of the storage that a view shares
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"the saved {name} are not states of random generators: {error}") from error

@@ -27,26 +27,26 @@ def number(value: float | None) -> str:
 
 
 def as_told(value: float | None) -> float | None:
-    """``value`` with the digits that ``number`` shows of it; None where that is ``n/a``."""
+    """Return ``value`` rounded to the digits that ``number`` shows; None where that is ``n/a``."""
     text = number(value)
     return None if text == MISSING else float(text)
 
 
 def short_number(value: float | None, unit: str = "") -> str:
-    """Three significant digits in the fewest characters, for the terminal; "–" for None and NaN."""
+    """Return three significant digits in the fewest characters, for the terminal; "–" for None and NaN."""
     if value is None or math.isnan(value):
         return "–"
     return f"{value:.3g} {unit}".rstrip()
 
 
 def signed(value: float) -> str:
-    """``number`` with its sign: "+0.52", "−0.52"."""
+    """Return ``number`` with its sign: "+0.52", "−0.52"."""
     text = number(value)
     return f"+{text}" if value > 0 else text.replace("-", "−")
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] as "61 %"; shares near 0 and 1 keep the digits that tell them from these."""
+    """Return a share in [0, 1] as "61 %"; shares near 0 and 1 keep enough digits not to look like 0 or 1."""
     if share is None or not math.isfinite(share):
         return MISSING
     value = 100 * share
@@ -58,23 +58,23 @@ def percent(share: float | None) -> str:
 
 
 def share_as_told(share: float | None) -> float | None:
-    """A share in [0, 1] with the digits that ``percent`` shows of it; None where that is ``n/a``."""
+    """Return a share in [0, 1] rounded to the digits that ``percent`` shows; None where that is ``n/a``."""
     text = percent(share)
     return None if text == MISSING else float(text.strip("< %")) / 100
 
 
 def arrows(values: Sequence[float]) -> str:
-    """ "0.12 → 0.85 → 1.91": a quantity over training."""
+    """Return a quantity over training: "0.12 → 0.85 → 1.91"."""
     return " → ".join(number(value) for value in values) if values else MISSING
 
 
 def unit_suffix(unit: str) -> str:
-    """What follows a number of this unit: " m/s", or "" for a pure number (unit "1" or none)."""
+    """Return what follows a number of this unit: " m/s", or "" for a pure number (unit "1" or none)."""
     return "" if unit in ("", "1") else f" {unit}"
 
 
 def duration(seconds: float) -> str:
-    """ "4.2 s", "47 s", "12 min 5 s", "3 h 20 min"; what is not finite is ``n/a``."""
+    """Return "4.2 s", "47 s", "12 min 5 s" or "3 h 20 min"; ``n/a`` for what is not finite."""
     if not math.isfinite(seconds):
         return MISSING
     whole = max(0, round(seconds))
@@ -86,7 +86,7 @@ def duration(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A duration that changes while it is shown, in a steady width: "5 s", "1 min 05 s", "2 h 01 min"."""
+    """Return a duration that changes while it is shown, in a steady width: "5 s", "1 min 05 s", "2 h 01 min"."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -96,10 +96,10 @@ def clock(seconds: float) -> str:
 
 
 def count(amount: int, thing: str, things: str = "") -> str:
-    """ "1 seed", "3 seeds"; ``things`` is a plural that is not formed with "s"."""
+    """Return "1 seed" or "3 seeds"; ``things`` is a plural that is not formed with "s"."""
     return f"{amount} {thing if amount == 1 else things or f'{thing}s'}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """Return "a", "a and b" or "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,9 +1,9 @@
 """The one dialect of YAML that settings, sweeps, tasks, methods and prices are written in, read by ruamel.yaml.
 
 YAML 1.2's core schema, in which ``1e6`` and ``3e-4`` are numbers and ``1:30`` is text, with two additions that older
-files rely on: ``yes``, ``no``, ``on`` and ``off`` are switches too, and ``<<`` merges mappings. A whole number in
-exponent form (``1e6``) is an int, so that it can stand wherever a count is wanted. Keys that stand twice, anchors that
-contain themselves, and aliases that expand to millions of values are errors.
+files rely on: ``yes``, ``no``, ``on`` and ``off`` are booleans, and ``<<`` merges mappings. A whole number in exponent
+form (``1e6``) is an int, so that it can be given wherever a count is expected. Duplicate keys, anchors that contain
+themselves, and aliases that expand to millions of values are errors.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ Place = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
 
 MAX_DEPTH = 64
-"""Levels that values may be nested."""
+"""Max. depth of nested values."""
 MAX_VALUES = 100_000
-"""Values that a document may have once its aliases are expanded."""
+"""Max. number of values of a document once its aliases are expanded."""
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 _WHOLE = re.compile(r"[-+]?[0-9][0-9_]*[eE]\+?[0-9]+")
-_SCALARS = {  # what an unquoted scalar is; anything else is text
+# Patterns of unquoted scalars that are not text, and the characters that they begin with
+_SCALARS = {
     "null": (r"~|null|Null|NULL|", "~nN"),
     "bool": (
         r"true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF",
@@ -54,7 +55,7 @@ _SCALARS = {  # what an unquoted scalar is; anything else is text
 
 @dataclass(frozen=True)
 class YamlProblem:
-    """Something that is wrong; ``line`` counts from 1 and is 0 for what is not in the file."""
+    """Something that is wrong; ``line`` counts from 1 and is 0 for problems that are not in the file."""
 
     line: int
     text: str
@@ -62,7 +63,7 @@ class YamlProblem:
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML mapping from the file ``path``, and the lines of everything in it."""
+    """A YAML mapping from the file ``path``, and the line of every value in it."""
 
     path: Path
     text: str
@@ -70,17 +71,17 @@ class Document:
     lines: Mapping[Place, int]
 
     def line(self, place: Place) -> int:
-        """The line of what is at ``place``, or of the innermost thing around it that was written."""
+        """Return the line of the value at ``place``, or of the innermost written value that contains it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
 
     def where(self, place: Place) -> str:
-        """ "FILE:LINE" of what is at ``place``."""
+        """Return "FILE:LINE" of the value at ``place``."""
         return f"{self.path}:{self.line(place)}"
 
     def error(self, problems: Sequence[YamlProblem]) -> ConfigError:
-        """One error for all ``problems``, each on a line of its own, in the order of the file."""
+        """Return one error for all ``problems``, each on its own line, in the order of the file."""
         ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.text))
         return ConfigError(
             "\n".join(f"{self.path}:{each.line}: {each.text}" if each.line else each.text for each in ordered)
@@ -88,14 +89,14 @@ class Document:
 
 
 def read(path: Path, holds: str = "it must hold a mapping of settings") -> Document:
-    """The mapping in the YAML file at ``path``; an empty file is an empty mapping.
+    """Return the mapping in the YAML file at ``path``; an empty file is an empty mapping.
 
     Args:
-        holds: what to say of a file that holds no mapping.
+        holds: the error message for a file that holds something else than a mapping.
 
     Raises:
-        ConfigError: no such file, not YAML, no mapping, a key that stands twice, or aliases without end; the message
-            names file and line.
+        ConfigError: no such file, not YAML, not a mapping, a duplicate key, or endless aliases; the message names file
+            and line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -113,7 +114,7 @@ def read(path: Path, holds: str = "it must hold a mapping of settings") -> Docum
 
 
 def read_value(text: str) -> Any:
-    """The value that ``text`` stands for, such as that of ``--set KEY=VALUE``; None for nothing.
+    """Return the value of a YAML text, such as that of ``--set KEY=VALUE``; None for an empty one.
 
     Raises:
         ConfigError: it is not YAML.
@@ -125,13 +126,15 @@ def read_value(text: str) -> Any:
 
 
 class _Wrong(Exception):
+    """Carries what is wrong with a text to the functions that know its file."""
+
     def __init__(self, *problems: YamlProblem) -> None:
         super().__init__(*problems)
         self.problems = problems
 
 
 class _Resolver(VersionedResolver):
-    """Tells numbers, switches and nothing from text by ``_SCALARS``, whatever version a file says it has."""
+    """Tells numbers, booleans and null from text by ``_SCALARS``, whatever YAML version a file declares."""
 
     @property
     def processing_version(self) -> Any:
@@ -143,7 +146,7 @@ class _Resolver(VersionedResolver):
 
 
 def _by_first() -> dict[str | None, list[tuple[str, re.Pattern[str]]]]:
-    """First character ("" for nothing) → the tags that a scalar can have, each with its pattern."""
+    """Return first character ("" for an empty scalar) → the tags that a scalar can have, each with its pattern."""
     found: dict[str | None, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
     for name, (pattern, first) in _SCALARS.items():
         for character in ["", *first] if name == "null" else first:
@@ -155,7 +158,10 @@ _BY_FIRST = _by_first()
 
 
 class _Constructor(SafeConstructor):
+    """Constructs values; whole numbers in exponent form are ints."""
+
     def construct_yaml_float(self, node: Any) -> float:
+        """Return 1000000 for "1e6" and 0.0003 for "3e-4"."""
         value = super().construct_yaml_float(node)
         return int(value) if math.isfinite(value) and _WHOLE.fullmatch(node.value) else value
 
@@ -164,7 +170,7 @@ _Constructor.add_constructor(f"{_TAG}float", _Constructor.construct_yaml_float)
 
 
 def _load(text: str) -> tuple[Any, Node | None]:
-    """The value of a YAML document and its root node, in which merges are done; (None, None) without any.
+    """Return the value of a YAML document and its root node, with merges applied; (None, None) for an empty one.
 
     Raises:
         _Wrong: it is not YAML of this dialect.
@@ -176,11 +182,13 @@ def _load(text: str) -> tuple[Any, Node | None]:
         node = yaml.compose(text)
         if node is None:
             return None, None
+        # Check the nodes before any value is made of them
         _check_size(node, {}, set())
-        twice = tuple(_twice(node, set()))
-        if twice:
-            raise _Wrong(*twice)
+        duplicates = tuple(_duplicates(node, set()))
+        if duplicates:
+            raise _Wrong(*duplicates)
         return yaml.constructor.construct_document(node), node
+    # Errors of the parser, with their lines
     except MaxDepthExceededError as error:
         line = error.problem_mark.line + 1
         raise _Wrong(
@@ -188,8 +196,8 @@ def _load(text: str) -> tuple[Any, Node | None]:
         ) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = error.problem if error.context is None else f"{error.problem} ({error.context})"
-        raise _Wrong(YamlProblem(mark.line + 1 if mark else 1, f"this is not YAML: {said}")) from error
+        message = error.problem if error.context is None else f"{error.problem} ({error.context})"
+        raise _Wrong(YamlProblem(mark.line + 1 if mark else 1, f"this is not YAML: {message}")) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _Wrong(YamlProblem(line, f"this is not YAML: {error.reason} ({error.character!r})")) from error
@@ -211,13 +219,13 @@ def _inner(node: Node) -> Iterator[Node]:
 
 
 def _check_size(node: Node, sizes: dict[int, int], around: set[int]) -> int:
-    """How many values ``node`` is once its aliases are expanded; ``sizes`` remembers those of nodes seen before.
+    """Return how many values ``node`` has once its aliases are expanded; ``sizes`` caches those of nodes seen before.
 
     Raises:
         _Wrong: it contains itself, or has more than ``MAX_VALUES``.
     """
     if id(node) in around:
-        text = f"the anchor &{node.anchor} contains itself; take the alias *{node.anchor} out of it"
+        text = f"the anchor &{node.anchor} contains itself; remove the alias *{node.anchor} from it"
         raise _Wrong(YamlProblem(_line(node), text))
     if id(node) not in sizes:
         around.add(id(node))
@@ -233,8 +241,8 @@ def _key(node: Node) -> str:
     return str(node.value)
 
 
-def _twice(node: Node, seen: set[int]) -> Iterator[YamlProblem]:
-    """Keys that a mapping holds twice: many readers would silently take the last."""
+def _duplicates(node: Node, seen: set[int]) -> Iterator[YamlProblem]:
+    """Yield duplicate keys of mappings: many readers would silently take the last one."""
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -242,19 +250,20 @@ def _twice(node: Node, seen: set[int]) -> Iterator[YamlProblem]:
         first: dict[str, int] = {}
         for key, _ in node.value:
             if _key(key) in first and key.tag != _MERGE:
-                yield YamlProblem(_line(key), f"{_key(key)!r} stands here twice, first in line {first[_key(key)]}")
+                yield YamlProblem(_line(key), f"duplicate key {_key(key)!r}, first in line {first[_key(key)]}")
             first.setdefault(_key(key), _line(key))
     for each in _inner(node):
-        yield from _twice(each, seen)
+        yield from _duplicates(each, seen)
 
 
 def _lines(node: Node, place: Place) -> Iterator[tuple[Place, int]]:
+    """Yield the place and line of each value below ``node``."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             inner = (*place, _key(key))
             yield inner, _line(key)
             yield from _lines(value, inner)
     elif isinstance(node, SequenceNode):
-        for number, item in enumerate(node.value):
-            yield (*place, number), _line(item)
-            yield from _lines(item, (*place, number))
+        for index, item in enumerate(node.value):
+            yield (*place, index), _line(item)
+            yield from _lines(item, (*place, index))

@@ -93,8 +93,8 @@ def test_what_an_alias_and_a_merge_stand_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: 1\nb: {c: 1,\n  c: 2}\na: 2\n", ["x.yaml:3: 'c' stands here twice, first in line 2",
-                                              "x.yaml:4: 'a' stands here twice, first in line 1"]),
+        ("a: 1\nb: {c: 1,\n  c: 2}\na: 2\n", ["x.yaml:3: duplicate key 'c', first in line 2",
+                                              "x.yaml:4: duplicate key 'a', first in line 1"]),
         ("a: [1\nb: 2\n", ["x.yaml:2: this is not YAML: expected ',' or ']'"]),
         ("a: 1\n\tb: 2\n", ["x.yaml:2: this is not YAML: "]),
         ("a: 1\nb: \x07\n", ["x.yaml:2: this is not YAML: special characters are not allowed"]),
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_assignments_are_of_the_same_dialect() -> None:
     found = parse_assignments(["a=1e6", "b=1:30", "c='1e6'", "d={x: 1e-3}", "e=qwen3:8b"])
     assert found == {"a": 1_000_000, "b": "1:30", "c": "1e6", "d": {"x": 1e-3}, "e": "qwen3:8b"}
-    with pytest.raises(UsageError, match=r"^--set a=\{b: 1, b: 2\}: 'b' stands here twice"):
+    with pytest.raises(UsageError, match=r"^--set a=\{b: 1, b: 2\}: duplicate key 'b'"):
         parse_assignments(["a={b: 1, b: 2}"])
     with pytest.raises(UsageError, match=r"^--set a=&a \[\*a\]: the anchor &a contains itself"):
         parse_assignments(["a=&a [*a]"])
@@ -160,7 +160,7 @@ def test_a_configuration_s_errors_name_file_line_and_key(tmp_path: Path) -> None
 def test_a_section_that_stands_twice_is_no_configuration(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("task: cartpole/swingup\ntraining: {steps: 4096}\ntraining: {learning_rate: 1e-3}\n")
-    with pytest.raises(ConfigError, match=r"twice\.yaml:3: 'training' stands here twice, first in line 2"):
+    with pytest.raises(ConfigError, match=r"twice\.yaml:3: duplicate key 'training', first in line 2"):
         configure(path)
 
 
@@ -223,5 +223,5 @@ def test_a_task_file_s_errors_name_file_line_and_key(tmp_path: Path) -> None:
             declared(source, limit)
         assert type(raised.value).__name__ == "TaskError"
     path.write_text("task: a/one\ntask: a/two\n")
-    with pytest.raises(Exception, match=r"tasks\.yaml:2: 'task' stands here twice"):
+    with pytest.raises(Exception, match=r"tasks\.yaml:2: duplicate key 'task'"):
         read_tasks(path)

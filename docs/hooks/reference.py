@@ -100,7 +100,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Generated from `rewardgen/config.py`. Every setting can be given as `--set KEY=VALUE`, in a YAML file "
+        "Generated from `rewardgen/config/`. Every setting can be given as `--set KEY=VALUE`, in a YAML file "
         "(`--config FILE`), in a sweep, and from Python; [Settings and budgets](../configuration.md) shows how.",
         "",
         "The defaults below are overridden by the search method (`rewardgen methods NAME`), then by the task's own "

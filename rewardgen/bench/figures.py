@@ -1,4 +1,4 @@
-"""Figures of what was measured, as files for a document: throughput, learning curves, rewards told apart."""
+"""Figures of benchmarks, as files for documents: throughput, learning curves, discrimination of rewards."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ _BARS = {
 
 
 def draw_throughput(measured: Mapping[str, Any], path: Path) -> None:
-    """What ``bench.measure`` gave: the rates beside each other, and how a population's rate grows with its members.
+    """Draw ``bench.measure``'s result: the rates side by side, and how a population's rate grows with its members.
 
     Raises:
         UsageError: ``path`` cannot be written, or names a format that matplotlib does not know.
     """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9.0, 2.8), layout="constrained")
+        # Rates
         rates, growth = figure.subplots(1, 2)
         shown = [(name, label) for name, label in _BARS.items() if not math.isnan(measured[name])]
         values = [measured[name] for name, _ in shown]
@@ -51,21 +52,22 @@ def draw_throughput(measured: Mapping[str, Any], path: Path) -> None:
         rates.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3)
         rates.invert_yaxis()
         rates.set_xlim(0, 1.25 * max(values))
-        rates.set_xlabel("environment steps a second")
+        rates.set_xlabel("environment steps per second")
         rates.xaxis.set_major_formatter(EngFormatter())
+        # Growth
         members = [int(count) for count in measured["scaling"]]
         growth.plot(members, list(measured["scaling"].values()), "o-", color=_COLOURS["population"])
         growth.set_xscale("log", base=2)
         growth.set_xticks(members, [str(count) for count in members])
         growth.set_ylim(bottom=0)
         growth.set_xlabel("rewards trained together")
-        growth.set_ylabel("environment steps a second")
+        growth.set_ylabel("environment steps per second")
         growth.yaxis.set_major_formatter(EngFormatter())
         _save(figure, path)
 
 
 def draw_learning(measured: Mapping[str, Any], path: Path) -> None:
-    """What ``measure_learning`` gave: a panel for each task, means over seeds with their 95 % intervals.
+    """Draw ``measure_learning``'s result: one panel per task, means over seeds with their 95 % intervals.
 
     Raises:
         UsageError: as ``draw_throughput``.
@@ -74,7 +76,7 @@ def draw_learning(measured: Mapping[str, Any], path: Path) -> None:
 
 
 def draw_discrimination(measured: Mapping[str, Any], path: Path) -> None:
-    """What ``measure_discrimination`` gave: a panel for each task, with the rewards' share of the variance by steps.
+    """Draw ``measure_discrimination``'s result: one panel per task, the rewards' share of the variance by steps.
 
     Raises:
         UsageError: as ``draw_throughput``.
@@ -82,20 +84,21 @@ def draw_discrimination(measured: Mapping[str, Any], path: Path) -> None:
     _panels({task: partial(_shares, task=task, rows=found["by_steps"]) for task, found in measured.items()}, path)
 
 
-def _panels(drawn: Mapping[str, Callable[[Axes], None]], path: Path) -> None:
-    """A figure of a panel for each task, two in a row."""
+def _panels(draw_by_task: Mapping[str, Callable[[Axes], None]], path: Path) -> None:
+    """Draw one panel per task, two in a row."""
     with matplotlib.rc_context(_STYLE):
-        rows, columns = math.ceil(len(drawn) / 2), min(2, len(drawn))
+        rows, columns = math.ceil(len(draw_by_task) / 2), min(2, len(draw_by_task))
         figure = Figure(figsize=(9.0, 2.8 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axes, draw in zip(panels, drawn.values(), strict=False):
+        for axes, draw in zip(panels, draw_by_task.values(), strict=False):
             draw(axes)
-        for axes in panels[len(drawn) :]:
+        for axes in panels[len(draw_by_task) :]:
             axes.set_visible(False)
         _save(figure, path)
 
 
 def _shares(axes: Axes, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the rewards' share of the variance, and how often one seed picks the best reward."""
     steps = [row["steps"] for row in rows]
     share, picked = _COLOURS["population"], _COLOURS["sb3-matched"]
     axes.plot(steps, [row["icc"] for row in rows], "o-", color=share, label="rewards' share of the variance (ICC)")
@@ -113,6 +116,7 @@ def _shares(axes: Axes, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _curves(axes: Axes, task: str, by_trainer: Mapping[str, Any]) -> None:
+    """Draw the learning curves of all trainers on a task."""
     for trainer, points in by_trainer.items():
         if points:
             steps = [point["steps"] for point in points]

@@ -1,7 +1,7 @@
-"""How well trainings learn: the expert's reward, many seeds, against Stable-Baselines3's PPO at equal steps.
+"""How well trainings learn: the expert's reward, many seeds, compared with Stable-Baselines3's PPO at equal steps.
 
-Curves are stored one file for each task, trainer and seed, and what is stored is not trained again: a comparison that
-was cut off goes on where it stopped.
+Each task, trainer and seed has its own file of curves, and what is stored is not trained again: an interrupted
+comparison continues where it stopped.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ TRAINERS = {
     "sb3-matched": "Stable-Baselines3's PPO with the same settings on the same batch of worlds",
     "sb3": "Stable-Baselines3's PPO with its defaults on the matching Gymnasium environment",
 }
-"""Who can be compared. The first is ours, the others are what it is held against."""
+"""The trainers that can be compared. The first is ours, the others are references."""
 
 _CONFIDENCE, _RESAMPLES = 0.95, 2000
 
-Say = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean returns of the expert's reward over deterministic whole episodes: ``points`` of (steps, return)."""
+    """Mean returns of the expert's reward over whole deterministic episodes: ``points`` of (steps, return)."""
 
     task: str
     trainer: str
@@ -50,7 +50,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Point:
-    """What the seeds of one trainer came to at one checkpoint: their mean and its 95 % interval."""
+    """The seeds of one trainer at one checkpoint: their mean and its 95 % interval."""
 
     steps: int
     mean: float
@@ -67,47 +67,50 @@ def curves(
     folder: Path,
     *,
     threads: int = 0,
-    say: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Curve]:
-    """The curves of ``trainer`` on ``task``, one for each of ``seeds``: read from ``folder``, or trained and put there.
+    """Return the curves of ``trainer`` on ``task``, one for each of ``seeds``: read from ``folder``, or trained there.
 
-    A stored curve counts if it was made with the same settings and goes on for as long.
+    A stored curve counts if it was made with the same settings and is long enough.
 
     Raises:
-        UsageError: there is no such trainer, Gymnasium has no environment for it, or a training failed.
+        UsageError: there is no such trainer, no Gymnasium environment for it, or a training failed.
     """
     if trainer not in TRAINERS:
-        raise UsageError(f"there is no trainer {trainer!r} to compare; there are: {', '.join(TRAINERS)}")
+        raise UsageError(f"there is no trainer {trainer!r} to compare; choose from: {', '.join(TRAINERS)}")
     if trainer == "sb3" and task.gymnasium_id is None:
-        raise UsageError(f"{task.name} matches no Gymnasium environment that Stable-Baselines3 could train on")
+        raise UsageError(f"{task.name} has no matching Gymnasium environment for Stable-Baselines3 to train on")
     settings = _settings(trainer, config)
     # Stable-Baselines3's defaults do not depend on our settings
     mark = mark_of(TrainingConfig() if trainer == "sb3" else config)
-    own = folder / folder_name(task.name) / f"{trainer}-{mark}"
-    paths = {seed: own / f"{seed}.json" for seed in seeds}
+    task_folder = folder / folder_name(task.name) / f"{trainer}-{mark}"
+    # Read what is stored
+    paths = {seed: task_folder / f"{seed}.json" for seed in seeds}
     stored = {seed: read_record(path, Curve) for seed, path in paths.items()}
-    found = {seed: curve for seed, curve in stored.items() if curve and _covers(curve, settings, config.steps)}
-    missing = [seed for seed in seeds if seed not in found]
-    tell = say or (lambda _: None)
+    by_seed = {seed: curve for seed, curve in stored.items() if curve and _covers(curve, settings, config.steps)}
+    missing = [seed for seed in seeds if seed not in by_seed]
+    report = on_progress or (lambda _: None)
     if missing:
-        tell(f"{task.name}, {trainer}: {len(missing)} of {len(seeds)} seeds to train for {config.steps:,} steps")
-    # a population trains together what the others train one after another
+        report(f"{task.name}, {trainer}: {len(missing)} of {len(seeds)} seeds to train for {config.steps:,} steps")
+    # A population trains all seeds together, the others one after another
     for batch in [missing] if trainer == "population" and missing else [[seed] for seed in missing]:
         for curve in _train(task, trainer, batch, config, settings, threads):
-            found[curve.seed] = curve
+            by_seed[curve.seed] = curve
             write_record(paths[curve.seed], curve)
-            tell(f"{task.name}, {trainer}, seed {curve.seed}: {curve.points[-1][1]:.0f} after {curve.points[-1][0]:,}")
-    return [found[seed] for seed in seeds]
+            report(
+                f"{task.name}, {trainer}, seed {curve.seed}: {curve.points[-1][1]:.0f} after {curve.points[-1][0]:,}"
+            )
+    return [by_seed[seed] for seed in seeds]
 
 
-def points(found: Sequence[Curve], steps: int) -> list[Point]:
-    """The mean over seeds and its interval at every checkpoint up to ``steps`` that all curves have.
+def points(curves_: Sequence[Curve], steps: int) -> list[Point]:
+    """Return the mean over seeds and its interval at every checkpoint up to ``steps`` that all curves have.
 
-    A trainer takes its checkpoints after the first update that passes an even share of the steps, so the steps of a
-    point are those of its first curve and differ by less than one rollout from trainer to trainer.
+    A trainer has its checkpoints after the first update that passes an even share of the steps, so the steps of a point
+    are those of its first curve, and differ by less than one rollout between trainers.
     """
     joined = []
-    for row in zip(*(curve.points for curve in found), strict=False):
+    for row in zip(*(curve.points for curve in curves_), strict=False):
         values = [value for _, value in row]
         low, high = interval([[value] for value in values], _CONFIDENCE, _RESAMPLES, Generator().manual_seed(0))
         joined.append(Point(row[0][0], math.fsum(values) / len(values), low, high, len(values)))
@@ -115,10 +118,15 @@ def points(found: Sequence[Curve], steps: int) -> list[Point]:
 
 
 def compare(ours: Sequence[Point], theirs: Sequence[Point]) -> list[dict[str, Any]]:
-    """Both at every checkpoint that both have, and whether our mean lies ``below`` their interval."""
+    """Return both at every checkpoint that both have, and whether our mean lies ``below`` their interval."""
     return [
-        {"steps": mine.steps, "ours": asdict(mine), "theirs": asdict(other), "below": mine.mean < other.low}
-        for mine, other in zip(ours, theirs, strict=False)
+        {
+            "steps": our_point.steps,
+            "ours": asdict(our_point),
+            "theirs": asdict(their_point),
+            "below": our_point.mean < their_point.low,
+        }
+        for our_point, their_point in zip(ours, theirs, strict=False)
     ]
 
 
@@ -130,9 +138,9 @@ def measure_learning(
     folder: Path,
     *,
     threads: int = 0,
-    say: Say | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """Train or read all curves and hold ours against the others'.
+    """Train or read all curves, and compare ours with the others.
 
     Returns:
         task → ``points`` by trainer, and ``against``: each other trainer → ``compare``'s rows.
@@ -140,39 +148,42 @@ def measure_learning(
     result: dict[str, Any] = {}
     for task, config in zip(tasks, configs, strict=True):
         by_trainer = {
-            trainer: points(curves(task, trainer, seeds, config, folder, threads=threads, say=say), config.steps)
+            trainer: points(
+                curves(task, trainer, seeds, config, folder, threads=threads, on_progress=on_progress), config.steps
+            )
             for trainer in trainers
         }
         ours = by_trainer.get("population", [])
         result[task.name] = {
-            "points": {trainer: [asdict(point) for point in found] for trainer, found in by_trainer.items()},
+            "points": {trainer: [asdict(point) for point in points_] for trainer, points_ in by_trainer.items()},
             "against": {
-                trainer: compare(ours, found) for trainer, found in by_trainer.items() if trainer != "population"
+                trainer: compare(ours, points_) for trainer, points_ in by_trainer.items() if trainer != "population"
             },
         }
     return result
 
 
 def _settings(trainer: str, config: TrainingConfig) -> dict[str, Any]:
-    """What a curve depends on beside its task and seed."""
-    if trainer == "sb3":  # its defaults know nothing of ours, and do not depend on how long it will go on
+    """Return what a curve depends on besides its task and seed."""
+    if trainer == "sb3":  # its defaults ignore our settings, and do not depend on the total number of steps
         return {"every": config.steps // config.checkpoints, "episodes": config.checkpoint_episodes}
     settings = settings_of(config)
-    del settings["score_episodes"]  # a curve is made of checkpoints
+    del settings["score_episodes"]  # a curve consists of checkpoints only
     return settings
 
 
 def _train(
     task: Task, trainer: str, seeds: Sequence[int], config: TrainingConfig, settings: dict[str, Any], threads: int
 ) -> list[Curve]:
+    """Train some seeds; return their curves."""
     reward = TaskReward(task.expert_reward, task.layout)
     config = config.model_copy(update={"score_episodes": 0})
     began = time.perf_counter()
     if trainer == "sb3":
-        assert task.gymnasium_id is not None  # said by curves
+        assert task.gymnasium_id is not None  # checked by curves
         (seed,) = seeds
-        traced = reference.sb3_curve(task.gymnasium_id, seed, config.steps, **settings)
-        return [Curve(task.name, trainer, seed, settings, traced, time.perf_counter() - began)]
+        trace = reference.sb3_curve(task.gymnasium_id, seed, config.steps, **settings)
+        return [Curve(task.name, trainer, seed, settings, trace, time.perf_counter() - began)]
     members = [Member("expert", seed, reward) for seed in seeds]
     if trainer == "population":
         results = train(task, members, config, threads=threads)
@@ -182,12 +193,13 @@ def _train(
 
 
 def _curve(task: Task, trainer: str, result: TrainingResult, settings: dict[str, Any]) -> Curve:
+    """Return the curve of a training."""
     if result.status != "done":
         raise UsageError(f"{task.name}, {trainer}, seed {result.seed}: the training failed: {result.message}")
-    traced = tuple((point.steps, point.own_return) for point in result.curve)
-    return Curve(task.name, trainer, result.seed, settings, traced, result.seconds)
+    trace = tuple((point.steps, point.own_return) for point in result.curve)
+    return Curve(task.name, trainer, result.seed, settings, trace, result.seconds)
 
 
 def _covers(curve: Curve, settings: dict[str, Any], steps: int) -> bool:
-    """Whether a stored curve was made with the same settings and goes on for as long."""
+    """Return whether a stored curve was made with the same settings and is long enough."""
     return same_settings(curve.settings, settings) and bool(curve.points) and curve.points[-1][0] >= steps

@@ -1,7 +1,7 @@
-"""A fixed pool of rewards for a task, good and bad: what trainings should be able to tell apart.
+"""A fixed pool of rewards for a task, good and bad ones, which trainings should be able to tell apart.
 
-Nothing in it is random from one call to the next: the expert's and the sparse reward, spoiled versions of the expert's,
-the offline author's with a fixed seed, and those that a language model wrote, from a recording or as files.
+It is the same in every call: the expert's and the sparse reward, spoiled versions of the expert's, the offline author's
+with a fixed seed, and those that a language model wrote, from a recording or as files.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from rewardgen.tasks import RewardAndTerms, Task
 from rewardgen.training import TaskReward
 
 SIZE = 12
-"""Rewards in a pool at least; the offline author fills it up."""
+"""Min. number of rewards in a pool; the offline author fills it up."""
 OFFLINE, WRITTEN = 3, 4
-"""Rewards of the offline author at least, and of a language model at most."""
-MOST_DROPPED = 4
-"""Components of the expert's reward that are dropped in turn at most, the largest."""
+"""Min. number of rewards of the offline author, and max. number of a language model."""
+MAX_DROPPED = 4
+"""Max. number of components of the expert's reward that are dropped in turn, the largest first."""
 RECORDINGS = Path(rewardgen.__file__).parents[1] / "tests" / "replies"
-"""A source checkout's recorded replies."""
-_SEED = 0  # of the transitions that sizes are measured on, and of the offline author
+"""The recorded replies of a source checkout."""
+_SEED = 0  # of the transitions on which sizes are measured, and of the offline author
 _TRANSITIONS = 2048
-_SAME = 1e-3  # two rewards whose scaled labels differ by less than this (root mean square) are one
+_SAME = 1e-3  # rewards whose scaled labels differ by less than this (root mean square) count as the same
 
 Function = Callable[[State, Tensor, State], RewardAndTerms]
 Kind = Literal["task", "spoiled", "offline", "written"]
@@ -47,8 +47,8 @@ Kind = Literal["task", "spoiled", "offline", "written"]
 class PoolReward:
     """One reward of a pool.
 
-    ``about`` says in a line what it is. ``digest`` tells it from every other: it is part of where its curves are kept.
-    ``reward`` is a trusted one of the task's, or a program for the sandbox.
+    ``about`` describes it in a line. ``digest`` identifies it, and is part of the path of its curves.
+    ``reward`` is one of the task's own, or a program for the sandbox.
     """
 
     name: str
@@ -60,7 +60,7 @@ class PoolReward:
 
 @dataclass(frozen=True)
 class Pool:
-    """``rewards`` in a fixed order, and name → why of those that do not belong in it (``left_out``)."""
+    """``rewards`` in a fixed order, and name → why, for those that do not belong into it (``left_out``)."""
 
     rewards: tuple[PoolReward, ...]
     left_out: dict[str, str]
@@ -74,7 +74,7 @@ def make_pool(
     settings: SandboxConfig | None = None,
     threads: int = 0,
 ) -> Pool:
-    """The pool of ``task``.
+    """Return the pool of ``task``.
 
     Args:
         sandbox: where written rewards are tried before they are accepted.
@@ -84,15 +84,17 @@ def make_pool(
         settings: how many transitions programs are tried on, and for how long.
 
     Raises:
-        UsageError: ``written`` holds nothing that could be rewards, or the pool would have fewer than ``SIZE``.
+        UsageError: ``written`` has nothing that could be rewards, or the pool would have fewer than ``SIZE``.
         LLMError: a recording cannot be read.
     """
+    # The task's own rewards, and spoiled ones
     settings = settings or SandboxConfig()
     texts = list(_written(written, task.name))
     transitions = random_transitions(task, _TRANSITIONS, _SEED, threads)
     rewards, left_out = _task_rewards(task, transitions)
 
     def accept(name: str, kind: Kind, text: str, *, is_reply: bool) -> bool:
+        """Add a written reward if it passes its checks and is new."""
         sample = Transitions(
             *(values[: settings.smoke_transitions] for values in
               (transitions.states, transitions.actions, transitions.next_states))
@@ -101,13 +103,16 @@ def make_pool(
         if trial.program is None:
             left_out[name] = "; ".join(map(str, trial.problems))
             return False
-        if (twin := next((each.name for each in rewards if each.digest == trial.program.digest), None)) is not None:
-            left_out[name] = f"the same program as {twin}"
+        if (
+            duplicate := next((each.name for each in rewards if each.digest == trial.program.digest), None)
+        ) is not None:
+            left_out[name] = f"the same program as {duplicate}"
             return False
         about = "written by a language model" if kind == "written" else "by the offline author"
         rewards.append(PoolReward(name, kind, about, trial.program.digest, trial.program))
         return True
 
+    # A language model's, then the offline author's until the pool is full
     for number, (text, is_reply) in enumerate(texts[:WRITTEN]):
         accept(f"written {number}", "written", text, is_reply=is_reply)
     accepted = 0
@@ -121,7 +126,7 @@ def make_pool(
 
 
 def _task_rewards(task: Task, transitions: Transitions) -> tuple[list[PoolReward], dict[str, str]]:
-    """The task's own rewards and the spoiled ones, without those that never vary or are another one, scaled."""
+    """Return the task's own rewards and spoiled ones, except those that are constant or a scaled copy of another."""
     args = (
         State(task.layout, transitions.states),
         transitions.actions,
@@ -140,11 +145,11 @@ def _task_rewards(task: Task, transitions: Transitions) -> tuple[list[PoolReward
     for name, kind, about, function in (*plain, *spoiled):
         labels = function(*args)[0].double()
         size = labels.square().mean().sqrt()
-        twin = next((other for other, theirs in seen if _alike(labels / size, theirs)), None)
+        duplicate = next((other for other, theirs in seen if _alike(labels / size, theirs)), None)
         if kind == "spoiled" and float(labels.std()) <= 1e-6 * float(size):
             left_out[name] = "it is the same everywhere under random actions"
-        elif float(size) > 0 and twin is not None:
-            left_out[name] = f"it is {twin}, scaled"
+        elif float(size) > 0 and duplicate is not None:
+            left_out[name] = f"it is {duplicate}, scaled"
         else:
             if float(size) > 0:
                 seen.append((name, labels / size))
@@ -154,28 +159,32 @@ def _task_rewards(task: Task, transitions: Transitions) -> tuple[list[PoolReward
 
 
 def spoil(task: Task, state: State, action: Tensor, next_state: State) -> list[tuple[str, str, Function]]:
-    """Spoiled versions of the expert's reward: (name, in a line what was done to it, the reward).
+    """Return spoiled versions of the expert's reward: (name, what was changed in a line, the reward).
 
-    The transitions, those of random actions, say how large its components are (standard deviations) and what random
-    behaviour is paid. What they give is rounded, so that the pool is the same on every machine.
+    The transitions, of random actions, tell how large its components are (standard deviations) and what random
+    behaviour is paid. These numbers are rounded, so that the pool is the same on every machine.
     """
     expert = task.expert_reward
     total, terms = expert(state, action, next_state)
-    made: list[tuple[str, str, Function]] = []
+    spoiled_rewards: list[tuple[str, str, Function]] = []
+    # Change the weight of one component
     if len(terms) > 1:
         order = sorted(terms, key=lambda name: float(terms[name].double().std()), reverse=True)
         largest, smallest = order[0], order[-1]
-        for name, factor, called in (
-            *((name, 0.0, "dropped") for name in order[:MOST_DROPPED]),
+        for name, factor, suffix in (
+            *((name, 0.0, "dropped") for name in order[:MAX_DROPPED]),
             (largest, 0.1, "÷ 10"),
             (smallest, 10.0, "× 10"),
             (smallest, 0.1, "÷ 10"),
             (smallest, -1.0, "sign flipped"),
         ):
-            made.append((f"{name} {called}", f"the expert's, {name} times {factor:g}", _weighted(expert, name, factor)))
+            spoiled_rewards.append(
+                (f"{name} {suffix}", f"the expert's, {name} times {factor:g}", _weighted(expert, name, factor))
+            )
+    # Change the shape of the total
     spread = _rounded(float(total.double().std())) or 1.0
     usual, high, rare = (_rounded(float(total.double().quantile(q))) for q in (0.75, 0.9, 0.95))
-    made += [
+    spoiled_rewards += [
         (
             "saturated",
             f"the expert's up to {usual:g}: no more than the better quarter of random steps",
@@ -197,15 +206,19 @@ def spoil(task: Task, state: State, action: Tensor, next_state: State) -> list[t
             _shaped(expert, lambda t: (t / (2 * spread)).floor() * (2 * spread)),
         ),
     ]
-    if len(terms) == 1:  # nothing to weigh against anything else: an effort is added
+    if len(terms) == 1:  # no component to weigh against others: add an effort
         effort = _rounded(float(action.double().square().sum(-1).mean())) or 1.0
         for name, factor in (("action cost", -1.0), ("large action cost", -10.0), ("action bonus", 1.0)):
             weight = _rounded(factor * spread / effort)
-            made.append((name, f"the expert's plus {weight:g} times the squared action", _with_effort(expert, weight)))
-    return made
+            spoiled_rewards.append(
+                (name, f"the expert's plus {weight:g} times the squared action", _with_effort(expert, weight))
+            )
+    return spoiled_rewards
 
 
 def _weighted(expert: Function, name: str, factor: float) -> Function:
+    """Return the expert's reward with another weight of one component."""
+
     def reward(state: State, action: Tensor, next_state: State) -> RewardAndTerms:
         _, terms = expert(state, action, next_state)
         changed = {key: factor * term if key == name else term for key, term in terms.items()}
@@ -215,6 +228,8 @@ def _weighted(expert: Function, name: str, factor: float) -> Function:
 
 
 def _shaped(expert: Function, shape: Callable[[Tensor], Tensor]) -> Function:
+    """Return a function of the expert's total."""
+
     def reward(state: State, action: Tensor, next_state: State) -> RewardAndTerms:
         total = shape(expert(state, action, next_state)[0])
         return total, {"total": total}

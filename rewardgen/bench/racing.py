@@ -1,7 +1,7 @@
-"""A race against training all to the end: the same rewards, the same seeds, the steps to the same best fitness.
+"""Compares racing with training all to the end: the same rewards and seeds, the steps to the same best fitness.
 
-With one or two seeds the best reward is partly the luckiest. So both picks are trained again, on seeds that picked
-neither, and what counts in the end is which of them is worth more there.
+With one or two seeds the best reward is partly the luckiest. So both picks are trained again on seeds that picked
+neither, and what counts in the end is which of them scores higher there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rewardgen.tasks import Task
 from rewardgen.training import TrainingSetup, TrainingSpec, Watcher, arrangement_of, make_trainer
 
 INTERVAL = 0.95
-"""Confidence of the intervals over rounds."""
+"""Confidence level of the intervals over rounds."""
 
 
 def compare_racing(
@@ -38,7 +38,7 @@ def compare_racing(
     *,
     rounds: int = 1,
     fresh: int = 2,
-    say: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Train generations of rewards twice, raced and all to the end, and count the steps to the same best fitness.
 
@@ -48,8 +48,8 @@ def compare_racing(
     Args:
         config: ``search.candidates``, ``search.seeds``, ``search.confidence``, ``search.racing``, ``training``,
             ``seed``, ``threads`` and ``sandbox`` are used.
-        fresh: training seeds that picked neither, on which the two picks are compared where they differ; 0 for none.
-        say: told what is being trained next.
+        fresh: number of training seeds that picked neither, on which different picks are compared; 0: none.
+        on_progress: called with what is being trained next.
 
     Returns:
         For each round in ``rounds``: ``candidates``, ``stopped``; ``steps_all`` and ``steps_racing``, of the trainings
@@ -72,38 +72,45 @@ def compare_racing(
     if rounds < 1 or fresh < 0:
         raise UsageError("a comparison needs at least one round and no negative number of fresh seeds")
 
-    def tell(number: int, text: str) -> None:
-        if say is not None:
-            say(f"round {number + 1} of {rounds}: {text}")
+    def report(number: int, text: str) -> None:
+        """Report what a round does."""
+        if on_progress is not None:
+            on_progress(f"round {number + 1} of {rounds}: {text}")
 
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
     with Sandbox(limits, config.sandbox.level) as sandbox:
-        found = [_round(task, config, sandbox, number, fresh, partial(tell, number)) for number in range(rounds)]
-    return {**summed_up(found), "rounds": found}
+        results_by_round = [
+            _round(task, config, sandbox, number, fresh, partial(report, number)) for number in range(rounds)
+        ]
+    return {**summarise(results_by_round), "rounds": results_by_round}
 
 
 def _round(
-    task: Task, config: Config, sandbox: Sandbox, number: int, fresh: int, tell: Callable[[str], None]
+    task: Task, config: Config, sandbox: Sandbox, number: int, fresh: int, report: Callable[[str], None]
 ) -> dict[str, float]:
+    """Run one comparison with its own rewards and seeds."""
     programs = _programs(task, config, sandbox, number)
     place = Place(number, 0, config.seed)
     chosen = place.selection_seeds(config.search.seeds)
-    tell(f"{len(programs)} rewards with a race")
+    # The race, with its further seeds
+    report(f"{len(programs)} rewards with a race")
     raced, seconds_racing = _train(task, config, sandbox, programs, chosen, Race(config, task.fitness_unit))
     keys, each = further_seeds(config, by_key(raced))
     more = place.selection_seeds(config.search.seeds + each)[config.search.seeds :]
     further, seconds = _train(task, config, sandbox, {key: programs[key] for key in keys}, more, None)
-    tell("the same rewards, all to the end")
+    # The same rewards, all to the end
+    report("the same rewards, all to the end")
     whole, seconds_all = _train(task, config, sandbox, programs, chosen, None)
+    # Compare the picks on fresh seeds if they differ
     picks = pick(config, whole), pick(config, [*raced, *further])
     gain = 0.0 if picks[0] == picks[1] else math.nan
     if picks[0] != picks[1] and fresh:
-        tell("both picks on fresh seeds")
+        report("both picks on fresh seeds")
         again = {key: programs[key] for key in picks if key is not None}
         tried, _ = _train(task, config, sandbox, again, place.fresh_seeds(fresh), None)
-        gain = worth(tried, picks[1]) - worth(tried, picks[0])
+        gain = mean_score(tried, picks[1]) - mean_score(tried, picks[0])
     return {
-        **compared(whole, raced),
+        **compare_round(whole, raced),
         "steps_further": sum(result.steps for result in further),
         "pick_all": _number(picks[0]),
         "pick_racing": _number(picks[1]),
@@ -114,28 +121,28 @@ def _round(
 
 
 def by_key(results: Sequence[TrainingResult]) -> dict[str, list[TrainingResult]]:
-    """The trainings of each candidate."""
-    found: dict[str, list[TrainingResult]] = {}
+    """Return the trainings of each candidate."""
+    grouped: dict[str, list[TrainingResult]] = {}
     for result in results:
-        found.setdefault(result.key, []).append(result)
-    return found
+        grouped.setdefault(result.key, []).append(result)
+    return grouped
 
 
 def pick(config: Config, results: Sequence[TrainingResult]) -> str | None:
-    """Whom a search would choose: the highest lower bound of those that reached the end; None if nobody has a score."""
-    points = {key: best_points(mine) for key, mine in by_key(results).items() if is_done(mine)}
-    lows = {key: found.low for key, found in bounds(points, config.search.confidence).items()}
+    """Return whom a search would select: the highest lower bound among those that reached the end; None if nobody."""
+    points = {key: best_points(trainings) for key, trainings in by_key(results).items() if is_done(trainings)}
+    lows = {key: bound.low for key, bound in bounds(points, config.search.confidence).items()}
     return max((key for key in lows if math.isfinite(lows[key])), key=lambda key: lows[key], default=None)
 
 
-def worth(results: Sequence[TrainingResult], key: str | None) -> float:
-    """The mean score of a candidate's trainings; NaN where it has none."""
+def mean_score(results: Sequence[TrainingResult], key: str | None) -> float:
+    """Return the mean score of a candidate's trainings; NaN if it has none."""
     scores = [result.score for result in results if result.key == key]
     return math.fsum(scores) / len(scores) if scores else math.nan
 
 
-def compared(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -> dict[str, float]:
-    """What one round came to, from the results of both trainings of the same members."""
+def compare_round(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -> dict[str, float]:
+    """Compare both trainings of the same members in one round."""
     best, at = best_reached(whole)
     best_racing, _ = best_reached([result for result in raced if result.status == "done"])
     reached = first_reaching(raced, best)
@@ -152,11 +159,12 @@ def compared(whole: Sequence[TrainingResult], raced: Sequence[TrainingResult]) -
     }
 
 
-def summed_up(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The shares, ratios and means over all rounds, those that vary from round to round with their intervals."""
+def summarise(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return shares, ratios and means over all rounds, with intervals for those that vary between rounds."""
     same = [each for each in rounds if not math.isnan(each["to_best_racing"])]
 
     def total(of: Sequence[Mapping[str, float]], name: str) -> float:
+        """Return the sum over rounds."""
         return math.fsum(each[name] for each in of)
 
     each_round = {
@@ -164,17 +172,17 @@ def summed_up(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         "ratio_whole": [(each["steps_racing"] + each["steps_further"]) / each["steps_all"] for each in rounds],
         "gain": [each["gain"] for each in rounds],
     }
-    told = {name: over_rounds(values) for name, values in each_round.items()}
+    summaries = {name: over_rounds(values) for name, values in each_round.items()}
     return {
         "same_best": len(same) / len(rounds),
         "ratio": total(same, "to_best_racing") / total(same, "to_best_all") if same else math.nan,
-        **{name: mean for name, (mean, _, _) in told.items()},
-        "intervals": {name: [low, high] for name, (_, low, high) in told.items()},
+        **{name: mean for name, (mean, _, _) in summaries.items()},
+        "intervals": {name: [low, high] for name, (_, low, high) in summaries.items()},
     }
 
 
 def over_rounds(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of the finite values and Student's interval for it, NaN where they are too few for one."""
+    """Return the mean of the finite values and Student's interval for it; NaN if they are too few."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return math.nan, math.nan, math.nan
@@ -187,14 +195,14 @@ def over_rounds(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def best_reached(results: Sequence[TrainingResult]) -> tuple[float, int]:
-    """The highest fitness that a candidate (the mean over its seeds) reached, and the steps of a member by then."""
+    """Return the highest fitness that a candidate (mean over its seeds) reached, and a member's steps by then."""
     finite = [(value, -steps) for steps, value in _curves(results) if math.isfinite(value)]
     value, before = max(finite, default=(math.nan, 0))  # the earliest of equals
     return value, -before
 
 
 def shortfall(results: Sequence[TrainingResult], best: float, reached: float) -> float:
-    """How much of the lead of the best candidate over the average one is lost: 0 nothing, 1 all of it."""
+    """Return how much of the best candidate's lead over the average one is lost: 0 nothing, 1 all of it."""
     keys = {result.key for result in results}
     bests = [best_reached([result for result in results if result.key == key])[0] for key in keys]
     finite = [value for value in bests if math.isfinite(value)]
@@ -215,12 +223,12 @@ def steps_until(results: Sequence[TrainingResult], at: int) -> int:
 
 def _curves(results: Sequence[TrainingResult]) -> list[tuple[int, float]]:
     """(steps, the mean fitness over its seeds) of every candidate at every checkpoint that all its seeds have."""
-    found = []
-    for mine in by_key(results).values():
-        if all(result.status != "failed" for result in mine):
-            for points in zip(*(result.curve for result in mine), strict=False):
-                found.append((points[0].steps, math.fsum(point.fitness for point in points) / len(points)))
-    return found
+    curve = []
+    for trainings in by_key(results).values():
+        if all(result.status != "failed" for result in trainings):
+            for points in zip(*(result.curve for result in trainings), strict=False):
+                curve.append((points[0].steps, math.fsum(point.fitness for point in points) / len(points)))
+    return curve
 
 
 def _programs(task: Task, config: Config, sandbox: Sandbox, number: int) -> dict[str, RewardProgram]:

@@ -19,26 +19,26 @@ from rewardgen.config import TrainingConfig
 from rewardgen.errors import UsageError
 from rewardgen.sim import available_threads
 
-_ROLLOUTS = 2  # timed, of Stable-Baselines3's default length
-_FIRST_START = 1_000_000  # seeds of the examinations' start states, far from those of the trainings
-_LONGEST = 300.0  # seconds for one measurement with EnvPool
+_ROLLOUTS = 2  # number of timed rollouts of Stable-Baselines3's default length
+_FIRST_START = 1_000_000  # seed of the checkpoints' start states, far from the trainings' seeds
+_LONGEST = 300.0  # max. seconds of one measurement with EnvPool
 
 
 def sb3_rate(gymnasium_id: str) -> float:
-    """Steps per second of Stable-Baselines3's PPO with its defaults, simulation and learning."""
+    """Return steps per second of Stable-Baselines3's PPO with its defaults, simulation and learning together."""
     environment = gymnasium.make(gymnasium_id)
     try:
         model = _model(environment, seed=0)
         steps = _ROLLOUTS * model.n_steps
-        began = time.perf_counter()
+        started = time.perf_counter()
         model.learn(steps)
-        return steps / (time.perf_counter() - began)
+        return steps / (time.perf_counter() - started)
     finally:
         environment.close()
 
 
 def sb3_curve(gymnasium_id: str, seed: int, steps: int, *, every: int, episodes: int) -> tuple[tuple[int, float], ...]:
-    """Train for ``steps`` and play ``episodes`` deterministic episodes after the first update past each ``every``.
+    """Train for ``steps``; play ``episodes`` deterministic episodes after the first update past each ``every``.
 
     Returns:
         (steps, mean return) of each checkpoint.
@@ -56,14 +56,14 @@ def sb3_curve(gymnasium_id: str, seed: int, steps: int, *, every: int, episodes:
 
 
 def envpool_rate(python: Path, gymnasium_id: str, config: TrainingConfig, worlds: int, threads: int = 0) -> float:
-    """Steps per second of Stable-Baselines3's PPO on EnvPool's worlds, with the networks and epochs of ``config``.
+    """Return steps per second of Stable-Baselines3's PPO on EnvPool's worlds, with ``config``'s networks and epochs.
 
     Args:
-        python: the interpreter of an environment of its own; ``envpool_reference`` says what must be in it.
+        python: the interpreter of a separate environment; ``envpool_reference`` says what it needs.
         worlds: of the one training; a minibatch grows with them.
 
     Raises:
-        UsageError: that interpreter cannot run it; the message has what it said.
+        UsageError: that interpreter cannot run it; the message has its output.
     """
     job = {
         "environment": gymnasium_id,
@@ -77,23 +77,24 @@ def envpool_rate(python: Path, gymnasium_id: str, config: TrainingConfig, worlds
     }
     command = [str(python), "-P", envpool_reference.__file__, json.dumps(job)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--envpool {python}: {error}") from error
-    if done.returncode != 0:
-        said = (done.stderr.strip() or "nothing").splitlines()[-1]
-        raise UsageError(f"--envpool {python} could not run the comparison, it said: {said}")
-    return float(json.loads(done.stdout.splitlines()[-1])["steps_per_s"])
+    if process.returncode != 0:
+        output = (process.stderr.strip() or "nothing").splitlines()[-1]
+        raise UsageError(f"--envpool {python} could not run the comparison, it said: {output}")
+    return float(json.loads(process.stdout.splitlines()[-1])["steps_per_s"])
 
 
 def _model(environment: gymnasium.Env, seed: int) -> PPO:
+    """Return an untrained PPO with the defaults."""
     model = PPO("MlpPolicy", environment, device="cpu", seed=seed)
-    model.set_logger(Logger(None, []))  # else it leaves a folder of logs behind
+    model.set_logger(Logger(None, []))  # otherwise it writes a folder of logs
     return model
 
 
 class _Examiner(BaseCallback):
-    """The returns of whole episodes under the deterministic policy, the same start states every time."""
+    """Measures returns of whole episodes of the deterministic policy, from the same start states every time."""
 
     def __init__(self, environments: DummyVecEnv, every: int, seed: int) -> None:
         super().__init__()
@@ -103,25 +104,27 @@ class _Examiner(BaseCallback):
     def _on_step(self) -> bool:
         return True
 
-    def _on_rollout_start(self) -> None:  # the first moment after an update
+    def _on_rollout_start(self) -> None:  # right after an update
         self._examine_if_due()
 
     def _on_training_end(self) -> None:
         self._examine_if_due()
 
     def _examine_if_due(self) -> None:
+        """Take a checkpoint if the next one is due."""
         if self.num_timesteps // self._every > len(self.points):
             self.points.append((self.num_timesteps, self._play()))
 
     def _play(self) -> float:
+        """Return the mean return of one episode per environment."""
         environments = self._environments
         environments.seed(_FIRST_START + self._seed)
-        seen = environments.reset()
+        observation = environments.reset()
         returns = np.zeros(environments.num_envs)
         running = np.ones(environments.num_envs, dtype=bool)
         while running.any():
-            action, _ = self.model.predict(seen, deterministic=True)  # type: ignore[arg-type]
-            seen, rewards, ended, _ = environments.step(action)
+            action, _ = self.model.predict(observation, deterministic=True)  # type: ignore[arg-type]
+            observation, rewards, ended, _ = environments.step(action)
             returns += np.where(running, rewards, 0.0)
             running &= ~ended
         return float(returns.mean())

@@ -1,4 +1,4 @@
-"""How fast this machine trains, against raw physics and against what others train with, in one run."""
+"""How fast this machine trains, compared with raw physics and with other trainers, in one run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from rewardgen.training import Member, Reward, Timings, label_rows, train
 from rewardgen.training.timings import TimedSteps
 
 SCALING = (1, 2, 4, 8, 16)
-"""Members of the populations that are timed to see what training together gains."""
+"""Sizes of the populations that are timed to show what training together gains."""
 
-_WARM_UPDATES = 3  # not counted: buffers are touched for the first time
+_WARM_UPDATES = 3  # not counted: they touch their buffers for the first time
 
 
 def measure(
@@ -37,22 +37,22 @@ def measure(
     scaling: Sequence[int] = SCALING,
     threads: int = 0,
     envpool: Path | None = None,
-    say: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Measure the throughput of training ``population`` rewards together, each a program in the sandbox.
 
-    Rates are environment steps (control steps of one world) per second of wall clock. Training is counted as a whole
-    training of ``config.steps`` would go: simulation, labelling, learning, and its checkpoints in proportion. What it
-    is held against is measured twice, and the better rate counts.
+    Rates are environment steps (control steps of one world) per second of wall clock. A whole training of
+    ``config.steps`` is extrapolated: simulation, labelling, learning, and its checkpoints in proportion. The references
+    are measured twice, and the better rate counts.
 
     Args:
-        config: the settings to train with; the task's own without it.
-        population: members, a different program each.
-        updates: rollouts and updates that are timed.
-        scaling: sizes of further populations, each timed over a quarter as many updates.
-        threads: processor threads; 0 is all.
-        envpool: the interpreter of an environment with EnvPool and Stable-Baselines3; None leaves that out.
-        say: told what is being measured next.
+        config: the training settings; default: the task's own.
+        population: number of members, each with a different program.
+        updates: number of rollouts and updates that are timed.
+        scaling: sizes of further populations, each timed over a quarter of the updates.
+        threads: CPU threads; 0: all.
+        envpool: the interpreter of an environment with EnvPool and Stable-Baselines3; None: skip that reference.
+        on_progress: called with what is being measured next.
 
     Returns:
         ``physics_steps_per_s``, of the same batch of worlds under the same commands with nothing else done, and
@@ -71,28 +71,31 @@ def measure(
     if min(population, updates, *scaling) < 1:
         raise UsageError("a benchmark needs at least one member and one update")
     config = config or TrainingConfig.model_validate(dict(task.training))
-    tell = say or (lambda _: None)
-    tell(f"training {population} rewards together")
+    report = on_progress or (lambda _: None)
+    # Training, and the physics of the same motion alone
+    report(f"training {population} rewards together")
     trained, commands = training_rate(task, config, population, updates, threads)
-    tell("raw physics under the same commands, then under random ones")
+    report("raw physics under the same commands, then under random ones")
     physics = _best(lambda: physics_rate(task, commands, threads))
-    aimless = random_commands(task, commands)
-    physics_random = _best(lambda: physics_rate(task, aimless, threads))
+    random_actions = random_commands(task, commands)
+    physics_random = _best(lambda: physics_rate(task, random_actions, threads))
+    # Other trainers
     sb3 = with_envpool = math.nan
     if task.gymnasium_id is not None:
         from rewardgen.bench.reference import envpool_rate, sb3_rate  # Stable-Baselines3 takes seconds to import
 
-        tell(f"Stable-Baselines3 on {task.gymnasium_id}")
+        report(f"Stable-Baselines3 on {task.gymnasium_id}")
         sb3 = _best(partial(sb3_rate, task.gymnasium_id))
         if envpool is not None:
             sizes = sorted({config.worlds, population * config.worlds})
-            tell(f"Stable-Baselines3 on EnvPool's {task.gymnasium_id}, {' and '.join(map(str, sizes))} worlds")
+            report(f"Stable-Baselines3 on EnvPool's {task.gymnasium_id}, {' and '.join(map(str, sizes))} worlds")
             with_envpool = max(
                 _best(partial(envpool_rate, envpool, task.gymnasium_id, config, size, threads)) for size in sizes
             )
+    # Populations of other sizes
     by_members = {}
     for members in scaling:
-        tell(f"training {members} together")
+        report(f"training {members} together")
         by_members[members] = training_rate(task, config, members, max(1, updates // 4), threads)[0]["steps_per_s"]
     rate = trained.pop("steps_per_s")
     return {
@@ -111,25 +114,25 @@ def measure(
 
 
 def _best(rate: Callable[[], float]) -> float:
-    """The better of two measurements of what training is held against: what else ran must not speak for us."""
+    """Return the better of two measurements of a reference, so that other load does not favour us."""
     return max(rate(), rate())
 
 
 def random_commands(task: Task, like: Sequence[Tensor]) -> list[Tensor]:
-    """Commands drawn evenly from the actuators' range, as many as ``like``."""
+    """Return commands drawn uniformly from the actuators' range, as many as ``like``."""
     generator = Generator().manual_seed(0)
     span = task.action_high - task.action_low
     return [task.action_low + span * torch.rand(command.shape, generator=generator) for command in like]
 
 
 def physics_rate(task: Task, commands: Sequence[Tensor], threads: int = 0) -> float:
-    """Control steps per second of physics alone (``Task.advance``) under the commands that a training gave.
+    """Return the control steps per second of physics alone (``Task.advance``) under a training's commands.
 
     How a robot moves changes what its contacts cost, so raw physics is timed on the motion that training was timed on,
     from the model's resting pose. An episode's end is not repeated.
 
     Args:
-        commands: one ``(worlds, A)`` for each control step; the first eighth of them warms up.
+        commands: one ``(worlds, A)`` per control step; the first eighth of them warms up.
     """
     sim = MujocoSim(task.model, len(commands[0]), threads)
     warm = len(commands) // 8
@@ -141,18 +144,20 @@ def physics_rate(task: Task, commands: Sequence[Tensor], threads: int = 0) -> fl
     return (len(commands) - warm) * len(commands[0]) / (time.perf_counter() - began)
 
 
-class Watched:
-    """A reward that remembers the actions it was asked about: what the training commanded, rollout by rollout."""
+class RecordingReward:
+    """A reward that records the actions of the training, rollout by rollout."""
 
     def __init__(self, reward: Reward) -> None:
         self._reward = reward
         self.actions: list[Tensor] = []
 
     def submit(self, states: Tensor, actions: Tensor, next_states: Tensor) -> None:
+        """Record the actions, and pass everything on."""
         self.actions.append(actions.clone())
         self._reward.submit(states, actions, next_states)
 
     def result(self) -> Labels:
+        """Return the reward's labels."""
         return self._reward.result()
 
 
@@ -165,6 +170,7 @@ def training_rate(
         ``steps_per_s``, the shares and ``first_reward_ms`` as ``measure`` gives them; and the commands of every control
         step of the rollouts, ``(population · worlds, A)`` each.
     """
+    # Train for a short while, with marks after each update
     each = config.worlds * config.rollout
     short = config.model_copy(update={"steps": each * (_WARM_UPDATES + updates), "checkpoints": 1})
     timings = Timings()
@@ -176,17 +182,18 @@ def training_rate(
             sandbox.open(check(_program(task, k), task.layout), task.layout, task.action_size, label_rows(config))
             for k in range(population)
         ]
-        watched = [Watched(worker) for worker in workers]
-        members = [Member(f"bench{k}", k, reward) for k, reward in enumerate(watched)]
+        recorded = [RecordingReward(worker) for worker in workers]
+        members = [Member(f"bench{k}", k, reward) for k, reward in enumerate(recorded)]
         results = train(task, members, short, threads=threads, watcher=marks, timings=timings)
     failed = [result.message for result in results if result.status == "failed"]
     if failed:
         raise UsageError(f"the benchmark's rewards failed on {task.name}: {failed[0]}")
+    # Time between the first and the last mark, extrapolated to a whole training
     first, last = marks.updates[_WARM_UPDATES - 1], marks.updates[-1]
     took = {what: last[2][what] - first[2][what] for what in last[2]}
     checkpoint = took.pop("checkpoints")
     whole = population * config.steps
-    times = whole / (last[1] - first[1])  # a whole training has so many times the updates that were timed
+    times = whole / (last[1] - first[1])  # how often a whole training repeats the updates that were timed
     scoring = timings.seconds["checkpoints"] - last[2]["checkpoints"]  # once, after the last update
     total = times * (last[0] - first[0] - checkpoint) + config.checkpoints * checkpoint + scoring
     rates = {
@@ -197,7 +204,8 @@ def training_rate(
         "sandbox_share": times * took["labels"] / total,
         "first_reward_ms": 1000.0 * first_reward,
     }
-    rollouts = zip(*(reward.actions[: _WARM_UPDATES + updates] for reward in watched), strict=True)
+    # The commands of every control step
+    rollouts = zip(*(reward.actions[: _WARM_UPDATES + updates] for reward in recorded), strict=True)
     commands = [
         torch.cat([actions.view(-1, config.worlds, task.action_size)[t] for actions in rollout])
         for rollout in rollouts
@@ -207,7 +215,7 @@ def training_rate(
 
 
 def first_reward_seconds(sandbox: Sandbox, task: Task, programs: int = 9) -> float:
-    """From a program's text to the labels of one transition, the median over ``programs``; the server warm."""
+    """Return the median seconds from a program's text to the labels of one transition, with the server running."""
     state, action = torch.zeros(1, task.layout.width), torch.zeros(1, task.action_size)
     took = []
     for k in range(programs + 1):
@@ -220,7 +228,7 @@ def first_reward_seconds(sandbox: Sandbox, task: Task, programs: int = 9) -> flo
 
 
 def _program(task: Task, number: int) -> str:
-    """A reward of the usual kind for any task: a bounded term of each field, and the effort."""
+    """Return a typical reward for any task: a bounded term per field, and the effort."""
     lines = ["def compute_reward(state, action, next_state):", '    """Bounded terms of every field."""']
     for i, field in enumerate(task.fields):
         lines.append(f"    size_{i} = next_state.{field.name}.reshape(action.shape[0], -1).square().sum(-1)")

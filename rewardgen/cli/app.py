@@ -1,4 +1,4 @@
-"""Puts the commands together, and turns what they raise into a message and an exit code."""
+"""Assembles the commands, and turns the errors that they raise into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from rewardgen.cli import (
     train,
     web,
 )
-from rewardgen.cli.output import degrade, note, print_error, print_json
+from rewardgen.cli.output import note, print_error, print_json, replace_unencodable
 from rewardgen.errors import ProgramRejected, RewardgenError, Stopped
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app = typer.Typer(
 
 SEARCH, LOOK, SINGLE, MACHINE = "Search", "Look at runs", "Single steps", "This machine"
 
+# The order of these lines is the order in ``--help``
 app.command("run", rich_help_panel=SEARCH)(run.run)
 app.command("resume", rich_help_panel=SEARCH)(resume.resume)
 app.command("sweep", rich_help_panel=SEARCH)(sweep.sweep)
@@ -68,6 +69,7 @@ app.command("doctor", rich_help_panel=MACHINE)(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:
+    """Print the version and exit, if ``--version`` is given."""
     if wanted:
         from rewardgen import __version__
 
@@ -81,22 +83,24 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    pass
+    """Define the options that stand before a command."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command that ``argv`` (without the program's name) asks for and exit with its code.
+    """Run the command in ``argv`` (without the program's name) and exit with its code.
 
     Raises:
         SystemExit: always.
     """
-    degrade(sys.stdout)
-    degrade(sys.stderr)
+    # A terminal or pipe that cannot encode a character gets a similar one
+    replace_unencodable(sys.stdout)
+    replace_unencodable(sys.stderr)
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.exit(_run(arguments))
 
 
 def _run(arguments: list[str]) -> int:
+    """Run a command; print what it raises and return the exit code."""
     as_json = "--json" in arguments
     try:
         code = app(args=arguments, prog_name="rewardgen", standalone_mode=False)
@@ -105,27 +109,29 @@ def _run(arguments: list[str]) -> int:
     except RewardgenError as error:
         _fail(type(error).__name__, str(error), error.exit_code, error, as_json=as_json)
         return error.exit_code
-    except typer.TyperException as error:  # what the parser found wrong
+    except typer.TyperException as error:  # raised by the parser of the command line
         _fail("UsageError", error.format_message(), error.exit_code, error, as_json=as_json)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort) as error:
         _fail("Stopped", "stopped", Stopped.exit_code, error, as_json=as_json)
         return Stopped.exit_code
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; let nothing more be written to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        # An error in a user's task file is theirs to fix; anything else is a bug of rewardgen
         if (fault := _task_fault(error)) is not None:
             _fail(type(fault).__name__, str(fault), fault.exit_code, fault, as_json=as_json)
             return fault.exit_code
         traceback.print_exc()
-        message = f"{type(error).__name__}: {error}; this is a fault of rewardgen itself: please report it"
+        message = f"{type(error).__name__}: {error}; this is a bug in rewardgen: please report it"
         _fail("InternalError", message, 1, error, as_json=as_json)
         return 1
 
 
 def _task_fault(error: Exception) -> RewardgenError | None:
-    """What a user's task file raised, if any has been loaded by now."""
+    """Return what a user's task file raised as a TaskError, if the error came from one."""
+    # Without loaded tasks it cannot come from one; importing them here would be slow
     if "rewardgen.tasks" not in sys.modules:
         return None
     from rewardgen.tasks import task_fault
@@ -134,6 +140,7 @@ def _task_fault(error: Exception) -> RewardgenError | None:
 
 
 def _fail(kind: str, message: str, code: int, error: BaseException, *, as_json: bool) -> None:
+    """Print an error: text on standard error, or one JSON document on standard output."""
     if not as_json:
         note(message) if code == Stopped.exit_code else print_error(message)
         return

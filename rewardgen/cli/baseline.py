@@ -1,4 +1,4 @@
-"""``rewardgen baseline``: what the expert's and the sparse reward reach."""
+"""``rewardgen baseline``: measure what the expert's and the sparse reward reach."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ if TYPE_CHECKING:
 def baseline(
     tasks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TASK]...", help="Names, or patterns such as 'hopper/*'; none is all."),
+        typer.Argument(
+            metavar="[TASK]...",
+            help="Names, or patterns such as 'hopper/*' [default: all tasks].",
+        ),
     ] = None,
     steps: Annotated[int | None, SettingFlag("training.steps")] = None,
     seeds: Annotated[int | None, SettingFlag("evaluation.report_seeds")] = None,
     threads: Annotated[int | None, SettingFlag("threads")] = None,
     sim: Physics = None,
     device: Device = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Measure even what was measured before.")] = False,
-    kept: Annotated[
-        bool, typer.Option("--kept", help="Train nothing: what was not measured before is left without numbers.")
+    again: Annotated[bool, typer.Option("--anew", help="Measure again what was measured before.")] = False,
+    stored_only: Annotated[
+        bool, typer.Option("--kept", help="Train nothing; print only what was measured before.")
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option("--page", metavar="FILE", help="Also write a Markdown page on these tasks, with pictures."),
+        typer.Option("--page", metavar="FILE", help="Also write a Markdown page about these tasks, with pictures."),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
     assignments: Set = None,
@@ -46,9 +49,9 @@ def baseline(
     envs: Envs = None,
     json: Json = False,
 ) -> None:
-    """Train with the expert's and the sparse reward of tasks, and keep the scores for the runs to come.
+    """Train with the expert's and the sparse reward of tasks, and store the scores for later runs.
 
-    What was measured before under the same settings, by the same code on this machine, is not measured again.
+    Baselines that were measured with the same settings, by the same code, on this machine are not measured again.
     """
     flags = given(baseline, locals())
     from rewardgen import baselines
@@ -61,47 +64,51 @@ def baseline(
     from rewardgen.tasks import load_task
     from rewardgen.training import arrangement_of
 
-    if anew and kept:
-        raise UsageError("--anew trains and --kept does not: give one of them")
-    places = folders(envs)
+    if again and stored_only:
+        raise UsageError("--anew trains and --kept does not; give only one of them")
+    task_folders = folders(envs)
     measured: list[Measured] = []
-    for name in _named(tasks or ["*"], places):
+    for name in _named(tasks or ["*"], task_folders):
+        # A task that cannot be loaded is an error only if it was named
         try:
-            task = load_task(name, places)
+            task = load_task(name, task_folders)
         except TaskError as error:
             if tasks and name in tasks:
                 raise
-            note(f"{name}: left out: {error}")
+            note(f"{name}: skipped: {error}")
             continue
+        # Its settings, as a search would resolve them
         overrides = {**parse_assignments(assignments), **flags, "task": name}
         settings = load(config, overrides, task_defaults=dict(task.training))
-        told = None if json else _progress_of(task, settings)
+        watcher = None if json else _progress_watcher(task, settings)
         folder = runs_dir / BASELINES
         settings = resolve(settings, task, arrangement=arrangement_of(settings, task)).config
-        if kept:
+        # Measure its baselines, or look them up
+        if stored_only:
             found = baselines.find(folder, task, settings)
         else:
-            found = baselines.measure(folder, task, settings, again=anew, watcher=told)
+            found = baselines.measure(folder, task, settings, again=again, watcher=watcher)
         measured.append(Measured(task, settings, found.get("expert"), found.get("sparse")))
         if not json:
             _print(measured[-1], heading=len(measured) == 1)
-    written = write_task_page(measured, page, versions()) if page is not None else None
+    # Write the page, and print what was not printed yet
+    page_file = write_task_page(measured, page, versions()) if page is not None else None
     if json:
-        print_json({"baselines": [_facts(each) for each in measured], "page": written})
-    elif written is not None:
-        write(f"written: {written}")
+        print_json({"baselines": [_facts(each) for each in measured], "page": page_file})
+    elif page_file is not None:
+        write(f"written: {page_file}")
 
 
-def _named(patterns: Sequence[str], places: Sequence[Path]) -> list[str]:
-    """The tasks that ``patterns`` name, in the order of their names.
+def _named(patterns: Sequence[str], task_folders: Sequence[Path]) -> list[str]:
+    """Return the names of the tasks that match ``patterns``, sorted.
 
     Raises:
-        UnknownName: a pattern names none.
+        UnknownName: a pattern matches none.
     """
     from rewardgen.errors import UnknownName
     from rewardgen.tasks import task_names
 
-    known = task_names(places)
+    known = task_names(task_folders)
     chosen = set()
     for pattern in patterns:
         hits = fnmatch.filter(known, pattern)
@@ -111,26 +118,29 @@ def _named(patterns: Sequence[str], places: Sequence[Path]) -> list[str]:
     return [name for name in known if name in chosen]
 
 
-def _progress_of(task: Task, config: Config) -> Watcher:
-    """Return what says now and then how far a task's trainings are."""
+def _progress_watcher(task: Task, config: Config) -> Watcher:
+    """Return a watcher that prints the progress of a task's trainings every few seconds."""
     from rewardgen.baselines import shared_reward
     from rewardgen.training import Watcher
 
-    every = 10.0  # s
+    interval = 10.0  # s
     rewards = 1 if shared_reward(task) else 2
     total = rewards * config.evaluation.report_seeds * config.training.steps
 
     class StepPrinter(Watcher):
+        """Prints the progress of a task's trainings."""
+
         def __init__(self) -> None:
-            self._began = self._said = time.monotonic()
+            self._began = self._last_note = time.monotonic()
             self._first: int | None = None
 
         def progress(self, steps: int) -> None:
+            """Print steps and speed, if the last time was long enough ago."""
             now = time.monotonic()
-            if self._first is None:  # those of a measurement that was stopped before count, but took no time here
+            if self._first is None:  # steps of an interrupted measurement count, but took no time here
                 self._began, self._first = now, steps
-            if now - self._said >= every:
-                self._said = now
+            if now - self._last_note >= interval:
+                self._last_note = now
                 rate = (steps - self._first) / max(now - self._began, 1e-9)
                 note(f"{task.name}: {steps:,} of {total:,} steps, {rate:,.0f} a second")
 
@@ -138,10 +148,12 @@ def _progress_of(task: Task, config: Config) -> Watcher:
 
 
 def _print(measured: Measured, *, heading: bool) -> None:
+    """Print a task's baselines as rows of a table; ``heading`` for the first task."""
     from rewardgen.text import number, percent
 
     listing = table("task", "reward", "fitness", "interval", "success", "seeds", "steps each", right=("fitness",))
     listing.show_header = heading
+    # Each task is a table of its own, printed when it is done: fixed widths make them look like one
     widths = (28, 8, 18, 22, 8, 6, 12)
     for column, width in zip(listing.columns, widths, strict=True):
         column.min_width = width
@@ -162,6 +174,7 @@ def _print(measured: Measured, *, heading: bool) -> None:
 
 
 def _facts(measured: Measured) -> dict[str, Any]:
+    """Return a task's baselines as plain values."""
     return {
         "task": measured.task.name,
         "fitness_unit": measured.task.fitness_unit,

@@ -1,4 +1,4 @@
-"""``rewardgen bench``: how fast this machine trains, and how well."""
+"""``rewardgen bench``: measure how fast this machine trains, and how well."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from rewardgen.errors import UsageError
 if TYPE_CHECKING:
     from rewardgen.tasks import Task
 
+# Column "meaning" of the measurements
 _MEANING = {
-    "physics_steps_per_s": "environment steps a second of bare mj_step: the same batch, the training's commands",
-    "physics_random_steps_per_s": "the same under uniformly random commands",
-    "train_steps_per_s": "environment steps a second of training",
-    "sb3_steps_per_s": "the same of Stable-Baselines3's PPO with its defaults",
-    "envpool_steps_per_s": "the same of Stable-Baselines3's PPO on EnvPool's worlds with our networks and epochs",
+    "physics_steps_per_s": "environment steps per second of bare mj_step: the same batch, with the training's commands",
+    "physics_random_steps_per_s": "the same with uniformly random commands",
+    "train_steps_per_s": "environment steps per second of training",
+    "sb3_steps_per_s": "the same for Stable-Baselines3's PPO with its defaults",
+    "envpool_steps_per_s": "the same for Stable-Baselines3's PPO on EnvPool's worlds with our networks and epochs",
     "ratio_to_physics": "training / physics",
     "ratio_to_physics_random": "training / physics under random commands",
     "ratio_to_sb3": "training / Stable-Baselines3",
@@ -29,7 +30,7 @@ _MEANING = {
     "learning_share": "share of the training spent on updates",
     "checkpoint_share": "share of the training spent on checkpoints",
     "sandbox_share": "share of the training spent waiting for the sandbox",
-    "first_reward_ms": "milliseconds from a program's text to its first reward, the sandbox's server being warm",
+    "first_reward_ms": "milliseconds from a program's text to its first reward, with the sandbox's server running",
 }
 
 
@@ -39,27 +40,29 @@ def bench(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="What to train [default: cheetah/run]; repeatable with --learning and --discrimination.",
+            help="Task to train [default: cheetah/run]; repeatable with --learning and --discrimination.",
         ),
     ] = None,
-    population: Annotated[int, typer.Option(min=1, help="Rewards trained together.")] = 8,
-    updates: Annotated[int, typer.Option(min=1, help="Rollouts and updates that are timed.")] = 40,
-    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 is all.")] = 0,
+    population: Annotated[int, typer.Option(min=1, help="Number of rewards that train together.")] = 8,
+    updates: Annotated[int, typer.Option(min=1, help="Number of rollouts and updates that are timed.")] = 40,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
     envpool: Annotated[
         Path | None,
         typer.Option(
-            metavar="PYTHON", help="Also Stable-Baselines3 on EnvPool, run by this interpreter that has both."
+            metavar="PYTHON",
+            help="Also time Stable-Baselines3 on EnvPool, with this interpreter, which must have both.",
         ),
     ] = None,
     racing: Annotated[
-        bool, typer.Option("--racing", help="Instead: a race against training all to the end. Takes as long as those.")
+        bool,
+        typer.Option("--racing", help="Instead: compare racing with training all to the end. Takes as long as both."),
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="With --racing: how often, each with other rewards.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="With --racing: number of races, each with other rewards.")] = 1,
     fresh: Annotated[
-        int, typer.Option(min=0, help="With --racing: training seeds that picked neither, to compare the picks on.")
+        int, typer.Option(min=0, help="With --racing: fresh training seeds on which the two picks are compared.")
     ] = 2,
     learning: Annotated[
-        bool, typer.Option("--learning", help="Instead: learning curves against Stable-Baselines3's. Takes hours.")
+        bool, typer.Option("--learning", help="Instead: compare learning curves with Stable-Baselines3's. Takes hours.")
     ] = False,
     discrimination: Annotated[
         bool,
@@ -91,36 +94,39 @@ def bench(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keeps the curves of --learning and --discrimination, which are not trained again "
+            help="Folder for the curves of --learning and --discrimination, which are not trained again "
             "[default: runs/learning or runs/discrimination].",
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw what was measured: FILE.svg or FILE.png. Not of races.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the measurements: FILE.svg or FILE.png. Not with --racing."),
     ] = None,
     devices: Annotated[
-        bool, typer.Option("--devices", help="Instead: every arrangement of physics and learning that there is here.")
+        bool, typer.Option("--devices", help="Instead: every arrangement of physics and learning on this machine.")
     ] = False,
     sim: Physics = None,
     device: Device = None,
     worlds: Annotated[
         str | None,
-        typer.Option(metavar="N,N,…", help="With --devices: numbers of worlds, of all candidates together."),
+        typer.Option(metavar="N,N,…", help="With --devices: total numbers of worlds to measure."),
     ] = None,
     set_: Set = None,
     envs: Envs = None,
     json: Json = False,
 ) -> None:
-    """Measure training against bare physics and against Stable-Baselines3, in one go. Takes a minute or two.
+    """Compare the speed of training with bare physics and with Stable-Baselines3. Takes a minute or two.
 
-    With --racing, measure how many environment steps a race takes to the best fitness that the same rewards reach when
-    all of them train to the end. With --learning, train the expert's reward with many seeds and hold the curves against
-    those of Stable-Baselines3's PPO at equal steps; with --discrimination, train a pool of good and bad rewards with
-    several seeds each and say how much of the variance of their scores is theirs. Both go on where they were cut off.
+    With --racing, measure how many environment steps a race needs to reach the best fitness that the same rewards reach
+    when all of them train to the end. With --learning, train the expert's reward with many seeds and compare the curves
+    with those of Stable-Baselines3's PPO at equal steps. With --discrimination, train a pool of good and bad rewards
+    with several seeds each and print how much of the variance of their scores belongs to the rewards. The last two
+    continue where they were interrupted.
     """
     from rewardgen.tasks import load_task
 
     loaded = [load_task(name, folders(envs)) for name in task or ["cheetah/run"]]
+    # The flags that choose what is measured, each with its own options
     if rewards is not None and not discrimination:
         raise UsageError("--rewards goes with --discrimination")
     if learning:
@@ -162,10 +168,11 @@ def bench(
 def _time(
     task: Task, population: int, updates: int, threads: int, envpool: Path | None, plot: Path | None, *, json: bool
 ) -> None:
+    """Measure the speed of training and print it."""
     from rewardgen.bench import draw_throughput, measure
 
-    note("let nothing else run meanwhile")
-    result = measure(task, population=population, updates=updates, threads=threads, envpool=envpool, say=note)
+    note("close other programs: they would slow the measurement down")
+    result = measure(task, population=population, updates=updates, threads=threads, envpool=envpool, on_progress=note)
     if plot is not None:
         draw_throughput(result, plot)
     if json:

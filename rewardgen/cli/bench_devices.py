@@ -1,4 +1,4 @@
-"""``rewardgen bench --devices``: which arrangement of physics and learning is the fastest here."""
+"""``rewardgen bench --devices``: find the fastest arrangement of physics and learning on this machine."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def compare_devices(
     threads: int,
     json: bool,
 ) -> None:
-    """Measure and print.
+    """Measure every arrangement and print a table.
 
     Raises:
-        UsageError: ``worlds`` is no list of numbers.
+        UsageError: ``worlds`` is not a list of numbers.
     """
     from rewardgen.bench.devices import WORLDS, measure_devices
 
     counts = _counts(worlds) if worlds is not None else WORLDS
-    note("let nothing else run meanwhile")
+    note("close other programs: they would slow the measurement down")
     result = measure_devices(
         task,
         sim=sim or "auto",
@@ -39,11 +39,12 @@ def compare_devices(
         candidates=candidates,
         updates=updates,
         threads=threads,
-        say=note,
+        on_progress=note,
     )
     if json:
         print_json(result)
         return
+    # One row per arrangement and number of worlds
     numbers = ("worlds", "physics/s", "training/s", "rollout", "labels", "learning")
     listing = table("arrangement", *numbers, "", right=numbers)
     for row in result["rows"]:
@@ -55,10 +56,10 @@ def compare_devices(
 
 
 def verdict(result: dict[str, Any]) -> str:
-    """Which arrangement wins, in a sentence or two."""
+    """Return which arrangement is fastest, in a sentence or two."""
     fastest = result["fastest"]
     if fastest is None:
-        return "no training could be measured"
+        return "no training could be measured; the table says why"
     return (
         f"the fastest here: {fastest['arrangement']}, {fastest['worlds']:,} worlds, "
         f"{fastest['train_steps_per_s']:,.0f} environment steps a second. One of its {result['candidates']} candidates "
@@ -68,11 +69,13 @@ def verdict(result: dict[str, Any]) -> str:
 
 
 def _counts(text: str) -> tuple[int, ...]:
+    """Parse a list of numbers, such as "1024,4096"."""
     try:
         return tuple(int(part.replace("_", "")) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"--worlds {text}: give numbers with commas between, such as 1024,4096") from error
+        raise UsageError(f"--worlds {text}: give numbers separated by commas, such as 1024,4096") from error
 
 
 def _rate(value: float | None) -> str:
+    """Return a speed as text; "–" if it was not measured."""
     return "–" if value is None else f"{value:,.0f}"

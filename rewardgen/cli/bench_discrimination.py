@@ -1,4 +1,4 @@
-"""``rewardgen bench --discrimination``: how well trainings tell the rewards of a fixed pool apart."""
+"""``rewardgen bench --discrimination``: measure how well trainings tell a fixed pool of rewards apart."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ def compare_rewards(
     *,
     json: bool,
 ) -> None:
-    """Train or read the pools, print how well their rewards are told apart, and draw it if ``plot`` is given.
+    """Train the pools or read them, print how well their rewards are told apart, and draw it if ``plot`` is given.
 
     Raises:
-        UsageError: ``assignments`` set something besides training and the sandbox; as ``measure_discrimination``.
+        UsageError: ``assignments`` set something besides training and the sandbox; or as ``measure_discrimination``.
     """
     from rewardgen.bench import draw_discrimination, measure_discrimination
 
-    refusal = "only settings of training and of the sandbox go with --discrimination"
+    refusal = "--discrimination accepts only settings in training and sandbox"
     configs = task_configs(tasks, assignments, ("training.", "sandbox."), refusal)
+    # One folder of programs cannot be for several tasks
     if len(tasks) > 1 and rewards is not None and (rewards.is_file() or any(rewards.glob("*.py"))):
         raise UsageError(
-            f"--rewards {rewards}: these are of one task; for several give a folder that holds each task's"
+            f"--rewards {rewards}: these are for one task; for several tasks, give a folder with one folder for each"
         )
     result = measure_discrimination(
-        tasks, configs, range(seeds), results, rewards=rewards, together=together, threads=threads, say=note
+        tasks, configs, range(seeds), results, rewards=rewards, together=together, threads=threads, on_progress=note
     )
     if plot is not None:
         draw_discrimination(result, plot)
@@ -51,14 +52,15 @@ def compare_rewards(
         _show_rewards(name, found)
         _show_steps(found)
     note(
-        "ICC: share of the variance of scores that belongs to the rewards, one seed, with 95 % interval; shared "
-        "seeds: without what a seed adds to all rewards alike; picked, k: "
-        "how often the best of k seeds is the best by the other seeds; regret: what it falls short of the best by its "
-        "other seeds, in SDs of the pool"
+        "ICC: share of the variance of scores that belongs to the rewards, for one seed, with its 95 % interval; "
+        "shared seeds: without what a seed adds to all rewards alike; picked, k: how often the best by k seeds "
+        "is the best by the other seeds; regret: how far it falls short of the best by its other seeds, in SDs of the "
+        "pool"
     )
 
 
 def _show_rewards(task: str, found: dict[str, Any]) -> None:
+    """Print a task's rewards, best first, then those that failed or were skipped."""
     write(f"{task}: {len(found['rewards'])} rewards, {found['seeds']} seeds each", style="bold")
     listing = table("reward", "mean", "SD over seeds", "", right=("mean", "SD over seeds"))
     scored = [each for each in found["rewards"] if "mean" in each]
@@ -73,6 +75,7 @@ def _show_rewards(task: str, found: dict[str, Any]) -> None:
 
 
 def _show_steps(found: dict[str, Any]) -> None:
+    """Print how well the rewards are told apart after each number of steps."""
     rows = found["by_steps"]
     counts = [each["seeds"] for each in rows[0]["picks"]] if rows else []
     picked, regret = [f"picked, {k}" for k in counts], [f"regret, {k}" for k in counts]

@@ -1,4 +1,4 @@
-"""``rewardgen bench --learning``: learning curves against Stable-Baselines3's."""
+"""``rewardgen bench --learning``: compare learning curves with Stable-Baselines3's."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ def compare_learning(
     *,
     json: bool,
 ) -> None:
-    """Train or read the curves, print them, and draw them if ``plot`` is given.
+    """Train the curves or read them, print them, and draw them if ``plot`` is given.
 
     Raises:
         UsageError: ``assignments`` set something besides training.
     """
     from rewardgen.bench import draw_learning, measure_learning
 
-    refusal = "only settings of training can be set for learning curves"
+    refusal = "--learning accepts only settings in training"
     configs = [each.training for each in task_configs(tasks, assignments, ("training.",), refusal)]
-    result = measure_learning(tasks, configs, trainers, range(seeds), results, threads=threads, say=note)
+    result = measure_learning(tasks, configs, trainers, range(seeds), results, threads=threads, on_progress=note)
     if plot is not None:
         draw_learning(result, plot)
     if json:
         print_json(result)
         return
+    # One table per task: a row per checkpoint, a column per trainer
     for name, found in result.items():
         listing = table(name, *trainers, "below", right=tuple(trainers))
         for row, point in enumerate(found["points"][trainers[0]]):
@@ -46,4 +47,4 @@ def compare_learning(
             texts = [f"{c['mean']:,.0f} [{c['low']:,.0f}, {c['high']:,.0f}]" if c else "" for c in cells]
             listing.add_row(f"{point['steps']:,}", *texts, ", ".join(below))
         show(listing)
-    note("mean return over the seeds and its 95 % interval; below: whose interval our mean lies below")
+    note("mean return over seeds with its 95 % interval; below: trainers whose interval lies above our mean")

@@ -1,4 +1,4 @@
-"""``rewardgen settings``: every setting of a run, its default and what it does."""
+"""``rewardgen settings``: every setting of a run, its default and its meaning."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 def settings(
     part: Annotated[
-        str | None, typer.Argument(metavar="[PART]", help="Show those with this in their name or description.")
+        str | None, typer.Argument(metavar="[PART]", help="Show only settings whose name or description contains this.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the settings that --set, YAML files and sweeps take, with their defaults."""
+    """List the settings that --set, YAML files and sweeps accept, with their defaults."""
     from rewardgen.config import Config
 
+    # Search names and descriptions
     known = [_facts(key, info) for key, info in _fields(Config)]
     found = [
         facts for facts in known if part is None or part.lower() in f"{facts['key']} {facts['description']}".lower()
@@ -46,7 +47,7 @@ def settings(
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Dotted key and field of each setting of ``model``, those of its sections included."""
+    """Yield the dotted key and the field of each setting of ``model``, sections included."""
     for name, info in model.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield from _fields(info.annotation, f"{prefix}{name}.")
@@ -55,6 +56,7 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
 
 
 def _facts(key: str, info: FieldInfo) -> dict[str, Any]:
+    """Return a setting's key, default, bounds and description as plain values."""
     bounds = [
         f"{sign} {limit}"
         for item in info.metadata
@@ -72,10 +74,12 @@ def _facts(key: str, info: FieldInfo) -> dict[str, Any]:
 
 
 def _described(facts: dict[str, Any]) -> str:
+    """Return a setting's description with its bounds."""
     return facts["description"] + (f" ({facts['bounds']})" if facts["bounds"] else "")
 
 
 def _shown(default: Any) -> str:
+    """Return a default as text, as YAML would have it; "–" for nothing."""
     if default is None or default == () or default == {}:
         return "–"
     return str(default).lower() if isinstance(default, bool) else str(default)

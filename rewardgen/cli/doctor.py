@@ -1,4 +1,4 @@
-"""``rewardgen doctor``: what works on this machine, and what to do about what does not."""
+"""``rewardgen doctor``: check what works on this machine, and say how to fix what does not."""
 
 from __future__ import annotations
 
@@ -33,13 +33,16 @@ PACKAGES = (
     "pydantic",
     "safetensors",
 )
-ENOUGH_DISK = 2.0  # GB: a long run keeps some hundred MB
+ENOUGH_DISK = 2.0  # GB; a long run needs some hundred MB
 STYLES = {"ok": "green", "note": "yellow", "fault": "red"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``level``: ok; note: something optional is missing; fault: the main job does not work. ``advice``: what to do."""
+    """The result of one check.
+
+    ``level``: ok; note: something optional is missing; fault: rewardgen does not work. ``advice``: what to do.
+    """
 
     name: str
     level: Literal["ok", "note", "fault"]
@@ -50,9 +53,9 @@ class Finding:
 def doctor(
     llm: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Check this language model alone, by one small request to its endpoint."),
+        typer.Option(metavar="MODEL", help="Check only this language model, with one small request to its endpoint."),
     ] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Its endpoint, where it is not OpenAI's.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Its endpoint, if that is not OpenAI's.")] = None,
     key_variable: Annotated[
         str, typer.Option(metavar="NAME", help="The environment variable that holds the key.")
     ] = "OPENAI_API_KEY",
@@ -62,12 +65,14 @@ def doctor(
     ),
     json: Json = False,
 ) -> None:
-    """Check this machine: what works, what does not, and what to do about it."""
+    """Check this machine: what works, what does not, and how to fix it."""
+    # Only a language model
     if llm is not None or base_url is not None or assignments:
         flags = {"llm.model": llm, "llm.base_url": base_url, "llm.key_variable": key_variable}
         overrides = {**parse_assignments(assignments), **with_flags(flags)}
         _report(_models(_llm_settings(overrides)), json=json)
         return
+    # The machine
     checks: list[Callable[[], Finding]] = [
         _python,
         _packages,
@@ -85,6 +90,7 @@ def doctor(
 
 
 def _report(findings: list[Finding], *, json: bool) -> None:
+    """Print the findings; exit with 1 if there is a fault."""
     healthy = all(finding.level != "fault" for finding in findings)
     if json:
         print_json({"healthy": healthy, "checks": findings})
@@ -96,18 +102,23 @@ def _report(findings: list[Finding], *, json: bool) -> None:
                 listing.add_row("", "", safe(f"→ {finding.advice}"))
         show(listing)
         write()
-        write("nothing is at fault here" if healthy else "the main job does not work yet: see the faults")
+        write("no faults found" if healthy else "rewardgen does not work here yet: fix the faults above")
     if not healthy:
         raise typer.Exit(1)
 
 
 def _llm_settings(overrides: Mapping[str, Any]) -> LLMConfig:
+    """Return the settings of the model to check.
+
+    Raises:
+        UsageError: they name no model, or set something besides ``llm``.
+    """
     from rewardgen.config import LLMConfig, given, validate
     from rewardgen.errors import UsageError
 
     sections = given(None, overrides)
     if others := sorted(set(sections) - {"llm"}):
-        raise UsageError(f"doctor --llm asks a language model: --set takes llm.* alone, not {', '.join(others)}.*")
+        raise UsageError(f"doctor --llm only checks a language model: --set accepts llm.*, not {', '.join(others)}.*")
     settings = validate(LLMConfig, sections["llm"], "the settings")
     if settings.label in ("auto", "offline") or settings.label.startswith("replay"):
         raise UsageError("name the language model to check: rewardgen doctor --llm MODEL")
@@ -115,7 +126,7 @@ def _llm_settings(overrides: Mapping[str, Any]) -> LLMConfig:
 
 
 def _models(settings: LLMConfig) -> list[Finding]:
-    """One finding for each model that would be asked."""
+    """Ask each model of the settings; return one finding for each."""
     from rewardgen.llm import check
     from rewardgen.quoting import one_line
 
@@ -127,21 +138,22 @@ def _models(settings: LLMConfig) -> list[Finding]:
             continue
         tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in checked.replies)
         dollars = sum(reply.dollars for reply in checked.replies)
+        # What it answered, and what that cost
         found = (
             f"answered {one_line(checked.answer, 60)!r} in {checked.seconds:.1f} s with {tokens} tokens"
             + (f", ${dollars:.5f}" if dollars else "")
-            + (" (estimated: it names no usage)" if checked.replies[0].estimated else "")
+            + (" (estimated: the endpoint reports no usage)" if checked.replies[0].estimated else "")
         )
         findings.append(Finding(checked.model, "note" if remarks else "ok", found, remarks))
     return findings
 
 
 def _guarded(check: Callable[[], Finding]) -> Finding:
-    """A check that fails in a way nobody foresaw is a finding too."""
+    """Run a check; an unforeseen error in it is a finding too."""
     name = getattr(check, "__name__", "check").strip("_<>")
     try:
         return check()
-    except RewardgenError as error:  # it says what to do
+    except RewardgenError as error:  # its message says what to do
         return Finding(name, "fault", str(error))
     except Exception as error:
         return Finding(
@@ -150,11 +162,13 @@ def _guarded(check: Callable[[], Finding]) -> Finding:
 
 
 def _python() -> Finding:
+    """Report the interpreter and the platform."""
     where = f"{platform.system()} {platform.machine()}"
     return Finding("python", "ok", f"{platform.python_implementation()} {platform.python_version()} on {where}")
 
 
 def _packages() -> Finding:
+    """Check that the packages are installed, and report their versions."""
     found, missing = [], []
     for package in PACKAGES:
         try:
@@ -163,24 +177,29 @@ def _packages() -> Finding:
             missing.append(package)
     if missing:
         return Finding(
-            "packages", "fault", f"missing: {', '.join(missing)}", "run `make setup`, or `pip install` what is missing"
+            "packages",
+            "fault",
+            f"missing: {', '.join(missing)}",
+            "run `make setup`, or install them with `pip install`",
         )
     return Finding("packages", "ok", ", ".join(found))
 
 
 def _threads() -> Finding:
+    """Report the CPU threads that this process may use."""
     import torch
 
     from rewardgen.sim import available_threads
 
     available = available_threads()
-    found = f"{available} processors for this process, torch uses {torch.get_num_threads()} threads"
+    found = f"{available} CPU threads for this process, torch uses {torch.get_num_threads()}"
     if available < 2:
-        return Finding("threads", "note", found, "trainings will be slow; give the process more processors if you can")
+        return Finding("threads", "note", found, "trainings will be slow; give the process more CPUs if you can")
     return Finding("threads", "ok", found)
 
 
 def _device() -> Finding:
+    """Report where a training would take place, and the GPUs."""
     import torch
 
     from rewardgen.sim import arrange
@@ -189,17 +208,18 @@ def _device() -> Finding:
     found = f"--device auto: {chosen}, because {chosen.why}"
     if not torch.cuda.is_available():
         return Finding("device", "ok", found)
-    cards = []
+    gpus = []
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
-        cards.append(f"cuda:{index} {torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
-    found = f"{found}. {'; '.join(cards)}; CUDA {torch.version.cuda}"
+        gpus.append(f"cuda:{index} {torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
+    found = f"{found}. {'; '.join(gpus)}; CUDA {torch.version.cuda}"
     if chosen.device.type == "cpu":
-        return Finding("device", "note", found, "trainings can use the card: pip install 'rewardgen[gpu]'")
+        return Finding("device", "note", found, "to train on the GPU: pip install 'rewardgen[gpu]'")
     return Finding("device", "ok", found)
 
 
 def _physics() -> Finding:
+    """Measure the speed of the physics on a small task."""
     import torch
 
     from rewardgen.sim import MujocoSim
@@ -216,27 +236,29 @@ def _physics() -> Finding:
 
 
 def _tasks() -> Finding:
+    """Load all task files; report how many tasks can be used, and how to get the others."""
     from rewardgen.prompting import default_prompts_dir
     from rewardgen.tasks import declared_tasks
 
-    default_prompts_dir()
+    default_prompts_dir()  # raises if the templates are missing
     try:
         declared = declared_tasks()
     except RewardgenError as error:
-        return Finding("tasks", "fault", str(error), "mend the task file or take it out of its folder")
+        return Finding("tasks", "fault", str(error), "fix the task file, or remove it from its folder")
     ready = 0
     commands: dict[str, str] = {}
     for task in declared:
         missing = task.missing()
         if missing is None:
             ready += 1
-        else:  # nobody needs every package; the tasks of one file share what they need
+        else:  # tasks of one file need the same package, so one command for each is enough
             commands.setdefault(missing.install.partition("/")[0], missing.install)
     more = "".join(f"; more with {command}" for command in sorted(commands.values()))
     return Finding("tasks", "ok", f"{ready} of {len(declared)} can be used{more}")
 
 
 def _sandbox() -> Finding:
+    """Run a small program in the sandbox and measure the time to its first reward."""
     import torch
 
     from rewardgen.program import check
@@ -250,8 +272,8 @@ def _sandbox() -> Finding:
         layout,
     )
     rows = torch.arange(4.0)[:, None]
-    with Sandbox(SandboxLimits(10.0, 30.0, 4.0), "basic") as sandbox:  # what is missing is told by the next row
-        in_force = len(sandbox.confinement)  # the server is warm from here on
+    with Sandbox(SandboxLimits(10.0, 30.0, 4.0), "basic") as sandbox:  # missing layers are reported by the next check
+        in_force = len(sandbox.confinement)  # this waits for the server, so that its start is not timed
         began = time.perf_counter()
         worker = sandbox.open(program, layout, 1, len(rows))
         try:
@@ -261,33 +283,34 @@ def _sandbox() -> Finding:
             worker.close()
         took = time.perf_counter() - began
     if not torch.equal(reward, rows[:, 0]):
-        return Finding("sandbox", "fault", f"it gave {reward.tolist()}", "report it: this must not happen")
+        return Finding("sandbox", "fault", f"it returned {reward.tolist()}", "this is a bug: please report it")
     found = f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it"
     return Finding("sandbox", "ok", found)
 
 
 def _confinement() -> Finding:
+    """Report the layers of protection that this system offers to the sandbox."""
     from rewardgen.sandbox import layers
 
-    found = layers()
-    in_force = ", ".join(layer.name for layer in found if layer.in_force) or "none"
-    absent = [layer for layer in found if not layer.in_force]
+    all_layers = layers()
+    in_force = ", ".join(layer.name for layer in all_layers if layer.in_force) or "none"
+    absent = [layer for layer in all_layers if not layer.in_force]
     if not absent:
         return Finding("confinement", "ok", f"strict; in force: {in_force}")
     strict = not any(layer.required for layer in absent)
-    told = "; ".join(str(layer) for layer in absent)
+    missing_layers = "; ".join(str(layer) for layer in absent)
     if strict:
-        return Finding("confinement", "ok", f"strict; in force: {in_force}. Not needed for it: {told}")
+        return Finding("confinement", "ok", f"strict; in force: {in_force}. Optional and missing: {missing_layers}")
     return Finding(
         "confinement",
         "note",
-        f"basic at most; in force: {in_force}. {told}",
-        "run reward code of authors whom you do not trust on a machine where the sandbox can be strict",
+        f"only basic is possible; in force: {in_force}. {missing_layers}",
+        "run rewards of untrusted authors on a machine where the sandbox can be strict",
     )
 
 
 def _rendering() -> Finding:
-    """What pictures are drawn with, tried by drawing one; and whether they can be made into films."""
+    """Draw a picture, and report what with; report whether films can be made of pictures."""
     import torch
 
     from rewardgen.replay.drawing import film_maker
@@ -297,13 +320,15 @@ def _rendering() -> Finding:
 
     sim = MujocoSim(load_task("cartpole/swingup").model, 1)
     sim.forward(torch.arange(1))
-    without = "people still see replays in rewardgen web, whose 3-D view draws in the browser"
+    without = "replays can still be seen in rewardgen web, whose 3-D view is drawn by the browser"
+    # Pictures
     try:
         height, width = sim.render(0, 64, 48).shape[:2]
         drawn = f"{renderer()} drew a picture of {width} by {height}"
     except RewardgenError as error:
         advice = f"install EGL or OSMesa (Debian: libegl1 or libosmesa6) for pictures and films; {without}"
         return Finding("rendering", "note", str(error).splitlines()[0], advice)
+    # Films
     try:
         return Finding("rendering", "ok", f"{drawn}, {film_maker()} makes films")
     except RewardgenError as error:
@@ -311,23 +336,25 @@ def _rendering() -> Finding:
 
 
 def _key(variable: str) -> Finding:
+    """Check that the key's variable is set."""
     if os.environ.get(variable):
-        return Finding("key", "ok", f"{variable} is set (its value is shown nowhere)")
+        return Finding("key", "ok", f"{variable} is set (its value is never shown)")
     return Finding(
         "key",
         "note",
-        f"{variable} is not set: rewards come from the offline author, which is no language model",
-        f"set {variable} and pass --llm MODEL, or --base-url URL for a server of your own",
+        f"{variable} is not set: rewards come from the offline author, which is not a language model",
+        f"set {variable} and use --llm MODEL, or --base-url URL for your own server",
     )
 
 
 def _disk(out: Path) -> Finding:
+    """Check that the folder of runs can be written to and has space."""
     existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 1e9
     if not os.access(existing, os.W_OK):
-        return Finding("disk", "fault", f"{existing} cannot be written to", "name another folder with --out")
+        return Finding("disk", "fault", f"{existing} is not writable", "choose another folder with --out")
     if free < ENOUGH_DISK:
         return Finding(
-            "disk", "note", f"{free:.1f} GB free at {existing}", "make room, or name another folder with --out"
+            "disk", "note", f"{free:.1f} GB free at {existing}", "free some space, or choose another folder with --out"
         )
     return Finding("disk", "ok", f"{free:,.0f} GB free at {existing}")

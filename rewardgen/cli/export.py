@@ -1,4 +1,4 @@
-"""``rewardgen export``: a run's best reward and policy as files that work without rewardgen."""
+"""``rewardgen export``: write a run's best reward and policy as files that work without rewardgen."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from rewardgen.errors import UsageError
 
 def export(
     run: RunName = "latest",
-    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Write the files there instead.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Write the files to this folder instead.")
+    ] = None,
     candidate: Annotated[
         str | None, typer.Option("--candidate", metavar="KEY", help="Export this candidate instead of the winner.")
     ] = None,
     preferences: Annotated[
-        bool, typer.Option("--preferences", help="Write what people said of replays instead, as JSON lines.")
+        bool, typer.Option("--preferences", help="Write people's judgements of replays instead, as JSON lines.")
     ] = False,
     envs: Envs = None,
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Write the best reward, a Gymnasium wrapper that uses it, and the policy: none of them needs rewardgen."""
+    """Write the best reward, a Gymnasium wrapper that uses it, and the policy; none of them needs rewardgen."""
     from rewardgen.export import PREFERENCES, export_preferences, export_run
     from rewardgen.store import find_run, read
 
     path = find_run(run, out)
+    # Judgements
     if preferences:
         if candidate is not None:
-            raise UsageError("--preferences are of the whole run; leave --candidate out")
+            raise UsageError("--preferences exports the judgements of the whole run; remove --candidate")
         file = (to or path / "export") / PREFERENCES
         count = export_preferences(read(path), file)
         if json:
@@ -40,6 +43,7 @@ def export(
         else:
             write(f"{file}: {count} comparisons")
         return
+    # Reward, wrapper and policy
     exported = export_run(read(path), to or path / "export", candidate=candidate, envs=folders(envs))
     if json:
         print_json(exported)
@@ -47,4 +51,4 @@ def export(
     for file in exported.files:
         write(str(file))
     if exported.wrapper is None:
-        write("no Gymnasium environment matches this task, so there is no wrapper", style="dim")
+        write("no Gymnasium environment matches this task, so no wrapper was written", style="dim")

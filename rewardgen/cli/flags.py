@@ -1,4 +1,4 @@
-"""Flags that stand for one setting: their help, bounds and values come from the setting's own description."""
+"""Flags for single settings: their help, bounds and choices come from the setting's own description."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from rewardgen.config import Config
 
 
 class SettingFlag(OptionInfo):
-    """The flag of one setting, for ``Annotated``; it is called after its parameter.
+    """The flag of one setting, for ``Annotated``; named after its parameter.
 
     Args:
         setting: the setting's dotted name.
         panel: the group of flags that ``--help`` shows it in.
-        metavar: what the value is called, where neither the setting's type nor its bounds say enough.
-        name: the flag, where it is not called after its parameter.
+        metavar: the placeholder of the value, where neither the setting's type nor its bounds say enough.
+        name: the flag, if it is not named after its parameter.
     """
 
     def __init__(
         self, setting: str, panel: str | None = None, *, metavar: str | None = None, name: str | None = None
     ) -> None:
+        # Take choices, bounds and help from the declaration of the setting
         field = _field(setting)
         choices = [str(value) for value in get_args(field.annotation) if get_origin(field.annotation) is Literal]
         super().__init__(
@@ -39,10 +40,10 @@ class SettingFlag(OptionInfo):
 
 
 def given(command: Callable[..., None], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that flags of ``command`` stand for, of those flags that were given.
+    """Return the settings of those flags of ``command`` that were given.
 
     Args:
-        values: parameter's name → its value; None was not given.
+        values: parameter's name → its value; None: not given.
     """
     return {
         item.setting: values[name]
@@ -53,6 +54,7 @@ def given(command: Callable[..., None], values: Mapping[str, Any]) -> dict[str, 
 
 
 def _field(setting: str) -> FieldInfo:
+    """Return the declaration of a setting."""
     section: Any = Config
     *path, name = setting.split(".")
     for part in path:
@@ -62,11 +64,12 @@ def _field(setting: str) -> FieldInfo:
 
 
 def _bound(field: FieldInfo, kind: str) -> Any:
+    """Return a bound ("ge" or "le") of a setting; None if it has none."""
     return next((value for item in field.metadata if (value := getattr(item, kind, None)) is not None), None)
 
 
 def _sentence(description: str, choices: list[str]) -> str:
-    """A setting's description as a sentence; it may begin with one of its values, which are not capitalised."""
+    """Return a setting's description as a sentence; if it begins with one of its choices, that is not capitalised."""
     if description.startswith(tuple(choices)):
         return f"{description}."
     return f"{description[:1].upper()}{description[1:]}."

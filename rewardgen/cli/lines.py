@@ -1,4 +1,4 @@
-"""A search as plain lines, one for each thing that happened: for logs, pipes and screen readers."""
+"""A search as plain lines, one per event: for logs, pipes and screen readers."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ TRAININGS = {
     "again": "on fresh seeds, to measure the best again",
     "final": "for the reported scores",
 }
-EVERY = 10.0
+INTERVAL = 10.0
 """Seconds between two lines on the progress of a training."""
 
 
 class Lines:
-    """A listener that writes to ``screen``."""
+    """A listener that prints to ``screen``."""
 
     def __init__(self, progress: Progress, screen: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._progress, self._screen, self._clock = progress, screen, clock
-        self._said = clock()
+        self._last_line = clock()
 
     def __call__(self, event: Event) -> None:
-        self._progress.take(event)
+        self._progress.update(event)
         line = self._line(event)
         if line:
             self._screen.print(safe(line))
 
     def _line(self, event: Event) -> str:
-        """The line on an event; "" where there is none."""
+        """Return the line for an event; "" for none."""
         from rewardgen.search import events
 
         match event:
@@ -67,7 +67,7 @@ class Lines:
                     return f"  {event.candidate}: refused: " + "; ".join(event.problems)
                 return f"  {event.candidate}: accepted" + (f" after {event.attempt} repairs" if event.attempt else "")
             case events.TrainingStarted():
-                self._said = self._clock()
+                self._last_line = self._clock()
                 purpose = TRAININGS.get(event.what, "of this generation")
                 return f"  training {event.members} policies {purpose}, {event.steps:,} steps in all"
             case events.TrainingProgress():
@@ -98,23 +98,26 @@ class Lines:
         return ""
 
     def _run_started(self, event: RunStarted) -> str:
+        """Return the first lines: the size of the run, where it takes place, and its author if that is no model."""
         begun = "resuming" if event.resumed else "starting"
         line = (
             f"{begun} {event.run}: {event.task}, {event.generations} generations of {event.candidates} candidates, "
             f"{event.steps:,} steps each; rewards written by {event.author}"
         )
-        return "\n".join([line, arranged(event), *([no_model_note(event.author)] if event.offline else [])])
+        return "\n".join([line, arrangement_text(event), *([no_model_note(event.author)] if event.offline else [])])
 
     def _training_progress(self, event: TrainingProgress) -> str:
+        """Return the progress of a training, every ``INTERVAL`` seconds."""
         now = self._clock()
-        if now - self._said < EVERY:
+        if now - self._last_line < INTERVAL:
             return ""
-        self._said = now
+        self._last_line = now
         rate = event.steps_per_second
         left = (event.total - event.steps) / rate if rate > 0 else float("nan")
         return f"  {event.steps / event.total:.0%} of {event.total:,} steps, {rate:,.0f} a second, {clock(left)} left"
 
     def _scored(self, event: Scored) -> str:
+        """Return a candidate's score."""
         if event.score is None:
             return f"  {event.candidate}: {event.status}, no score"
         so_far = " when it was stopped" if event.stopped else ""
@@ -122,40 +125,41 @@ class Lines:
         return f"  {event.candidate}: score {score}{so_far}, success rate {event.success_rate:.0%}"
 
     def _selected(self, event: Selected) -> str:
+        """Return the best candidate of a generation, and the cost so far."""
         if event.candidate is None:
-            chosen = "  none has a score"
+            line = "  none has a score"
         else:
-            chosen = f"  best of the generation: {event.candidate} with {short_number(event.score)}"
+            line = f"  best of the generation: {event.candidate} with {short_number(event.score)}"
         cost = cost_text(self._progress.cost)
-        return chosen + (f" (so far: {cost})" if cost else "")
+        return line + (f" (so far: {cost})" if cost else "")
 
 
-def arranged(started: RunStarted) -> str:
-    """Where a run that has ``started`` takes place and why there, and the settings that it takes otherwise."""
+def arrangement_text(started: RunStarted) -> str:
+    """Return where a run that has ``started`` takes place and why, and the settings that were changed for it."""
     return "\n".join([f"{started.arrangement} ({started.why})", *(f"note: {change}" for change in started.changes)])
 
 
 def waiting_text(event: WaitingForPeople) -> str:
-    """What a search waits for, in a line."""
+    """Return what a search is waiting for, in one line."""
     heard = f"{event.heard} of {event.wanted} judgements of generation {event.generation}"
     return f"waiting for people: {heard}, until {event.until}"
 
 
 def how_to_judge(progress: Progress) -> str:
-    """How to judge what a search waits for, in a line."""
+    """Return how to judge the replays that a search is waiting for, in one line."""
     path = Path(progress.started.path if progress.started is not None else "runs/RUN")
     elsewhere = "" if path.parent == Path("runs") else f" --out {path.parent}"
     return f"judge in the browser with `rewardgen web{elsewhere}`, or in a terminal with `rewardgen prefer {path}`"
 
 
 def judged_text(event: Judged) -> str:
-    """What judgements came to, in a line."""
+    """Return the result of a generation's judgements, in one line."""
     words = f", {event.words} with words" if event.words else ""
     return f"liked best of the generation: {event.candidate} ({event.heard} judgements{words})"
 
 
 def no_model_note(author: str) -> str:
-    """What has to be said of rewards that no language model was asked for."""
+    """Return what a reader must know of rewards that no language model wrote."""
     return OFFLINE if author.startswith("offline") else "No language model is asked: the replies come from a recording."
 
 

@@ -1,4 +1,4 @@
-"""A search on a terminal: finished generations scroll by, the one at hand is redrawn in place."""
+"""A search on a terminal: finished generations scroll by, the current one is redrawn in place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from rewardgen.cli.lines import arranged, how_to_judge, judged_text, no_model_note, waiting_text
+from rewardgen.cli.lines import arrangement_text, how_to_judge, judged_text, no_model_note, waiting_text
 from rewardgen.cli.output import safe, table
 from rewardgen.cli.progress import Progress, Row, Training, cost_text
 from rewardgen.text import clock, short_number
@@ -34,7 +34,7 @@ PROBLEM_WIDTH = 60
 
 
 class LiveView:
-    """A listener and a context manager: the view stands while it is entered."""
+    """A listener and context manager: the view is shown while it is entered."""
 
     def __init__(self, progress: Progress, screen: Console) -> None:
         self._progress, self._screen = progress, screen
@@ -53,7 +53,8 @@ class LiveView:
         from rewardgen.search import events
 
         progress = self._progress
-        progress.take(event)
+        progress.update(event)
+        # Print what stays; everything else is drawn from the progress
         match event:
             case events.RunStarted():
                 self._print_head(event)
@@ -70,6 +71,7 @@ class LiveView:
                 self._screen.print(Text(safe(f"note: {event.message}"), style="yellow"))
 
     def _print_head(self, event: RunStarted) -> None:
+        """Print the task, the size of the run, and where it takes place."""
         steps = f"{event.generations} generations of {event.candidates} candidates, {event.steps:,} steps each"
         self._screen.print(
             Text.assemble(
@@ -79,12 +81,13 @@ class LiveView:
             )
         )
         self._screen.print(Text(safe(f"run {event.path}, rewards written by {event.author}"), style="dim"))
-        self._screen.print(Text(safe(arranged(event)), style="dim"))
+        self._screen.print(Text(safe(arrangement_text(event)), style="dim"))
         if event.offline:
             self._screen.print(Text(no_model_note(event.author), style="yellow"))
         self._screen.print()
 
     def _draw(self) -> RenderableType:
+        """Return the current generation, request and training; rich calls this to redraw."""
         progress = self._progress
         parts: list[RenderableType] = []
         if progress.rows:
@@ -100,16 +103,18 @@ class LiveView:
 
 
 def generation_table(progress: Progress) -> Table:
-    made = table("candidate", "verdict", "fitness", "score", "success", "", right=("fitness", "score", "success"))
+    """Return the current generation's candidates as a table."""
+    listing = table("candidate", "verdict", "fitness", "score", "success", "", right=("fitness", "score", "success"))
     place = f"generation {progress.generation}" + (f", restart {progress.restart}" if progress.restart else "")
-    made.title = Text(place + (f", improving on {progress.parent}" if progress.parent else ""), style="bold")
-    made.title_justify = "left"
+    listing.title = Text(place + (f", improving on {progress.parent}" if progress.parent else ""), style="bold")
+    listing.title_justify = "left"
     for row in progress.rows.values():
-        made.add_row(*_cells(row))
-    return made
+        listing.add_row(*_cells(row))
+    return listing
 
 
 def _cells(row: Row) -> tuple[Text, ...]:
+    """Return the cells of a candidate's row."""
     verdict = row.status + (f" ({row.attempts - 1} repairs)" if row.attempts > 1 else "")
     problem = safe(" ".join(row.problem.split()))
     if len(problem) > PROBLEM_WIDTH:
@@ -126,6 +131,7 @@ def _cells(row: Row) -> tuple[Text, ...]:
 
 
 def training_line(training: Training) -> Table:
+    """Return the current training: what it is for, a bar, its speed and the time left."""
     line = Table.grid(padding=(0, 1))
     what = {"final": "reported scores", "again": "measuring again", "further": "further seeds"}.get(
         training.what, "training"
@@ -142,6 +148,7 @@ def training_line(training: Training) -> Table:
 
 
 def status_line(progress: Progress) -> str:
+    """Return time, remaining time, best candidate and cost of a run in one line."""
     parts = [clock(progress.seconds)]
     left = progress.seconds_left
     if left is not None:
@@ -153,6 +160,7 @@ def status_line(progress: Progress) -> str:
 
 
 def final_line(event: Evaluated) -> Text:
+    """Return the reported score of one reward."""
     return Text.assemble(
         (f"{event.name:>8} ", "bold"),
         f"{short_number(event.mean)} [{short_number(event.low)}, {short_number(event.high)}]",

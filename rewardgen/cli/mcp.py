@@ -13,25 +13,26 @@ from rewardgen.errors import MissingPackage
 
 def mcp(
     skill: Annotated[
-        bool, typer.Option("--skill", help="Print what an agent should know of the tools, as Markdown, and stop.")
+        bool, typer.Option("--skill", help="Print the agent's guide to the tools, as Markdown, and exit.")
     ] = False,
     out: RunsDir = Path("runs"),
     envs: Envs = None,
 ) -> None:
     """Serve tools for coding agents: check and train rewards, and answer a search's requests.
 
-    An agent's configuration names this command; docs/agents.md shows how. Ends with its client.
+    An agent's configuration names this command, as docs/agents.md shows. The server ends with its client.
     """
     from rewardgen.mcp import skill as text
 
     if skill:
         print(text())
         return
+    # The server is an extra
     try:
         import mcp as _installed  # noqa: F401
     except ImportError as error:
         command = "pip install 'rewardgen[mcp]'"
-        raise MissingPackage(f"the server needs the package mcp: {command}", command) from error
+        raise MissingPackage(f"the server needs the package mcp; run {command}", command) from error
     from rewardgen.mcp import make_server
 
     make_server(out, folders(envs)).run()

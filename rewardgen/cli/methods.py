@@ -1,4 +1,4 @@
-"""``rewardgen methods``: which search methods there are, all about one, and how two differ."""
+"""``rewardgen methods``: list the search methods, show one, or compare two."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ NAMES = ("name", "summary")
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one: a name, or a YAML file.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show this method: a name, or a YAML file.")
+    ] = None,
     diff: Annotated[
         tuple[str, str] | None, typer.Option("--diff", metavar="A B", help="Show how two methods differ.")
     ] = None,
@@ -28,37 +30,43 @@ def methods(
     from rewardgen.config import SearchConfig
     from rewardgen.search import load_method, method_file, method_names
 
+    # Two methods
     if diff is not None:
         if name is not None:
-            raise UsageError("--diff compares the two methods that it names; leave the third one out")
-        told = differences(*map(load_method, diff))
-        print_json({"methods": list(diff), "differences": told}) if json else _show_differences(diff, told)
+            raise UsageError("--diff compares the two methods that it names; remove the third one")
+        differing = differences(*map(load_method, diff))
+        print_json({"methods": list(diff), "differences": differing}) if json else _show_differences(diff, differing)
         return
+    # One method
     if name is not None:
         if json:
             print_json(load_method(name).model_dump(mode="json"))
         else:
-            load_method(name)  # what is no method is refused
+            load_method(name)  # raises if it is not a valid method
             write(method_file(name).read_text(encoding="utf-8").strip())
         return
+    # All methods
     default = SearchConfig().method
-    found = [load_method(each) for each in method_names()]
+    known = [load_method(each) for each in method_names()]
     if json:
-        print_json({"default": default, "methods": [each.model_dump(mode="json") for each in found]})
+        print_json({"default": default, "methods": [each.model_dump(mode="json") for each in known]})
         return
     listing = table("method", "what it does")
-    for each in found:
+    for each in known:
         listing.add_row(each.name, safe(each.summary))
     show(listing)
     write(
-        f"\n{default} is used where none is named; `rewardgen methods NAME` shows one with its sources, "
+        f"\n{default} is the default; `rewardgen methods NAME` shows one with its sources, "
         "`--diff A B` how two differ.",
         style="dim",
     )
 
 
 def differences(one: Method, other: Method) -> dict[str, tuple[Any, Any]]:
-    """Dotted key → what it is in each, for all that differs. A setting that one does not bring is the default."""
+    """Return dotted key → its value in each method, for all keys that differ.
+
+    Settings that a method does not set have their defaults.
+    """
     from rewardgen.config import load
 
     sides = []
@@ -71,24 +79,26 @@ def differences(one: Method, other: Method) -> dict[str, tuple[Any, Any]]:
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections with dotted keys."""
-    found: dict[str, Any] = {}
+    """Return nested sections as one mapping with dotted keys."""
+    flattened: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
+        flattened |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flattened
 
 
-def _show_differences(names: tuple[str, str], told: dict[str, tuple[Any, Any]]) -> None:
-    if not told:
-        write("They differ in nothing but their names.")
+def _show_differences(names: tuple[str, str], differing: dict[str, tuple[Any, Any]]) -> None:
+    """Print the differences as a table, one column per method."""
+    if not differing:
+        write("They differ only in name.")
         return
     listing = table("setting", *(safe(Path(name).stem) for name in names))
-    for key, values in told.items():
-        listing.add_row(key, *(safe(_said(value)) for value in values))
+    for key, values in differing.items():
+        listing.add_row(key, *(safe(_shown(value)) for value in values))
     show(listing)
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
+    """Return a value as it would stand in YAML; "–" for nothing."""
     if value is None:
         return "–"
     return (

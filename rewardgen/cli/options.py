@@ -13,12 +13,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 Envs = Annotated[
     list[Path] | None,
-    typer.Option("--envs", metavar="DIR", help="A folder with task files of your own; may be repeated."),
+    typer.Option("--envs", metavar="DIR", help="A folder with your own task files; repeatable."),
 ]
 
 Prompts = Annotated[
     Path | None,
-    typer.Option("--prompts", metavar="DIR", help="A folder with prompt templates of your own."),
+    typer.Option("--prompts", metavar="DIR", help="A folder with your own prompt templates."),
 ]
 
 RunsDir = Annotated[
@@ -41,10 +41,10 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name, su
 
 
 def folders(envs: list[Path] | None) -> tuple[Path, ...]:
-    """The folders of ``--envs``.
+    """Return the folders of ``--envs``.
 
     Raises:
-        UsageError: one of them is no folder.
+        UsageError: one of them does not exist.
     """
     from rewardgen.errors import UsageError
 
@@ -55,10 +55,10 @@ def folders(envs: list[Path] | None) -> tuple[Path, ...]:
 
 
 def template_folder(prompts: Path | None) -> Path | None:
-    """The folder of ``--prompts``.
+    """Return the folder of ``--prompts``.
 
     Raises:
-        UsageError: it is no folder.
+        UsageError: it does not exist.
     """
     from rewardgen.errors import UsageError
 

@@ -45,60 +45,65 @@ def prefer(
         str | None, typer.Option("--judge", metavar="NAME", help="Who answers; your login name by default.")
     ] = None,
     pair: Annotated[
-        str | None, typer.Option(metavar="LEFT,RIGHT", help="Keep one answer to these two replays; with --answer.")
+        str | None, typer.Option(metavar="LEFT,RIGHT", help="Store one answer about these two replays; with --answer.")
     ] = None,
     answer: Annotated[
         str | None, typer.Option(metavar="left|right|equal|unsure|both_bad", help="The answer to --pair.")
     ] = None,
     order: Annotated[
-        str | None, typer.Option(metavar="KEY,KEY,…", help="Put a generation's candidates in order, the best first.")
+        str | None, typer.Option(metavar="KEY,KEY,…", help="Rank a generation's candidates, best first.")
     ] = None,
-    remark: Annotated[
-        str | None, typer.Option(metavar="REPLAY", help="Say something of one replay; with --words.")
-    ] = None,
-    words: Annotated[str, typer.Option(metavar="TEXT", help="What to say beside --pair, --order or --remark.")] = "",
-    films: Annotated[bool, typer.Option("--films/--no-films", help="Make films (mp4) of the replays shown.")] = True,
+    remark: Annotated[str | None, typer.Option(metavar="REPLAY", help="Comment on one replay; with --words.")] = None,
+    words: Annotated[str, typer.Option(metavar="TEXT", help="Comment for --pair, --order or --remark.")] = "",
+    films: Annotated[bool, typer.Option("--films/--no-films", help="Make films (mp4) of the replays.")] = True,
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Judge replays: two at a time, by the better one and in words, or with --pair, --order, --remark in one go."""
+    """Judge replays: two at a time in a dialog, or with --pair, --order or --remark in one command."""
     from rewardgen.store import Judgements, find_run, read
 
+    # One answer from flags, or a dialog
     path = find_run(run, out)
-    kept = Judgements(path)
+    judgements = Judgements(path)
     name = judge if judge is not None else _login()
-    said = _said_in_one_go(read(path), name, pair, answer, order, remark, words)
-    if said is not None:
-        kept.add(said)
+    answer_given = _answer_from_flags(read(path), name, pair, answer, order, remark, words)
+    if answer_given is not None:
+        judgements.add(answer_given)
         if json:
-            print_json({"run": path, "judge": name, "kept": [said], "undone": []})
+            print_json({"run": path, "judge": name, "kept": [answer_given], "undone": []})
         else:
-            write(f"kept as {name}'s")
+            write(f"stored as an answer of {name}")
         return
-    session = _Session(path, kept, name, films)
+    session = _Session(path, judgements, name, films)
     session.work()
     if json:
-        print_json({"run": path, "judge": name, "kept": session.made, "undone": session.undone})
+        print_json({"run": path, "judge": name, "kept": session.answers, "undone": session.undone})
 
 
 def _login() -> str:
+    """Return the user's login name.
+
+    Raises:
+        UsageError: the system does not know it.
+    """
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError) as error:
-        raise UsageError("who judges? name yourself with --judge NAME") from error
+        raise UsageError("your login name is unknown; name yourself with --judge NAME") from error
 
 
-def _said_in_one_go(
+def _answer_from_flags(
     view: RunView, judge: str, pair: str | None, answer: str | None, order: str | None, remark: str | None, words: str
 ) -> Judgement | Order | Remark | None:
-    """What the flags say; None where they say nothing.
+    """Return the answer that the flags give; None if they give none.
 
     Raises:
-        UsageError: they do not belong together, or name a candidate that the run has not.
+        UsageError: they do not belong together, or name a candidate that the run does not have.
     """
     from rewardgen.records import Judgement, Order, Remark, candidate_of
     from rewardgen.store.database import now
 
+    # Which of the three kinds is it?
     if sum(given is not None for given in (pair, order, remark)) > 1:
         raise UsageError("give one of --pair, --order and --remark")
     if (pair is None) != (answer is None):
@@ -108,27 +113,31 @@ def _said_in_one_go(
             raise UsageError("--words belong to --pair, --order or --remark")
         return None
     key, created = uuid.uuid4().hex, now()
+    # A ranking belongs to the generation of its candidates
     if order is not None:
         keys = tuple(part.strip() for part in order.split(","))
-        _known(view, keys)
+        _check_known(view, keys)
         place = view.candidates[keys[0]]
         where = next(each for each in view.generations if place in each.candidates)
         return Order(key, where.restart, where.index, keys, words, judge, "person", created, 0.0)
+    # A remark on a candidate alone means its first start state
     if remark is not None:
         replay = remark if "." in remark else f"{remark}.0"
-        _known(view, [candidate_of(replay)])
+        _check_known(view, [candidate_of(replay)])
         if not words.strip():
             raise UsageError("--remark needs --words")
         return Remark(key, replay, words, judge, "person", created)
+    # A pair
     assert pair is not None and answer is not None
     shown = [part.strip() if "." in part else f"{part.strip()}.0" for part in pair.split(",")]
     if len(shown) != 2 or answer not in ANSWERS:
-        raise UsageError("write --pair LEFT,RIGHT and --answer left, right, equal, unsure or both_bad")
-    _known(view, [candidate_of(each) for each in shown])
+        raise UsageError("use --pair LEFT,RIGHT with --answer left, right, equal, unsure or both_bad")
+    _check_known(view, [candidate_of(each) for each in shown])
     return Judgement(key, shown[0], shown[1], ANSWERS[answer], words, judge, "person", created, 0.0)
 
 
-def _known(view: RunView, keys: Sequence[str]) -> None:
+def _check_known(view: RunView, keys: Sequence[str]) -> None:
+    """Raise UnknownName if the run lacks one of the candidates."""
     from rewardgen.errors import UnknownName
 
     for key in keys:
@@ -138,49 +147,51 @@ def _known(view: RunView, keys: Sequence[str]) -> None:
 
 @dataclass
 class _Session:
-    """One person at a terminal."""
+    """A dialog with one person at a terminal."""
 
     path: Path
-    kept: Judgements
+    judgements: Judgements
     judge: str
     films: bool
-    made: list[Judgement | Remark] = field(default_factory=list)
+    answers: list[Judgement | Remark] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
     skipped: set[frozenset[str]] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
 
     def work(self) -> None:
-        """Ask until there is nothing more to ask, or no more answers come."""
+        """Show pairs and read answers until there is nothing more to judge, or the person quits."""
         from rewardgen.search import asked_for
         from rewardgen.store import read
 
         screen = console(stderr=True)
         while True:
+            # Read the run again for each pair: the search may have gone on, and others judge too
             view = read(self.path)
             wanted = asked_for(view)
             if wanted is None:
-                note("no candidate has a policy to show yet")
+                note("no candidate has a policy to show yet; try again later")
                 return
             shown = self._next(view, wanted)
             if shown is None:
-                note("nothing more to ask you about this generation; come back when there is another one")
+                note("you have judged everything of this generation; come back for the next one")
                 return
-            self._tell(view, wanted, shown)
+            self._introduce(view, wanted, shown)
+            # Read lines until one settles this pair
             began = self.clock()
-            while (line := self._read(screen)) is not None and not self._take(line, shown, began):
+            while (line := self._read_line(screen)) is not None and not self._handle(line, shown, began):
                 pass
             if line is None:
                 return
 
     def _next(self, view: RunView, wanted: Waiting) -> tuple[str, ...] | None:
-        """The replays to show: two, or one where there is nothing to compare it with."""
+        """Return the replays to show: two, or one if there is nothing to compare it with; None if all are judged."""
         from rewardgen.preference import next_pair
 
         pool = [*wanted.candidates, *wanted.against]
         if len(pool) == 1:
             only = f"{pool[0]}.0"
-            said = any(remark.replay == only and remark.judge == self.judge for remark in view.remarks)
-            return None if said or frozenset(pool) in self.skipped else (only,)
+            commented = any(remark.replay == only and remark.judge == self.judge for remark in view.remarks)
+            return None if commented or frozenset(pool) in self.skipped else (only,)
         generator = random.Random()
         seen = [*view.judgements, *self._skips()]
         pair = next_pair(pool, seen, view.orders, self.judge, generator)
@@ -188,7 +199,7 @@ class _Session:
         return None if pair is None else tuple(f"{key}.{start}" for key in pair)
 
     def _skips(self) -> list[Judgement]:
-        """Pairs passed over, as answers that say nothing: not to be asked again in this session."""
+        """Return skipped pairs as answers that say nothing, so that this session does not show them again."""
         from rewardgen.records import Judgement
 
         pairs = [sorted(pair) for pair in self.skipped if len(pair) == 2]
@@ -196,18 +207,19 @@ class _Session:
             Judgement("skipped0", f"{a}.0", f"{b}.0", "unsure", "", self.judge, "person", "", 0.0) for a, b in pairs
         ]
 
-    def _tell(self, view: RunView, wanted: Waiting, shown: Sequence[str]) -> None:
+    def _introduce(self, view: RunView, wanted: Waiting, shown: Sequence[str]) -> None:
+        """Print how many judgements there are, where to see the replays, and how to answer."""
         from rewardgen.preference import heard
 
-        told = heard(wanted.candidates, view.judgements, view.orders, view.remarks)
-        lines = [f"generation {wanted.generation}: {told} of {wanted.wanted} judgements"]
+        count = heard(wanted.candidates, view.judgements, view.orders, view.remarks)
+        lines = [f"generation {wanted.generation}: {count} of {wanted.wanted} judgements"]
         for side, replay in zip(("left ", "right") if len(shown) == 2 else ("     ",), shown, strict=True):
-            lines.append(f"  {side}  {replay}  {self._where(replay)}")
+            lines.append(f"  {side}  {replay}  {self._location(replay)}")
         lines.append(f"  {HELP if len(shown) == 2 else HELP_ONE}")
         console(stderr=True).print(safe("\n".join(lines)), highlight=False)
 
-    def _where(self, replay: str) -> str:
-        """Where a replay can be looked at."""
+    def _location(self, replay: str) -> str:
+        """Return where a replay can be seen: a film, or the page that plays it."""
         from rewardgen.replay import ensure
 
         candidate, _, start = replay.rpartition(".")
@@ -219,8 +231,8 @@ class _Session:
             return str(files.video)
         return f"{files.poses} (`rewardgen web` shows it{'; no film: ' + files.note if files.note else ''})"
 
-    def _read(self, screen: Any) -> str | None:
-        """A line; None where there is no more, or the person leaves."""
+    def _read_line(self, screen: Any) -> str | None:
+        """Read a line; None at the end of the input, or if the person quits."""
         screen.print("> ", end="")
         try:
             line = input()
@@ -229,11 +241,12 @@ class _Session:
             return None
         return None if line.strip() in ("q", "quit") else line
 
-    def _take(self, line: str, shown: Sequence[str], began: float) -> bool:
-        """Act on what was typed. True: on to the next pair."""
+    def _handle(self, line: str, shown: Sequence[str], began: float) -> bool:
+        """Act on a line. Return True to go on to the next pair, False to ask for this one again."""
         from rewardgen.records import Judgement, Remark, candidate_of
         from rewardgen.store.database import now
 
+        # Undo and skip
         text = line.strip()
         first, _, rest = text.partition(" ")
         if first in ("u", "undo"):
@@ -242,31 +255,34 @@ class _Session:
         if first in ("s", "skip"):
             self.skipped.add(frozenset(candidate_of(each) for each in shown))
             return True
-        said: Judgement | Remark
+        # An answer about a pair, or a remark on a single replay
+        answer: Judgement | Remark
         if len(shown) == 1 and text:
-            said = Remark(uuid.uuid4().hex, shown[0], text, self.judge, "person", now())
+            answer = Remark(uuid.uuid4().hex, shown[0], text, self.judge, "person", now())
         elif len(shown) == 2 and first.lower() in ANSWERS:
             seconds = round(self.clock() - began, 1)
-            said = Judgement(
+            answer = Judgement(
                 uuid.uuid4().hex, shown[0], shown[1], ANSWERS[first.lower()], rest.strip(), self.judge, "person",
                 now(), seconds,
             )  # fmt: skip
         else:
             note(HELP if len(shown) == 2 else HELP_ONE)
             return False
+        # Store it
         try:
-            self.kept.add(said)
+            self.judgements.add(answer)
         except UsageError as error:
             note(str(error))
             return False
-        self.made.append(said)
+        self.answers.append(answer)
         return True
 
     def _undo(self) -> None:
-        if not self.made:
-            note("there is nothing of this session to take back")
+        """Undo the last answer of this session."""
+        if not self.answers:
+            note("there is nothing to undo in this session")
             return
-        last = self.made.pop()
-        self.kept.undo(last.id, self.judge)
+        last = self.answers.pop()
+        self.judgements.undo(last.id, self.judge)
         self.undone.append(last.id)
-        note(f"taken back: {getattr(last, 'answer', '') or 'the remark'}")
+        note(f"undone: {getattr(last, 'answer', '') or 'the remark'}")

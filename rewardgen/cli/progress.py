@@ -1,4 +1,4 @@
-"""What is known of a running search from its events: the live view and the plain lines both draw from this."""
+"""The progress of a running search from its events, for both the live view and the plain lines."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Row:
-    """One candidate of the generation at hand. ``status``: asked, accepted, rejected, repairing, training, …"""
+    """One candidate of the current generation. ``status``: asked, accepted, rejected, sent back, training, …"""
 
     key: str
     status: str = "asked"
     attempts: int = 0
     problem: str = ""
     fitness: dict[int, float] = field(default_factory=dict)
-    """Seed → true fitness at its last checkpoint."""
+    """Seed → fitness at its last checkpoint."""
     steps: int = 0
     score: float | None = None
     success_rate: float | None = None
@@ -40,12 +40,13 @@ class Row:
 
     @property
     def latest(self) -> float | None:
+        """Mean of the latest fitness over seeds; None before the first checkpoint."""
         return sum(self.fitness.values()) / len(self.fitness) if self.fitness else None
 
 
 @dataclass
 class Training:
-    """The training under way; ``steps`` and ``total`` are of all its members together."""
+    """The current training; ``steps`` and ``total`` are of all its members together."""
 
     what: str
     members: int
@@ -55,14 +56,15 @@ class Training:
 
     @property
     def seconds_left(self) -> float | None:
+        """Estimated seconds left of this training; None before its speed is known."""
         return (self.total - self.steps) / self.rate if self.rate > 0 else None
 
 
 class Progress:
-    """Takes events in; answers what a person wants to know while waiting.
+    """Receives events; knows what a person wants to know while waiting.
 
     Args:
-        config: the run's settings, from which the work that is still to come is estimated; None where unknown.
+        config: the run's settings, from which the remaining work is estimated; None if unknown.
         clock: seconds, monotonic.
     """
 
@@ -82,16 +84,17 @@ class Progress:
 
     @property
     def seconds(self) -> float:
+        """Seconds since this process began."""
         return self._clock() - self._began
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate of the whole run's rest from the speed of the present training; None before there is one."""
+        """Estimated seconds left of the whole run, from the current training's speed; None before there is one."""
         if self._config is None or self.training is None or self.training.rate <= 0:
             return None
         search, steps = self._config.search, self._config.training.steps
         each = search.candidates * search.seeds * steps
-        finals = 3 * self._config.evaluation.report_seeds * steps
+        finals = 3 * self._config.evaluation.report_seeds * steps  # of the winner, the expert's and the sparse reward
         if self.training.what == "final":
             left = self.training.total - self.training.steps
         else:
@@ -102,27 +105,30 @@ class Progress:
 
     @property
     def cost_so_far(self) -> dict[str, Any]:
-        """The cost with the steps of the training under way, without the time."""
+        """The cost with the steps of the current training, without the time."""
         under_way = self.training.steps if self.training is not None else 0
         cost = {key: value for key, value in self.cost.items() if key != "seconds"}
         return {**cost, "steps": cost.get("steps", 0) + under_way}
 
-    def take(self, event: Event) -> None:
-        """Learn from one event."""
+    def update(self, event: Event) -> None:
+        """Update from one event."""
         from rewardgen.search import events
 
         match event:
+            # The run and its generations
             case events.RunStarted():
                 self.started = event
             case events.GenerationStarted():
                 self.restart, self.generation, self.parent = event.restart, event.generation, event.parent
                 self.rows, self.training = {}, None
+            # Requests to the language model, and checks of the replies
             case events.Calling():
                 self.asking = f"asking for {asked_for(event.purpose, event.n)}"
             case events.Replied():
                 self.asking = ""
             case events.AttemptScreened():
                 self._screened(event)
+            # Trainings
             case events.TrainingStarted():
                 self._training_started(event)
             case events.TrainingProgress() if self.training is not None:
@@ -136,6 +142,7 @@ class Progress:
             case events.MemberStopped() if event.candidate in self.rows:
                 row = self.rows[event.candidate]
                 row.status, row.problem = "stopped", event.message
+            # Scores, judgements and selection
             case events.Scored():
                 self._scored(event)
             case events.WaitingForPeople():
@@ -146,23 +153,26 @@ class Progress:
                 self.training = None
                 if event.candidate in self.rows:
                     self.rows[event.candidate].selected = True
+            # Reported scores, cost and warnings
             case events.Evaluated():
                 self.training = None
                 self.finals[event.name] = event
             case events.CostSoFar():
                 self.cost = event.data
                 if self.training is not None and self.training.steps >= self.training.total:
-                    self.training = None  # its steps are in the cost now
+                    self.training = None  # its steps are included in the cost now
             case events.RunWarning():
                 self.warnings.append(event.message)
 
     def _screened(self, event: AttemptScreened) -> None:
+        """Note whether a program was accepted."""
         row = self.rows.setdefault(event.candidate, Row(event.candidate))
         row.attempts = event.attempt + 1
         row.status = "accepted" if event.accepted else "sent back"
         row.problem = "" if event.accepted else "; ".join(event.problems)
 
     def _training_started(self, event: TrainingStarted) -> None:
+        """Begin to follow a training; candidates that were still being repaired are out."""
         self.training, self.asking = Training(event.what, event.members, event.steps), ""
         for row in self.rows.values():
             if event.what == "generation" and row.status == "accepted":
@@ -171,6 +181,7 @@ class Progress:
                 row.status = "rejected"
 
     def _scored(self, event: Scored) -> None:
+        """Note a candidate's score; it is the best so far if no other trained to the end with a higher one."""
         row = self.rows.setdefault(event.candidate, Row(event.candidate))
         row.score, row.success_rate = event.score, event.success_rate
         row.status = "stopped" if event.stopped else event.status
@@ -178,16 +189,13 @@ class Progress:
             self.best = (event.candidate, event.score)
 
 
-"""What a call to a language model asks for, by its purpose: one, and several."""
-
-
 def cost_text(cost: dict[str, Any]) -> str:
-    """What the run has cost so far, in a line."""
+    """Return the cost of the run so far in one line; "" if there is none."""
     if not cost:
         return ""
     parts = []
     tokens = int(cost.get("prompt_tokens", 0)) + int(cost.get("completion_tokens", 0))
-    if tokens:  # none where no language model is asked
+    if tokens:  # 0 if no language model is used
         dollars = f", ${cost['dollars']:.4f}" if cost.get("dollars") else ""
         parts.append(f"{cost['calls']} calls, {tokens:,} tokens{dollars}")
     parts.append(f"{cost.get('steps', 0):,} environment steps")

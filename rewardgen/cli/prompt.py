@@ -1,4 +1,4 @@
-"""``rewardgen prompt``: what a language model would be told."""
+"""``rewardgen prompt``: print what a language model would be told."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rewardgen.cli.output import print_json, write
 def prompt(
     task: TaskName,
     method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="As this search method asks; by default the default method.")
+        str | None, typer.Option(metavar="NAME", help="Prompt of this search method [default: the default method].")
     ] = None,
     envs: Envs = None,
     prompts: Prompts = None,
     json: Json = False,
 ) -> None:
-    """Print what the language model would be told first about a task. Nothing is sent."""
+    """Print the first prompt of a search for a task. Nothing is sent."""
     from rewardgen.config import SearchConfig
     from rewardgen.prompting import generation, render_prompt
     from rewardgen.search import load_method

@@ -1,4 +1,4 @@
-"""``rewardgen resume``: go on with a run that was stopped."""
+"""``rewardgen resume``: continue a run that was stopped."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def resume(
     run: RunName = "latest",
-    llm: Annotated[str | None, typer.Option(metavar="MODEL", help="Go on with another model.")] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Go on at another endpoint.")] = None,
+    llm: Annotated[str | None, typer.Option(metavar="MODEL", help="Continue with another model.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Continue at another endpoint.")] = None,
     budget_dollars: Annotated[float | None, SettingFlag("budget.dollars")] = None,
     budget_tokens: Annotated[int | None, SettingFlag("budget.tokens")] = None,
     budget_calls: Annotated[int | None, SettingFlag("budget.calls")] = None,
@@ -29,21 +29,24 @@ def resume(
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Take a run up where it stopped. Nothing that was paid for is paid for again."""
+    """Continue a run where it stopped. Nothing that was paid for is paid for again."""
     flags = given(resume, locals())
     from rewardgen.cli.session import search
     from rewardgen.config import Config, validate
     from rewardgen.store import find_run, read
 
+    # --llm also replaces a list of models that the run began with
     flags |= with_flags({"llm.model": llm, "llm.models": [] if llm else None, "llm.base_url": base_url})
     overrides = {**parse_assignments(assignments), **flags}
     path = find_run(run, out)
     view = read(path)
+    # The settings only serve to estimate the remaining time; a run that was killed at once has none yet
     settings = validate(Config, view.config, str(path)) if view.config else None
 
     def work(listener: Listener) -> RunView:
-        from rewardgen.search import resume as go_on
+        """Continue the search."""
+        from rewardgen.search import resume as resume_run
 
-        return go_on(path, listener=listener, overrides=overrides)
+        return resume_run(path, listener=listener, overrides=overrides)
 
     search(work, path, settings, json=json)

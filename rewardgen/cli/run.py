@@ -37,7 +37,7 @@ def run(
         typer.Option(
             metavar="people|simulated|vlm:MODEL|fitness",
             rich_help_panel=SIZE,
-            help="Who says which candidates are better. docs/people.md",
+            help="What ranks the candidates; see docs/people.md.",
         ),
     ] = None,
     steps: Annotated[int | None, SettingFlag("training.steps", SIZE)] = None,
@@ -65,38 +65,45 @@ def run(
 ) -> None:
     """Search for a reward that makes a task learnable.
 
-    Everything is kept in the run's folder as it comes; Ctrl-C stops, `rewardgen resume` goes on.
+    Every step is stored in the run's folder at once; Ctrl-C stops, and `rewardgen resume` continues.
     """
     flags = given(run, locals())
     from rewardgen.cli.session import search
     from rewardgen.search import configure
 
+    # Flags override --set, which overrides --judge and the file
     if task is not None:
         flags["task"] = task
     if llm:
-        flags["llm.models"] = []  # the flag overrides both in a file
-    places = folders(envs)
+        flags["llm.models"] = []  # --llm also overrides a list of models in the file
+    task_folders = folders(envs)
     assigned = parse_assignments(assignments)
     overrides = {**judge_settings(judge, assigned), **assigned, **flags}
-    settings = configure(config, overrides, places)
+    settings = configure(config, overrides, task_folders)
     run_dir = _run_dir(out, name, settings.task)
 
     def work(listener: Listener) -> RunView:
-        from rewardgen.search import run as start
+        """Run the search."""
+        from rewardgen.search import run as run_search
 
-        return start(settings, run_dir, listener=listener, envs=places, prompts_dir=template_folder(prompts))
+        return run_search(settings, run_dir, listener=listener, envs=task_folders, prompts_dir=template_folder(prompts))
 
     search(work, run_dir, settings, json=json)
 
 
 def _run_dir(out: Path, name: str | None, task: str) -> Path:
-    """A folder that no run has used yet."""
+    """Return a folder that does not exist yet: ``name``, or the task with the time.
+
+    Raises:
+        UsageError: ``name`` is not a plain name, or its folder exists.
+    """
     if name is not None:
         if name in ("", ".", "..", "latest") or Path(name).name != name:
             raise UsageError(f"--name {name!r}: use a plain name without slashes, and --out for the folder")
         if (out / name).exists():
-            raise UsageError(f"{out / name} exists already; `rewardgen resume {out / name}` goes on with it")
+            raise UsageError(f"{out / name} exists; `rewardgen resume {out / name}` continues it, or choose another")
         return out / name
+    # Two runs may start within one second
     base = f"{task.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
     names = [base, *(f"{base}-{number}" for number in range(2, 1000))]
     return next(path for each in names if not (path := out / each).exists())

@@ -1,4 +1,4 @@
-"""What ``run`` and ``resume`` share: watching a search, stopping it cleanly, and handing over what it found."""
+"""Shared by ``run`` and ``resume``: show a running search, stop it cleanly, write its outputs."""
 
 from __future__ import annotations
 
@@ -29,50 +29,57 @@ def search(
     *,
     json: bool = False,
 ) -> None:
-    """Run ``work`` while showing how it goes, then write the report and the export and print how it ended.
+    """Run ``work`` while showing its progress; then write the report and the export, and print the result.
 
     Raises:
-        Stopped: Ctrl-C, or SIGTERM; the message is the line that resumes.
-        RewardgenError: what ``work`` raised, with the line that resumes where that helps.
-        typer.Exit: with 1, where no reward was found or the report or the export could not be written.
+        Stopped: Ctrl-C or SIGTERM; the message has the command that resumes.
+        RewardgenError: raised by ``work``; the command that resumes is printed if it can help.
+        typer.Exit: with 1 if no reward was found, or if the report or the export could not be written.
     """
-    go_on = f"rewardgen resume {shlex.quote(str(run_dir))}"
+    resume_command = f"rewardgen resume {shlex.quote(str(run_dir))}"
+    # Search
     try:
-        with terminable(), _watched(Progress(config), json=json) as listener:
+        with sigterm_interrupts(), _watched(Progress(config), json=json) as listener:
             view = work(listener)
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt as interrupt:
         if not (run_dir / "run.sqlite").exists():
-            raise Stopped("stopped before the run began") from stop
-        raise Stopped(f"stopped; nothing that was done is lost. To go on:\n  {go_on}") from stop
-    except UsageError:
+            raise Stopped("stopped before the run began; nothing was stored") from interrupt
+        raise Stopped(f"stopped; everything that was done is stored. To continue:\n  {resume_command}") from interrupt
+    except UsageError:  # the command itself is wrong: resuming would not help
         raise
     except RewardgenError:
         if (run_dir / "run.sqlite").exists():
-            note(f"what was done is kept. To go on once the cause is gone:\n  {go_on}")
+            note(f"everything that was done is stored. Once the cause is fixed, continue with:\n  {resume_command}")
         raise
-    report, exported, problems = hand_over(view)
-    from rewardgen.cli.summary import show_ending, summary
+    # Write the outputs
+    report, exported, problems = write_outputs(view)
+    from rewardgen.cli.summary import show_result, summary
 
+    # Print the result
     if json:
         files = None if exported is None else exported
         print_json({**summary(view), "report": report, "export": files, "problems": problems})
     else:
         for problem in problems:
             note(problem)
-        show_ending(view, report, exported)
+        show_result(view, report, exported)
     if view.winner is None or problems:
         raise typer.Exit(1)
 
 
-def hand_over(view: RunView) -> tuple[Path | None, Exported | None, list[str]]:
-    """Write the report and the export of a finished run. What cannot be written is told in the list."""
+def write_outputs(view: RunView) -> tuple[Path | None, Exported | None, list[str]]:
+    """Write the report and the export of a finished run.
+
+    Returns:
+        The report, the exported files (None for what could not be written), and messages on what went wrong.
+    """
     from rewardgen.export import export_run
     from rewardgen.report import write_report
 
     problems: list[str] = []
     report: Path | None = None
     exported: Exported | None = None
-    if view.winner is not None:  # before the report, which carries the exported files
+    if view.winner is not None:  # the export comes first, because the report embeds its files
         try:
             exported = export_run(view, view.path / "export")
         except (OSError, RewardgenError) as error:
@@ -86,7 +93,7 @@ def hand_over(view: RunView) -> tuple[Path | None, Exported | None, list[str]]:
 
 @contextmanager
 def _watched(progress: Progress, *, json: bool) -> Iterator[Listener]:
-    """A listener: a live view on a terminal, plain lines elsewhere, plain lines on standard error beside ``--json``."""
+    """Yield a listener: a live view on a terminal, else plain lines; with ``--json`` those go to standard error."""
     from rewardgen.cli.lines import Lines
 
     if json:
@@ -103,14 +110,15 @@ def _watched(progress: Progress, *, json: bool) -> Iterator[Listener]:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM, as a scheduler sends it, stops as Ctrl-C does."""
+def sigterm_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM, which schedulers send, so that it stops cleanly as Ctrl-C does."""
 
-    def stop(number: int, frame: Any) -> None:
+    def interrupt(number: int, frame: Any) -> None:
+        """Raise as Ctrl-C does."""
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)

@@ -1,4 +1,4 @@
-"""Flags → settings: the named ones and ``--set``."""
+"""Turns flags into settings: ``--set``, ``--judge`` and the named ones."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any setting by its dotted name, such as training.learning_rate=3e-4; may be repeated.",
+        help="Any setting by its dotted name, such as training.learning_rate=3e-4; repeatable.",
     ),
 ]
 
 
 def parse_assignments(assignments: Sequence[str] | None) -> dict[str, Any]:
-    """``["training.steps=200000"]`` → ``{"training.steps": 200000}``; values are read as YAML.
+    """Turn ``["training.steps=200000"]`` into ``{"training.steps": 200000}``; values are read as YAML.
 
     Raises:
-        UsageError: one of them is no KEY=VALUE, or its value is no YAML.
+        UsageError: one of them is not KEY=VALUE, or its value is not YAML.
     """
     from rewardgen import yaml
 
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for text in assignments or ():
         key, sign, value = text.partition("=")
         if not sign or not all(part.strip() for part in key.split(".")):
             raise UsageError(f"--set {text}: write it as KEY=VALUE, such as --set training.steps=200000")
         try:
-            found[key.strip()] = yaml.read_value(value)
+            settings[key.strip()] = yaml.read_value(value)
         except ConfigError as error:
             raise UsageError(f"--set {text}: {error}") from error
-    return found
+    return settings
 
 
 def task_configs(
     tasks: Sequence[Task], assignments: Sequence[str] | None, sections: tuple[str, ...], refusal: str
 ) -> list[Config]:
-    """The settings of each task, with those assignments that a benchmark takes.
+    """Return the settings of each task for a benchmark, with the assignments that it accepts.
 
     Args:
-        sections: what may be set, such as ``("training.",)``.
-        refusal: what to say of anything else.
+        sections: the prefixes of the settings that may be set, such as ``("training.",)``.
+        refusal: the error message for any other setting.
 
     Raises:
         UsageError: an assignment cannot be read, or sets something outside of ``sections``.
@@ -65,20 +65,21 @@ def task_configs(
 
 
 def judge_settings(judge: str | None, assigned: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--judge`` stands for.
+    """Return the settings that ``--judge`` stands for.
 
     Args:
         judge: the flag.
-        assigned: what ``--set`` says: with ``search.judge=mixed``, the flag's judge is weighed with the fitness.
+        assigned: the settings given by ``--set``: with ``search.judge=mixed``, the judge is combined with the fitness.
 
     Raises:
-        UsageError: it names no judge.
+        UsageError: there is no such judge.
     """
     if judge is None:
         return {}
     kind, _, model = judge.partition(":")
     if judge not in ("fitness", "people", "simulated") and not (kind == "vlm" and model):
-        raise UsageError(f"--judge {judge}: it is people, simulated, vlm:MODEL or fitness")
+        raise UsageError(f"--judge {judge}: use people, simulated, vlm:MODEL or fitness")
+    # A judge that replaces the fitness is one setting; one that is combined with it goes into search.judging
     if judge == "fitness" or (judge != "people" and assigned.get("search.judge") != "mixed"):
         return {"search.judge": judge}
     by = {"search.judging.by": kind} | ({"search.judging.model": model} if kind == "vlm" else {})
@@ -86,5 +87,5 @@ def judge_settings(judge: str | None, assigned: Mapping[str, Any]) -> dict[str, 
 
 
 def with_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Those flags that were given."""
+    """Return the flags that were given."""
     return {key: value for key, value in flags.items() if value is not None}

@@ -1,4 +1,4 @@
-"""``rewardgen show``: where a run stands, from its store."""
+"""``rewardgen show``: the state of a run or sweep, from its store."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rewardgen.errors import UnknownName
 def show(
     run: RunName = "latest",
     candidate: Annotated[
-        str | None, typer.Option("--candidate", metavar="KEY", help="Show this candidate's code and how it fared.")
+        str | None, typer.Option("--candidate", metavar="KEY", help="Show this candidate's code and results.")
     ] = None,
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Show a run: its generations, its scores, its best reward and what it cost. Also while it is running.
+    """Show a run: its generations, scores, best reward and cost; also while it is running.
 
-    Of a sweep, show how far its searches are.
+    For a sweep, show the progress of its searches.
     """
     from rewardgen.cli.summary import show_candidate, show_run
     from rewardgen.report.choices import legibility_facts
@@ -37,13 +37,14 @@ def show(
         return
     if candidate not in view.candidates:
         raise UnknownName("candidate", candidate, view.candidates, hint=f"(in {view.path})")
-    found = view.candidates[candidate]
-    print_json(found) if json else show_candidate(view, found)
+    chosen = view.candidates[candidate]
+    print_json(chosen) if json else show_candidate(view, chosen)
 
 
 def _show_sweep(folder: Path, *, json: bool) -> None:
-    from rewardgen.cli.sweep_summary import described, show_sweep
+    """Print the state of a sweep."""
+    from rewardgen.cli.sweep_summary import show_sweep, sweep_document
     from rewardgen.sweep import sweep_standing
 
-    kept, standings = sweep_standing(folder)
-    print_json(described(kept, standings)) if json else show_sweep(kept, standings)
+    summary, standings = sweep_standing(folder)
+    print_json(sweep_document(summary, standings)) if json else show_sweep(summary, standings)

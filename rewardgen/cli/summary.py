@@ -1,4 +1,4 @@
-"""How a run ended, or where it stands: for people and as JSON. Everything comes from the store."""
+"""Prints the result of a run, or its state, for people and as JSON. All of it comes from the store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STYLES = {"good": "green", "unsure": "yellow", "bad": "red", "busy": "cyan"}
 
 
 def summary(view: RunView) -> dict[str, Any]:
-    """What ``run --json`` and ``resume --json`` say of a run; ``show --json`` gives the whole of it."""
+    """Return what ``run --json`` and ``resume --json`` print of a run; ``show --json`` prints all of it."""
     winner = view.candidates.get(view.winner or "")
     return {
         "run": view.name,
@@ -43,7 +43,7 @@ def summary(view: RunView) -> dict[str, Any]:
         "winner": None if winner is None else {"key": winner.key, "score": winner.score, "source": winner.source},
         "fitness_unit": view.task.get("fitness_unit"),
         "scores": {
-            name: None if (found := view.final(name)) is None or found.evaluation is None else found.evaluation
+            name: None if (final := view.final(name)) is None or final.evaluation is None else final.evaluation
             for name in FINALS
         },
         "verdict": verdict(view),
@@ -77,35 +77,39 @@ def summary(view: RunView) -> dict[str, Any]:
 
 
 def verdict(view: RunView) -> str:
-    """What the reported intervals support, in plain words."""
-    found = result(view)
-    if found.word == "no reward found":
-        return found.headline.verdict
-    return " ".join([found.headline.verdict, *found.headline.sentences])
+    """Return what the reported intervals support, in plain words."""
+    outcome = result(view)
+    if outcome.word == "no reward found":
+        return outcome.headline.verdict
+    return " ".join([outcome.headline.verdict, *outcome.headline.sentences])
 
 
-def show_ending(view: RunView, report: Path | None, exported: Exported | None) -> None:
-    """The end of a run: the reward, its score beside the others', where everything lies."""
+def show_result(view: RunView, report: Path | None, exported: Exported | None) -> None:
+    """Print the result of a run: the reward, its score beside the baselines', the files that were written."""
     winner = view.candidates.get(view.winner or "")
-    found = result(view)
+    outcome = result(view)
     write()
-    _show_verdict(found)
+    # The verdict and the scores that it rests on
+    _show_verdict(outcome)
     write()
     if winner is not None:
-        _show_scores(view, found)
-        for sentence in found.headline.sentences:
+        _show_scores(view, outcome)
+        for sentence in outcome.headline.sentences:
             write(sentence)
         write()
+    # The winning program
     if winner is not None and winner.source is not None:
         write(f"The best reward ({winner.key}):", style="bold")
         write()
         code(winner.source.strip())
         write()
+    # What a reader must know to judge the result
     if legible := legibility_sentence(view):
         write(legible)
     if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
     write()
+    # Where the files are, the cost, and what to do next
     places: list[tuple[str, Path | None]] = [("report", report)]
     if exported is not None:
         places += [("reward", exported.reward), ("wrapper", exported.wrapper), ("policy", exported.policy)]
@@ -113,17 +117,19 @@ def show_ending(view: RunView, report: Path | None, exported: Exported | None) -
         if path is not None:
             write(f"{name:<9}{path}")
     write(f"{'cost':<9}{_cost(view)}")
-    _show_next(found)
+    _show_next(outcome)
 
 
 def show_run(view: RunView) -> None:
-    """Where a run stands."""
-    found = result(view)
+    """Print the state of a run."""
+    # Title and verdict
+    outcome = result(view)
     write(view.name, style="bold")
-    _show_verdict(found)
+    _show_verdict(outcome)
     write(f"{view.task.get('name', '?')}, rewards written by {view.author or '?'}, begun {view.created}")
     if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
+    # Each generation as a table, followed by the reasons of the choice
     for generation in view.generations:
         write()
         place = f"generation {generation.index}" + (f", restart {generation.restart}" if generation.restart else "")
@@ -153,10 +159,12 @@ def show_run(view: RunView) -> None:
             write(f"race: {race}", style="dim")
     write()
     _show_choices(view)
+    # Reported scores
     if view.finals:
-        _show_scores(view, found)
-        for sentence in found.headline.sentences:
+        _show_scores(view, outcome)
+        for sentence in outcome.headline.sentences:
             write(sentence)
+    # The best program so far
     winner = view.candidates.get(view.winner or "")
     if winner is not None and winner.source is not None:
         write()
@@ -165,28 +173,33 @@ def show_run(view: RunView) -> None:
         code(winner.source.strip())
     write()
     write(f"cost: {_cost(view)}")
-    _show_next(found)
+    _show_next(outcome)
 
 
 def show_candidate(view: RunView, candidate: CandidateView) -> None:
-    """One candidate: code, problems, and what its author would be told of it."""
+    """Print one candidate: program, problems, and the feedback that its author would get."""
     unit = str(view.task.get("fitness_unit", ""))
+    # Score and how sure it is
     write(f"{candidate.key}: {candidate.status}, score {short_number(candidate.score, unit)}", style="bold")
     if candidate.parent:
         write(f"written after seeing {candidate.parent}")
     if ends := interval(view, candidate):
-        write(f"score between {ends} by its seeds and episodes")
+        write(f"score between {ends}, by its seeds and episodes")
     if reason := choice_reason(view, candidate):
         write(reason)
     if candidate.stopped:
         write(f"its training was {candidate.stopped}")
     if candidate.again:
         write(f"measured again on {len(candidate.again)} fresh seeds: {short_number(candidate.again_score, unit)}")
+    # What stored episodes predicted
     if (forecast := candidate.forecast) is not None:
         share = "n/a" if forecast.agreement is None else f"{forecast.agreement:.0%}"
         write(f"before training: its return orders {share} of {forecast.pairs} pairs of episodes as their fitness does")
         if forecast.nearest is not None:
-            write(f"most like it was {forecast.nearest}, at a distance of {short_number(forecast.distance)}")
+            write(
+                f"most similar earlier program: {forecast.nearest}, at a distance of {short_number(forecast.distance)}"
+            )
+    # Attempts that were rejected, the program, the feedback
     for attempt in candidate.attempts:
         for problem in attempt.problems:
             write(f"attempt {attempt.number}: {problem.stage}: {problem}", style="yellow")
@@ -199,52 +212,53 @@ def show_candidate(view: RunView, candidate: CandidateView) -> None:
 
 
 def _show_choices(view: RunView) -> None:
-    """What seeds explain, the winner's curse and how screening fared, where there is anything to say."""
+    """Print how much seeds explain, the winner's curse and how screening did, if there is anything to say."""
     sentences = (legibility_sentence(view), curse_sentence(view), *screening_sentences(view))
-    told = [sentence for sentence in sentences if sentence]
-    for sentence in told:
+    shown = [sentence for sentence in sentences if sentence]
+    for sentence in shown:
         write(sentence, style="dim")
-    if told:
+    if shown:
         write()
 
 
-def _show_verdict(found: RunResult) -> None:
-    """The verdict's word, and what it rests on."""
-    why = f": {found.why}" if found.why else ""
-    write(f"{found.word.capitalize()}{why.rstrip('.')}.", style=f"bold {STYLES[found.tone]}")
-    if found.word not in ("no reward found", "waiting for you", "running"):
-        write(found.headline.verdict)
+def _show_verdict(outcome: RunResult) -> None:
+    """Print the verdict and its reason."""
+    why = f": {outcome.why}" if outcome.why else ""
+    write(f"{outcome.word.capitalize()}{why.rstrip('.')}.", style=f"bold {STYLES[outcome.tone]}")
+    if outcome.word not in ("no reward found", "waiting for you", "running"):
+        write(outcome.headline.verdict)
 
 
-def _show_scores(view: RunView, found: RunResult) -> None:
-    """A bar for each reported reward, with its interval."""
-    if not any(bar.measured for bar in found.bars):
+def _show_scores(view: RunView, outcome: RunResult) -> None:
+    """Print a bar for each reported reward, with its interval."""
+    if not any(bar.measured for bar in outcome.bars):
         return
     meaning = str(view.task.get("fitness_meaning", ""))
     listing = table("reward", "", "fitness", "interval", "success", "measured on", right=("fitness", "success"))
-    for bar in found.bars:
-        drawn = text_bar(bar, found.success)
-        listing.add_row(bar.label, drawn, bar.value, bar.interval, bar.success, bar.trainings)
+    for bar in outcome.bars:
+        bar_text = text_bar(bar, outcome.success)
+        listing.add_row(bar.label, bar_text, bar.value, bar.interval, bar.success, bar.trainings)
     if meaning:
         write(f"Fitness: {meaning}, on fresh training seeds and fresh episodes", style="dim")
     show(listing)
-    if found.success is not None:
-        write(f"= mean, - interval, | success from {found.success_text}", style="dim")
+    if outcome.success is not None:
+        write(f"= mean, - interval, | success from {outcome.success_text}", style="dim")
     write()
 
 
-def _show_next(found: RunResult) -> None:
-    """The commands to go on with."""
-    for step in found.next:
+def _show_next(outcome: RunResult) -> None:
+    """Print the commands for the next steps."""
+    for step in outcome.next:
         write(f"to {step.what}:\n  {step.command}")
 
 
 def _cost(view: RunView) -> str:
+    """Return the cost of a run in one line."""
     cost = view.cost
     about = "about " if cost.estimated else ""
     tokens = cost.prompt_tokens + cost.completion_tokens
     parts = []
-    if tokens:  # none where no language model is asked
+    if tokens:  # 0 if no language model was used
         cached = f" ({cost.cached_calls} from the cache)" if cost.cached_calls else ""
         parts += [f"{cost.calls} calls{cached}", f"{about}{tokens:,} tokens", cost.paid]
     parts += [f"{cost.steps:,} environment steps", clock(cost.seconds)]

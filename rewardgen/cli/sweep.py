@@ -1,4 +1,4 @@
-"""``rewardgen sweep``: many searches by one YAML file."""
+"""``rewardgen sweep``: run many searches from one YAML file."""
 
 from __future__ import annotations
 
@@ -22,25 +22,35 @@ if TYPE_CHECKING:
 
 def sweep(
     spec: Annotated[
-        Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file; docs/sweeps.md says what it holds.")
+        Path,
+        typer.Argument(
+            metavar="SPEC",
+            help="The sweep's YAML file; docs/sweeps.md describes it.",
+        ),
     ],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would run, and what it would take.")
+        bool, typer.Option("--dry-run", help="Only print what would run, and what it would take.")
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Searches at once; by default as many as there are processors and memory for."),
+        typer.Option(min=1, help="Concurrent searches [default: as many as CPUs and memory allow]."),
     ] = None,
     where: Annotated[
-        str, typer.Option("--executor", metavar="local|ray", help="This machine, or a Ray cluster: docs/cluster.md.")
+        str,
+        typer.Option(
+            "--executor",
+            metavar="local|ray",
+            help="This machine, or a Ray cluster; see docs/cluster.md.",
+        ),
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Of the Ray cluster; by default this machine's ('auto').")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address of the Ray cluster [default: this machine's ('auto')]."),
     ] = None,
     shards: Annotated[
         int | None,
         typer.Option(
-            min=1, help="On Ray: parts into which each generation is cut; by default as many as keep it busy."
+            min=1, help="With --executor ray: shards of each generation [default: as many as keep the cluster busy]."
         ),
     ] = None,
     assignments: Set = None,
@@ -48,33 +58,38 @@ def sweep(
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Run all searches of a sweep, or go on with it: what is finished is not done again.
+    """Run all searches of a sweep, or continue it: finished searches are not run again.
 
-    Each search lies in a folder of its own under runs/NAME/ and is a run like any other. Ctrl-C stops; the same command
-    goes on.
+    Each search has its own folder in runs/NAME/ and is a run like any other. Ctrl-C stops; the same command continues.
     """
     from rewardgen.cli.sweep_summary import forecast, show_forecast
     from rewardgen.sweep import make_plan, rates_of
 
     if name is not None and (name in ("", ".", "..", "latest") or Path(name).name != name):
         raise UsageError(f"--name {name!r}: use a plain name without slashes, and --out for the folder")
+    # Expand the file into searches, and choose where they run
     plan = make_plan(spec, out, name=name, given=parse_assignments(assignments))
     rates = rates_of(plan, out)
     executor = _executor(plan, where, jobs, address, shards)
     if dry_run:
-        told = forecast(plan, rates, executor)
-        print_json(told) if json else show_forecast(told)
+        document = forecast(plan, rates, executor)
+        print_json(document) if json else show_forecast(document)
         return
     _start(plan, rates, executor, out, json=json)
 
 
 def _executor(plan: Plan, where: str, jobs: int | None, address: str | None, shards: int | None) -> Executor:
+    """Return what runs the searches.
+
+    Raises:
+        UsageError: there is no such executor, or the flags do not belong to it.
+    """
     if where == "ray":
         from rewardgen.sweep.ray import RayExecutor
 
         return RayExecutor(plan.spec.share, address or "auto", jobs, shards, wanted=len(plan.searches))
     if where != "local":
-        raise UsageError(f"--executor {where}: there are local and ray")
+        raise UsageError(f"--executor {where}: use local or ray")
     if address is not None or shards is not None:
         raise UsageError("--address and --shards are for --executor ray")
     from rewardgen.sweep import LocalExecutor
@@ -83,29 +98,33 @@ def _executor(plan: Plan, where: str, jobs: int | None, address: str | None, sha
 
 
 def _start(plan: Plan, rates: Rates, executor: Executor, out: Path, *, json: bool) -> None:
-    from rewardgen.cli.session import terminable
+    """Run the sweep and print its result."""
+    from rewardgen.cli.session import sigterm_interrupts
     from rewardgen.cli.sweep_progress import SweepProgress, watched
-    from rewardgen.cli.sweep_summary import described, show_sweep
+    from rewardgen.cli.sweep_summary import show_sweep, sweep_document
     from rewardgen.store import BASELINES
     from rewardgen.sweep import run_sweep, sweep_standing
     from rewardgen.sweep.ready import check_authors
 
+    # Fail before the first search starts if an author cannot be used
     check_authors(plan)
     for task, why in plan.missing.items():
         note(f"without {task}: {why}")
+    # Run
     progress = SweepProgress(plan, rates, executor.threads, executor.slots)
     try:
-        with terminable(), watched(progress, console(stderr=json)) as watch:
+        with sigterm_interrupts(), watched(progress, console(stderr=json)) as watch:
             ended = run_sweep(
                 plan, executor, baselines=out / BASELINES, rates=rates, threads=executor.threads, watch=watch
             )
     except KeyboardInterrupt as stop:
-        raise Stopped(f"stopped; nothing that was done is lost. To go on:\n  {_command()}") from stop
-    kept, standings = sweep_standing(plan.folder)
+        raise Stopped(f"stopped; everything that was done is stored. To continue:\n  {_command()}") from stop
+    # Print the result; the exit code follows from it
+    summary, standings = sweep_standing(plan.folder)
     if json:
-        print_json(described(kept, standings, ended))
+        print_json(sweep_document(summary, standings, ended))
     else:
-        show_sweep(kept, standings)
+        show_sweep(summary, standings)
     _conclude(ended, standings, json=json)
 
 
@@ -113,31 +132,28 @@ def _conclude(ended: Sequence[Ended], standings: Sequence[SearchState], *, json:
     """Fail if a search failed, or if none of those that finished found a reward.
 
     Raises:
-        RewardgenError: so it is; where the JSON document says it already, ``typer.Exit``.
+        RewardgenError: that is so; ``typer.Exit`` with --json, whose document says it already.
     """
     failed = [each for each in ended if each.status == "failed"]
     finished = [each for each in standings if each.status == "finished"]
     empty = [each for each in finished if each.winner is None]
-    nothing = bool(finished) and len(empty) == len(finished)
-    if json and (failed or nothing):
+    none_found = bool(finished) and len(empty) == len(finished)
+    if json and (failed or none_found):
         raise typer.Exit(RewardgenError.exit_code)
     if failed:
         raise RewardgenError(
-            f"{len(failed)} of {len(ended)} searches failed, the first of them {failed[0].planned.key}: "
-            f"{failed[0].message}\nThe others are not touched by it. To try those again:\n  {_command()}"
+            f"{len(failed)} of {len(ended)} searches failed, first {failed[0].planned.key}: {failed[0].message}\n"
+            f"The others are not affected. To retry the failed ones:\n  {_command()}"
         )
-    if nothing:
+    if none_found:
         raise RewardgenError(
             f"no search found a reward: no candidate of {count(len(finished), 'search', 'searches')} could be trained; "
             f"`rewardgen show {finished[0].planned.run_dir}` says why"
         )
     if empty:
-        note(
-            f"warning: {len(empty)} of {len(finished)} searches found no reward, the first of them "
-            f"{empty[0].planned.key}"
-        )
+        note(f"warning: {len(empty)} of {len(finished)} searches found no reward, first {empty[0].planned.key}")
 
 
 def _command() -> str:
-    """The line that was given, for the shell."""
+    """Return the user's command line, quoted for a shell."""
     return shlex.join(["rewardgen", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""A sweep while it runs: what is known of it from its events, as plain lines or as a view on a terminal."""
+"""The progress of a running sweep from its events: as plain lines, or as a live view on a terminal."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from rewardgen.search.events import Evaluated
     from rewardgen.sweep import Job, Plan, Rates, Watch
 
-EVERY = 30.0
-"""Seconds between two lines that say only how far everything is."""
-SHOWN = 12
-"""Running searches that the view has lines for."""
+INTERVAL = 30.0
+"""Seconds between two lines that only report progress."""
+MAX_SHOWN = 12
+"""Max. number of running searches that the view shows."""
 _SUMS = ("calls", "prompt_tokens", "completion_tokens", "dollars", "steps")
 
 
 class SweepProgress:
-    """Takes events in; answers how far the sweep is, what it cost so far and how long it will take.
+    """Receives events; knows how far the sweep is, its cost so far and an estimate of the remaining time.
 
     Args:
-        threads: processors of each search.
-        slots: searches at once.
+        threads: CPU threads of each search.
+        slots: number of concurrent searches.
         clock: seconds, monotonic.
     """
 
@@ -46,35 +46,38 @@ class SweepProgress:
         self.plan, self._slots, self._clock, self._began = plan, max(1, slots), clock, clock()
         self._expected = {p.key: of_planned(p, rates, threads).hours * 3600 for p in plan.searches}
         self._started: dict[str, float] = {}
-        self._took: list[tuple[float, float]] = []
-        """Of searches that ran from start to end here: seconds expected, seconds taken."""
+        self._durations: list[tuple[float, float]] = []
+        """Of searches that ran from start to end here: expected seconds, actual seconds."""
         self._cost: dict[str, dict[str, Any]] = {}
         self.running: dict[str, Progress] = {}
         self._measured: dict[str, tuple[int, int]] = {}
-        """Of each task's baselines: environment steps that were taken, and all of them."""
+        """Of each job that measures baselines: environment steps so far, and in total."""
         self.ended: dict[str, str] = {}
-        """Search → how it ended; those that were finished before are not among them."""
+        """Search → how it ended; without those that were finished before this process began."""
         self.before = 0
         self._waiting = set(self._expected)
 
     @property
     def total(self) -> int:
+        """Number of searches."""
         return len(self._expected)
 
     @property
     def done(self) -> int:
-        """Searches that are over, however they ended."""
+        """Number of searches that are over, however they ended."""
         return self.before + len(self.ended)
 
     @property
     def seconds(self) -> float:
+        """Seconds since this process began."""
         return self._clock() - self._began
 
-    def take(self, job: Job | None, event: Event) -> None:
-        """Learn from one event, of a job or, without one, of the sweep."""
+    def update(self, job: Job | None, event: Event) -> None:
+        """Update from one event, of a job or, if that is None, of the sweep itself."""
         from rewardgen.search import events as of_search
         from rewardgen.sweep import events
 
+        # Events of the sweep
         if job is None:
             match event:
                 case events.SweepStarted():
@@ -84,9 +87,10 @@ class SweepProgress:
                     self._waiting.discard(event.search)
                     self.ended[event.search] = "left out"
             return
+        # Events of a job
         match event:
             case events.JobStarted():
-                self._started_job(job)
+                self._start_job(job)
             case events.BaselineSteps() if job.key in self._measured:
                 self._measured[job.key] = event.steps, self._measured[job.key][1]
             case events.JobRetried():
@@ -97,13 +101,14 @@ class SweepProgress:
                 if job.kind == "search":
                     self.ended[job.key] = event.status
                     if event.status == "finished":
-                        self._took.append((self._expected[job.key], self._clock() - self._started[job.key]))
+                        self._durations.append((self._expected[job.key], self._clock() - self._started[job.key]))
             case _ if job.key in self.running:
-                self.running[job.key].take(event)
+                self.running[job.key].update(event)
                 if isinstance(event, of_search.CostSoFar):
                     self._cost[job.key] = event.data
 
-    def _started_job(self, job: Job) -> None:
+    def _start_job(self, job: Job) -> None:
+        """Begin to follow a job."""
         from rewardgen.sweep import Rates, of_baselines
 
         self.running[job.key] = Progress(job.config, self._clock)
@@ -115,41 +120,43 @@ class SweepProgress:
 
     @property
     def cost(self) -> dict[str, Any]:
-        """What the searches of this process cost so far, together."""
+        """Cost so far of the searches of this process, together."""
         running = {key: progress.cost_so_far for key, progress in self.running.items() if progress.cost}
-        everyone = {**self._cost, **running}
-        if not everyone:
+        costs = {**self._cost, **running}
+        if not costs:
             return {}
-        return {name: sum(cost.get(name, 0) for cost in everyone.values()) for name in _SUMS}
+        return {name: sum(cost.get(name, 0) for cost in costs.values()) for name in _SUMS}
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate of the rest, corrected by what is over and what is under way; None where nothing is known."""
+        """Estimated seconds left, corrected by the searches that are over or running; None if nothing is known."""
+        # Compare expected and actual times, of searches that are over and of those whose end can be estimated
         now = self._clock()
         searches = [
             (self._expected[key], now - self._started[key], progress.seconds_left)
             for key, progress in self.running.items()
             if key in self._expected
         ]
-        known = [*self._took, *((expected, past + left) for expected, past, left in searches if left is not None)]
+        known = [*self._durations, *((expected, past + left) for expected, past, left in searches if left is not None)]
         expected, took = (sum(column) for column in zip(*known, strict=True)) if known else (1.0, 1.0)
         factor = took / expected if expected > 0 else 1.0
+        # Scale the rest; the sweep takes at least as long as the slowest search that runs
         waiting = sum(self._expected[key] for key in self._waiting) * factor
         under_way = [max(0.0, each * factor - past if left is None else left) for each, past, left in searches]
         if not under_way and not self._waiting:
             return None
         return max([(waiting + sum(under_way)) / self._slots, *under_way])
 
-    def doing(self, key: str) -> str:
-        """What a job that runs does now, in a few words."""
+    def activity(self, key: str) -> str:
+        """Return what a running job does now, in a few words."""
         if key not in self._measured:
-            return doing(self.running[key])
+            return activity(self.running[key])
         steps, most = self._measured[key]
         return f"measuring {steps / max(1, most):.0%}"
 
 
-def doing(progress: Progress) -> str:
-    """What one search does now, in a few words."""
+def activity(progress: Progress) -> str:
+    """Return what a search does now, in a few words."""
     if progress.asking:
         return f"generation {progress.generation}, {progress.asking}"
     if progress.training is None:
@@ -159,6 +166,7 @@ def doing(progress: Progress) -> str:
 
 
 def status_line(progress: SweepProgress) -> str:
+    """Return searches done, time, remaining time and cost in one line."""
     parts = [f"{progress.done} of {progress.total} searches", clock(progress.seconds)]
     left = progress.seconds_left
     if left is not None:
@@ -168,7 +176,11 @@ def status_line(progress: SweepProgress) -> str:
 
 
 class SweepLines:
-    """A watch that writes one line for each thing that happens."""
+    """Prints one line per event.
+
+    Args:
+        steady: also print the progress every ``INTERVAL`` seconds; a live view shows it anyway.
+    """
 
     def __init__(
         self,
@@ -179,22 +191,23 @@ class SweepLines:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._progress, self._screen, self._clock, self._steady = progress, screen, clock, steady
-        self._said = clock()
+        self._last_line = clock()
         self._warned: set[str] = set()
 
     def __call__(self, job: Job | None, event: Event) -> None:
+        # A search's scores are gone from the progress once its job has ended
         scores = dict(self._progress.running[job.key].finals) if job and job.key in self._progress.running else {}
-        self._progress.take(job, event)
+        self._progress.update(job, event)
         line, style = self._line(job, event, scores)
-        if not line and self._steady and self._clock() - self._said >= EVERY and self._progress.running:
-            now = ", ".join(f"{key}: {self._progress.doing(key)}" for key in self._progress.running)
+        if not line and self._steady and self._clock() - self._last_line >= INTERVAL and self._progress.running:
+            now = ", ".join(f"{key}: {self._progress.activity(key)}" for key in self._progress.running)
             line = f"{status_line(self._progress)}; now {now}"
         if line:
-            self._said = self._clock()
+            self._last_line = self._clock()
             self._screen.print(Text(safe(line), style=style))
 
     def _line(self, job: Job | None, event: Event, scores: dict[str, Evaluated]) -> tuple[str, str]:
-        """The line on an event and its style; "" where there is none."""
+        """Return the line for an event and its style; "" for none."""
         from rewardgen.search import events as of_search
         from rewardgen.sweep import events
 
@@ -211,23 +224,25 @@ class SweepLines:
             case events.JobStarted():
                 return f"{place} starting {key}", ""
             case events.JobRetried():
-                return f"{place} {key} failed and is tried again: {event.error}: {event.message}", "yellow"
-            case of_search.RunWarning() if event.message not in self._warned:  # most hold for all searches alike
+                return f"{place} {key} failed and is retried: {event.error}: {event.message}", "yellow"
+            case of_search.RunWarning() if event.message not in self._warned:  # most concern all searches alike
                 self._warned.add(event.message)
                 return f"{place} note on {key}: {event.message}", "yellow"
             case events.JobEnded() if event.status == "failed":
                 return f"{place} failed {key}: {event.error}: {event.message}", "red"
             case events.JobEnded():
                 parts = [f"{place} finished {key}"]
-                if (won := scores.get("winner")) is not None:
-                    parts.append(f": {short_number(won.mean)} [{short_number(won.low)}, {short_number(won.high)}]")
+                if (winner := scores.get("winner")) is not None:
+                    parts.append(
+                        f": {short_number(winner.mean)} [{short_number(winner.low)}, {short_number(winner.high)}]"
+                    )
                 left = progress.seconds_left
                 return "".join(parts) + (f"; about {clock(left)} to go" if left is not None else ""), ""
         return "", ""
 
 
 class SweepView:
-    """A watch and a context manager: what is over scrolls by as lines, what is under way is redrawn in place."""
+    """A live view and context manager: events scroll by as lines, running searches are redrawn in place."""
 
     def __init__(self, progress: SweepProgress, screen: Console) -> None:
         self._progress = progress
@@ -245,28 +260,30 @@ class SweepView:
         self._lines(job, event)
 
     def _draw(self) -> RenderableType:
+        # One row per running search
         progress = self._progress
         listing = table("running", "", "best so far", "left", right=("best so far", "left"))
         running = list(progress.running.items())
-        for key, each in running[:SHOWN]:
+        for key, each in running[:MAX_SHOWN]:
             best, left = each.best, each.seconds_left
             listing.add_row(
                 Text(safe(key)),
-                Text(safe(progress.doing(key)), style="cyan"),
+                Text(safe(progress.activity(key)), style="cyan"),
                 short_number(best[1]) if best is not None else "–",
                 clock(left) if left is not None else "",
             )
+        # The whole sweep
         bar = Table.grid(padding=(0, 1))
         bar.add_row(ProgressBar(total=max(1, progress.total), completed=progress.done, width=30), status_line(progress))
         parts: list[RenderableType] = [listing] if running else []
-        if len(running) > SHOWN:
-            parts.append(Text(f"… and {len(running) - SHOWN} more", style="dim"))
+        if len(running) > MAX_SHOWN:
+            parts.append(Text(f"… and {len(running) - MAX_SHOWN} more", style="dim"))
         return Group(*parts, bar)
 
 
 @contextmanager
 def watched(progress: SweepProgress, screen: Console) -> Iterator[Watch]:
-    """A view on a terminal, plain lines elsewhere."""
+    """Yield a live view on a terminal, plain lines elsewhere."""
     if not screen.is_terminal or screen.is_dumb_terminal:
         yield SweepLines(progress, screen)
         return

@@ -1,4 +1,4 @@
-"""A sweep before it runs (what it will take) and where it stands: for people and as JSON."""
+"""Prints what a sweep will take before it runs, and its state, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
-    """What is left to do of ``plan`` and what it will take, as plain values."""
+    """Return what is left to do of ``plan`` and what it will take, as plain values."""
     from rewardgen.sweep import of_baselines, of_search, total, wall_hours
     from rewardgen.sweep.estimate import baselines_of, resolved
     from rewardgen.sweep.ledger import Ledger, budgeted, limits
     from rewardgen.sweep.ready import authors_missing
     from rewardgen.sweep.standing import standing
 
+    # Which searches does the budget allow, given those that are finished?
     plan, most = budgeted(plan, rates, executor.threads)
     arms = [arm.name for arm in plan.arms]
     ledger = Ledger(limits(plan.spec.budgets, arms), [each.arm for each in plan.searches], most)
@@ -28,7 +29,8 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
     for index, stand in enumerate(stands):
         if stand.status == "finished":
             ledger.ended(index, stand.spent)
-    list(ledger.allowed())  # finds those that can never begin
+    list(ledger.allowed())  # marks those that can never start
+    # Each search: its settings, its status, what it will take
     searches, left = [], []
     for index, (planned, stand) in enumerate(zip(plan.searches, stands, strict=True)):
         settings = resolved(planned)
@@ -50,9 +52,11 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
                 "changes": [str(change) for change in settings.changes],
             }
         )
+    # Baselines are measured once for all searches that share them
     shared = baselines_of([planned for planned, _ in left])
     measured = [of_baselines(planned.config, rates, executor.threads) for planned in shared.values()]
     everything = [*(amounts for _, amounts in left), *measured]
+    # The measured speeds behind the estimate
     speeds = {
         planned.task: {
             "steps_per_second_and_processor": round(rates.of_task(planned.config)),
@@ -83,60 +87,64 @@ def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
     }
 
 
-def show_forecast(told: dict[str, Any]) -> None:
-    """A dry run, for people."""
-    arms, tasks, seeds = told["arms"], told["tasks"], told["seeds"]
-    searches = len(told["searches"])
-    finished = sum(each["status"] == "finished" for each in told["searches"])
-    left_out = [each for each in told["searches"] if each["status"] == "left out"]
+def show_forecast(document: dict[str, Any]) -> None:
+    """Print a dry run."""
+    # Title: the size of the sweep
+    arms, tasks, seeds = document["arms"], document["tasks"], document["seeds"]
+    searches = len(document["searches"])
+    finished = sum(each["status"] == "finished" for each in document["searches"])
+    left_out = [each for each in document["searches"] if each["status"] == "left out"]
     write(
-        f"{told['sweep']}: {count(len(arms), 'arm')} × {count(len(tasks), 'task')} × {count(len(seeds), 'seed')} = "
+        f"{document['sweep']}: {count(len(arms), 'arm')} × {count(len(tasks), 'task')} × {count(len(seeds), 'seed')} = "
         f"{count(searches, 'search', 'searches')}" + (f", {finished} of them finished" if finished else ""),
         style="bold",
     )
-    write(f"in {told['folder']}, {told['where']}", style="dim")
+    write(f"in {document['folder']}, {document['where']}", style="dim")
     write(f"tasks: {', '.join(tasks)}; seeds: {', '.join(map(str, seeds))}", style="dim")
     write()
+    # One row per arm, one for the baselines, and the sum
     numbers = ("searches", "trainings", "steps", "calls", "tokens", "dollars", "hours")
     listing = table("arm", "method", "author", *numbers, right=numbers)
     for arm in arms:
-        mine = [each for each in told["searches"] if each["arm"] == arm]
-        going = sum(each["status"] not in ("left out", "finished") for each in mine)
+        of_arm = [each for each in document["searches"] if each["arm"] == arm]
+        remaining = sum(each["status"] not in ("left out", "finished") for each in of_arm)
         listing.add_row(
             safe(arm),
-            safe(Path(mine[0]["method"]).stem),
-            safe(mine[0]["model"]),
-            str(going),
-            *_cells(told["by_arm"][arm]),
+            safe(Path(of_arm[0]["method"]).stem),
+            safe(of_arm[0]["model"]),
+            str(remaining),
+            *_cells(document["by_arm"][arm]),
         )
-    if told["baselines"]["kinds"]:
-        listing.add_row("(expert, sparse)", "", "", "", *_cells(told["baselines"]["amounts"]))
-    listing.add_row("together", "", "", str(searches - finished - len(left_out)), *_cells(told["total"]), style="bold")
+    if document["baselines"]["kinds"]:
+        listing.add_row("(expert, sparse)", "", "", "", *_cells(document["baselines"]["amounts"]))
+    listing.add_row(
+        "together", "", "", str(searches - finished - len(left_out)), *_cells(document["total"]), style="bold"
+    )
     show(listing)
     write()
-    write(f"About {clock(told['wall_hours'] * 3600)} from start to end.")
-    write(
-        "Steps are the most that can be taken, hours those of the searches added up. The expert's and the sparse reward"
-    )
-    write("are trained once for each task and its settings.")
-    write(_speeds(told))
+    # Time, and how the numbers were estimated
+    write(f"About {clock(document['wall_hours'] * 3600)} from start to end.")
+    write("Steps are upper limits; hours are the sum over searches. The expert's and the sparse reward are trained")
+    write("once for each task and its settings.")
+    write(_speeds(document))
+    # Settings that were changed, and searches and tasks that are skipped
     for arm in arms:
-        changes = dict.fromkeys(line for each in told["searches"] if each["arm"] == arm for line in each["changes"])
+        changes = dict.fromkeys(line for each in document["searches"] if each["arm"] == arm for line in each["changes"])
         for line in changes:
             write(f"{arm}: {line}", style="dim")
     for each in left_out[:3]:
         write(f"left out: {each['arm']}/{each['task']}/seed{each['seed']}: {each['message']}", style="yellow")
     if len(left_out) > 3:
         write(f"left out: … and {len(left_out) - 3} more", style="yellow")
-    for task, why in told["missing_tasks"].items():
+    for task, why in document["missing_tasks"].items():
         write(f"without {task}: {why}", style="yellow")
-    for arm, why in told["not_ready"].items():
+    for arm, why in document["not_ready"].items():
         write(f"not ready: arm {arm!r}: {why}", style="yellow")
 
 
-def _speeds(told: dict[str, Any]) -> str:
-    """Where the numbers come from."""
-    tasks, runs = told["rates"]["tasks"], told["rates"]["runs"]
+def _speeds(document: dict[str, Any]) -> str:
+    """Return where the numbers come from: measured speeds, or assumed ones."""
+    tasks, runs = document["rates"]["tasks"], document["rates"]["runs"]
     measured = [
         f"{name} {facts['steps_per_second_and_processor']:,}" for name, facts in tasks.items() if facts["measured"]
     ]
@@ -145,20 +153,19 @@ def _speeds(told: dict[str, Any]) -> str:
     ]
     parts = []
     if measured:
-        parts.append(f"measured in earlier runs here ({runs} looked at): {', '.join(measured)}")
+        parts.append(f"measured in {runs} earlier runs here: {', '.join(measured)}")
     if assumed:
-        parts.append(
-            f"{'from other tasks in them' if runs else 'assumed, for want of earlier runs'}: {', '.join(assumed)}"
-        )
-    text = "Environment steps a second on one processor, " + "; ".join(parts) + "."
-    asked = {each["model"] for each in told["searches"] if each["amounts"].calls}
-    unknown = sorted(asked - set(told["rates"]["models"]))
+        parts.append(f"{'from other tasks in them' if runs else 'assumed, without earlier runs'}: {', '.join(assumed)}")
+    text = "Environment steps per second and CPU thread, " + "; ".join(parts) + "."
+    used = {each["model"] for each in document["searches"] if each["amounts"].calls}
+    unknown = sorted(used - set(document["rates"]["models"]))
     if unknown:
         text += f" The length of replies is assumed for {', '.join(unknown)}."
     return text
 
 
 def _cells(amounts: Amounts) -> tuple[str, ...]:
+    """Return amounts as cells of a table; nothing for 0."""
     return (
         f"{amounts.trainings:,}",
         f"{amounts.steps:,}" if amounts.steps else "",
@@ -169,16 +176,16 @@ def _cells(amounts: Amounts) -> tuple[str, ...]:
     )
 
 
-# ---- where a sweep stands
+# ---- the state of a sweep
 
 
-def described(kept: Kept, standings: Sequence[SearchState], ended: Sequence[Ended] = ()) -> dict[str, Any]:
-    """Where a sweep stands, as plain values. ``ended`` adds what its stores do not know, such as crashes."""
+def sweep_document(summary: Kept, standings: Sequence[SearchState], ended: Sequence[Ended] = ()) -> dict[str, Any]:
+    """Return the state of a sweep as plain values. ``ended`` adds what its stores do not know, such as crashes."""
     ends = {end.planned.key: end for end in ended}
-    found = []
+    searches = []
     for stand in standings:
         end = ends.get(stand.planned.key)
-        found.append(
+        searches.append(
             {
                 "arm": stand.planned.arm,
                 "task": stand.planned.task,
@@ -192,14 +199,21 @@ def described(kept: Kept, standings: Sequence[SearchState], ended: Sequence[Ende
                 "cost": stand.cost,
             }
         )
-    return {"sweep": kept.name, "folder": kept.folder, "spec": kept.spec_file, "arms": kept.arms, "searches": found}
+    return {
+        "sweep": summary.name,
+        "folder": summary.folder,
+        "spec": summary.spec_file,
+        "arms": summary.arms,
+        "searches": searches,
+    }
 
 
-def show_sweep(kept: Kept, standings: Sequence[SearchState]) -> None:
-    """Where a sweep stands, one line for each arm on each task."""
+def show_sweep(summary: Kept, standings: Sequence[SearchState]) -> None:
+    """Print the state of a sweep, one line for each arm on each task."""
+    # Title: how many searches have which status
     counts = {status: sum(stand.status == status for stand in standings) for status in _ORDER}
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    write(f"{kept.name}: {told} of {len(standings)}", style="bold")
+    status_counts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    write(f"{summary.name}: {status_counts} of {len(standings)}", style="bold")
     write()
     listing = table(
         "task",
@@ -212,13 +226,15 @@ def show_sweep(kept: Kept, standings: Sequence[SearchState]) -> None:
         "",
         right=("finished", "steps", "time", "cost"),
     )
-    for task in kept.tasks:
-        for arm in kept.arms:
-            mine = [stand for stand in standings if (stand.planned.task, stand.planned.arm) == (task, arm)]
-            if mine:
-                listing.add_row(*(safe(cell) for cell in _row(task, arm, mine)))
+    # One row per task and arm
+    for task in summary.tasks:
+        for arm in summary.arms:
+            states = [stand for stand in standings if (stand.planned.task, stand.planned.arm) == (task, arm)]
+            if states:
+                listing.add_row(*(safe(cell) for cell in _row(task, arm, states)))
     show(listing)
     write()
+    # Why searches failed or were skipped
     for stand in standings:
         if stand.status in ("failed", "left out"):
             write(f"{stand.status}: {stand.planned.key}: {stand.message}", style="yellow")
@@ -227,20 +243,21 @@ def show_sweep(kept: Kept, standings: Sequence[SearchState]) -> None:
 _ORDER = ("finished", "running", "interrupted", "failed", "left out", "waiting")
 
 
-def _row(task: str, arm: str, mine: Sequence[SearchState]) -> tuple[str, ...]:
-    finished = [stand for stand in mine if stand.status == "finished"]
-    unit = next((stand.unit for stand in mine if stand.unit), "")
+def _row(task: str, arm: str, states: Sequence[SearchState]) -> tuple[str, ...]:
+    """Return the cells of an arm on a task: its searches, their scores and their cost."""
+    finished = [stand for stand in states if stand.status == "finished"]
+    unit = next((stand.unit for stand in states if stand.unit), "")
     scores = ", ".join(short_number(stand.score.mean if stand.score is not None else None) for stand in finished)
-    spent = [stand.spent for stand in mine]
+    spent = [stand.spent for stand in states]
     dollars = sum(each.dollars or 0.0 for each in spent)
-    others = [status for status in _ORDER[1:] if any(stand.status == status for stand in mine)]
+    others = [status for status in _ORDER[1:] if any(stand.status == status for stand in states)]
     return (
         task,
         arm,
-        f"{len(finished)}/{len(mine)}",
+        f"{len(finished)}/{len(states)}",
         f"{scores} {unit if unit != '1' else ''}".rstrip() if finished else "",
         f"{sum(each.steps for each in spent):,}",
         clock(3600 * sum(each.hours for each in spent)),
         f"${dollars:,.2f}" if dollars else "",
-        ", ".join(f"{sum(stand.status == status for stand in mine)} {status}" for status in others),
+        ", ".join(f"{sum(stand.status == status for stand in states)} {status}" for status in others),
     )

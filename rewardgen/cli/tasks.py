@@ -1,4 +1,4 @@
-"""``rewardgen tasks``: which tasks there are, and all about one."""
+"""``rewardgen tasks``: list the tasks, or show one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def tasks(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show all about this one.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this task.")] = None,
     envs: Envs = None,
     json: Json = False,
 ) -> None:
-    """List the tasks, or show one: its fields, its fitness, where its expert reward comes from."""
+    """List the tasks, or show one: its fields, its fitness, the source of its expert reward."""
+    # One task
     places = folders(envs)
     if name is not None:
         from rewardgen.tasks import load_task
@@ -28,6 +29,7 @@ def tasks(
         facts = describe(load_task(name, places))
         print_json(facts) if json else _show_one(facts)
         return
+    # All tasks, with a warning about files that register none
     from rewardgen.tasks import catalogue
 
     known = catalogue(places)
@@ -50,17 +52,17 @@ def tasks(
             safe(facts["name"]), safe(facts["group"]), str(len(facts["fields"])), str(facts["horizon"]), safe(threshold)
         )
     show(listing)
-    write("\n`rewardgen tasks NAME` shows all about one of them.", style="dim")
+    write("\n`rewardgen tasks NAME` shows one task in detail.", style="dim")
 
 
 def declared(task: Listed) -> dict[str, Any]:
-    """What ``--json`` says of a task in a list."""
+    """Return what ``--json`` prints of a task in the list."""
     missing = task.missing
     return {**task.facts, **({"missing": str(missing), "install": missing.install} if missing is not None else {})}
 
 
 def describe(task: Task) -> dict[str, Any]:
-    """What ``--json`` says of a single task."""
+    """Return what ``--json`` prints of a single task."""
     from rewardgen.tasks import listed
 
     return {
@@ -73,6 +75,7 @@ def describe(task: Task) -> dict[str, Any]:
 
 
 def _show_one(facts: dict[str, Any]) -> None:
+    """Print a task: its fields, then its episode, fitness and expert reward."""
     seconds = facts["horizon"] * facts["control_step"]
     write(facts["name"], style="bold")
     write(facts["description"])

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 def train(
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, such as cheetah/run.")],
     reward: Annotated[
-        str, typer.Option("--reward", "-r", metavar="expert|sparse|FILE", help="What to train with.")
+        str, typer.Option("--reward", "-r", metavar="expert|sparse|FILE", help="The reward to train with.")
     ] = "expert",
     steps: Annotated[int | None, SettingFlag("training.steps")] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=64, help="How many seeds, trained together.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=64, help="Number of seeds; they train together.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     threads: Annotated[int | None, SettingFlag("threads")] = None,
     sim: Physics = None,
@@ -42,18 +42,23 @@ def train(
     sandbox: SandboxLevel = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A YAML file of settings.")] = None,
     assignments: Set = None,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep the best policy there.")] = None,
-    log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="Keep TensorBoard files there.")] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Write the best policy to this file.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="DIR", help="Write TensorBoard files to this folder.")
+    ] = None,
     envs: Envs = None,
     json: Json = False,
 ) -> None:
-    """Train policies on a task with one reward and print the curve of the true fitness."""
+    """Train policies on a task with one reward and print the learning curve of the fitness."""
     flags = given(train, locals())
     from rewardgen.config import load
     from rewardgen.search import resolve
     from rewardgen.tasks import EnvironmentTask, load_task
     from rewardgen.training import arrangement_of
 
+    # Settings: the task's own, the file's, the flags'
     loaded = load_task(task, folders(envs))
     fixed = {"task": task, "seed": seed, "search.seeds": seeds}
     overrides = {**parse_assignments(assignments), **flags, **fixed}
@@ -66,13 +71,16 @@ def train(
         for change in resolved.changes:
             if change.setting.startswith("training."):  # no other section matters without a search
                 note(str(change))
+    # Train
     with _tracking(log, reward, settings) as tracking:
         results = _train(loaded, reward, settings, arrangement, tracking, quiet=json)
 
+    # Save the best policy
     best = max((r for r in results if r.score == r.score), key=lambda r: r.score, default=None)
     if save is not None and best is not None and best.weights is not None:
         save.parent.mkdir(parents=True, exist_ok=True)
         save.write_bytes(best.weights)
+    # Fail if nothing was learned, print the curves otherwise
     failed = [result for result in results if result.status == "failed"]
     if len(failed) == len(results):
         raise RewardgenError(f"every training failed: {failed[0].message}")
@@ -107,7 +115,7 @@ def train(
 
 
 def _tracking(folder: Path | None, reward: str, settings: Config) -> Tracking:
-    """The trackers that the settings name, if there is a folder for their files."""
+    """Return the trackers that the settings name; none without a folder for their files."""
     from rewardgen.tracking import Subject, Tracking
 
     facts = {"task": settings.task, "reward": Path(reward).stem, **settings.training.model_dump(mode="json")}
@@ -123,53 +131,63 @@ def _train(
     from rewardgen.sandbox import Sandbox, SandboxLimits
     from rewardgen.training import Reward, TrainingSetup, TrainingSpec, make_trainer, task_rewards
 
-    shared: RewardProgram | Reward
+    # A reward of the task's own, or a program that runs in the sandbox
+    training_reward: RewardProgram | Reward
     sandbox = None
     with ExitStack() as stack:
         if reward in ("expert", "sparse"):
-            shared = task_rewards(task)[reward]
+            training_reward = task_rewards(task)[reward]
         else:
-            shared = check(read_source(Path(reward)), task.layout)
+            training_reward = check(read_source(Path(reward)), task.layout)
             limits = settings.sandbox
             sandbox = stack.enter_context(
                 Sandbox(SandboxLimits(limits.call_seconds, limits.program_seconds, limits.memory_gb), limits.level)
             )
             if limits.level == "basic" and sandbox.notice:
                 note(f"warning: {sandbox.notice}")
+        # One training per seed
         trainer = make_trainer(TrainingSetup(task, settings, arrangement, sandbox))
-        specs = [TrainingSpec(reward, settings.seed + number, shared) for number in range(settings.search.seeds)]
-        watcher = _progress_of(task, settings, Path(reward).stem, tracking, quiet=quiet)
+        specs = [
+            TrainingSpec(reward, settings.seed + number, training_reward) for number in range(settings.search.seeds)
+        ]
+        watcher = _make_watcher(task, settings, Path(reward).stem, tracking, quiet=quiet)
         return trainer.train(specs, watcher)
 
 
-def _progress_of(task: Task, settings: Config, name: str, tracking: Tracking, *, quiet: bool) -> Watcher:
-    """Return what tells the trackers, and says each checkpoint and now and then how far the training is."""
+def _make_watcher(task: Task, settings: Config, name: str, tracking: Tracking, *, quiet: bool) -> Watcher:
+    """Return a watcher that feeds the trackers, and prints each checkpoint and, every few seconds, the progress."""
     from rewardgen.training import Watcher
 
-    every = 5.0  # s
+    interval = 5.0  # s
     total = settings.training.steps * settings.search.seeds
 
     class CurvePrinter(Watcher):
+        """Prints checkpoints and progress, and passes them to the trackers."""
+
         def __init__(self) -> None:
-            self._began = self._said = time.monotonic()
+            self._began = self._last_note = time.monotonic()
 
         def begin(self, members: Sequence[tuple[str, int]]) -> None:
+            """Tell the trackers which seeds train."""
             tracking.begin((name, seed) for _, seed in members)
 
         def checkpoint(self, key: str, seed: int, point: Checkpoint) -> None:
+            """Print a checkpoint."""
             tracking.point(name, seed, point)
             if not quiet:
                 note(f"seed {seed}: {point.steps:,} steps, fitness {point.fitness:.3g} {task.fitness_unit}")
 
         def progress(self, steps: int) -> None:
+            """Print steps, speed and the time left, if the last time was long enough ago."""
             now = time.monotonic()
-            if quiet or now - self._said < every:
+            if quiet or now - self._last_note < interval:
                 return
-            self._said = now
+            self._last_note = now
             rate = steps / (now - self._began)
             note(f"{steps:,} of {total:,} steps, {rate:,.0f} a second, about {(total - steps) / rate:,.0f} s left")
 
         def note(self, message: str) -> None:
+            """Print a remark of the trainer."""
             if not quiet:
                 note(message)
 
@@ -177,13 +195,14 @@ def _progress_of(task: Task, settings: Config, name: str, tracking: Tracking, *,
 
 
 def _diverged(points: Sequence[Checkpoint]) -> int:
-    """How many of the checkpoints' episodes ended because the simulation diverged."""
+    """Return how many of the checkpoints' episodes ended because the simulation diverged."""
     from rewardgen.tasks import DIVERGED
 
     return sum(round(point.causes.get(DIVERGED, 0.0) * point.episodes) for point in points)
 
 
 def _print_curve(task: Task, result: Any) -> None:
+    """Print a training's checkpoints as a table."""
     write(f"seed {result.seed}: {result.status}" + (f", {result.message}" if result.message else ""), style="bold")
     listing = table(
         "steps", f"fitness ({task.fitness_unit})", "success", "length", "own return",

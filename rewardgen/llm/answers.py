@@ -1,4 +1,4 @@
-"""Reads what an endpoint answered: choices, texts, how they ended, token counts, and errors in their place.
+"""Reads an endpoint's answer: choices, texts, how they ended, token counts, and errors within it.
 
 Nothing here trusts the form: endpoints answer in parts, stream unasked, put errors into a 200 or into one choice.
 """
@@ -13,14 +13,14 @@ from rewardgen.program import without_thoughts
 from rewardgen.program.extract import FILTERED, LENGTH, TOOL_CALLS
 
 MAX_TEXT = 2**18
-"""A reply is cut to so many characters: far more than any reward, and what a run can keep and show."""
+"""Max. length of a reply in characters: far more than any reward, and what a run can store and show."""
 
 _REASONS = {"MAX_TOKENS": LENGTH, "max_tokens": LENGTH, "SAFETY": FILTERED, "function_call": TOOL_CALLS}
-"""Other names of the reasons why a choice ended."""
+"""Other names of the reasons why a choice ended → ours."""
 
 
 def parse_completion(content: bytes, content_type: str) -> Any:
-    """The JSON of a completion; a stream of server-sent events is put together into one.
+    """Return the JSON of a completion; a stream of server-sent events is joined into one.
 
     Raises:
         ValueError, RecursionError: it is neither JSON nor a complete stream.
@@ -31,10 +31,11 @@ def parse_completion(content: bytes, content_type: str) -> Any:
 
 
 def _from_events(stream: str) -> dict[str, Any]:
-    """One completion from the chunks of a stream."""
+    """Join the chunks of a stream into one completion."""
     completion: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     done = False
+    # Each event is one line of data
     for line in stream.splitlines():
         name, _, data = line.partition(":")
         if name != "data":
@@ -45,30 +46,33 @@ def _from_events(stream: str) -> dict[str, Any]:
         chunk = json.loads(data)
         if not isinstance(chunk, dict):
             raise ValueError("a chunk of the stream is no object")
+        # Fields of the whole completion
         completion |= {name: chunk[name] for name in ("model", "usage", "error") if chunk.get(name)}
+        # Text arrives in pieces, for several choices at once
         for choice in choices_of(chunk):
             index = count(choice.get("index")) or 0
-            made = choices.setdefault(index, {"index": index, "message": {}})
+            choice_so_far = choices.setdefault(index, {"index": index, "message": {}})
             done = done or bool(choice.get("finish_reason"))
-            made |= {name: choice[name] for name in ("finish_reason", "error") if choice.get(name)}
+            choice_so_far |= {name: choice[name] for name in ("finish_reason", "error") if choice.get(name)}
             delta = choice.get("delta") or choice.get("message")
             for name, value in delta.items() if isinstance(delta, dict) else ():
                 if isinstance(value, str) and name != "role":
-                    made["message"][name] = made["message"].get(name, "") + value
+                    choice_so_far["message"][name] = choice_so_far["message"].get(name, "") + value
                 elif value and name == "tool_calls":
-                    made["message"][name] = value
+                    choice_so_far["message"][name] = value
     if not done and "error" not in completion:
         raise ValueError("the stream ended before its answer did")
     return {**completion, "choices": [choices[index] for index in sorted(choices)]}
 
 
 def choices_of(completion: Any) -> list[dict[str, Any]]:
+    """Return the choices of a completion; none if it has another form."""
     found = completion.get("choices") if isinstance(completion, dict) else None
     return [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
 
 
 def text_of(choice: Mapping[str, Any]) -> str:
-    """What a choice says: its content, else its refusal, else nothing."""
+    """Return the text of a choice: its content, else its refusal, else nothing."""
     message = choice.get("message")
     if not isinstance(message, dict):
         return ""
@@ -79,27 +83,25 @@ def text_of(choice: Mapping[str, Any]) -> str:
 
 
 def finish_reason_of(choice: Mapping[str, Any], text: str) -> str:
-    """How a choice ended, in the words of the chat completions API where they are known."""
+    """Return how a choice ended, by the names of the chat completions API if they are known."""
     if len(text) > MAX_TEXT:
         return "cut"
     reason = str(choice.get("finish_reason") or "stop")[:40]
     message = choice.get("message")
     if reason == "stop" and not text and isinstance(message, dict) and message.get("tool_calls"):
         return TOOL_CALLS
-    return {"MAX_TOKENS": LENGTH, "max_tokens": LENGTH, "SAFETY": FILTERED, "function_call": TOOL_CALLS}.get(
-        reason, reason
-    )
+    return _REASONS.get(reason, reason)
 
 
 def is_answer(text: str, finish_reason: str) -> bool:
-    """Whether a reply can hold a program: it was not cut at the limit, and neither withheld nor replaced by a call."""
+    """Return whether a reply can hold a program: it was not cut off, withheld, or replaced by a tool call."""
     if finish_reason == LENGTH:
         return False
     return finish_reason not in (FILTERED, TOOL_CALLS) or bool(without_thoughts(text))
 
 
 def usage_of(completion: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
-    """Prompt tokens, completion tokens (None where the server names none), and how many of the prompt were cached."""
+    """Return prompt tokens, completion tokens (None if the server does not count), and how many were cached."""
     usage = completion.get("usage")
     if not isinstance(usage, dict):
         return None, None, 0
@@ -109,11 +111,12 @@ def usage_of(completion: Mapping[str, Any]) -> tuple[int | None, int | None, int
 
 
 def count(value: Any) -> int | None:
+    """Return a number of tokens; None if it is not one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def shares(total: int, lengths: Sequence[int]) -> list[int]:
-    """``total`` split in proportion to ``lengths``, in whole numbers that add up to it."""
+    """Return ``total`` divided in proportion to ``lengths``, in whole numbers that add up to it."""
     whole = sum(lengths)
     if whole == 0:
         return [total] + [0] * (len(lengths) - 1)

@@ -1,4 +1,4 @@
-"""Who answers: makes the author that a configuration asks for."""
+"""Makes the author that a configuration names."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Author(Protocol):
-    """Answers requests. May be called from several threads at once."""
+    """Answers requests. Its methods may be called from several threads at once."""
 
     @property
     def name(self) -> str:
-        """Who writes, for people: a model's name, or words that say that no model is involved."""
+        """Who writes, for people: a model's name, or a text which says that no model is involved."""
 
     @property
     def offline(self) -> bool:
-        """True if no language model is asked."""
+        """True if no language model is used."""
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
-        """Exactly ``n`` replies; the same for the same request and seed.
+        """Return exactly ``n`` replies; the same for the same request and seed.
 
         Raises:
             LLMError: there are none to be had; its kinds say why.
@@ -50,27 +50,32 @@ class Author(Protocol):
         """
 
     def close(self) -> None:
-        """Stop at once, whatever other threads are waiting for; for the one who was told to stop, as by Ctrl-C."""
+        """Stop at once, whatever other threads are waiting for, as on Ctrl-C."""
 
 
 class RecordedAuthor:
-    """An author whose every call, answered or not, is appended to a recording."""
+    """An author whose calls, answered or not, are appended to a recording."""
 
     def __init__(self, author: Author, recorder: Recorder) -> None:
         self._author, self._recorder = author, recorder
 
     @property
     def name(self) -> str:
+        """See ``Author``."""
         return self._author.name
 
     @property
     def offline(self) -> bool:
+        """See ``Author``."""
         return self._author.offline
 
     def close(self) -> None:
+        """See ``Author``."""
         self._author.close()
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
+        """See ``Author``."""
+        # Ask, and record the answer or the error
         try:
             replies = self._author.reply(request, n, seed=seed)
         except RewardgenError as error:
@@ -83,6 +88,7 @@ class RecordedAuthor:
 
     @property
     def _endpoint(self) -> str:
+        """Which of several endpoints answered; "" if there is only one."""
         return self._author.endpoint if isinstance(self._author, FallbackAuthor) else ""
 
 
@@ -98,7 +104,7 @@ def make_author(
     run: str = "",
     jitter: str = "",
 ) -> Author:
-    """The author that ``config.model`` names, or that ``config.models`` do.
+    """Return the author that ``config.model`` names, or that ``config.models`` do.
 
     "offline" writes rewards without a language model, "replay:FILE" answers from a recording ("replay-strict:FILE"
     only where the messages are exactly those recorded), "dialog:DIR" waits for answers in files, "auto" is offline
@@ -121,6 +127,7 @@ def make_author(
             budget meets a model without a price.
         LLMError: the recording to be replayed cannot be used.
     """
+    # Models at endpoints, in order, share a cache and a budget
     cache = ReplyCache(cache_dir if config.cache else None, run)
     budget = budget or Budget()
     author: Author
@@ -130,6 +137,7 @@ def make_author(
             for place, each in enumerate(config.each)
         ]
         author = clients[0] if len(clients) == 1 else FallbackAuthor(clients, on_warning, _in_use(clients, recording))
+    # A single model, or an author without one
     else:
         author = _without_model(config, environ, recording, budget, on_warning, on_notice) or _client(
             config, environ, cache, budget, on_warning, on_notice, jitter
@@ -138,7 +146,7 @@ def make_author(
 
 
 def _in_use(clients: Sequence[Author], recording: Path | None) -> int:
-    """The place of the one that a stopped run asked last; 0 where none of them was."""
+    """Return the index of the client that a stopped run asked last; 0 if there is none."""
     earlier = read_recording(recording) if recording is not None and recording.exists() else ()
     last = next((call.endpoint for call in reversed(earlier) if call.endpoint), "")
     return next((place for place, client in enumerate(clients) if f"{place} {client.name}" == last), 0)
@@ -152,7 +160,7 @@ def _without_model(
     on_warning: Callable[[str], None],
     on_notice: Callable[[str], None],
 ) -> Author | None:
-    """The author for which no language model is asked, if the configuration names one."""
+    """Return the author that uses no language model, if the configuration names one; else None."""
     for prefix, strict in ((REPLAY, False), (STRICT_REPLAY, True)):
         if config.model.startswith(prefix):
             earlier = read_recording(recording) if recording is not None and recording.exists() else ()

@@ -1,7 +1,7 @@
-"""How much may still be asked of the language model.
+"""Limits what is spent on the language model.
 
-Each request reserves the most that it can cost before it is sent, and settles what it did cost afterwards, so that
-requests under way together cannot exceed the budget between them.
+Each request reserves the most that it can cost before it is sent, and settles the actual cost afterwards, so that
+concurrent requests cannot exceed the budget between them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Amount:
 
 
 class Budget:
-    """Limits of dollars, tokens and calls; None is no limit, 0 allows nothing. Safe to share between threads.
+    """Limits on dollars, tokens and calls; None: no limit, 0: nothing is allowed. May be shared between threads.
 
     ``spent_*`` is what earlier work, such as the part of a run before it was resumed, has already used up.
     """
@@ -43,7 +43,7 @@ class Budget:
 
     @classmethod
     def of(cls, config: BudgetConfig, *, dollars: float = 0.0, tokens: int = 0, calls: int = 0) -> Budget:
-        """The configured limits, of which so much is already spent."""
+        """Return the configured limits, of which some is already spent."""
         return cls(
             config.dollars, config.tokens, config.calls,
             spent_dollars=dollars, spent_tokens=tokens, spent_calls=calls,
@@ -56,11 +56,12 @@ class Budget:
             return self._spent.dollars, self._spent.tokens, self._spent.calls
 
     def reserve(self, dollars: float, tokens: int) -> Reservation:
-        """Set aside what one request can cost at most.
+        """Reserve the most that one request can cost.
 
         Raises:
             BudgetExceeded: that is more than is left; nothing is set aside.
         """
+        # Compare what is spent and reserved already with each limit
         with self._lock:
             used = _Amount(
                 self._spent.dollars + self._reserved.dollars,
@@ -72,7 +73,7 @@ class Budget:
                     f"the budget allows {self.calls} calls of the language model and {used.calls} are used up; "
                     "raise budget.calls to go on"
                 )
-            # a limit of 0 refuses even a model that costs nothing: it says that nothing may be spent here
+            # A limit of 0 refuses even a model that costs nothing: nothing may be spent here
             if self.tokens is not None and (self.tokens == 0 or used.tokens + tokens > self.tokens):
                 raise BudgetExceeded(
                     f"the next request may take up to {tokens} tokens, and of the budget of {self.tokens} tokens "
@@ -90,15 +91,16 @@ class Budget:
         return Reservation(self, dollars, tokens)
 
     def count(self, dollars: float, tokens: int) -> None:
-        """Add what was spent on an answer that only turns up now, in the cache, after the run was stopped."""
+        """Add the cost of a reply that was paid for before the run was stopped, and now comes from the cache."""
         with self._lock:
             self._spent.dollars += dollars
             self._spent.tokens += tokens
 
-    def _settle(self, held: Reservation, dollars: float, tokens: int, calls: int) -> None:
+    def _settle(self, reservation: Reservation, dollars: float, tokens: int, calls: int) -> None:
+        """Replace a reservation by what was spent."""
         with self._lock:
-            self._reserved.dollars -= held.dollars
-            self._reserved.tokens -= held.tokens
+            self._reserved.dollars -= reservation.dollars
+            self._reserved.tokens -= reservation.tokens
             self._reserved.calls -= 1
             self._spent.dollars += dollars
             self._spent.tokens += tokens
@@ -106,22 +108,22 @@ class Budget:
 
 
 class Reservation:
-    """What one request has set aside; exactly one of ``settle``, ``keep`` and ``release`` has an effect."""
+    """What one request has reserved; only the first call of ``settle``, ``keep`` or ``release`` has an effect."""
 
     def __init__(self, budget: Budget, dollars: float, tokens: int) -> None:
         self._budget, self.dollars, self.tokens = budget, dollars, tokens
         self._open = True
 
     def settle(self, dollars: float, tokens: int) -> None:
-        """The request was answered and cost this."""
+        """Count the actual cost of a request that was answered."""
         self._close(dollars, tokens)
 
     def keep(self) -> None:
-        """The request was sent and nobody knows what it cost (it timed out, its answer broke off): count the most."""
+        """Count the whole reservation: the request was sent, and its cost is unknown (a timeout, a broken answer)."""
         self._close(self.dollars, self.tokens)
 
     def release(self) -> None:
-        """The request was refused, so it cost no tokens; it still was a call."""
+        """Count a call without tokens: the request was refused."""
         self._close(0.0, 0)
 
     def _close(self, dollars: float, tokens: int) -> None:

@@ -1,7 +1,7 @@
-"""Replies on disk: what was paid for once is never paid for again.
+"""A cache of replies on disk: what was paid for once is never paid for again.
 
-One small JSON file per reply, named by the hash of all that the reply depends on. It is written, complete, before the
-reply is handed on, so a kill at any moment loses at most requests that are under way.
+There is one small JSON file per reply, named by the hash of everything that the reply depends on. It is complete before
+the reply is returned, so a kill at any moment loses at most the running requests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def reply_key(
     index: int,
     extra: Mapping[str, Any],
 ) -> str:
-    """The hash of all that reply number ``index`` depends on."""
+    """Return the hash of everything that reply number ``index`` depends on."""
     parts: list[Any] = [_FORM, endpoint, model, messages_hash(messages), temperature, max_tokens, seed, index]
     if extra:
         parts.append(extra)
@@ -42,10 +42,10 @@ def reply_key(
 
 
 class ReplyCache:
-    """Replies by key under ``folder``; None keeps nothing. Several threads, processes and runs may share a folder.
+    """Replies by key under ``folder``; None: no cache. Threads, processes and runs may share a folder.
 
-    ``run`` names the run that asks: a reply that it paid for itself, and was killed before it could keep, still is what
-    it cost; one that another run paid for is free.
+    ``run`` names the run that asks: a reply that it paid for itself, but was killed before it could store, has its
+    cost; one that another run paid for is free.
     """
 
     def __init__(self, folder: Path | None, run: str = "") -> None:
@@ -53,21 +53,21 @@ class ReplyCache:
         self._run = run
 
     def get(self, key: str) -> Reply | None:
-        """The reply as it was stored, marked as cached and free unless ``run`` paid for it; None if there is none."""
+        """Return the stored reply, marked as cached and free unless ``run`` paid for it; None if there is none."""
         if self._folder is None:
             return None
         try:
             content = json.loads(self._path(key).read_text(encoding="utf-8"))
             reply = reply_from_json(content)
         except (OSError, ValueError, TypeError, KeyError):
-            # a damaged entry is as good as none: the request is made again and the entry replaced
+            # A damaged entry is treated as missing: the request is made again and the entry replaced
             return None
         if self._run and content.get("run") == self._run:
             return reply
         return dataclasses.replace(reply, cached=True, dollars=0.0)
 
     def put(self, key: str, reply: Reply) -> None:
-        """Keep ``reply``; when this returns, it is on disk.
+        """Store ``reply``; it is on disk when this returns.
 
         Raises:
             DiskFull: no room to write.
@@ -82,16 +82,18 @@ class ReplyCache:
             raise disk_error(error, path) from error
 
     def _path(self, key: str) -> Path:
+        """Return the file of a reply; subfolders keep each folder small."""
         assert self._folder is not None
         return self._folder / key[:2] / f"{key}.json"
 
 
 def reply_to_json(reply: Reply) -> dict[str, Any]:
+    """Return a reply as plain values."""
     return dataclasses.asdict(reply)
 
 
 def reply_from_json(content: Any) -> Reply:
-    """A Reply from its JSON form.
+    """Return a reply from plain values.
 
     Raises:
         TypeError, KeyError, ValueError: it has not that form.
@@ -102,6 +104,7 @@ def reply_from_json(content: Any) -> Reply:
 
 
 def disk_error(error: OSError, path: Path) -> StoreError:
+    """Return an error of the file system as ours."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"no room left to write {path}; free some and resume the run")
     return StoreError(f"cannot write {path}: {error.strerror or error}; is the folder writable?")

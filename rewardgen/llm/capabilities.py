@@ -1,4 +1,4 @@
-"""What an endpoint can do, as its answers have shown: remembered for the run, shared by all threads that ask it.
+"""What an endpoint supports, as its answers show: remembered for the run, shared by all threads that use it.
 
 Endpoints differ in whether they take several answers per request (``n``), a seed, a temperature, a system message, in
 the name of the limit on tokens, in whether they only stream, and in how many requests they work on at once.
@@ -16,7 +16,7 @@ from rewardgen.config import LLMConfig
 from rewardgen.records import Message
 
 SYSTEM, PLAIN = "system", "plain"
-"""Names for a system message and for an answer that is not streamed, among the parameters that may be refused."""
+"""Names of a system message and of an answer that is not streamed, among the parameters that may be refused."""
 _MEANS = {
     "n": "several answers to one request: it is asked for one at a time",
     "seed": "a seed",
@@ -30,26 +30,28 @@ _MEANS = {
 
 
 class Capabilities:
-    """What one endpoint refuses. Safe to share between threads; it only ever grows."""
+    """What one endpoint does not support. May be shared between threads; it only ever grows."""
 
     def __init__(self) -> None:
         self._refused: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     def takes(self, name: str) -> bool:
+        """Return whether something was not refused so far."""
         return name not in self._refused
 
     def refuse(self, names: frozenset[str]) -> frozenset[str]:
-        """Remember ``names``; those that are new."""
+        """Remember ``names`` as refused; return those that are new."""
         with self._lock:
             new = names - self._refused
             self._refused |= new
         return new
 
     def parameters(self, config: LLMConfig, n: int, seed: int, without: frozenset[str] = frozenset()) -> dict[str, Any]:
-        """The request's fields besides model and messages; ``without`` leaves out more, to find out what is refused."""
+        """Return the fields of a request besides model and messages, without what is refused or in ``without``."""
         refused = self._refused | without
         wanted: dict[str, Any] = {"temperature": config.temperature, "max_tokens": config.max_tokens, "seed": seed}
+        # Newer endpoints have another name for the limit; some only stream
         if "max_tokens" in refused:
             wanted["max_completion_tokens"] = config.max_tokens
         if n > 1:
@@ -59,7 +61,7 @@ class Capabilities:
         return {name: value for name, value in wanted.items() if name not in refused}
 
     def messages(self, messages: Sequence[Message]) -> list[Message]:
-        """``messages`` as the endpoint takes them: without a system message, its text begins the first user message."""
+        """Return ``messages`` as the endpoint takes them: a system message may move into the first user message."""
         if self.takes(SYSTEM) or not messages or messages[0].role != "system":
             return list(messages)
         system, *rest = messages
@@ -68,7 +70,7 @@ class Capabilities:
         return [replace(system, role="user"), *rest]
 
     def offered(self, parameters: Mapping[str, Any], messages: Sequence[Message]) -> frozenset[str]:
-        """What of a request could be refused and left out."""
+        """Return the parts of a request that could be refused and left out."""
         found = set(parameters) & set(_MEANS)
         if self.takes(SYSTEM) and messages and messages[0].role == "system":
             found.add(SYSTEM)
@@ -78,21 +80,21 @@ class Capabilities:
 
     @staticmethod
     def words(names: frozenset[str]) -> str:
-        """What was found to be refused, for people."""
+        """Return what was refused, for people."""
         return "; ".join(_MEANS[name] for name in sorted(names))
 
 
 @dataclass(eq=False)
 class QueueTurn:
-    """One request under way. ``most``: how many were under way with it at most, itself included; ``ahead``: which of
-    them were there before it."""
+    """A running request. ``most``: the max. number of requests running at the same time, itself included; ``ahead``:
+    those that were running when it began."""
 
     most: int
     ahead: tuple[QueueTurn, ...] = ()
 
 
 class Slots:
-    """How many requests an endpoint is sent at once: up to ``limit``, fewer where it works on one after the other.
+    """Limits how many requests an endpoint is sent at once: up to ``limit``, fewer if it works on one after the other.
 
     A server with one slot lets the others wait, and their time runs. So once a request's duration is known from one
     that was alone, no more are sent than it could answer one after the other within ``timeout``. One that is about as
@@ -113,10 +115,11 @@ class Slots:
 
     @property
     def limit(self) -> int:
+        """Max. number of concurrent requests at present."""
         return self._limit
 
     async def enter(self) -> QueueTurn:
-        """Wait for a slot. Each turn must be given to ``leave``."""
+        """Wait for a slot. Each turn must be returned with ``leave``."""
         with self._lock:
             if len(self._under_way) < self._limit and not self._waiting:
                 return self._begin()
@@ -124,17 +127,18 @@ class Slots:
             future: asyncio.Future[QueueTurn] = loop.create_future()
             self._waiting.append((loop, future))
         try:
+            # ``leave`` grants the slot
             return await future
         except asyncio.CancelledError:
             with self._lock:
                 if (loop, future) in self._waiting:
                     self._waiting.remove((loop, future))
             if future.done() and not future.cancelled():
-                self.leave(future.result())  # granted, and cancelled before it could begin
+                self.leave(future.result())  # granted, but cancelled before it could begin
             raise
 
     def leave(self, turn: QueueTurn, seconds: float | None = None) -> None:
-        """Give the slot back; ``seconds`` is how long an answer took, None without one."""
+        """Return a slot; ``seconds`` is how long an answer took, None without one."""
         with self._lock:
             self._under_way.remove(turn)
             if seconds is not None and not self._lowered:
@@ -144,7 +148,7 @@ class Slots:
                 loop.call_soon_threadsafe(self._grant, future, self._begin())
 
     def timed_out(self, turn: QueueTurn) -> bool:
-        """Lower the limit after a request ran out of time; False where it was alone, so no other is to blame."""
+        """Lower the limit after a timeout; False if the request was alone, so that no other one is to blame."""
         if turn.most == 1:
             return False
         with self._lock:
@@ -152,6 +156,7 @@ class Slots:
         return True
 
     def _begin(self) -> QueueTurn:
+        """Start a turn; the caller holds the lock."""
         turn = QueueTurn(0, tuple(self._under_way))
         self._under_way.append(turn)
         for each in self._under_way:
@@ -159,14 +164,16 @@ class Slots:
         return turn
 
     def _learn(self, turn: QueueTurn, seconds: float) -> None:
+        """Adapt the limit to how long an answer took; the caller holds the lock."""
         if turn.most == 1:
             self._alone = seconds if self._alone is None else min(self._alone, seconds)
             self._limit = max(1, min(self._most, int(self._timeout / max(self._alone, 1e-3))))
-        # In a queue nobody overtakes: the first of several is as fast as one that is alone, and proves nothing.
+        # In a queue nobody overtakes: the first of several is as fast as one that is alone, and proves nothing
         elif any(other in self._under_way for other in turn.ahead) and seconds < 1.5 * (self._alone or 0.0):
             self._limit = self._most
 
     def _grant(self, future: asyncio.Future[QueueTurn], turn: QueueTurn) -> None:
+        """Wake up who waits for a slot, in its own event loop."""
         if future.cancelled():
             self.leave(turn)
         else:

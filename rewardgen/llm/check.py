@@ -1,4 +1,4 @@
-"""Tries a language model on one small request, and says what its endpoint can do: ``rewardgen doctor --llm MODEL``."""
+"""Tries a language model with one small request and reports what its endpoint supports, for ``rewardgen doctor``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ASKED = Request(
     (Message("system", "You answer with one word."), Message("user", "Answer with the word: ready")),
 )
 REPLIES = 2
-"""So that it shows whether one request may ask for several."""
+"""Number of replies: two show whether one request may ask for several."""
 
 
 @dataclass
 class Checked:
-    """What came of it. ``error`` is "" where it answered; ``notices`` are what it does not take, and other remarks."""
+    """The result. ``error`` is "" if the model answered; ``notices``: what it does not support, and other remarks."""
 
     model: str
     replies: list[Reply] = field(default_factory=list)
@@ -34,35 +34,37 @@ class Checked:
 
     @property
     def answer(self) -> str:
+        """The answer without its thoughts."""
         return without_thoughts(self.replies[0].text).strip() if self.replies else ""
 
 
 def check(config: LLMConfig, environ: Mapping[str, str]) -> list[Checked]:
-    """Ask each model of ``config`` for two short replies, with the settings that a search would use.
+    """Request two short replies of each model of ``config``, with the settings that a search would use.
 
     Raises:
         ConfigError: see ``make_author``; nothing was asked.
     """
-    found = []
+    results = []
     for each in config.each:
-        made = Checked(each.model)
-        if each.model.startswith(DIALOG):  # nobody waits to answer a check
-            made.notices.append("requests are files that you or an agent answer; none was made")
-            found.append(made)
+        result = Checked(each.model)
+        if each.model.startswith(DIALOG):  # nobody is there to answer a check
+            result.notices.append("requests are files that you or an agent answer; none was made")
+            results.append(result)
             continue
         author = make_author(
-            each.model_copy(update={"retries": min(each.retries, 1)}),  # whoever looks on can try again
+            each.model_copy(update={"retries": min(each.retries, 1)}),  # the user can try again
             environ=environ,
             cache_dir=None,
             recording=None,
-            on_warning=made.notices.append,
-            on_notice=made.notices.append,
+            on_warning=result.notices.append,
+            on_notice=result.notices.append,
+            # Ask, and note the time
         )
-        began = time.monotonic()
+        started = time.monotonic()
         try:
-            made.replies = author.reply(ASKED, REPLIES, seed=0)
+            result.replies = author.reply(ASKED, REPLIES, seed=0)
         except LLMError as error:
-            made.error = str(error)
-        made.seconds = time.monotonic() - began
-        found.append(made)
-    return found
+            result.error = str(error)
+        result.seconds = time.monotonic() - started
+        results.append(result)
+    return results

@@ -1,9 +1,9 @@
-"""The author that is a language model behind an OpenAI-compatible endpoint.
+"""The author that is a language model at an OpenAI-compatible endpoint.
 
-``reply`` asks for what its cache does not hold, in as few requests as the server allows, and asks again until it has
-exactly as many replies as it was asked for. Each reply is in the cache before it is handed on. The requests run in an
-event loop of their own, so that Ctrl-C cancels them at once, wherever they are. What the endpoint cannot do is found
-out once and remembered (``capabilities``).
+``reply`` requests what its cache does not hold, in as few requests as the server allows, and again until it has exactly
+as many replies as it was asked for. Each reply is cached before it is returned. The requests run in an event loop of
+their own, so that Ctrl-C cancels them at once, wherever they are. What the endpoint does not support is found out once
+and remembered (``capabilities``).
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from rewardgen.request import Request
 
 CONNECT_SECONDS = 10.0
 REPLIES_PER_REQUEST = 16
-"""A server that honours ``n`` is asked for at most so many replies at once."""
+"""Max. number of replies per request to a server that honours ``n``."""
 TIMEOUTS_ALONE = 3
-"""A request that runs out of time with nothing else under way is tried so often: waiting longer is what would help."""
+"""Max. tries of a request that times out although it is the only one: what it needs is a longer timeout."""
 
 
 class ClientAuthor:
-    """A language model.
+    """Requests replies of a language model.
 
     Args:
         config: the ``llm`` section; ``config.model`` names the model.
@@ -88,41 +88,43 @@ class ClientAuthor:
         self._cache, self._budget = cache, budget
         self._notice, self._sleep, self._now = on_notice, sleep, now
         self._uniform = uniform or random.Random(0).uniform
-        self._can = Capabilities()
+        self._capabilities = Capabilities()
         self._slots = Slots(config.concurrency, config.timeout)
-        self._looked = self._answered = False
+        self._probed = self._answered = False
         self._under_way: set[Future[dict[int, Reply]]] = set()
         self._closed = False
         self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
+        """The model's name."""
         return self._config.model
 
     def __repr__(self) -> str:
         return f"ClientAuthor({self._config.model!r} at {self._base_url})"
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
-        """Exactly ``n`` replies, the same ones for the same messages and seed while the cache holds them.
+        """Return exactly ``n`` replies, the same for the same messages and seed as long as the cache holds them.
 
-        Of ``request`` only the messages are sent.
-
-        A reply may be no answer, by its ``finish_reason``: cut at the limit, or withheld. Such a one is not cached.
+        Only the messages of ``request`` are sent. A reply may not be an answer, by its ``finish_reason``: it was cut
+        off at the limit, or withheld. Such a reply is not cached.
 
         Raises:
             BudgetExceeded: the next request could cost more than is left; nothing was sent.
             LLMAuthError: the endpoint refused the key.
-            LLMUnavailable: it failed in passing ways until patience was used up.
+            LLMUnavailable: it kept failing in temporary ways until the patience was used up.
             LLMError: it refused the request; or none of its first replies is an answer.
             Stopped: ``close`` was called.
             DiskFull, StoreError: the cache could not be written.
         """
         messages = request.messages
+        # Take what the cache holds; a reply that this run itself paid for before it was killed counts as spent
         keys = [self._cache_key(messages, seed, index) for index in range(n)]
-        replies = {index: found for index, key in enumerate(keys) if (found := self._cache.get(key)) is not None}
-        for found in replies.values():
-            if not found.cached:
-                self._budget.count(found.dollars, found.prompt_tokens + found.completion_tokens)
+        replies = {index: cached for index, key in enumerate(keys) if (cached := self._cache.get(key)) is not None}
+        for cached in replies.values():
+            if not cached.cached:
+                self._budget.count(cached.dollars, cached.prompt_tokens + cached.completion_tokens)
+        # Request the rest
         missing = [index for index in range(n) if index not in replies]
         if missing:
             replies |= self._fetch(messages, missing, keys, seed)
@@ -130,17 +132,19 @@ class ClientAuthor:
         return [replies[index] for index in range(n)]
 
     def _check_answers(self, replies: Sequence[Reply]) -> None:
-        """Raise if the endpoint answers, but never with an answer: every further request would be paid for nothing."""
+        """Raise LLMError if no reply so far is an answer: further requests would be paid for in vain."""
         self._answered = self._answered or any(answers.is_answer(reply.text, reply.finish_reason) for reply in replies)
         if self._answered or not replies:
             return
         reason, limit = replies[0].finish_reason, self._config.max_tokens
         if reason == LENGTH:
             empty = not any(without_thoughts(reply.text) for reply in replies)
-            told = "was used up by thoughts before an answer began" if empty else "was used up before the answer ended"
+            detail = (
+                "was used up by thoughts before an answer began" if empty else "was used up before the answer ended"
+            )
             raise LLMError(
-                f"{self._where()}: all of its {limit} tokens (llm.max_tokens) {told}, in every reply; raise the limit, "
-                f"as with --set llm.max_tokens={4 * limit}, or lower the effort with llm.extra (docs/models.md)"
+                f"{self._where()}: all of its {limit} tokens (llm.max_tokens) {detail}, in every reply; raise the "
+                f"limit, as with --set llm.max_tokens={4 * limit}, or lower the effort with llm.extra (docs/models.md)"
             )
         if reason == FILTERED:
             raise LLMError(
@@ -152,7 +156,7 @@ class ClientAuthor:
         )
 
     def close(self) -> None:
-        """Cancel what is under way, in whatever thread, and refuse what comes later; both raise Stopped there."""
+        """Cancel running requests in all threads and refuse later ones; both raise Stopped there."""
         with self._lock:
             self._closed = True
             under_way = list(self._under_way)
@@ -160,13 +164,14 @@ class ClientAuthor:
             future.cancel()
 
     def _fetch(self, messages: Sequence[Message], missing: list[int], keys: list[str], seed: int) -> dict[int, Reply]:
-        """Run ``_fill`` in an event loop of its own; leaving it in any way, Ctrl-C included, cancels what is left."""
+        """Run ``_fill`` in an event loop of its own; leaving it in any way, Ctrl-C included, cancels the rest."""
         with anyio.from_thread.start_blocking_portal() as portal:
             with self._lock:
                 if self._closed:
                     raise Stopped("stopped before the language model was asked")
                 future = portal.start_task_soon(self._fill, messages, missing, keys, seed)
                 self._under_way.add(future)
+            # Wait; ``close`` cancels from another thread
             try:
                 return future.result()
             except CancelledError:
@@ -182,9 +187,11 @@ class ClientAuthor:
     async def _fill(
         self, messages: Sequence[Message], missing: list[int], keys: list[str], seed: int
     ) -> dict[int, Reply]:
+        """Request the missing replies until all of them are there; return index → reply."""
         replies: dict[int, Reply] = {}
 
         async def fetch(client: openai.AsyncOpenAI, wanted: list[int]) -> None:
+            """Request some of the replies, which may bring fewer; cache what is an answer."""
             found = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
             for index, reply in zip(wanted, found, strict=False):
                 if answers.is_answer(reply.text, reply.finish_reason):
@@ -192,11 +199,12 @@ class ClientAuthor:
                 replies[index] = reply
 
         async with self._open() as client:
-            await self._look(client)
+            await self._probe(client)
             while missing:
-                size = REPLIES_PER_REQUEST if self._can.takes("n") else 1
+                # Share the missing replies out among requests that run concurrently
+                size = REPLIES_PER_REQUEST if self._capabilities.takes("n") else 1
                 parts = [missing[start : start + size] for start in range(0, len(missing), size)]
-                # what others under way bring is paid for, so a failure waits until they are in the cache
+                # A failure waits for the other requests: they are paid for, and their replies must reach the cache
                 outcomes = await asyncio.gather(*(fetch(client, part) for part in parts), return_exceptions=True)
                 for outcome in outcomes:
                     if isinstance(outcome, BaseException):
@@ -205,6 +213,7 @@ class ClientAuthor:
         return replies
 
     def _open(self) -> openai.AsyncOpenAI:
+        """Return the SDK's client with our transport, which adds the key, and without the SDK's own retries."""
         timeout = httpx2.Timeout(self._config.timeout, connect=min(CONNECT_SECONDS, self._config.timeout))
         parts = urlsplit(self._base_url)
         return openai.AsyncOpenAI(
@@ -217,44 +226,46 @@ class ClientAuthor:
                 transport=make_transport(self._proxy, self._key),
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=self._config.concurrency),
-                # the transport puts the key on every request, so it must not follow one to another host
+                # The transport adds the key to every request, so it must not follow a redirect to another host
                 follow_redirects=False,
             ),
         )
 
-    async def _look(self, client: openai.AsyncOpenAI) -> None:
-        """Once, before anything is spent: whether there is such an endpoint at all."""
-        if self._looked:
+    async def _probe(self, client: openai.AsyncOpenAI) -> None:
+        """Check once, before anything is paid for, that there is such an endpoint."""
+        if self._probed:
             return
-        seen = await look(client, self._base_url, self._now(), self._proxy)
-        if seen.failure is not None:
-            seen.failure.message = self._secrets.mask(seen.failure.message)
-            if seen.failure.passing:
-                raise LLMUnavailable(_sentence(f"{self._where()}: {seen.failure.message}", seen.failure.advice))
-            raise self._lasting(seen.failure)
-        self._looked = True
-        if advice := seen.advice(self._config.model):
+        probed = await look(client, self._base_url, self._now(), self._proxy)
+        if probed.failure is not None:
+            probed.failure.message = self._secrets.mask(probed.failure.message)
+            if probed.failure.passing:
+                raise LLMUnavailable(_sentence(f"{self._where()}: {probed.failure.message}", probed.failure.advice))
+            raise self._lasting(probed.failure)
+        self._probed = True
+        if advice := probed.advice(self._config.model):
             self._notice(self._secrets.mask(f"{self._base_url}: {advice}"))
 
     # ---- one request and its retries
 
     async def _request(self, client: openai.AsyncOpenAI, messages: Sequence[Message], n: int, seed: int) -> list[Reply]:
-        """Between 1 and ``n`` replies."""
-        alone = 0  # tries that ran out of time with nothing else under way
+        """Send one request with retries; return between 1 and ``n`` replies."""
+        timeouts_alone = 0  # timeouts while no other request was running
         waited = 0.0
 
         def stop(state: RetryCallState) -> bool:
-            nonlocal alone, waited
+            """Return whether to give up: after too many tries, timeouts or seconds of waiting."""
+            nonlocal timeouts_alone, waited
             failure = _failure_of(state)
-            alone += failure.timed_out
+            timeouts_alone += failure.timed_out
             waited = state.idle_for
             return (
                 state.attempt_number > self._config.retries
-                or alone >= TIMEOUTS_ALONE
+                or timeouts_alone >= TIMEOUTS_ALONE
                 or state.idle_for + state.upcoming_sleep > self._config.patience
             )
 
-        def say(state: RetryCallState) -> None:
+        def report(state: RetryCallState) -> None:
+            """Report why and when the request is tried again."""
             self._notice(
                 f"{self._where()}: {_failure_of(state).message}; trying again in {state.upcoming_sleep:.0f} s "
                 f"(try {state.attempt_number + 1} of {self._config.retries + 1})"
@@ -265,9 +276,10 @@ class ClientAuthor:
             wait=Backoff(self._uniform, lambda error: getattr(getattr(error, "failure", None), "retry_after", None)),
             retry=retry_if_exception_type(PassingFailure),
             sleep=self._sleep,
-            before_sleep=say,
+            before_sleep=report,
             reraise=True,
         )
+        # The exception of the last try is replaced outside of its handler, so that it is not chained
         failure: Failure | None = None
         try:
             return await retrying(self._attempt, client, messages, n, seed)
@@ -276,27 +288,30 @@ class ClientAuthor:
         raise self._unavailable(failure, int(retrying.statistics["attempt_number"]), waited)
 
     async def _attempt(self, client: openai.AsyncOpenAI, messages: Sequence[Message], n: int, seed: int) -> list[Reply]:
-        """One try; what the endpoint does not take is left out and asked again at once."""
+        """Try once; what the endpoint does not support is left out, and the request is sent again at once."""
         first: Failure | None = None
         without: frozenset[str] = frozenset()
         while True:
-            parameters = self._can.parameters(self._config, n, seed, without)
-            completion, failure, seconds, held = await self._send(client, messages, parameters)
+            parameters = self._capabilities.parameters(self._config, n, seed, without)
+            completion, failure, seconds, reservation = await self._send(client, messages, parameters)
+            # An answer: what had to be left out for it is not supported
             if completion is not None:
                 if without:
                     self._refuse(without, first)
-                return self._accept(completion, messages, n, held, seconds)
+                return self._accept(completion, messages, n, reservation, seconds)
+            # A failure: keep the reserved cost if the server may have charged it
             assert failure is not None
-            (held.keep if failure.billed else held.release)()
-            offered = self._can.offered(parameters, messages)
+            (reservation.keep if failure.billed else reservation.release)()
+            offered = self._capabilities.offered(parameters, messages)
             if self._refuse(failure.refused & offered, failure):
-                continue  # the same request without what this endpoint does not take
-            # The server takes something not, and does not say what: try without, step by step.
+                continue  # the same request without what this endpoint does not support
+            # The server does not support something and does not say what: leave out suspects, one step after the other
             steps = [step & offered for step in _SUSPECTS if step & offered]
             if failure.suspect and steps:
                 first, without = first or failure, without | steps[0]
                 continue
             break
+        # Report the first failure, which is about the request as it was meant
         failure = first if first is not None and not failure.passing else failure
         failure.message = self._secrets.mask(failure.message)
         if not failure.passing:
@@ -306,20 +321,25 @@ class ClientAuthor:
     async def _send(
         self, client: openai.AsyncOpenAI, messages: Sequence[Message], parameters: Mapping[str, Any]
     ) -> tuple[dict[str, Any] | None, Failure | None, float, Reservation]:
-        """The completion as plain JSON, or what went wrong; how long it took. No error of the SDK leaves here."""
+        """Send a request; return its completion as plain JSON or what went wrong, the seconds, and the reserved cost.
+
+        No exception of the SDK leaves this function, because they hold whole requests.
+        """
+        # Wait for a slot, and reserve the most that the request can cost
         turn = await self._slots.enter()
         seconds: float | None = None
         try:
-            held = self._reserve(messages, parameters.get("n", 1))
+            reservation = self._reserve(messages, parameters.get("n", 1))
             started = time.monotonic()
             caught: Exception
+            # Send it
             try:
                 async with asyncio.timeout(self._config.timeout):
                     answer = await client.chat.completions.with_raw_response.create(
                         model=self._config.model,
                         messages=[
                             {"role": message.role, "content": _content(message)}  # type: ignore[misc]
-                            for message in self._can.messages(messages)
+                            for message in self._capabilities.messages(messages)
                         ],
                         extra_body=self._config.extra or None,
                         **parameters,
@@ -327,12 +347,13 @@ class ClientAuthor:
                 response = answer.http_response
                 seconds = time.monotonic() - started
                 failure = self._read_failure(response)
-                return (None if failure else _parsed(response)), failure, seconds, held
+                return (None if failure else _parsed(response)), failure, seconds, reservation
             except Exception as error:
                 caught = error
             except BaseException:
-                held.keep()  # cancelled on the way: it may have been billed
+                reservation.keep()  # cancelled while it was running: it may have been billed
                 raise
+            # A timeout next to other requests says that the server works on fewer at once
             failure = describe(caught, self._now(), self._base_url, self._proxy)
             if failure.timed_out and self._slots.timed_out(turn):
                 failure.timed_out = False
@@ -340,16 +361,18 @@ class ClientAuthor:
                     f" while {turn.most} requests were under way; a server that works on one at a time lets the others "
                     f"wait, so from now on {self._slots.limit} at once (llm.concurrency is {self._config.concurrency})"
                 )
-            return None, failure, 0.0, held
+            return None, failure, 0.0, reservation
         finally:
             self._slots.leave(turn, seconds)
 
     def _read_failure(self, response: httpx2.Response) -> Failure | None:
-        """What is wrong with an answer that came with status 200; None where it holds at least one choice."""
+        """Return what is wrong with an answer of status 200; None if it holds at least one choice."""
         kind = response.headers.get("content-type", "")
+        # A proxy or a wrong URL may answer with a page
         if (page := web_page(response.content, kind)) is not None:
             advice = f"check the base URL{path_hint(self._base_url)}"
             if self._proxy is not None:
+                # Errors may stand in the body, or in single choices
                 advice += f"; the request went through {self._proxy.shown}"
             return Failure(f"a web page, {page!r}, instead of JSON", passing=False, status=200, advice=advice)
         completion = _parsed(response)
@@ -363,34 +386,42 @@ class ClientAuthor:
         return Failure("an answer without choices", passing=True, billed=True)
 
     def _refuse(self, names: frozenset[str], failure: Failure | None) -> bool:
-        """Remember what the endpoint does not take and say it; False if there is nothing to remember."""
-        if new := self._can.refuse(names):
-            told = f" ({failure.message})" if failure else ""
-            self._notice(self._secrets.mask(f"{self._where()} does not take {self._can.words(new)}{told}"))
+        """Remember and report what the endpoint does not support; return whether ``names`` holds anything."""
+        if new := self._capabilities.refuse(names):
+            detail = f" ({failure.message})" if failure else ""
+            self._notice(self._secrets.mask(f"{self._where()} does not take {self._capabilities.words(new)}{detail}"))
         return bool(names)
 
-    # ---- what an answer is worth
+    # ---- replies and their cost
 
     def _reserve(self, messages: Sequence[Message], n: int) -> Reservation:
+        """Reserve the most that a request can cost: its estimated prompt, and ``n`` replies of full length."""
         prompt, completion = estimated_prompt_tokens(messages), n * self._config.max_tokens
         dollars = self._price.dollars(prompt, completion) if self._price else 0.0
         return self._budget.reserve(dollars, prompt + completion)
 
     def _accept(
-        self, completion: Mapping[str, Any], messages: Sequence[Message], n: int, held: Reservation, seconds: float
+        self,
+        completion: Mapping[str, Any],
+        messages: Sequence[Message],
+        n: int,
+        reservation: Reservation,
+        seconds: float,
     ) -> list[Reply]:
-        """The replies of a completion, with its cost shared out among them."""
+        """Return the replies of a completion, with its cost divided among them."""
         choices = answers.choices_of(completion)
         if len(choices) < n:
             self._refuse(frozenset({"n"}), None)
-        choices = [choice for choice in choices if not choice.get("error")]  # the others are asked for again
+        choices = [choice for choice in choices if not choice.get("error")]  # the others are requested again
         texts = [answers.text_of(choice) for choice in choices]
+        # Settle what it cost, by the server's token counts or by estimates
         prompt, answered, cached = answers.usage_of(completion)
         estimated = prompt is None or answered is None
         prompt = estimated_prompt_tokens(messages) if prompt is None else prompt
         answered = sum(estimated_tokens(text) for text in texts) if answered is None else answered
+        # Divide the cost: the prompt goes to the first reply, the rest by length
         dollars = self._price.dollars(prompt, answered, cached) if self._price else 0.0
-        held.settle(dollars, prompt + answered)
+        reservation.settle(dollars, prompt + answered)
         kept = min(len(texts), n)
         shares = answers.shares(answered, [len(text) for text in texts[:kept]])
         for_prompt = self._price.dollars(prompt, 0, cached) if self._price else 0.0
@@ -410,9 +441,10 @@ class ClientAuthor:
             for place in range(kept)
         ]
 
-    # ---- words
+    # ---- error messages
 
     def _unavailable(self, failure: Failure, tries: int, waited: float) -> LLMUnavailable:
+        """Return the error after the last try of a request that failed in temporary ways."""
         if failure.retry_after is not None and waited + failure.retry_after > self._config.patience:
             return LLMUnavailable(
                 f"{self._where()} asks to wait {failure.retry_after:.0f} s before the next try ({failure.message}), "
@@ -427,10 +459,11 @@ class ClientAuthor:
         )
 
     def _lasting(self, failure: Failure) -> LLMError:
+        """Return the error for a failure that no retry can fix."""
         variable = self._config.key_variable
         if failure.status == 401 and self._key is None:
-            told = f"set {variable or 'llm.key_variable'}" if variable else "name its variable with llm.key_variable"
-            return LLMAuthError(f"{self._where()} asks for a key ({failure.message}): {told}")
+            detail = f"set {variable or 'llm.key_variable'}" if variable else "name its variable with llm.key_variable"
+            return LLMAuthError(f"{self._where()} asks for a key ({failure.message}): {detail}")
         if failure.status == 401:
             return LLMAuthError(
                 f"{self._where()} refused the key in {variable} ({failure.message}); set {variable} to a key that may "
@@ -445,9 +478,11 @@ class ClientAuthor:
         return LLMError(_sentence(f"{self._where()} refused the request ({failure.message})", failure.advice))
 
     def _where(self) -> str:
+        """Return the model and its endpoint, for messages."""
         return f"{self._config.model} at {self._base_url}"
 
     def _cache_key(self, messages: Sequence[Message], seed: int, index: int) -> str:
+        """Return the key of a reply in the cache."""
         return reply_key(
             self._base_url, self._config.model, messages, temperature=self._config.temperature,
             max_tokens=self._config.max_tokens, seed=seed, index=index, extra=self._config.extra,
@@ -455,25 +490,28 @@ class ClientAuthor:
 
 
 _SUSPECTS = (frozenset({"n"}), frozenset({"seed", "temperature", "stream_options"}))
-"""What endpoints most often do not take, in the order in which a refusal that names nothing is tried without it."""
+"""What endpoints most often do not support, in the order in which it is left out after an unclear refusal."""
 
 
 def _sentence(text: str, advice: str) -> str:
+    """Return a message with its advice, if there is any."""
     return f"{text}; {advice}" if advice else text
 
 
 def _failure_of(state: RetryCallState) -> Failure:
+    """Return the failure of the last try."""
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, PassingFailure)  # no other error is retried
+    assert isinstance(error, PassingFailure)  # nothing else is retried
     return error.failure
 
 
 def _parsed(response: httpx2.Response) -> Any:
+    """Return the content of an answer as JSON."""
     return answers.parse_completion(response.content, response.headers.get("content-type", ""))
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
-    """A message as the API has it: its text, or, with pictures, parts of text and of pictures as data URLs."""
+    """Return a message as the API takes it: text, or with pictures, parts of text and of pictures as data URLs."""
     if not message.images:
         return message.content
     pictures = [f"data:image/png;base64,{base64.b64encode(image).decode()}" for image in message.images]
@@ -484,5 +522,5 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
 
 
 def _request_seed(seed: int, index: int) -> int:
-    """A seed for the server, different for each request of a call: equal seeds might bring equal replies."""
+    """Return a seed for the server, different for each request of a call: equal seeds might bring equal replies."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4], "big") >> 1

@@ -1,7 +1,7 @@
-"""The author that is a person, or a coding agent in the next window: requests and answers are files of one folder.
+"""The author that is a person or a coding agent: requests and answers are files in a folder.
 
 Each request becomes a Markdown file ``001-generation-0f3a….md`` that says where its answers go; each answer is a file
-beside it, ``001-generation-0f3a….answer-1.md``. A request is named by its messages and seed, so a search that was
+next to it, ``001-generation-0f3a….answer-1.md``. A request is named by its messages and seed, so a search that was
 killed finds its own requests again, with the answers that were written meanwhile.
 """
 
@@ -26,17 +26,17 @@ from rewardgen.records import Message, Reply
 from rewardgen.request import Request
 
 DIALOG = "dialog:"
-MOST_BYTES = 200_000
-"""Of an answer: the longest program that is accepted has a small part of that."""
+MAX_BYTES = 200_000
+"""Max. size of an answer, many times that of the longest program that is accepted."""
 _REQUEST = re.compile(r"(\d{3,})-([a-z]+)-([0-9a-f]{12})\.md")
 _ANSWERS = re.compile(r"<!-- answers: (\d+) -->")
-_LOOK = 0.5  # seconds between two looks at the folder
-_SETTLE = 1.0  # seconds for which a file must stay as it is before it is read: editors write in several steps
+_POLL_SECONDS = 0.5  # seconds between two looks at the folder
+_SETTLE_SECONDS = 1.0  # seconds that a file must be unchanged before it is read: editors write in several steps
 
 
 @dataclass(frozen=True)
 class DialogRequest:
-    """One request of a dialog's folder. ``wanted`` answers are asked for, the numbers of ``missing`` are not there."""
+    """One request in a dialog's folder. ``wanted``: how many answers; ``missing``: the numbers of those not written."""
 
     name: str
     path: Path
@@ -46,12 +46,12 @@ class DialogRequest:
 
 
 class DialogAuthor:
-    """Writes each request into ``folder`` and waits until its answers are there, however long that takes.
+    """Writes each request to ``folder`` and waits until its answers are written, however long that takes.
 
     Args:
-        budget: calls and tokens that may be used, tokens by estimate.
-        on_warning: told of an answer that cannot be used.
-        on_notice: told where a request waits for its answers.
+        budget: limits on calls and on estimated tokens.
+        on_warning: called with a message about an answer that cannot be used.
+        on_notice: called with a message on where a request waits for its answers.
     """
 
     offline = False
@@ -63,7 +63,7 @@ class DialogAuthor:
         budget: Budget | None = None,
         on_warning: Callable[[str], None] = lambda message: None,
         on_notice: Callable[[str], None] = lambda message: None,
-        settle: float = _SETTLE,
+        settle: float = _SETTLE_SECONDS,
     ) -> None:
         self._folder, self._budget = folder, budget or Budget()
         self._warn, self._notice, self._settle = on_warning, on_notice, settle
@@ -72,30 +72,33 @@ class DialogAuthor:
 
     @property
     def name(self) -> str:
+        """The folder."""
         return f"{DIALOG}{self._folder}"
 
     def close(self) -> None:
+        """See ``Author``."""
         self._closed.set()
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
-        """The ``n`` answers to a request, once all of them have been written.
+        """Return the ``n`` answers to a request, once all of them are written.
 
         Raises:
             LLMError: the request cannot be written.
-            BudgetExceeded: of calls or tokens nothing is left.
+            BudgetExceeded: no calls or tokens are left.
             Stopped: ``close`` was called.
         """
         began = time.monotonic()
         prompt = estimated_prompt_tokens(request.messages)
-        held = self._budget.reserve(0.0, prompt)
+        reservation = self._budget.reserve(0.0, prompt)
         try:
-            path = self._written(request, n, seed)
+            path = self._request_file(request, n, seed)
             texts = self._answers(path, n)
         except BaseException:
-            held.release()
+            reservation.release()
             raise
+        # Settle by estimated tokens; the prompt counts on the first answer
         tokens = [estimated_tokens(text) for text in texts]
-        held.settle(0.0, prompt + sum(tokens))
+        reservation.settle(0.0, prompt + sum(tokens))
         return [
             Reply(
                 text,
@@ -108,8 +111,8 @@ class DialogAuthor:
             for number, text in enumerate(texts)
         ]
 
-    def _written(self, request: Request, n: int, seed: int) -> Path:
-        """The file of this request: the one that is there, or a new one."""
+    def _request_file(self, request: Request, n: int, seed: int) -> Path:
+        """Return the file of this request: the existing one, or a new one."""
         messages, purpose = request.messages, request.purpose
         key = hashlib.sha256(f"{messages_hash(messages)} {seed} {n}".encode()).hexdigest()[:12]
         with self._lock:
@@ -118,9 +121,11 @@ class DialogAuthor:
                 names = [match for path in self._folder.iterdir() if (match := _REQUEST.fullmatch(path.name))]
             except OSError as error:
                 raise disk_error(error, self._folder) from error
+            # A resumed search finds its request by messages, seed and number of answers
             for match in names:
                 if match[3] == key:
                     return self._folder / match[0]
+            # Write a new one, with its pictures
             number = 1 + max((int(match[1]) for match in names), default=0)
             path = self._folder / f"{number:03}-{purpose}-{key}.md"
             try:
@@ -131,11 +136,13 @@ class DialogAuthor:
             return path
 
     def _answers(self, path: Path, n: int) -> list[str]:
+        """Poll for the answers to a request until all are written; return their texts."""
         texts: dict[int, str] = {}
         seen: dict[int, tuple[tuple[int, int], float]] = {}
         refused: dict[int, tuple[int, int]] = {}
-        told: tuple[int, ...] = ()
+        reported: tuple[int, ...] = ()
         while True:
+            # Read each answer once its file has settled; one that was refused counts again when it changes
             for number in range(1, n + 1):
                 if number in texts:
                     continue
@@ -155,22 +162,23 @@ class DialogAuthor:
                     self._warn(f"{error}; write it again")
             if len(texts) == n:
                 return [texts[number] for number in sorted(texts)]
+            # Report what is missing, whenever that changes
             missing = tuple(k for k in range(1, n + 1) if k not in texts and (k in refused or k not in seen))
-            if missing and missing != told:
+            if missing and missing != reported:
                 which = f"{n} answers" if len(missing) == n and n > 1 else f"answer {', '.join(map(str, missing))}"
                 self._notice(f"waiting for {which} to {path}, as {answer_path(path, missing[0]).name}")
-                told = missing
-            if self._closed.wait(min(_LOOK, self._settle)):
+                reported = missing
+            if self._closed.wait(min(_POLL_SECONDS, self._settle)):
                 raise Stopped("stopped while it waited for an answer")
 
 
 def requests(folder: Path) -> list[DialogRequest]:
-    """The requests of a dialog's folder, in the order in which they were made.
+    """Return the requests in a dialog's folder, in the order in which they were made.
 
     Raises:
         LLMError: the folder cannot be read.
     """
-    found = []
+    dialog_requests = []
     try:
         for path in sorted(folder.iterdir()):
             match = _REQUEST.fullmatch(path.name)
@@ -178,14 +186,14 @@ def requests(folder: Path) -> list[DialogRequest]:
                 counted = _ANSWERS.search(path.read_text(encoding="utf-8", errors="replace"))
                 wanted = int(counted[1]) if counted else 1
                 missing = tuple(k for k in range(1, wanted + 1) if _state(answer_path(path, k)) is None)
-                found.append(DialogRequest(path.stem, path, match[2], wanted, missing))
+                dialog_requests.append(DialogRequest(path.stem, path, match[2], wanted, missing))
     except OSError as error:
         raise LLMError(f"cannot read the dialog's folder {folder}: {error.strerror}") from error
-    return found
+    return dialog_requests
 
 
 def answer(folder: Path, name: str, number: int, text: str) -> Path:
-    """Write answer ``number`` to the request ``name``, in one step.
+    """Write answer ``number`` to the request ``name``, atomically.
 
     Raises:
         UnknownName: the folder has no such request.
@@ -208,39 +216,44 @@ def answer(folder: Path, name: str, number: int, text: str) -> Path:
 
 
 def answer_path(request: Path, number: int) -> Path:
-    """Where answer ``number`` to a request is written."""
+    """Return the file of answer ``number`` to a request."""
     return request.with_name(f"{request.stem}.answer-{number}.md")
 
 
 def read_answer(path: Path) -> str:
-    """The text of an answer.
+    """Return the text of an answer.
 
     Raises:
         UsageError: it is no plain file of UTF-8 text of a fitting length.
     """
     try:
-        # neither a link to something else nor a pipe that never ends
+        # Do not follow a link, and do not wait for a pipe
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         handle = os.open(path, flags)
         with os.fdopen(handle, "rb") as opened:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise UsageError(f"{path} is no plain file")
-            content = opened.read(MOST_BYTES + 1)
+            content = opened.read(MAX_BYTES + 1)
         return _checked(content.decode("utf-8-sig"), str(path), len(content))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as UTF-8 text: {error}") from error
 
 
 def _checked(text: str, what: str, size: int | None = None) -> str:
+    """Return an answer if it has a valid size.
+
+    Raises:
+        UsageError: it is empty or too long.
+    """
     if not text.strip():
         raise UsageError(f"{what} is empty")
-    if (len(text.encode("utf-8", "replace")) if size is None else size) > MOST_BYTES:
-        raise UsageError(f"{what} is longer than {MOST_BYTES:,} bytes")
+    if (len(text.encode("utf-8", "replace")) if size is None else size) > MAX_BYTES:
+        raise UsageError(f"{what} is longer than {MAX_BYTES:,} bytes")
     return text
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """What changes while a file is written; None where there is none."""
+    """Return what changes while a file is being written; None if there is no file."""
     try:
         held = path.lstat()
     except OSError:
@@ -249,7 +262,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 
 def _write_pictures(path: Path, messages: Sequence[Message]) -> list[list[str]]:
-    """The names of each message's pictures, which are written beside the request."""
+    """Write the pictures of messages next to the request; return the names for each message."""
     named: list[list[str]] = []
     for message in messages:
         first = sum(map(len, named)) + 1
@@ -261,6 +274,7 @@ def _write_pictures(path: Path, messages: Sequence[Message]) -> list[list[str]]:
 
 
 def _request_text(path: Path, purpose: str, messages: Sequence[Message], n: int, pictures: list[list[str]]) -> str:
+    """Return a request as Markdown: where the answers go, then the messages."""
     answers = [answer_path(path, number).name for number in range(1, n + 1)]
     several = (
         f"{n} answers that differ in their idea, each in a file of its own" if n > 1 else "one answer, in the file"

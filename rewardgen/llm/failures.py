@@ -1,11 +1,11 @@
-"""What can go wrong with a request, whether trying again can help, and what to do.
+"""Classifies what goes wrong with a request: whether a retry can help, and what to do.
 
-    a passing failure (retried)      408, 409, 425, 429, 5xx, no connection, reset, timeout, broken JSON, no choices
-    a lasting one (raised at once)   401, 403 → LLMAuthError; any other 4xx or 3xx, a used-up quota, a certificate that
-                                     cannot be trusted, a web page instead of JSON, a giant body → LLMError
+    a temporary failure (retried)    408, 409, 425, 429, 5xx, no connection, reset, timeout, broken JSON, no choices
+    a lasting one (raised at once)   401, 403 → LLMAuthError; any other 4xx or 3xx, a used-up quota, an untrusted
+                                     certificate, a web page instead of JSON, a giant body → LLMError
 
-An ``error`` in the body of a 200, or in one of its choices, counts as the status that it names. Each message holds the
-server's own words. Nothing that the SDK raised is kept or chained: its errors hold whole requests.
+An ``error`` in the body of a 200, or in one of its choices, counts as the status that it names. Each message has the
+server's own words. Exceptions of the SDK are never kept or chained: they hold whole requests.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ NO_CREDIT = "add credit there, or name another endpoint (llm.models)"
 
 @dataclass
 class Failure:
-    """One failed attempt in words.
+    """A failed attempt.
 
-    ``retry_after`` is the seconds that the server asked to wait. ``billed`` says that the server may have charged for
-    the attempt anyway. ``refused`` are what the server says it does not take (see ``Capabilities``); ``suspect`` says
-    that it may not take something without saying what. ``advice`` is what to do about it.
+    ``passing``: a retry may help. ``retry_after``: seconds that the server asked to wait. ``billed``: the server may
+    have charged for the attempt anyway. ``refused``: what the server says it does not support (see ``Capabilities``);
+    ``suspect``: it may not support something without saying what. ``advice``: what to do.
     """
 
     message: str
@@ -60,7 +60,7 @@ class PassingFailure(Exception):
 
 
 def describe(error: BaseException, now: datetime, base_url: str, proxy: Proxy | None) -> Failure:
-    """What an error that the SDK (or the total timeout around it) raised means."""
+    """Classify an exception of the SDK, or of the total timeout around it."""
     if isinstance(error, openai.APIStatusError):
         return _status_failure(error, now, base_url, proxy)
     if isinstance(error, TimeoutError):
@@ -68,13 +68,13 @@ def describe(error: BaseException, now: datetime, base_url: str, proxy: Proxy | 
     if isinstance(error, openai.APIConnectionError):
         return _connection_failure(error, base_url, proxy)
     if isinstance(error, openai.APIResponseValidationError | ValueError | TypeError | RecursionError):
-        # the SDK lets a JSON error through as it is, and a body of another form as whatever its model makes of it
+        # The SDK passes JSON errors on, and turns a body of another form into whatever its model makes of it
         return Failure("an answer that is no complete JSON of a chat completion", passing=True, billed=True)
     return Failure(f"an unexpected {type(error).__name__}", passing=False)
 
 
 def web_page(content: bytes, content_type: str) -> str | None:
-    """The title of an HTML page, or its first words; None where ``content`` is no HTML page."""
+    """Return the title of an HTML page, or its first words; None if ``content`` is not HTML."""
     start = content[:2000].lstrip().lower()
     if "html" not in content_type.lower() and not start.startswith((b"<!doctype html", b"<html")):
         return None
@@ -84,53 +84,60 @@ def web_page(content: bytes, content_type: str) -> str | None:
 
 
 def in_band(error: Any, headers: Mapping[str, str], now: datetime, base_url: str) -> Failure:
-    """An ``error`` in the body of a 200, or in one of its choices."""
-    said = _said({"error": error})
+    """Classify an ``error`` in the body of a 200, or in one of its choices."""
+    message_text = _message_of({"error": error})
+    # The status that it names, else one that fits its words
     code = error.get("code") if isinstance(error, dict) else None
     code = int(code) if isinstance(code, str) and code.isdigit() else code
     status = code if isinstance(code, int) and 400 <= code < 600 else None
-    message = f"an error in its answer{f', code {status}' if status else ''}: {said or 'without words'}"
-    if status is None and not _LASTING_WORDS.search(said):
-        status = 402 if _is_used_up(error, said) else 500
-    return _judged(message, status or 400, said, error, headers, now, base_url)
+    message = f"an error in its answer{f', code {status}' if status else ''}: {message_text or 'without words'}"
+    if status is None and not _LASTING_WORDS.search(message_text):
+        status = 402 if _is_used_up(error, message_text) else 500
+    return _classify(message, status or 400, message_text, error, headers, now, base_url)
 
 
 _LASTING_WORDS = re.compile(r"unexpected endpoint|not found|invalid|unsupported|does not exist", re.IGNORECASE)
 
 
 def _status_failure(error: openai.APIStatusError, now: datetime, base_url: str, proxy: Proxy | None) -> Failure:
+    """Classify an answer with an error status."""
     response, status = error.response, error.status_code
     if 300 <= status < 400:
         where = response.headers.get("location", "elsewhere")
         return Failure(f"HTTP {status}: redirected to {where}; give that address as the base URL", False, status)
     title = web_page(response.content, response.headers.get("content-type", ""))
-    said = _said(error.body) if title is None else f"a web page, {title!r}"
-    message = f"HTTP {status}" + (f": {said}" if said else "")
-    failure = _judged(message, status, said, _error_object(error.body), response.headers, now, base_url)
+    message_text = _message_of(error.body) if title is None else f"a web page, {title!r}"
+    message = f"HTTP {status}" + (f": {message_text}" if message_text else "")
+    failure = _classify(message, status, message_text, _error_object(error.body), response.headers, now, base_url)
+    # A proxy on the way may have answered in the endpoint's place
     if proxy is not None and (status in (403, 407) or title is not None):
         failure.passing = failure.passing and status != 407
         failure.advice = f"the request went through {proxy.shown}: see whether it lets you through, or set NO_PROXY"
     return failure
 
 
-def _judged(
-    message: str, status: int, said: str, error: Any, headers: Mapping[str, str], now: datetime, base_url: str
+def _classify(
+    message: str, status: int, message_text: str, error: Any, headers: Mapping[str, str], now: datetime, base_url: str
 ) -> Failure:
-    """A failure that the server told, by its status and its words."""
-    wait = asked_wait(headers, error, said, now)
-    if _is_used_up(error, said) and (wait is None or status == 402):
+    """Classify a failure by the server's status and words."""
+    # A limit per minute passes; an account without money does not
+    wait = asked_wait(headers, error, message_text, now)
+    if _is_used_up(error, message_text) and (wait is None or status == 402):
         return Failure(message, passing=False, status=status, advice=NO_CREDIT)
-    refused = _refused(status, said, error)
+    # Temporary statuses, unless the server says that it does not support something
+    refused = _refused(status, message_text, error)
     if status in _PASSING_STATUS or (status >= 500 and not refused and status != 501):
-        advice = "it is still loading: wait until it is ready" if status == 503 and "load" in said.lower() else ""
+        advice = (
+            "it is still loading: wait until it is ready" if status == 503 and "load" in message_text.lower() else ""
+        )
         return Failure(message, passing=True, status=status, retry_after=wait, advice=advice)
     return Failure(
         message,
         passing=False,
         status=status,
         refused=refused,
-        suspect=status < 500 and status not in _NOT_ABOUT_PARAMETERS and not _BLAMED.search(said),
-        advice=_advice(status, said, base_url),
+        suspect=status < 500 and status not in _NOT_ABOUT_PARAMETERS and not _BLAMED.search(message_text),
+        advice=_advice(status, message_text, base_url),
     )
 
 
@@ -143,26 +150,29 @@ _TOO_LARGE = re.compile(r"too large|at most|exceed|maximum|less than|<=", re.IGN
 _CONTEXT = re.compile(r"context (?:length|window|size)|too long|too many tokens", re.IGNORECASE)
 
 
-def _advice(status: int, said: str, base_url: str) -> str:
-    if _CONTEXT.search(said):
+def _advice(status: int, message_text: str, base_url: str) -> str:
+    """Return what to do about a lasting failure; "" if it is unclear."""
+    if _CONTEXT.search(message_text):
         return "raise the context length at the server, or lower llm.max_tokens or search.generations"
-    if "max_tokens" in said and _TOO_LARGE.search(said):
+    if "max_tokens" in message_text and _TOO_LARGE.search(message_text):
         return "lower llm.max_tokens"
-    if status in (404, 405) or "unexpected endpoint" in said.lower():
+    if status in (404, 405) or "unexpected endpoint" in message_text.lower():
         return f"check the model's name and the base URL{path_hint(base_url)}"
     return ""
 
 
 def path_hint(base_url: str) -> str:
-    """What is likely missing from a base URL without a path."""
+    """Return what is probably missing from a base URL without a path."""
     parts = urlsplit(base_url)
     return "" if parts.path.strip("/") else f", which usually ends in /v1: {parts._replace(path='/v1').geturl()}"
 
 
-def _is_used_up(error: Any, said: str) -> bool:
-    """Whether the account is out of money, which no waiting mends. A limit per minute is called a quota too."""
+def _is_used_up(error: Any, message_text: str) -> bool:
+    """Return whether the account is out of money, which no waiting fixes. A limit per minute is called a quota too."""
     names = {str(error.get(name)) for name in ("code", "type")} if isinstance(error, dict) else set()
-    return bool(names & {"insufficient_quota", "billing_hard_limit_reached", "402"}) or bool(_USED_UP.search(said))
+    return bool(names & {"insufficient_quota", "billing_hard_limit_reached", "402"}) or bool(
+        _USED_UP.search(message_text)
+    )
 
 
 _USED_UP = re.compile(
@@ -173,10 +183,12 @@ _USED_UP = re.compile(
 
 
 def _timeout() -> Failure:
+    """Return the failure of a request that took too long."""
     return Failure("no answer within the time limit (llm.timeout)", passing=True, billed=True, timed_out=True)
 
 
 def _connection_failure(error: openai.APIConnectionError, base_url: str, proxy: Proxy | None) -> Failure:
+    """Classify a failure of the connection by its cause."""
     cause = error.__cause__
     if isinstance(cause, BodyTooLarge):
         size = MAX_BODY_BYTES // 2**20
@@ -210,14 +222,14 @@ def _connection_failure(error: openai.APIConnectionError, base_url: str, proxy: 
 
 
 def _error_object(body: Any) -> Any:
-    """The ``error`` in a body, which some endpoints (Gemini) wrap into a list."""
+    """Return the ``error`` in a body, which some endpoints (Gemini) wrap into a list."""
     if isinstance(body, list) and body:
         body = body[0]
     return body.get("error", body) if isinstance(body, dict) else body
 
 
-def _said(body: Any) -> str:
-    """What the server said, as one short line."""
+def _message_of(body: Any) -> str:
+    """Return the server's message as one short line."""
     error = _error_object(body)
     if isinstance(error, dict):
         metadata = error.get("metadata")
@@ -228,11 +240,12 @@ def _said(body: Any) -> str:
 
 
 def _short(text: str) -> str:
+    """Return text on one line, shortened."""
     line = " ".join(text.split())
     return line if len(line) <= _MAX_SHOWN else line[:_MAX_SHOWN] + "…"
 
 
-# ---- what the server does not take
+# ---- what the server does not support
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _NAMES = {
@@ -250,23 +263,27 @@ _NAMES = {
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _NAMES.items()}
 
 
-def _refused(status: int, said: str, error: Any) -> frozenset[str]:
-    """What the server says it does not take. llama.cpp says so with a 500, about answers and templates alone."""
+def _refused(status: int, message_text: str, error: Any) -> frozenset[str]:
+    """Return what the server says it does not support. llama.cpp says so with a 500, of ``n`` and templates only."""
     if not (400 <= status < 500 and status not in _NOT_ABOUT_PARAMETERS) and status not in (500, 501):
+        # Some servers name the parameter; of others, search the message
         return frozenset()
     param = error.get("param") if isinstance(error, dict) else None
     if param in _PATTERNS:
-        return frozenset([param]) if param not in _LIMITS or not _is_too_large(said) else frozenset()
-    named = {name for name, pattern in _PATTERNS.items() if pattern.search(said)}
+        return frozenset([param]) if param not in _LIMITS or not _is_too_large(message_text) else frozenset()
+    named = {name for name, pattern in _PATTERNS.items() if pattern.search(message_text)}
     if status == 500:
         named &= {"n", SYSTEM, PLAIN}
     # "Unsupported parameter: 'max_tokens' … Use 'max_completion_tokens' instead" names both: the first is refused
     if set(_LIMITS) <= named:
-        named.discard(max(_LIMITS, key=said.find))
-    if _is_too_large(said):
+        named.discard(max(_LIMITS, key=message_text.find))
+    if _is_too_large(message_text):
         named -= set(_LIMITS)
     return frozenset(named)
 
 
-def _is_too_large(said: str) -> bool:
-    return bool(_TOO_LARGE.search(said)) and not re.search(r"not supported|unsupported|instead", said, re.IGNORECASE)
+def _is_too_large(message_text: str) -> bool:
+    """Return whether a limit on tokens was refused for its size, not for its name."""
+    return bool(_TOO_LARGE.search(message_text)) and not re.search(
+        r"not supported|unsupported|instead", message_text, re.IGNORECASE
+    )

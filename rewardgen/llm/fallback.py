@@ -1,4 +1,4 @@
-"""Several models in order: the next one answers where one cannot."""
+"""Several models in order: the next one answers if one cannot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FallbackAuthor:
-    """Asks ``authors`` in order. One that fails is not asked again by this process: it had its patience.
+    """Asks ``authors`` in order. One that failed after all its retries is not asked again by this process.
 
     One whose next request would exceed the budget is passed over too: a cheaper one after it may still fit.
 
@@ -35,16 +35,17 @@ class FallbackAuthor:
 
     @property
     def endpoint(self) -> str:
-        """Place and name of the one that is asked now."""
+        """Index and name of the author that is asked at present."""
         now = min(self._first, len(self._authors) - 1)
         return f"{self._places[now]} {self._authors[now].name}"
 
     @property
     def name(self) -> str:
+        """All names, in order."""
         return self._name
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
-        """``n`` replies, all of one author.
+        """Return ``n`` replies, all of one author.
 
         Raises:
             LLMError, BudgetExceeded: the last author's own error, if it cannot answer either.
@@ -60,13 +61,15 @@ class FallbackAuthor:
         raise AssertionError("there is always a last author")
 
     def close(self) -> None:
+        """Close all authors."""
         for author in self._authors:
             author.close()
 
     def _pass_on(self, place: int, error: Exception) -> None:
+        """Continue with the next author, and report why."""
         with self._lock:
             if self._first > place:
-                return  # another thread was told so before
+                return  # another thread did so before
             self._first = place + 1
         here, after = self._authors[place].name, self._authors[place + 1].name
         self._warn(f"{after} is asked from now on, because {here} cannot answer: {error}")

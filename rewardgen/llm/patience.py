@@ -22,10 +22,10 @@ from typing import Any
 from tenacity import RetryCallState
 
 FIRST_WAIT = 1.0
-"""Seconds that the first retry waits at most; each further one at most twice as long as the one before."""
+"""Max. seconds of the first wait; the maximum doubles with each retry."""
 LONGEST_WAIT = 60.0
 AFTER_HINT = 1.0
-"""Seconds at most that are added to the wait a server asks for, so that parallel searches do not come back at once."""
+"""Max. seconds that are added to the wait that a server asks for, so that parallel searches do not return at once."""
 
 _TIME = r"\d[\d.]*\s*(?:h|ms?|s)[a-z]*"
 _WORDS = re.compile(
@@ -40,13 +40,14 @@ _SECONDS |= dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0) | dic
 
 
 def asked_wait(headers: Mapping[str, str], error: Any, words: str, now: datetime) -> float | None:
-    """Seconds that the server asks to wait; None where it does not say.
+    """Return the seconds that the server asks to wait; None if it does not say.
 
     Args:
         headers: of the answer; looked up in lower case.
-        error: its ``error`` object, or whatever stands there.
+        error: its ``error`` object, or whatever stands in its place.
         words: the server's message.
     """
+    # The most precise source first
     for found in (
         _milliseconds(headers.get("retry-after-ms", "")),
         _seconds_or_date(headers.get("retry-after", ""), now),
@@ -60,11 +61,13 @@ def asked_wait(headers: Mapping[str, str], error: Any, words: str, now: datetime
 
 
 def _milliseconds(value: str) -> float | None:
+    """Return seconds from a number of milliseconds."""
     number = _number(value)
     return None if number is None else number / 1000
 
 
 def _seconds_or_date(value: str, now: datetime) -> float | None:
+    """Return seconds from a Retry-After header: a number, an HTTP date, or a duration."""
     if not value.strip() or (number := _number(value)) is not None:
         return None if not value.strip() else number
     try:
@@ -75,6 +78,7 @@ def _seconds_or_date(value: str, now: datetime) -> float | None:
 
 
 def _retry_info(error: Any) -> float | None:
+    """Return seconds from google.rpc.RetryInfo."""
     details = error.get("details") if isinstance(error, dict) else None
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and isinstance(delay := detail.get("retryDelay"), str):
@@ -83,17 +87,19 @@ def _retry_info(error: Any) -> float | None:
 
 
 def _in_words(words: str) -> float | None:
+    """Return seconds from a message in English."""
     found = _WORDS.search(words)
     return duration(found[1]) if found else None
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The latest reset of the limits that are used up."""
+    """Return the seconds until the last of the exhausted limits is reset."""
     waits = []
     for name, value in headers.items():
         kind = name.lower().partition("ratelimit-reset")
         if not kind[1]:
             continue
+        # A limit that is not exhausted is no reason to wait
         left = headers.get(f"{kind[0]}ratelimit-remaining{kind[2]}")
         if left is not None and _number(left) != 0:
             continue
@@ -105,7 +111,7 @@ def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def duration(text: str) -> float | None:
-    """Seconds of "20s", "1m30s", "350 ms", "2 minutes"; None where ``text`` is no duration."""
+    """Return the seconds of "20s", "1m30s", "350 ms" or "2 minutes"; None if ``text`` is not a duration."""
     parts = _PART.findall(text)
     if not parts or any(unit.lower() not in _SECONDS for _, unit in parts):
         return None
@@ -113,6 +119,7 @@ def duration(text: str) -> float | None:
 
 
 def _number(value: str) -> float | None:
+    """Return a finite number; None for anything else."""
     try:
         number = float(value)
     except ValueError:
@@ -121,12 +128,12 @@ def _number(value: str) -> float | None:
 
 
 class Backoff:
-    """The wait before a try: what the server asked for and a little more, else between half and all of a ceiling that
-    doubles ("equal jitter"): a limit per minute, or a model that loads, is outlasted however the dice fall.
+    """The wait before a retry: what the server asked for and a little more, else exponential backoff with equal jitter:
+    between half and all of a maximum that doubles. So it outlasts a limit per minute, or a model that is still loading.
 
     Args:
         uniform: draws between two numbers, from a generator that the search owns.
-        asked: seconds that the failure of a try asks to wait, or None.
+        asked: returns the seconds that a failure asks to wait, or None.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""What tokens cost: the price lists that the library genai-prices carries, and the user's own file over them.
+"""Prices of tokens: from the lists of the library genai-prices, overridden by the user's own file.
 
-Its lists are part of its package: nothing is fetched. An endpoint that it knows has its provider's prices. Elsewhere,
-behind a proxy of one's own for instance, a model that only its maker serves has its maker's price; nothing is guessed
-for open models, which cost something else at every place.
+The lists are part of its package, so nothing is fetched. An endpoint that the library knows has its provider's prices.
+Elsewhere, such as behind one's own proxy, a model that only its maker serves has its maker's price. Prices of open
+models are not guessed: they differ between providers.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PER_MILLION = 1e-6
 
 _MAKERS = ("openai", "anthropic", "google", "x-ai")
 _OPEN = re.compile(r"gpt-oss|gemma", re.IGNORECASE)
-"""Models of these makers that others serve too."""
+"""Models of these makers that others serve, too."""
 
-# "-2025-04-14", "-20250929" and "-latest" name a snapshot of the model before them
+# Suffixes of snapshots: "-2025-04-14", "-20250929", "-latest"
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-latest)$")
 
 
@@ -36,7 +36,7 @@ class Price:
     cached_input: float | None = None
 
     def dollars(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """What so many tokens cost; ``cached_tokens`` are those of the prompt that the provider had in its cache."""
+        """Return the cost of so many tokens; ``cached_tokens`` of the prompt were in the provider's cache."""
         cached = min(cached_tokens, prompt_tokens)
         cached_price = self.input if self.cached_input is None else self.cached_input
         full = (prompt_tokens - cached) * self.input + cached * cached_price + completion_tokens * self.output
@@ -44,14 +44,14 @@ class Price:
 
 
 class Prices:
-    """Model → Price: ``models``, else the library's lists."""
+    """Model → price: ``models``, else the library's lists."""
 
     def __init__(self, models: Mapping[str, Price]) -> None:
         self._models = dict(models)
 
     @classmethod
     def load(cls, override: Path | None = None) -> Prices:
-        """The models of the file ``override`` over the library's lists.
+        """Return the prices of the file ``override`` over the library's lists.
 
         Raises:
             ConfigError: the file cannot be read or is not a price table.
@@ -59,9 +59,9 @@ class Prices:
         return cls({} if override is None else _parse(yaml.read(override)))
 
     def of(self, model: str, base_url: str | None = None) -> Price | None:
-        """The price of ``model`` at ``base_url`` (None: wherever its maker serves it); None where none is known.
+        """Return the price of ``model`` at ``base_url`` (None: wherever its maker serves it); None if it is unknown.
 
-        The user's file is searched for the name, then for it without its provider's prefix and its snapshot's date.
+        The user's file is searched for the name, then for it without the provider's prefix and the snapshot's date.
         """
         bare = model.rsplit("/", 1)[-1]
         for name in (model, bare, _SNAPSHOT.sub("", bare)):
@@ -71,9 +71,11 @@ class Prices:
 
 
 def _listed(model: str, base_url: str | None) -> Price | None:
+    """Return a price from the library's lists."""
     from genai_prices.data_snapshot import get_snapshot  # takes a fifth of a second, and only language models need it
 
     snapshot = get_snapshot()
+    # The endpoint's provider, if the library knows it
     provider = None
     if base_url is not None:
         try:
@@ -96,13 +98,14 @@ def _listed(model: str, base_url: str | None) -> Price | None:
 
 
 def _base(listed: Any, part: str) -> float | None:
-    """A price per million tokens; where it rises with the length of the prompt, that of prompts as short as ours."""
+    """Return a price per million tokens; if it depends on the prompt's length, the one for short prompts."""
     price = getattr(listed, part, None)
     price = getattr(price, "base", price)
     return None if price is None else float(price)
 
 
 def _parse(table: yaml.Document) -> dict[str, Price]:
+    """Return the prices of a user's file."""
     models = table.values.get("models")
     if not isinstance(models, Mapping):
         where = table.where(("models",))
@@ -111,6 +114,7 @@ def _parse(table: yaml.Document) -> dict[str, Price]:
 
 
 def _price(entry: Any, where: str) -> Price:
+    """Return the price in one entry of a user's file."""
     allowed = {"input", "output", "cached_input"}
     if not isinstance(entry, Mapping) or not {"input", "output"} <= set(entry) <= allowed:
         raise ConfigError(f"{where}: give `input` and `output` (and `cached_input`) in dollars per million tokens")

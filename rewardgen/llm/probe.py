@@ -1,7 +1,7 @@
-"""A first look at an endpoint, before anything is asked of the model: what can be told from its list of models.
+"""A first look at an endpoint, before any request to the model: its list of models.
 
-Not every endpoint has such a list, and some name only a part of what they serve. So what is missing proves nothing;
-only a server that is not there, a refused key and an address where no API is end a run here.
+Not every endpoint has such a list, and some list only a part of what they serve. So a missing list or model proves
+nothing; only an unreachable server, a refused key and an address without an API end a run here.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from rewardgen.llm.failures import Failure, describe, path_hint, web_page
 from rewardgen.llm.transport import Proxy
 
 SECONDS = 10.0
-"""A server that is busy may answer later; then nothing is known."""
+"""Timeout. A server that is busy may answer later; then nothing is known."""
 
 
 @dataclass
 class Seen:
-    """``failure``: why nothing can be asked here. ``models``: those listed; None where there is no list."""
+    """``failure``: why no request can succeed here. ``models``: the list; None if there is none."""
 
     failure: Failure | None = None
     models: list[str] | None = None
 
     def advice(self, model: str) -> str:
-        """What to tell of a ``model`` that the list does not name; "" where it does, or where there is no list."""
+        """Return what to tell about a ``model`` that the list does not contain; "" if it does, or without a list."""
         if not self.models or any(model in (name, name.rpartition("/")[2]) for name in self.models):
             return ""
         near = difflib.get_close_matches(model, self.models, 3, 0.4) or self.models[:3]
@@ -38,11 +38,12 @@ class Seen:
 
 
 async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: Proxy | None) -> Seen:
-    """Ask for the list of models."""
+    """Request the list of models."""
     caught: Exception
     try:
         models, page = await _models(client, "/models")
         if models is not None:
+            # A common mistake: the API lies below /v1
             return Seen(models=models)
         if not urlsplit(base_url).path.strip("/"):
             found, _ = await _models(client, "/v1/models")
@@ -51,9 +52,10 @@ async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: 
                 failure = Failure("it has its API below /v1", False, 404, advice=f"give the base URL {right}")
                 return Seen(failure)
         if page is not None:
-            told = f"a web page, {page!r}, instead of JSON"
-            return Seen(Failure(told, False, 200, advice=f"check the base URL{path_hint(base_url)}"))
+            page_text = f"a web page, {page!r}, instead of JSON"
+            return Seen(Failure(page_text, False, 200, advice=f"check the base URL{path_hint(base_url)}"))
         return Seen()
+    # Only some failures are conclusive: others may pass, or concern the list alone
     except Exception as error:
         caught = error
     failure = describe(caught, now, base_url, proxy)
@@ -64,7 +66,7 @@ async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: 
 
 
 async def _models(client: openai.AsyncOpenAI, path: str) -> tuple[list[str] | None, str | None]:
-    """The models' names, or None; and the title of a web page that came with status 200 instead."""
+    """Return the models' names, or None; and the title of a web page that came with status 200 instead."""
     try:
         async with asyncio.timeout(SECONDS):
             response = await client.get(path, cast_to=httpx2.Response)

@@ -22,9 +22,10 @@ FORM = 1
 
 @dataclass(frozen=True)
 class RecordedCall:
-    """One line of a recording. ``source`` is the line of another recording that it was answered from, if it was.
+    """One line of a recording. ``source``: the line of another recording that it was answered from, if any.
 
-    ``endpoint`` is, of several that are asked in order, place and name of the one that was asked last."""
+    ``endpoint``: of several that are asked in order, the index and name of the one that was asked last.
+    """
 
     purpose: Purpose
     messages: tuple[Message, ...]
@@ -37,11 +38,12 @@ class RecordedCall:
 
     @property
     def hash(self) -> str:
+        """Hash of its messages."""
         return messages_hash(self.messages)
 
 
 class Recorder:
-    """Appends calls to a JSONL file, one ``write`` each, so that lines of several threads never mix."""
+    """Appends calls to a JSONL file, with one ``write`` each, so that lines of several threads never mix."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -72,6 +74,7 @@ class Recorder:
             line["source"] = source
         if endpoint:
             line["endpoint"] = endpoint
+        # One write, after a line break if a kill cut the last line short
         content = (json.dumps(line, ensure_ascii=True) + "\n").encode()
         with self._lock:
             try:
@@ -90,10 +93,10 @@ class Recorder:
 
 
 def read_recording(path: Path) -> list[RecordedCall]:
-    """The calls of a recording in the order they were made. A line that a kill cut short is left out.
+    """Return the calls of a recording, in order. A line that was cut short by a kill is skipped.
 
     Raises:
-        LLMError: the file cannot be read, or a line is no call.
+        LLMError: the file cannot be read, or a line is not a call.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -114,6 +117,7 @@ def read_recording(path: Path) -> list[RecordedCall]:
 
 
 def _call(content: Any, where: str) -> RecordedCall:
+    """Return one line as a call; the file may have been edited, so everything is checked."""
     try:
         if content["form"] > FORM:
             raise LLMError(f"{where} was written by a newer rewardgen; update yours to replay it")
@@ -134,7 +138,7 @@ def _call(content: Any, where: str) -> RecordedCall:
 
 
 def _ends_midway(handle: int) -> bool:
-    """Whether the file's last line was cut short, so that the next one must start on its own."""
+    """Return whether the file's last line was cut short, so that the next one needs a new line."""
     size = os.lseek(handle, 0, os.SEEK_END)
     if size == 0:
         return False

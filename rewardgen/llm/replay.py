@@ -2,8 +2,8 @@
 
 How a call finds its answer:
 
-1. By its messages. The recorded call with the same conversation answers; if the recording holds that conversation
-   several times, they answer in turn, one for each new seed.
+1. By its messages: the recorded call with the same conversation answers. If the recording holds that conversation
+several times, they answer in turn, one for each new seed.
 2. A repair, by the program it mends: what was recorded as the answer to the same faulty reply. The conversation
    around it may differ.
 3. By order, with a warning: the k-th generation of the run is answered by the k-th recorded one, the k-th repair by
@@ -37,7 +37,7 @@ class ReplayAuthor:
     """Answers from the recording ``path``; replies cost nothing and count as cached, with the recorded token counts.
 
     Raises:
-        LLMError: the recording cannot be read or holds no answered call.
+        LLMError: the recording cannot be read, or holds no answered call.
     """
 
     offline = True
@@ -51,12 +51,14 @@ class ReplayAuthor:
         on_warning: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._path, self._strict, self._warn = path, strict, on_warning
+        # Only calls with replies can answer
         self._calls = [call for call in read_recording(path) if not call.error and call.replies]
         if not self._calls:
             raise LLMError(f"the recording {path} holds no answered call; record a run first")
         self._lock = threading.Lock()
-        # (messages, seed) → which recorded call answers, and whether by order
+        # (messages, seed) → the recorded call that answers, and whether it was found by order
         self._given: dict[tuple[str, int], tuple[int, bool]] = {}
+        # A resumed run gets the answers again that it got before
         for call in earlier:
             if call.source is not None and 0 <= call.source < len(self._calls):
                 by_order = any(reply.finish_reason == BY_ORDER for reply in call.replies)
@@ -68,10 +70,11 @@ class ReplayAuthor:
 
     @property
     def name(self) -> str:
+        """The recording and the model in it."""
         return f"replay:{self._path.name} ({self._calls[0].replies[0].model})"
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
-        """``n`` recorded replies.
+        """Return ``n`` recorded replies.
 
         Raises:
             LLMError: the recording has no answer to these messages, or fewer than ``n``; the message says which.
@@ -96,16 +99,19 @@ class ReplayAuthor:
         """Nothing is ever under way."""
 
     def source(self, request: Request, seed: int) -> int | None:
-        """Which recorded call answered a request, for the run's own recording."""
+        """Return the recorded call that answered a request, for the run's own recording."""
         with self._lock:
             found = self._given.get((messages_hash(request.messages), seed))
         return found[0] if found else None
 
     def _find(self, request: Request, seed: int) -> tuple[int, bool]:
+        """Return the index of the recorded call that answers, and whether it was found by order only."""
         messages, purpose = request.messages, request.purpose
         key = messages_hash(messages), seed
+        # The same question has the same answer
         if key in self._given:
             return self._given[key]
+        # Search by messages, then by the faulty reply, then by order
         taken = {index for index, _ in self._given.values()}
         found = self._by_messages(key[0], taken)
         if found is None and purpose in ("repair", "revision"):
@@ -118,12 +124,14 @@ class ReplayAuthor:
         return found, by_order
 
     def _by_messages(self, wanted: str, taken: set[int]) -> int | None:
+        """Return a call with the same messages; one that has not answered yet, if possible."""
         same = [index for index, call in enumerate(self._calls) if call.hash == wanted]
         fresh = [index for index in same if index not in taken]
-        # all are given: another seed than the recorded ones asks again, and the last answer serves
+        # All have answered: this is another seed than the recorded ones, and the last answer serves again
         return next(iter(fresh or same[-1:]), None)
 
     def _by_faulty_reply(self, messages: Sequence[Message], taken: set[int], purpose: Purpose) -> int | None:
+        """Return a call about the same faulty reply, whatever the conversation around it."""
         wanted = text_hash(_faulty_reply(messages))
         same = [
             index
@@ -134,6 +142,11 @@ class ReplayAuthor:
         return next(iter(fresh or same[-1:]), None)
 
     def _by_order(self, messages: Sequence[Message], purpose: Purpose) -> int:
+        """Return the next recorded call for the purpose, with a warning.
+
+        Raises:
+            LLMError: there is none, or the replay is strict.
+        """
         number = self._asked[purpose]
         same = [index for index, call in enumerate(self._calls) if call.purpose == purpose]
         shown = _shown(messages[-1].content)
@@ -151,11 +164,12 @@ class ReplayAuthor:
 
 
 def _faulty_reply(messages: Sequence[Message]) -> str:
-    """The reply that a repair is about: the assistant's last message, in older recordings with its thoughts."""
-    said = next((message.content for message in reversed(messages) if message.role == "assistant"), "")
-    return without_thoughts(said).strip()
+    """Return the reply that a repair is about: the assistant's last message (old recordings include its thoughts)."""
+    last_message = next((message.content for message in reversed(messages) if message.role == "assistant"), "")
+    return without_thoughts(last_message).strip()
 
 
 def _shown(text: str, width: int = 60) -> str:
+    """Return text on one line, shortened."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"

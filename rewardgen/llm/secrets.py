@@ -9,16 +9,17 @@ from urllib.parse import quote, unquote
 from rewardgen.errors import ConfigError
 
 SHORTEST_MASKED = 8
-"""Local servers take any word for a key ("x", "none", "EMPTY"); hiding such a word would tear holes into replies."""
+"""Local servers accept any word as a key ("x", "none", "EMPTY"); masking such words would damage replies."""
 
 
 class Secret:
-    """Strings that no ``repr``, ``str`` or format shows; the first is the one to send."""
+    """Strings that no ``repr``, ``str`` or format shows; the first one is the key to send."""
 
     def __init__(self, *values: str) -> None:
         self._values = values
 
     def reveal(self) -> str:
+        """Return the key."""
         return self._values[0]
 
     def __repr__(self) -> str:
@@ -27,10 +28,11 @@ class Secret:
     __str__ = __repr__
 
     def mask(self, text: str) -> str:
-        """``text`` with every occurrence hidden: as it is, as Python and JSON escape it, and as URLs do."""
+        """Return ``text`` with every occurrence masked: as it is, and as Python, JSON and URLs escape it."""
         for value in self._values:
             if len(value) < SHORTEST_MASKED:
                 continue
+            # The longest form first, because a form may contain another
             encoded = value.encode("utf-8", "surrogateescape")
             forms = {value, repr(value)[1:-1], repr(encoded)[2:-1], json.dumps(value)[1:-1], quote(value, safe="")}
             for form in sorted(forms | {quote(value)}, key=len, reverse=True):
@@ -39,7 +41,7 @@ class Secret:
 
 
 def read_key(environ: Mapping[str, str], variable: str | None) -> str | None:
-    """The key in the environment variable ``variable``; None where none is set.
+    """Return the key in the environment variable ``variable``; None if it is not set.
 
     Raises:
         ConfigError: it holds characters that no key has and no HTTP header can carry. The message names the variable
@@ -55,6 +57,6 @@ def read_key(environ: Mapping[str, str], variable: str | None) -> str | None:
 
 
 def password_of(userinfo: str) -> list[str]:
-    """The password in ``user:password``, as it stands in a URL and decoded."""
+    """Return the password in ``user:password``, as it stands in a URL and decoded."""
     password = userinfo.partition(":")[2]
     return sorted({password, unquote(password)} - {""})

@@ -1,6 +1,6 @@
-"""How requests leave: with the key, through the proxy that the environment names, with a bound on what comes back.
+"""Sends requests: with the key, through the proxy that the environment names, with a bound on the answer's size.
 
-The key is added here, at the very edge. The client above never holds it, so none of its objects, errors or logs can
+The key is only added here, at the edge. The client above never holds it, so none of its objects, errors or logs can
 show it.
 """
 
@@ -19,7 +19,7 @@ from rewardgen.errors import ConfigError
 from rewardgen.llm.secrets import Secret, password_of
 
 MAX_BODY_BYTES = 32 * 2**20
-"""An answer larger than this is refused without being read to its end."""
+"""Max. size of an answer; a larger one is refused without being read to its end."""
 
 
 class BodyTooLarge(httpx2.TransportError):
@@ -27,31 +27,36 @@ class BodyTooLarge(httpx2.TransportError):
 
 
 class EdgeTransport(httpx2.AsyncBaseTransport):
-    """Adds the key, if there is one; reads bodies up to a bound, and unpacks compressed ones up to the same bound."""
+    """Adds the key, if there is one; reads bodies up to a bound, and decompresses them up to the same bound."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport, key: Secret | None) -> None:
         self._inner, self._key = inner, key
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request with the key and return its answer with the whole body."""
         headers = httpx2.Headers(request.headers)
         if self._key is None:
             headers.pop("Authorization", None)
         else:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         headers["Accept-Encoding"] = "identity"
-        # a copy: the request that errors refer to stays without the key
+        # Send a copy, so that the request that errors refer to stays without the key
         sent = httpx2.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
         )
+        # Read the body within its bound; its headers no longer apply to it
         response = await self._inner.handle_async_request(sent)
         try:
             body = await _read(response)
         finally:
             await response.aclose()
-        left = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _BODY_HEADERS]
-        return httpx2.Response(response.status_code, headers=left, content=body, extensions=response.extensions)
+        headers_left = [
+            (name, value) for name, value in response.headers.multi_items() if name.lower() not in _BODY_HEADERS
+        ]
+        return httpx2.Response(response.status_code, headers=headers_left, content=body, extensions=response.extensions)
 
     async def aclose(self) -> None:
+        """Close the connections."""
         await self._inner.aclose()
 
 
@@ -59,6 +64,11 @@ _BODY_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 
 
 async def _read(response: httpx2.Response) -> bytes:
+    """Return the body, decompressed.
+
+    Raises:
+        BodyTooLarge: it is larger than ``MAX_BODY_BYTES``, before or after.
+    """
     body = bytearray()
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     async for part in response.stream:
@@ -67,6 +77,7 @@ async def _read(response: httpx2.Response) -> bytes:
             raise BodyTooLarge(f"more than {MAX_BODY_BYTES // 2**20} MiB")
     if response.headers.get("content-encoding", "identity").lower() not in ("gzip", "deflate"):
         return bytes(body)
+    # A small body may decompress to a huge one
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     try:
         plain = unpacker.decompress(bytes(body), MAX_BODY_BYTES + 1)
@@ -86,21 +97,22 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """For messages: without the name and password that the URL may hold."""
+        """The proxy for messages: without the name and password that the URL may hold."""
         return f"the proxy {_without_userinfo(self.url)} ({self.variable})"
 
     @property
     def passwords(self) -> list[str]:
+        """The password in its URL, if there is one, to be masked in messages."""
         return password_of(urlsplit(self.url).netloc.rpartition("@")[0])
 
 
 def make_transport(proxy: Proxy | None, key: Secret | None) -> EdgeTransport:
-    """A transport through ``proxy``, or direct."""
+    """Return a transport through ``proxy``, or a direct one."""
     return EdgeTransport(httpx2.AsyncHTTPTransport(proxy=proxy.url if proxy else None), key)
 
 
 def proxy_for(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy by the usual variables (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, either case).
+    """Return the proxy of the usual variables (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, in either case).
 
     Raises:
         ConfigError: its URL cannot be used; the message names the variable.
@@ -116,6 +128,7 @@ def proxy_for(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _checked(variable: str, url: str) -> Proxy:
+    """Return the proxy if its URL can be used; the messages say how to correct it."""
     scheme, sign, _ = url.partition("://")
     shown = _without_userinfo(url)
     otherwise = f"or list the endpoint's host in NO_PROXY, or unset {variable}"
@@ -141,17 +154,19 @@ def _checked(variable: str, url: str) -> Proxy:
 
 
 def _without_userinfo(url: str) -> str:
+    """Return a URL without its name and password."""
     head, sign, rest = url.rpartition("://")
     authority, slash, path = rest.partition("/")
     return f"{head}{sign}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _bypasses(url: httpx2.URL, no_proxy: str) -> bool:
-    """Whether ``NO_PROXY`` names the host: itself, with its port, a domain or network that it is in, or "*" for all."""
+    """Return whether ``NO_PROXY`` names the host: itself, with its port, its domain or network, or "*" for all."""
     host, port = url.host.lower(), url.port or {"http": 80, "https": 443}[url.scheme]
     for item in no_proxy.lower().split(","):
         name = item.strip()
         bare, colon, tail = name.rpartition(":")
+        # An entry with a port holds for that port only
         if colon and tail.isdigit() and (":" not in bare or bare.endswith("]")):
             if int(tail) != port:
                 continue
@@ -163,6 +178,7 @@ def _bypasses(url: httpx2.URL, no_proxy: str) -> bool:
 
 
 def _in_network(host: str, name: str) -> bool:
+    """Return whether an IP address lies in a network."""
     try:
         return ip_address(host) in ip_network(name.strip("[]"), strict=False)
     except ValueError:

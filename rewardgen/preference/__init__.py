@@ -1,9 +1,9 @@
-"""Preference: what people said of replays, as numbers.
+"""People's judgements of replays as numbers.
 
-``strengths`` fits Bradley-Terry strengths with ties and intervals to judgements and orders, ``next_pair`` says which
-comparison would tell most, ``agreement`` compares people's ranking with the true fitness, ``heard`` counts what was
-said of some candidates, ``words_about`` is what was written of them, and ``SimulatedJudge`` stands in for a person
-where the truth is known.
+``strengths`` fits Bradley-Terry strengths with ties and intervals to judgements and rankings, ``next_pair`` chooses the
+most informative comparison, ``agreement`` compares people's ranking with the fitness, ``heard`` counts the judgements
+of some candidates, ``words_about`` collects comments on them, and ``SimulatedJudge`` replaces a person where the
+fitness is known.
 """
 
 from rewardgen.preference.heard import heard, words_about

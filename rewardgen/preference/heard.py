@@ -1,4 +1,4 @@
-"""What of all that was said bears on a few candidates."""
+"""Selects the judgements and comments that concern some candidates."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rewardgen.records import Judgement, Order, Remark, Words, candidate_of
 def heard(
     candidates: Collection[str], judgements: Sequence[Judgement], orders: Sequence[Order], remarks: Sequence[Remark]
 ) -> int:
-    """How much was said of any of ``candidates``: judgements and remarks count 1, an order as many as it has pairs.
+    """Count the judgements of any of ``candidates``: judgements and remarks count 1, a ranking as many as it has pairs.
 
-    Pairs without any of ``candidates`` do not count, so that a whole order says as much as all judgements of its pairs.
+    Pairs without any of ``candidates`` do not count, so that a ranking counts as much as judgements of all its pairs.
     """
     told = sum(any(candidate_of(side) in candidates for side in (each.left, each.right)) for each in judgements)
     told += sum(candidate_of(each.replay) in candidates for each in remarks)
@@ -24,7 +24,8 @@ def heard(
 def words_about(
     candidates: Collection[str], judgements: Sequence[Judgement], orders: Sequence[Order], remarks: Sequence[Remark]
 ) -> tuple[Words, ...]:
-    """What was written about any of ``candidates``, in the order in which it came."""
+    """Return the comments about any of ``candidates``, in order."""
+    # Comments of judgements, rankings and remarks, by time
     found: list[tuple[str, Words]] = []
     for judgement in judgements:
         about = (candidate_of(judgement.left), candidate_of(judgement.right))

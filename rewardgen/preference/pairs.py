@@ -1,4 +1,4 @@
-"""Which two replays to show next."""
+"""Chooses which two replays to show next."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ def next_pair(
     judge: str,
     generator: random.Random,
 ) -> tuple[str, str] | None:
-    """The two candidates whose comparison tells most, left and right, for ``judge``; None: that one has seen them all.
+    """Return the two candidates whose comparison tells ``judge`` most, left and right; None if all were seen.
 
-    A comparison tells the more the less is known of the difference of the two and the closer it is: the Fisher
-    information of the answer, p(1 − p), times the variance of the difference. Among equals, and for the sides, the
-    generator draws.
+    A comparison is the more informative, the less is known of the difference and the closer it is: the Fisher
+    information of the answer, p(1 − p), times the variance of the difference. The generator decides between equals, and
+    on the sides.
     """
     if len(candidates) < 2:
         return None
+    # Pairs that this judge has not seen, by their information
     seen = {
         frozenset((candidate_of(judgement.left), candidate_of(judgement.right)))
         for judgement in judgements
@@ -45,5 +46,6 @@ def next_pair(
             best.append(pair)
     if not best:
         return None
+    # Draw one of the best, and its sides
     left, right = generator.choice(best)
     return (left, right) if generator.random() < 0.5 else (right, left)

@@ -1,4 +1,4 @@
-"""How good people find the candidates of a run: Bradley-Terry strengths with ties, and how sure that is."""
+"""Bradley-Terry strengths of a run's candidates by people's judgements, with ties and intervals."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from scipy import optimize, stats
 from rewardgen.records import Judgement, Order, Standing, candidate_of
 
 _PRIOR_STD = 2.0
-"""Of a strength before anybody said anything, in log-odds: 95 % of all pairs within odds of 250 to 1. It keeps the
-strength of one that never lost finite."""
+"""Prior standard deviation of a strength, in log-odds: 95 % of all pairs have odds within 250 to 1. It keeps the
+strength of a candidate that never lost finite."""
 _LOG_TIE_MEAN, _LOG_TIE_STD = -1.0, 1.5
-"""Of the logarithm of Davidson's ν: about one answer in six between equals is a tie."""
+"""Prior of the logarithm of Davidson's ν: about one answer in six between equals is a tie."""
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """``values`` ``(n,)`` and their ``covariance`` ``(n, n)`` for ``candidates``, and the interval of each."""
+    """``values`` ``(n,)`` and their ``covariance`` ``(n, n)`` for ``candidates``, with intervals at ``confidence``."""
 
     candidates: tuple[str, ...]
     values: np.ndarray
@@ -29,7 +29,7 @@ class Strengths:
     confidence: float
 
     def ranking(self) -> list[Standing]:
-        """The strongest first; of equals, the one named first."""
+        """Return the candidates, strongest first; of equals, the one named first."""
         width = float(stats.norm.ppf(0.5 + self.confidence / 2.0))
         errors = width * np.sqrt(np.diag(self.covariance))
         made = [
@@ -39,7 +39,7 @@ class Strengths:
         return sorted(made, key=lambda standing: -standing.value)
 
     def gap(self, first: str, second: str) -> tuple[float, float]:
-        """The difference of two strengths, and its variance."""
+        """Return the difference of two strengths, and its variance."""
         i, j = self.candidates.index(first), self.candidates.index(second)
         variance = self.covariance[i, i] + self.covariance[j, j] - 2.0 * self.covariance[i, j]
         return float(self.values[i] - self.values[j]), float(max(variance, 0.0))
@@ -52,7 +52,7 @@ def strengths(
     *,
     confidence: float = 0.95,
 ) -> Strengths:
-    """Fit the strengths of ``candidates`` to what was said of them; what was said of others is left out.
+    """Fit the strengths of ``candidates`` to the judgements of them; other candidates are ignored.
 
     Davidson's extension of the Bradley-Terry model ("On Extending the Bradley-Terry Model to Accommodate Ties in
     Paired Comparison Experiments", 1970): with strengths s, first wins : tie : second wins as
@@ -65,6 +65,7 @@ def strengths(
     """
     if not candidates:
         raise ValueError("strengths need at least one candidate")
+    # Collect comparisons: indices, outcome (first, tie or second), weight
     index = {key: number for number, key in enumerate(candidates)}
     first, second, outcome, weight = [], [], [], []
     counts = dict.fromkeys(candidates, 0)
@@ -78,6 +79,7 @@ def strengths(
         weight.append(1.0)
         counts[left] += 1
         counts[right] += 1
+    # A ranking is a comparison of each of its pairs
     for order in orders:
         known = [key for key in order.candidates if key in index]
         for place, better in enumerate(known):
@@ -96,38 +98,44 @@ def strengths(
 def _fit(
     count: int, first: np.ndarray, second: np.ndarray, outcome: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Strengths ``(count,)`` and their covariance, around their common mean."""
-    # the logits of the three outcomes are linear in (s, log ν)
+    """Return the strengths ``(count,)`` and their covariance, centred on their mean."""
+    # The logits of the three outcomes are linear in (s, log ν)
     design = np.zeros((len(first), 3, count + 1))
     rows = np.arange(len(first))
     design[rows, 0, first] = 1.0
     design[rows, 2, second] = 1.0
     design[rows, 1, first] = design[rows, 1, second] = 0.5
     design[:, 1, count] = 1.0
+    # Normal priors
     mean = np.zeros(count + 1)
     mean[count] = _LOG_TIE_MEAN
     precision = np.full(count + 1, _PRIOR_STD**-2)
     precision[count] = _LOG_TIE_STD**-2
 
     def probabilities(theta: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the three outcomes, ``(comparisons, 3)``."""
         logits = design @ theta
         raised = np.exp(logits - logits.max(1, keepdims=True))
         return raised / raised.sum(1, keepdims=True)
 
     def loss(theta: np.ndarray) -> float:
+        """Return the negative log posterior, up to a constant."""
         likelihood = np.log(np.maximum(probabilities(theta)[rows, outcome], 1e-300))
         return float(0.5 * (precision * (theta - mean) ** 2).sum() - (weight * likelihood).sum())
 
     def gradient(theta: np.ndarray) -> np.ndarray:
+        """Return its gradient."""
         expected = np.einsum("ro,rop->rp", probabilities(theta), design)
         return precision * (theta - mean) - (weight[:, None] * (design[rows, outcome] - expected)).sum(0)
 
     def hessian(theta: np.ndarray) -> np.ndarray:
+        """Return its matrix of second derivatives."""
         shares = probabilities(theta)
         expected = np.einsum("ro,rop->rp", shares, design)
         second_moment = np.einsum("r,ro,rop,roq->pq", weight, shares, design, design)
         return np.diag(precision) + second_moment - np.einsum("r,rp,rq->pq", weight, expected, expected)
 
+    # Maximise the posterior; its curvature gives the covariance. Only differences of strengths have a meaning
     found = optimize.minimize(loss, mean, jac=gradient, hess=hessian, method="trust-exact")
     covariance = np.linalg.inv(hessian(found.x))[:count, :count]
     centre = np.eye(count) - 1.0 / count
@@ -135,9 +143,9 @@ def _fit(
 
 
 def agreement(ranking: Sequence[Standing], fitness: Mapping[str, float]) -> float:
-    """Kendall's τ_b between people's strengths and the true fitness of the same candidates, in [-1, 1].
+    """Return Kendall's τ_b between people's strengths and the fitness of the same candidates, in [-1, 1].
 
-    NaN where fewer than two candidates have both, or where either is the same for all.
+    NaN if fewer than two candidates have both, or if either is the same for all.
     """
     both = [
         (each.value, fitness[each.candidate])

@@ -1,7 +1,7 @@
-"""The names that reward code may use: Python's, torch's, math's, and what a tensor answers to.
+"""The names that reward code may use: Python's, torch's, math's, and the methods of tensors.
 
-Nothing relies on these lists for safety, the sandbox does that. They keep rewards to pure, deterministic tensor code
-and let a mistake be told to its author in a sentence instead of a training later.
+Nothing relies on these lists for safety; the sandbox does that. They keep rewards to pure, deterministic tensor code,
+so that a mistake is reported to its author in a sentence, and not after a training.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 
 
 def _names(text: str) -> frozenset[str]:
+    """Return the names in a text."""
     return frozenset(text.split())
 
 
@@ -18,7 +19,7 @@ BUILTINS = _names(
     sorted str sum tuple zip"""
 )
 
-# names that only annotations need
+# Names that only annotations need
 TYPES = _names("Any Callable Dict List Mapping Optional Sequence Tuple Union")
 
 MATH = frozenset(name for name in dir(math) if not name.startswith("_")) - {"factorial", "comb", "perm"}
@@ -52,7 +53,7 @@ _FUNCTIONAL = _names(
 _LINALG = _names("cross det inv matrix_norm norm vecdot vector_norm multi_dot matmul")
 _SPECIAL = _names("entr erf erfc exp2 expit expm1 log1p logit log_softmax round sinc softmax xlogy")
 
-# a module's dotted name → what may be read from it
+# A module's dotted name → what may be read from it
 MODULES: dict[str, frozenset[str]] = {
     "math": MATH,
     "torch": _TORCH,
@@ -64,7 +65,7 @@ MODULES: dict[str, frozenset[str]] = {
     "__future__": frozenset({"annotations"}),
 }
 
-# modules that may be named only on the way to those above
+# Modules that may only be named on the way to those above
 PASSAGES = frozenset({"torch.nn", "collections"})
 
 METHODS = _names(
@@ -86,7 +87,7 @@ METHODS = _names(
     endswith strip"""
 )
 
-# keyword arguments that write in place, take gradients or draw random numbers
+# Keyword arguments that write in place, take gradients or draw random numbers
 KEYWORDS = {
     "out": "leave out out=: it writes in place; assign the result to a name instead",
     "inplace": "leave out inplace=: use the returned tensor instead",

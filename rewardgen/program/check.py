@@ -1,4 +1,4 @@
-"""The static check: does the source look like a reward, and if not, what should its author change?
+"""The static check: whether source has the form of a reward, and if not, what its author should change.
 
 It reads the syntax tree against an allowlist and reports every problem with its line. It takes time linear in the
 source, whose size, nesting and number of nodes are bounded before anything recursive looks at it. Nothing relies on it
@@ -18,25 +18,27 @@ from rewardgen.records import Layout, Problem, RewardProgram
 
 MAX_SOURCE = 32_768  # bytes
 MAX_NODES = 8_000
-MAX_DEPTH = 80  # of the syntax tree
-MAX_BRACKETS = 40  # open at once
+MAX_DEPTH = 80  # levels of the syntax tree
+MAX_BRACKETS = 40  # open at the same time
 MAX_INDENT = 120  # columns
 MAX_PROBLEMS = 20
 
 
 def check(source: str, layout: Layout) -> RewardProgram:
-    """Check a reward's source against the form that rewards have and the state fields in ``layout``.
+    """Check a reward's source against the form of rewards and the state fields in ``layout``.
 
-    What an export added to a program that was checked before is taken off again.
+    Statements that an export added to a checked program are removed again.
 
     Returns:
         The program, lightly normalised (see ``normalise``).
 
     Raises:
-        ProgramRejected: with every problem found (up to 20), each at its line, in words that its author can act on.
+        ProgramRejected: with all problems (up to 20) and their lines, worded so that the author can act on them.
     """
+    # Unify line breaks, and parse within bounds
     source = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\f", "")
     tree = parse(source)
+    # Check what is the program's own
     added = added_by_export(tree)
     tree.body = [node for node in tree.body if node not in added]
     problems = Checker(layout).check(tree)
@@ -46,11 +48,12 @@ def check(source: str, layout: Layout) -> RewardProgram:
 
 
 def parse(source: str) -> ast.Module:
-    """The syntax tree of ``source``, small enough for recursive work.
+    """Return the syntax tree of ``source``, small enough for recursive functions.
 
     Raises:
-        ProgramRejected: the source is too large, too deeply nested or no Python.
+        ProgramRejected: the source is too large, too deeply nested or not Python.
     """
+    # Bound the size before the parser sees it, and the tree after
     size = len(source.encode("utf-8", "replace"))
     if size > MAX_SOURCE:
         raise _rejected(f"the code is {size // 1024} KB long; at most {MAX_SOURCE // 1024} KB: write it shorter")
@@ -59,7 +62,7 @@ def parse(source: str) -> ast.Module:
     _bound_nesting(source)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape in a docstring is no reason to speak
+            warnings.simplefilter("ignore")  # such as for an invalid escape in a docstring
             tree = ast.parse(source)
     except SyntaxError as error:
         raise _rejected(_syntax_message(error), error.lineno) from error
@@ -70,7 +73,7 @@ def parse(source: str) -> ast.Module:
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:
-    """The problems by line; one that occurs in several lines is told once, at the first, and names the others."""
+    """Return the problems by line; one that occurs in several lines is reported once, at the first of them."""
     lines: dict[str, list[int]] = {}
     for problem in problems:
         lines.setdefault(problem.message, []).append(problem.line or 0)
@@ -86,6 +89,7 @@ def _merged(problems: list[Problem]) -> list[Problem]:
 
 
 def _bound_nesting(source: str) -> None:
+    """Raise ProgramRejected if indentation or brackets nest too deep for the parser."""
     open_brackets = 0
     for number, line in enumerate(source.split("\n"), start=1):
         indent = len(line) - len(line.lstrip(" \t"))
@@ -101,6 +105,7 @@ def _bound_nesting(source: str) -> None:
 
 
 def _bound_tree(tree: ast.Module) -> None:
+    """Raise ProgramRejected if the tree is too deep or too large; this does not recurse."""
     nodes = 0
     waiting: list[tuple[ast.AST, int, int]] = [(tree, 0, 1)]
     while waiting:
@@ -115,10 +120,12 @@ def _bound_tree(tree: ast.Module) -> None:
 
 
 def _syntax_message(error: SyntaxError) -> str:
+    """Return a syntax error with its line."""
     shown = (error.text or "").strip()
     where = f", in: {shown[:120]}" if shown else ""
     return f"not valid Python: {error.msg}{where}"
 
 
 def _rejected(message: str, line: int | None = None) -> ProgramRejected:
+    """Return a rejection with a single problem."""
     return ProgramRejected([Problem("check", message, line)])

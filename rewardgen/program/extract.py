@@ -1,7 +1,7 @@
-"""From what a language model answered to the source of its reward.
+"""Extracts the source of a reward from a language model's reply.
 
-Models answer in many ways: prose around a fence, several fences, a tilde fence, none at all, a class around the
-function, a refusal. What can be understood without doubt is taken; for the rest the message says what to answer.
+Replies differ: prose around a fence, several fences, a tilde fence, none at all, a class around the function, a
+refusal. What is unambiguous is accepted; otherwise the message says how to answer.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from rewardgen.records import Problem, Reply
 MAX_REPLY = 400_000  # characters
 MAX_BLOCKS = 64
 MAX_ENDS = 16
-"""Fences that are tried as the end of one block."""
+"""Max. number of fences that are tried as the end of one block."""
 
 ENTRY = "compute_reward"
 _ASK = "answer with one ```python block that defines compute_reward(state, action, next_state)"
 LENGTH, FILTERED, TOOL_CALLS = "length", "content_filter", "tool_calls"
 """Values of ``finish_reason`` in the chat completions API."""
-# Python takes none of these for indentation or a separator, and models that copy typeset text write them.
+# Python accepts none of these as indentation or separator, but models that copy typeset text write them
 _SPACES = {
     ord(character): " " for character in "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
 }
-_SPACES[0xFEFF] = ""  # a byte order mark; the check refuses other invisible characters
-# possessive throughout: in a reply of spaces, giving characters back would take hours
+_SPACES[0xFEFF] = ""  # a byte order mark; the check rejects other invisible characters
+# Possessive throughout: in a reply of spaces, backtracking would take hours
 _OPENING = re.compile(r"(?:^|(?<=\s))(`{3,}+|~{3,}+)[ \t]*+([^`~\s]*+)[^`~]*+$")
+# Lines of code, for replies without fences
 _DEFINES = re.compile(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{ENTRY}\b", re.MULTILINE)
 _CODE_LINE = re.compile(
     r"(?:import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*(?:#.*)?$"
@@ -48,17 +49,20 @@ _CODE_LINE = re.compile(
 
 @dataclass(frozen=True)
 class _Block:
+    """A fenced block."""
+
     text: str
     language: str
     closed: bool
 
 
 def extract(reply_text: str) -> str:
-    """The source of the reward in a reply, ready for ``check``.
+    """Return the source of the reward in a reply, ready for ``check``.
 
     Raises:
-        ProgramRejected: (stage "extract") the reply is empty, far too long, holds no code or no single reward.
+        ProgramRejected: (stage "extract") the reply is empty or far too long, or has no code or no single reward.
     """
+    # Clean the text
     if len(reply_text) > MAX_REPLY:
         size = len(reply_text) / 1e6
         raise _rejected(f"the reply is {size:.1f} million characters long, a reward has a few thousand: {_ASK}")
@@ -68,6 +72,7 @@ def extract(reply_text: str) -> str:
     text = without_thoughts(text)
     if not text:
         raise _rejected(f"the reply breaks off inside its thoughts, or holds nothing else: {_ASK}")
+    # Look into fences, then into JSON, then at the whole text
     blocks = _blocks(text)
     source = _choose(blocks) if blocks else None
     if source is None:
@@ -82,11 +87,11 @@ def extract(reply_text: str) -> str:
 
 
 def extract_reply(reply: Reply) -> str:
-    """``extract`` for a model's reply, with what the server said of how it ended.
+    """``extract`` for a model's reply, considering how the server says it ended.
 
     Raises:
-        ProgramRejected: as ``extract``; or (stage "ended") the reply is no answer and asking its author for a repair
-            cannot help: it was cut at ``llm.max_tokens`` or withheld by a filter.
+        ProgramRejected: as ``extract``; or (stage "ended") the reply is no answer, and a repair request cannot help: it
+        was cut off at ``llm.max_tokens`` or withheld by a filter.
     """
     answer = without_thoughts(reply.text)
     if reply.finish_reason == LENGTH:
@@ -108,7 +113,7 @@ def extract_reply(reply: Reply) -> str:
 
 
 def _blocks(text: str) -> list[_Block]:
-    """The fenced blocks, in order; a fence that is never closed runs to the end."""
+    """Return the fenced blocks in order; a fence that is never closed extends to the end."""
     blocks: list[_Block] = []
     lines = text.split("\n")
     number = 0
@@ -122,11 +127,11 @@ def _blocks(text: str) -> list[_Block]:
 
 
 def _block(lines: Sequence[str], first: int, fence: str, language: str) -> tuple[_Block, int]:
-    """The block whose first line is ``first``, and the line after it.
+    """Return the block whose first line is ``first``, and the line after it.
 
-    It ends at the first fence that completes a program: a fence in a docstring is none, since what stands before it
-    does not parse, and text may follow the fence that closes it. Where no fence completes one, it ends at the first
-    that stands alone in its line, or that opens another block.
+    It ends at the first fence that completes a program: a fence inside a docstring does not, because the text before it
+    does not parse; and text may follow the closing fence. If no fence completes a program, it ends at the first one
+    that is alone on its line, or that opens another block.
     """
     fallback: tuple[_Block, int] | None = None
     tried = 0
@@ -135,6 +140,7 @@ def _block(lines: Sequence[str], first: int, fence: str, language: str) -> tuple
         position = line.find(fence)
         if position < 0 or "#" in line[:position]:  # a fence in a comment belongs to the code
             continue
+        # A closing fence may follow code; an opening one may end a block that was never closed
         before, after = line[:position], line[position:].lstrip(fence[0]).strip()
         opens = not before.strip() and _is_opening(after)
         body = [*lines[first:number], *([before] if before.strip() else [])]
@@ -151,12 +157,13 @@ def _block(lines: Sequence[str], first: int, fence: str, language: str) -> tuple
 
 
 def _is_opening(after: str) -> bool:
-    """Whether a fence followed by ``after`` opens a block of Python."""
+    """Return whether a fence followed by ``after`` opens a block of Python."""
     return after != "" and _is_python(after.lower())
 
 
 def _choose(blocks: Sequence[_Block]) -> str | None:
-    """The source in the best block: the last that defines the reward, with the helpers that stand in earlier blocks."""
+    """Return the source in the best block, the last that defines the reward, with helpers from earlier blocks."""
+    # Choose the block
     trees = [_tree(block.text) for block in blocks]
     ranks = [_rank(block, tree) for block, tree in zip(blocks, trees, strict=True)]
     best = max(range(len(blocks)), key=lambda index: (ranks[index], index))
@@ -167,6 +174,7 @@ def _choose(blocks: Sequence[_Block]) -> str | None:
         if not block.closed:
             raise _rejected("the code block breaks off in the middle: reply shorter, and close the block with ```")
         return block.text
+    # Add earlier blocks that define names which it lacks
     parts = [block.text]
     missing = _free_names(tree)
     for index in reversed(range(best)):
@@ -181,7 +189,7 @@ def _choose(blocks: Sequence[_Block]) -> str | None:
 
 
 def _rank(block: _Block, tree: ast.Module | None) -> int:
-    """How sure it is that ``block`` holds the reward: 0 is surely not."""
+    """Return how sure it is that ``block`` contains the reward; 0: certainly not."""
     if _DEFINES.search(block.text):
         return 5 if tree is not None else 4
     if not _is_python(block.language):
@@ -194,11 +202,12 @@ def _rank(block: _Block, tree: ast.Module | None) -> int:
 
 
 def _is_python(language: str) -> bool:
+    """Return whether a block of this language may be Python."""
     return language in ("", "python", "py", "python3", "py3", "pytorch", "torch")
 
 
 def _dedented(lines: Sequence[str]) -> str:
-    """The lines without the indentation they all share (a block inside a list is indented as a whole)."""
+    """Return the lines without their common indentation (a block inside of a list is indented as a whole)."""
     filled = [line for line in lines if line.strip()]
     shared = min((len(line) - len(line.lstrip(" \t")) for line in filled), default=0)
     return "\n".join(line[shared:] if line.strip() else "" for line in lines) + "\n"
@@ -209,7 +218,7 @@ def _dedented(lines: Sequence[str]) -> str:
 
 
 def _unfenced(text: str) -> str | None:
-    """The code in a reply without fences: its lines that look like code, with what is indented under them."""
+    """Return the code in a reply without fences: lines that look like code, with what is indented below them."""
     tree = _tree(text)
     if tree is not None and any(isinstance(node, ast.FunctionDef | ast.Assign | ast.ClassDef) for node in tree.body):
         return text
@@ -230,7 +239,7 @@ def _unfenced(text: str) -> str | None:
 
 
 def _from_json(text: str) -> str | None:
-    """The code in a reply that is one JSON object with the source as one of its values."""
+    """Return the code in a reply that is a JSON object with the source as one of its values."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -249,7 +258,7 @@ def _from_json(text: str) -> str | None:
 
 
 def _unwrapped(source: str) -> str:
-    """``source`` with a ``compute_reward`` that is a method made a function, where it makes no use of its object."""
+    """Return ``source`` with ``compute_reward`` as a function, if it is a method that does not use its object."""
     tree = _tree(source)
     if tree is None or any(_defines_entry(node) for node in tree.body):
         return source
@@ -263,10 +272,13 @@ def _unwrapped(source: str) -> str:
 
 
 def _defines_entry(node: ast.stmt) -> bool:
+    """Return whether a statement defines ``compute_reward``."""
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == ENTRY
 
 
 def _without_class(source: str, item: ast.ClassDef, method: ast.FunctionDef) -> str:
+    """Return ``source`` with a class replaced by one of its methods, as a function without ``self``."""
+    # The method must not use its object
     static = any(isinstance(node, ast.Name) and node.id == "staticmethod" for node in method.decorator_list)
     arguments = [*method.args.posonlyargs, *method.args.args]
     own = None if static or not arguments else arguments[0]
@@ -278,17 +290,19 @@ def _without_class(source: str, item: ast.ClassDef, method: ast.FunctionDef) -> 
                     "function compute_reward(state, action, next_state), its helpers and constants at the top level",
                     node.lineno,
                 )
+    # Remove the argument
     lines = source.split("\n")
     body = lines[method.lineno - 1 : method.end_lineno]
     if own is not None:
         following = arguments[1] if len(arguments) > 1 else None
         if following is None or own.lineno != method.lineno or following.lineno != method.lineno:
-            if following is not None:  # "self," stands on a line of its own, or before a line break
+            if following is not None:  # "self," is on a line of its own, or before a line break
                 row = own.lineno - method.lineno
                 body[row] = re.sub(rf"\b{re.escape(own.arg)}\b[^,]*,", "", body[row], count=1)
         else:
             head = body[0].encode()
             body[0] = (head[: own.col_offset] + head[following.col_offset :]).decode()
+    # Dedent the method, and put it in the place of its class
     indent = method.col_offset
     function = [line[indent:] if not line[:indent].strip() else line for line in body]
     first = min([item.lineno, *(decorator.lineno for decorator in item.decorator_list)])
@@ -301,7 +315,7 @@ def _without_class(source: str, item: ast.ClassDef, method: ast.FunctionDef) -> 
 
 
 def _tree(source: str) -> ast.Module | None:
-    """The syntax tree, or None where the source is no Python, is empty or is too large to look at."""
+    """Return the syntax tree; None if the source is not Python, empty or too large."""
     if len(source) > MAX_SOURCE:
         return None
     try:
@@ -313,6 +327,7 @@ def _tree(source: str) -> ast.Module | None:
 
 
 def _top_names(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds at its top level."""
     names = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -326,7 +341,7 @@ def _top_names(tree: ast.Module) -> set[str]:
 
 
 def _free_names(tree: ast.Module) -> set[str]:
-    """The names that are read somewhere and bound nowhere."""
+    """Return the names that are read somewhere and bound nowhere."""
     read: set[str] = set()
     bound: set[str] = set()
     for node in ast.walk(tree):
@@ -340,4 +355,5 @@ def _free_names(tree: ast.Module) -> set[str]:
 
 
 def _rejected(message: str, line: int | None = None, stage: str = "extract") -> ProgramRejected:
+    """Return a rejection with a single problem."""
     return ProgramRejected([Problem(stage, message, line)])

@@ -1,8 +1,8 @@
-"""Small rewrites of checked source that leave the rest, comments and line breaks included, as its author wrote it.
+"""Small rewrites of checked source that keep the rest, comments and line breaks included, as its author wrote it.
 
-* Decorators such as ``@torch.jit.script`` and ``if __name__ == "__main__":`` blocks are dropped.
-* ``x -= e`` on a name becomes ``x = x - (e)``: in place it would also change whatever shares x's memory, a component
-  or an input, which is hardly ever meant and hard to see.
+* Decorators such as ``@torch.jit.script`` and ``if __name__ == "__main__":`` blocks are removed.
+* ``x -= e`` on a name becomes ``x = x - (e)``: in place, it would also change what shares x's memory, a component or
+    an input, which is hardly ever intended and hard to see.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _OPERATORS = {
 
 
 def normalise(source: str, tree: ast.Module, dropped: Sequence[ast.stmt] = ()) -> str:
-    """``source`` with the module's rewrites; ``tree`` is what it parses to, without the statements ``dropped``."""
+    """Return the rewritten ``source``; ``tree`` is its syntax tree, without the statements ``dropped``."""
+    # Collect edits as byte ranges, because the tree's columns are bytes
     text = source.encode()
     starts = _line_starts(text)
     edits: list[tuple[int, int, bytes]] = []
@@ -41,9 +42,10 @@ def normalise(source: str, tree: ast.Module, dropped: Sequence[ast.stmt] = ()) -
     edits += [_whole_lines(starts, node) for node in tree.body if is_main_block(node)]
     edits += [_whole_lines(starts, node) for node in dropped]
 
+    # Apply them from start to end
     pieces, position = [], 0
     for start, end, replacement in sorted(edits):
-        if start < position:  # inside something that is dropped already
+        if start < position:  # within something that is removed
             continue
         pieces += [text[position:start], replacement]
         position = end
@@ -52,7 +54,7 @@ def normalise(source: str, tree: ast.Module, dropped: Sequence[ast.stmt] = ()) -
 
 
 def is_main_block(node: ast.stmt) -> bool:
-    """Whether ``node`` is ``if __name__ == "__main__":``."""
+    """Return whether ``node`` is ``if __name__ == "__main__":``."""
     return (
         isinstance(node, ast.If)
         and isinstance(node.test, ast.Compare)
@@ -63,7 +65,7 @@ def is_main_block(node: ast.stmt) -> bool:
 
 
 def _line_starts(text: bytes) -> list[int]:
-    """The byte at which each line begins, and the end of the text."""
+    """Return the byte at which each line begins, and the end of the text."""
     starts = [0]
     for line in text.split(b"\n"):
         starts.append(starts[-1] + len(line) + 1)
@@ -72,10 +74,12 @@ def _line_starts(text: bytes) -> list[int]:
 
 
 def _whole_lines(starts: list[int], node: ast.expr | ast.stmt) -> tuple[int, int, bytes]:
+    """Return the edit that removes the lines of a node."""
     return starts[node.lineno - 1], starts[node.end_lineno or node.lineno], b""
 
 
 def _out_of_place(text: bytes, starts: list[int], node: ast.AugAssign) -> list[tuple[int, int, bytes]]:
+    """Return the edits that turn ``x -= e`` into ``x = x - (e)``."""
     assert isinstance(node.target, ast.Name)
     symbol = _OPERATORS[type(node.op)]
     after_name = starts[(node.target.end_lineno or 1) - 1] + (node.target.end_col_offset or 0)

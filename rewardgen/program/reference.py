@@ -1,4 +1,4 @@
-"""What the shaping library says about itself: to a language model, and to people who export a reward."""
+"""Descriptions of the shaping library: for a language model, and for people who export a reward."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from rewardgen.records import RewardProgram
 
 
 def shaping_reference() -> str:
-    """One entry for each shaping function, as a prompt shows them: its signature and what it says of itself."""
+    """Return one entry for each shaping function, as prompts show them: its signature and its docstring."""
     return "\n".join(_entry(name) for name in _by_source_order())
 
 
 def standalone(program: RewardProgram) -> str:
-    """The program as a file that needs torch alone: imports and the shaping functions that it uses stand before it."""
+    """Return the program as a file that needs only torch: with imports and the shaping functions that it uses."""
+    # The functions that it uses, and those that these use
     needed = _used(program.source)
     while True:
         more = needed | {other for name in needed for other in _used(inspect.getsource(getattr(shaping, name)))}
         if more == needed:
             break
         needed = more
+    # A docstring stays first
     body = ast.parse(program.source).body
     docstring = ast.get_docstring(ast.parse(program.source), clean=False) is not None
     start = body[0].end_lineno if docstring else 0
@@ -29,7 +31,7 @@ def standalone(program: RewardProgram) -> str:
     helpers = [inspect.getsource(getattr(shaping, name)).strip() for name in _by_source_order() if name in needed]
     imports = ["from __future__ import annotations", "", "import math", "", "import torch"]
     imports += ["from torch import Tensor"] if helpers else []
-    # A program that was exported before has the imports already.
+    # A program that was exported before already has the imports
     own = [line for line in lines[start:] if not line or line not in imports]
     parts = ["\n".join([*lines[:start], *([""] if docstring else []), *imports])]
     parts += [*helpers, "\n".join(own).strip("\n")]
@@ -37,10 +39,12 @@ def standalone(program: RewardProgram) -> str:
 
 
 def _by_source_order() -> list[str]:
+    """Return the names of the shaping functions in the order in which they are defined."""
     return [name for name in vars(shaping) if name in shaping.__all__]
 
 
 def _entry(name: str) -> str:
+    """Return a function's signature with its description on one line."""
     function = getattr(shaping, name)
     parameters = []
     for parameter in inspect.signature(function).parameters.values():
@@ -53,7 +57,7 @@ def _entry(name: str) -> str:
 
 
 def _used(source: str) -> set[str]:
-    """The shaping functions that ``source`` calls and does not define for itself at its top level."""
+    """Return the shaping functions that ``source`` calls and does not define itself at its top level."""
     tree = ast.parse(source)
     defined = {
         node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name not in shaping.__all__

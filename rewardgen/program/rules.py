@@ -1,6 +1,6 @@
-"""The rules of the static check: one visitor over the syntax tree that collects problems.
+"""The rules of the static check: a visitor of the syntax tree that collects problems.
 
-Names are resolved roughly as Python does it: a function sees what it binds anywhere in its body, what encloses it,
+Names are resolved roughly as in Python: a function sees the names that it binds anywhere in its body, those around it,
 the module, the shaping library, ``torch``, ``math`` and the allowed builtins.
 """
 
@@ -20,8 +20,9 @@ from rewardgen.records import Layout, Problem
 
 ENTRY = "compute_reward"
 SIGNATURE = f"{ENTRY}(state, action, next_state)"
-MAX_FOUND = 200  # problems, after which the check stops looking
+MAX_FOUND = 200  # problems after which the check stops
 
+# Statements that rewards may use
 _STATEMENTS = (
     ast.FunctionDef,
     ast.Return,
@@ -40,6 +41,7 @@ _STATEMENTS = (
     ast.ImportFrom,
 )
 
+# Syntax that is not available, with what to write instead
 _REFUSED: dict[type[ast.AST], str] = {
     ast.While: "while loops are not available: use tensor operations, or a for loop over range(...)",
     ast.Try: "try/except is not available: guard with torch.where, clamp or nan_to_num",
@@ -57,8 +59,10 @@ _REFUSED: dict[type[ast.AST], str] = {
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
+# Expressions that may evaluate to a dictionary of components
 _MAY_BE_COMPONENTS = (ast.Name, ast.Call, ast.IfExp, ast.Dict, ast.DictComp, ast.Subscript, ast.BinOp)
 
+# Decorators that ``normalise`` removes
 _DROPPED_DECORATORS = {
     "torch.jit.script",
     "torch.jit.export",
@@ -69,6 +73,7 @@ _DROPPED_DECORATORS = {
     "staticmethod",
 }
 
+# Names and methods that models often use, with what to write instead
 _ADVICE = {
     "print": "print is not available: remove it",
     "self": "there is no self: compute_reward is a plain function; use its arguments and module constants",
@@ -89,20 +94,23 @@ _METHOD_ADVICE = {
 
 
 class Checker:
-    """Collects the problems of one program. ``layout`` declares the fields that a state has."""
+    """Collects the problems of one program. ``layout`` declares the fields of a state."""
 
     def __init__(self, layout: Layout) -> None:
         self.fields = list(layout.shown.columns)
         self.problems: list[Problem] = []
         self.modules = {"torch": "torch", "math": "math"}  # name in the program → module
-        self.refused: set[str] = set()  # names of refused imports, told once
-        self.states: set[str] = set()  # names that surely hold a State where we are
-        self.inputs: set[str] = set()  # names that surely hold an input where we are
+        self.refused: set[str] = set()  # names of refused imports, reported once
+        self.states: set[str] = set()  # names that certainly hold a state in the current scope
+        self.inputs: set[str] = set()  # names that certainly hold an input in the current scope
 
     def check(self, tree: ast.Module) -> list[Problem]:
+        """Return the problems of a program."""
+        # Imports first: they decide which names are modules
         for node in ast.walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 self._import(node)
+        # Then every statement, and what is required of the entry function
         visible = set(shaping.__all__) | self._bound(tree.body)
         for node in tree.body:
             self._top_level(node, visible)
@@ -110,12 +118,14 @@ class Checker:
         return self.problems
 
     def _say(self, node: ast.AST, message: str) -> None:
+        """Record a problem at a node."""
         self.problems.append(Problem("check", message, getattr(node, "lineno", None)))
 
     # ---------------------------------------------------------------------------------------------------------------
     # the module
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        """Record what an import binds, or why it is refused."""
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.asname or alias.name.partition(".")[0]
@@ -145,6 +155,7 @@ class Checker:
                     self._say(node, _refused_module(module or "."))
 
     def _top_level(self, node: ast.stmt, visible: set[str]) -> None:
+        """Check a statement of the module."""
         if isinstance(node, ast.FunctionDef | ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom):
             self._statement(node, visible)
         elif type(node) in _REFUSED:
@@ -153,17 +164,19 @@ class Checker:
             self._say(node, "only imports, constants and functions may stand at the top level: move this into one")
 
     def _entry(self, tree: ast.Module) -> None:
+        """Check that ``compute_reward`` is there, with its arguments and return values."""
         found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == ENTRY]
         if not found:
             others = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
             if any(isinstance(node, ast.AsyncFunctionDef) and node.name == ENTRY for node in tree.body):
-                return  # told already
+                return  # reported already
             like = [node.name for node in others if "reward" in node.name.lower() or len(node.args.args) == 3]
             hint = f": rename {like[-1]} to {ENTRY}" if like else ""
             self.problems.append(Problem("check", f"there is no function {SIGNATURE}{hint}"))
             return
         if len(found) > 1:
             self._say(found[1], f"{ENTRY} is defined twice: keep one")
+        # It must accept three positional arguments and require no others
         entry = found[-1]
         arguments = entry.args
         positional = arguments.posonlyargs + arguments.args
@@ -178,10 +191,11 @@ class Checker:
             self._return(node)
 
     def _return(self, node: ast.Return) -> None:
+        """Check a return statement as far as it can be known before it runs."""
         value = node.value
         told = "return the total and a dictionary of components: 'return total, {\"name\": component}'"
         if isinstance(value, ast.Name | ast.Call | ast.IfExp | ast.Subscript):
-            return  # what it holds shows when it runs
+            return  # what it holds is checked when it runs
         if not isinstance(value, ast.Tuple) or len(value.elts) != 2:
             self._say(node, told)
             return
@@ -199,10 +213,12 @@ class Checker:
     # statements
 
     def _function(self, node: ast.FunctionDef, visible: set[str], top: bool) -> None:
+        """Check a function; ``top``: at the top level, where the entry function's arguments are the inputs."""
         for decorator in node.decorator_list:
             name = _dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
             if name not in _DROPPED_DECORATORS:
                 self._say(decorator, "decorators are not available: remove it")
+        # Defaults are evaluated outside, the body sees its own names
         arguments = node.args
         for default in [*arguments.defaults, *(item for item in arguments.kw_defaults if item is not None)]:
             self._expression(default, visible)
@@ -215,7 +231,7 @@ class Checker:
         if top and node.name == ENTRY and len(names) >= 3:
             self.states = {names[0], names[2]} - stored
             self.inputs = set(names[:3]) - stored
-        else:  # a parameter or a local hides the outer name
+        else:  # parameters and locals hide outer names
             self.states = states - set(names) - stored
             self.inputs = inputs - set(names) - stored
         inner = visible | set(names) | stored
@@ -224,6 +240,7 @@ class Checker:
         self.states, self.inputs = states, inputs
 
     def _statement(self, node: ast.stmt, visible: set[str]) -> None:
+        """Check a statement, given the names that are visible to it."""
         if type(node) in _REFUSED:
             self._say(node, _REFUSED[type(node)])
             return
@@ -253,17 +270,19 @@ class Checker:
                     self._expression(child, visible)
 
     def _block(self, body: Iterable[ast.stmt], visible: set[str]) -> None:
+        """Check the statements of a block."""
         for statement in body:
             self._statement(statement, visible)
 
     def _may_bind(self, node: ast.AST, name: str) -> None:
+        """Check that a name may be assigned."""
         if name in self.modules:
             self._say(node, f"{name} is a module here: give the value another name")
         elif name.startswith("__"):
             self._say(node, f"the name {name} is not available: choose one without double underscores")
 
     def _bound(self, body: Iterable[ast.stmt]) -> set[str]:
-        """The names that ``body`` binds, without those of functions inside it."""
+        """Return the names that ``body`` binds, without those of inner functions."""
         names: set[str] = set()
         waiting: list[ast.AST] = list(body)
         while waiting:
@@ -277,7 +296,7 @@ class Checker:
                 names |= {item.asname or item.name.partition(".")[0] for item in node.names} - set(self.modules)
             elif isinstance(node, ast.Lambda) or (isinstance(node, ast.AnnAssign) and node.value is None):
                 continue
-            elif isinstance(node, ast.comprehension):  # its target is its own; a := inside it is the function's
+            elif isinstance(node, ast.comprehension):  # its target is local to it; a := inside belongs to the function
                 waiting += [node.iter, *node.ifs]
                 continue
             waiting.extend(ast.iter_child_nodes(node))
@@ -287,6 +306,7 @@ class Checker:
     # expressions
 
     def _expression(self, node: ast.AST, visible: set[str]) -> None:
+        """Check an expression and what it contains."""
         if len(self.problems) >= MAX_FOUND:
             return
         if type(node) in _REFUSED:
@@ -321,7 +341,7 @@ class Checker:
     def _comprehension(
         self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp, visible: set[str]
     ) -> None:
-        """One whose targets are seen in it alone, and not by what its first loop goes over."""
+        """Check a comprehension: its targets are visible inside, except in the first iterable."""
         first = node.generators[0].iter
         self._expression(first, visible)
         targets = [item for loop in node.generators for item in ast.walk(loop.target)]
@@ -336,6 +356,7 @@ class Checker:
         self.states, self.inputs = states, inputs
 
     def _name(self, node: ast.Name, visible: set[str]) -> None:
+        """Check a name that is read or assigned."""
         name = node.id
         if name in self.refused:
             return
@@ -347,6 +368,7 @@ class Checker:
             self._say(node, self._unknown_name(name, visible))
 
     def _unknown_name(self, name: str, visible: set[str]) -> str:
+        """Return what to write instead of an unknown name."""
         if name in _ADVICE:
             return _ADVICE[name]
         if name in self.fields:
@@ -356,9 +378,11 @@ class Checker:
         return f"{name} is not defined" + _near(name, visible | BUILTINS | set(self.modules))
 
     def _attribute(self, node: ast.Attribute, visible: set[str]) -> None:
+        """Check an attribute: of a module, of a state, or a method of a tensor."""
         if not isinstance(node.ctx, ast.Load):
             self._say(node, "attributes cannot be assigned: use a name of your own")
             return
+        # Paths that begin with a module, or with an unknown name
         dotted = _dotted(node)
         root = dotted.partition(".")[0] if dotted else None
         if root in self.refused and root is not None:
@@ -369,6 +393,7 @@ class Checker:
         if root is not None and root not in visible and root not in BUILTINS:
             self._say(node, self._unknown_name(root, visible))
             return
+        # Fields of a state, then methods
         if root in self.states and isinstance(node.value, ast.Name):
             if node.attr not in self.fields:
                 self._say(node, self._no_field(node.attr))
@@ -378,6 +403,7 @@ class Checker:
         self._expression(node.value, visible)
 
     def _module_path(self, node: ast.AST, dotted: str) -> None:
+        """Check a path such as ``torch.linalg.norm``, part by part."""
         root, *parts = dotted.split(".")
         module = self.modules[root]
         for position, part in enumerate(parts):
@@ -395,6 +421,7 @@ class Checker:
         self._say(node, f"{dotted} is a module, not a value: call one of its functions")
 
     def _no_field(self, name: str) -> str:
+        """Return what to write instead of a field that the state does not have."""
         near = difflib.get_close_matches(name, self.fields, 2, 0.5)
         if near:
             return f"the state has no field {name!r}; did you mean {' or '.join(near)}?"
@@ -403,6 +430,7 @@ class Checker:
         return f"the state has no field {name!r}; its fields are: {', '.join(self.fields)}"
 
     def _no_method(self, name: str) -> str:
+        """Return what to write instead of a method that is not available."""
         if name in _METHOD_ADVICE:
             return _METHOD_ADVICE[name]
         if name.endswith("_") and name.rstrip("_") in METHODS:
@@ -414,6 +442,7 @@ class Checker:
         return f".{name} is neither a state field nor an available tensor method" + _near(name, known)
 
     def _call(self, node: ast.Call) -> None:
+        """Check the arguments of a call."""
         for keyword in node.keywords:
             if keyword.arg is None and isinstance(keyword.value, ast.Dict):  # **{"out": ...}
                 for key in keyword.value.keys:
@@ -429,12 +458,14 @@ class Checker:
                     self._say(node, '.to("cuda") is not available: the tensors are where they belong')
 
     def _operation(self, node: ast.BinOp) -> None:
+        """Refuse ``"..." % x``, which can make very long strings."""
         left = node.left
         text = isinstance(left, ast.JoinedStr) or (isinstance(left, ast.Constant) and isinstance(left.value, str))
         if text and isinstance(node.op, ast.Mod):
             self._say(node, 'formatting by % is not available: use an f-string, such as f"joint_{i}"')
 
     def _format(self, node: ast.FormattedValue) -> None:
+        """Refuse formats of f-strings that can make very long strings."""
         parts = node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else []
         for part in parts:
             if isinstance(part, ast.FormattedValue):
@@ -443,6 +474,7 @@ class Checker:
                 self._say(node, "a number in the format of an f-string has at most three digits")
 
     def _subscript(self, node: ast.Subscript) -> None:
+        """Check an index: of a state, which has none, and assignments to inputs."""
         if isinstance(node.value, ast.Name) and node.value.id in self.states:
             first = self.fields[0] if self.fields else "field"
             self._say(node, f"a state is not indexed: read its fields by name, such as {node.value.id}.{first}")
@@ -458,7 +490,7 @@ class Checker:
 
 
 def _dotted(node: ast.expr) -> str | None:
-    """``a.b.c`` as written, or None where the expression is no plain chain of attributes."""
+    """Return ``a.b.c`` as written; None if the expression is not a plain chain of attributes."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -467,11 +499,12 @@ def _dotted(node: ast.expr) -> str | None:
 
 
 def _is_docstring(node: ast.stmt) -> bool:
+    """Return whether a statement is a plain string."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _returns(body: Iterable[ast.stmt]) -> Iterable[ast.Return]:
-    """The return statements of a function, without those of functions inside it."""
+    """Yield the return statements of a function, without those of inner functions."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         node = waiting.pop()
@@ -482,12 +515,14 @@ def _returns(body: Iterable[ast.stmt]) -> Iterable[ast.Return]:
 
 
 def _refused_module(module: str) -> str:
+    """Return what to use instead of a module."""
     if module.partition(".")[0] == "numpy":
         return "numpy is not available: use torch (torch.exp, torch.linalg.vector_norm, ...)"
     return f"{module} cannot be imported: rewards use torch, math and the shaping functions"
 
 
 def _no_member(module: str, name: str) -> str:
+    """Return what to use instead of a member of a module."""
     if name in RANDOM:
         return f"{module}.{name} draws random numbers: a reward must be deterministic"
     if name.endswith("_") and name.rstrip("_") in MODULES.get(module, ()):
@@ -496,5 +531,6 @@ def _no_member(module: str, name: str) -> str:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
+    """Return similar names as a question; "" if there are none."""
     near = difflib.get_close_matches(name[:64], sorted(known), 2, 0.7)
     return f"; did you mean {' or '.join(near)}?" if near else ""

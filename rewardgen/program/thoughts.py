@@ -1,7 +1,7 @@
 """Separates a model's answer from what surrounds it: thoughts, channel marks, stop tokens.
 
-Servers without a reasoning parser leave the thoughts of a reasoning model in the reply, in the marks of its template.
-Code inside them is a draft.
+Servers without a reasoning parser leave a reasoning model's thoughts in the reply, in the marks of its template. Code
+inside of them is a draft.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _BARE_THOUGHT = re.compile(r"\A\s*analysis(?=[A-Z])")
 _BARE_FINAL = "assistantfinal"
 _STOP_TOKEN = re.compile(r"(?:<\|[\w ]{1,40}\|>|</s>|<end_of_turn>|<eos>|<｜end▁of▁sentence｜>|\[/?INST\])\Z")
 _STOP_TOKENS = 8
-"""A reply ends with at most this many stop tokens."""
+"""Max. number of stop tokens at the end of a reply."""
 
 
 def without_thoughts(text: str) -> str:
-    """The answer in ``text``: without thoughts, channel marks and the stop tokens at its end.
+    """Return the answer in ``text`` without thoughts, channel marks and stop tokens.
 
-    Returns "" where the text ends inside a thought, or consists of thoughts alone.
+    Return "" if the text ends inside a thought, or has nothing but thoughts.
     """
     text = _without_stop_tokens(_final_channel(text))
     for opening, closing in _MARKS:
@@ -49,7 +49,7 @@ def without_thoughts(text: str) -> str:
 
 
 def _final_channel(text: str) -> str:
-    """The final channel of a reply in OpenAI's harmony format; "" where it has other channels alone."""
+    """Return the final channel of a reply in OpenAI's harmony format; "" if it has only other channels."""
     channels = list(_CHANNEL.finditer(text))
     if channels:
         final = next((channel for channel in reversed(channels) if channel[1] == "final"), None)
@@ -63,6 +63,7 @@ def _final_channel(text: str) -> str:
 
 
 def _without_stop_tokens(text: str) -> str:
+    """Return text without the stop tokens at its end."""
     for _ in range(_STOP_TOKENS):
         stripped = text.rstrip()
         found = _STOP_TOKEN.search(stripped[-50:])

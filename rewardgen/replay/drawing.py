@@ -1,4 +1,4 @@
-"""Pictures and films of replays, drawn by MuJoCo from the same place as the browser shows them."""
+"""Renders pictures and films of replays with MuJoCo, from the same view as the browser."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from rewardgen.sim.rendering import Canvas
 VIDEO_SIZE = (480, 360)
 THUMBNAIL_SIZE = (192, 144)
 FRAMES_PER_SECOND = 30.0
-"""What a film has at most."""
+"""Max. frame rate of a film."""
 
 
 class Painter:
-    """Draws frames of replays of one model. ``size`` is width and height in pixels; ``shadows`` as in ``Canvas``.
+    """Renders frames of replays of one model. ``size`` is width and height in pixels; ``shadows`` as in ``Canvas``.
 
     Raises:
-        SimulationFailed: nothing can draw here; the message says what to install.
+        SimulationFailed: this machine cannot render; the message says what to install.
     """
 
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int], *, shadows: bool = True) -> None:
@@ -45,14 +45,16 @@ class Painter:
         self._canvas.close()
 
     def frames(self, replay: Replay, chosen: Sequence[int]) -> Iterator[np.ndarray]:
-        """The frames ``chosen``, each ``(height, width, 3)`` uint8.
+        """Yield the frames ``chosen``, each ``(height, width, 3)`` uint8.
 
         Raises:
             ReplayError: the replay is of another model.
         """
         model, data = self._model, self._data
         if replay.coordinates.shape[1] != model.nq or replay.mocap.shape[1] != model.nmocap:
-            raise ReplayError(f"the replay {replay.id} was made of another model than {replay.task} has now")
+            raise ReplayError(
+                f"the replay {replay.id} belongs to another version of the model of {replay.task}; delete it"
+            )
         for frame in chosen:
             pose(model, data, replay.coordinates[frame], replay.mocap[frame])
             self._camera.lookat[:] = replay.look_at[frame]
@@ -60,15 +62,15 @@ class Painter:
 
 
 def thumbnail(painter: Painter, replay: Replay) -> bytes:
-    """The middle of an episode as a PNG file."""
+    """Return the middle of an episode as a PNG file."""
     return encoded(next(painter.frames(replay, [len(replay.times) // 2])))
 
 
 def stills(model: mujoco.MjModel, replay: Replay, count: int, size: tuple[int, int] = (320, 240)) -> list[bytes]:
-    """``count`` pictures at equal distances in time, from the first state to the last, as PNG files.
+    """Return ``count`` pictures, evenly spaced in time from the first state to the last, as PNG files.
 
     Raises:
-        SimulationFailed: nothing can draw here; the message says what to install.
+        SimulationFailed: this machine cannot render; the message says what to install.
     """
     chosen = np.linspace(0, len(replay.times) - 1, count).round().astype(int).tolist()
     with Painter(model, size) as painter:
@@ -76,6 +78,7 @@ def stills(model: mujoco.MjModel, replay: Replay, count: int, size: tuple[int, i
 
 
 def encoded(picture: np.ndarray) -> bytes:
+    """Return a picture as a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -92,9 +95,10 @@ def film(painter: Painter, replay: Replay, path: Path, size: tuple[int, int] = V
 
 
 def write_film(path: Path, pictures: Iterator[np.ndarray], rate: float, size: tuple[int, int]) -> None:
-    """``pictures`` ``(height, width, 3)``, ``rate`` of them a second, as an MP4 file."""
-    import imageio_ffmpeg  # looks for a program when it is imported
+    """Write ``pictures`` ``(height, width, 3)``, ``rate`` per second, as an MP4 file."""
+    import imageio_ffmpeg  # its import looks for a program
 
+    # Start ffmpeg, and send it the pictures
     try:
         writer = imageio_ffmpeg.write_frames(
             str(path),
@@ -122,7 +126,7 @@ def write_film(path: Path, pictures: Iterator[np.ndarray], rate: float, size: tu
 
 
 def film_maker() -> str:
-    """What films are made with, such as "ffmpeg 7.0".
+    """Return what films are made with, such as "ffmpeg 7.0".
 
     Raises:
         ReplayError: there is no ffmpeg.
@@ -136,7 +140,7 @@ def film_maker() -> str:
 
 
 def _steady(replay: Replay) -> tuple[list[int], float]:
-    """Frames at equal distances in time, ``FRAMES_PER_SECOND`` at most, and how many of them make a second."""
+    """Return evenly spaced frames, at most ``FRAMES_PER_SECOND``, and their frame rate."""
     count = len(replay.times)
     if count < 3:
         return list(range(count)), 1.0 / max(float(replay.times[-1]), 0.1)

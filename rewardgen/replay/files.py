@@ -1,9 +1,9 @@
-"""Where replays are kept, and how they come there: made when somebody asks, once, whoever asks at the same time.
+"""Where replays are stored. They are made when they are first requested, once, whoever requests them at a time.
 
-RUN/replays/geometry.safetensors    what is to be seen of the task's model
-RUN/replays/r0g1c3.0.safetensors    candidate r0g1c3 from start state 0: how its bodies moved
-RUN/replays/r0g1c3.0.png            a thumbnail, where this machine can draw
-RUN/replays/r0g1c3.0.mp4            a film, when one was asked for
+RUN/replays/geometry.safetensors    the visible part of the task's model
+RUN/replays/r0g1c3.0.safetensors    candidate r0g1c3 from start state 0: how its bodies move
+RUN/replays/r0g1c3.0.png            a thumbnail, if this machine can render
+RUN/replays/r0g1c3.0.mp4            a film, if one was requested
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from rewardgen.tasks import Task, load_task
 FOLDER = "replays"
 GEOMETRY = "geometry.safetensors"
 MAX_STARTS = 16
-"""Start states that a run has for replays."""
+"""Max. number of start states of a run's replays."""
 FINALS = ("winner", "expert", "sparse")
-"""The rewards whose reported trainings have replays too, under these names."""
+"""The rewards whose reported trainings have replays, too, by these names."""
 _CANDIDATE = re.compile(rf"r\d{{1,4}}g\d{{1,4}}c\d{{1,4}}|{'|'.join(FINALS)}")
 _ID = re.compile(rf"({_CANDIDATE.pattern})\.(\d{{1,2}})")
 _PNG, _MP4 = b"\x89PNG\r\n\x1a\n", b"ftyp"
@@ -38,10 +38,10 @@ _PNG, _MP4 = b"\x89PNG\r\n\x1a\n", b"ftyp"
 
 @dataclass(frozen=True)
 class ReplayFiles:
-    """One replay and where it lies. ``thumbnail`` and ``video`` are None where there is none.
+    """One replay and its files. ``thumbnail`` and ``video`` are None if there are none.
 
-    ``seconds`` is how long the episode took, ``length`` the same in control steps; ``fitness`` is its true one (NaN:
-    it has none) and ``cause`` says how it ended. ``note`` says why something that was asked for is missing.
+    ``seconds`` is the episode's length, ``length`` the same in control steps; ``fitness`` is its fitness (NaN: it has
+    none) and ``cause`` says how it ended. ``note`` says why something that was requested is missing.
     """
 
     id: str
@@ -61,17 +61,17 @@ class ReplayFiles:
 def ensure(
     run_dir: Path, candidate: str, *, starts: int = 1, video: bool = False, envs: Sequence[Path] = ()
 ) -> tuple[ReplayFiles, ...]:
-    """The replays of a candidate from the start states 0 to ``starts`` - 1; what is missing is made.
+    """Return the replays of a candidate from the start states 0 to ``starts`` - 1; make those that are missing.
 
-    All candidates of the same generation are played along with the one that is asked for: in one batch they cost
-    little more. Any thread and process may ask at the same time.
+    All candidates of the same generation are played along with the requested one: in one batch they cost little more.
+    Threads and processes may call this at the same time.
 
     Args:
         run_dir: the run's folder.
         candidate: a candidate's key, or "winner", "expert" or "sparse" for the trainings of the reported scores.
         starts: how many start states, the same for all candidates of the run.
-        video: make the films too, which can take half a minute each.
-        envs: folders of task files, where the run's own are no longer where they were.
+        video: also make films, which can take half a minute each.
+        envs: folders of task files, if the run's own have moved.
 
     Raises:
         UsageError: the run has no such candidate, or ``starts`` is out of range.
@@ -80,38 +80,42 @@ def ensure(
     """
     if not 1 <= starts <= MAX_STARTS:
         raise UsageError(f"a candidate has replays from 1 to {MAX_STARTS} start states, not {starts}")
+    # Everything may be there already
     present = find(run_dir, candidate, starts=starts)
     if len(present) == starts and all(files.thumbnail and (files.video or not video) for files in present):
         return present
+    # Record what is missing, then render it
     view = read(run_dir)
     if len(present) < starts:
         _record(run_dir, view, candidate, starts, envs)
     note = _draw(run_dir, view, candidate, starts, envs, video=video)
-    made = find(run_dir, candidate, starts=starts)
-    if len(made) < starts:
-        raise ReplayError(f"the replays of {candidate} were taken away from {run_dir / FOLDER} while they were made")
-    return tuple(replace(files, note=note) for files in made)
+    ready = find(run_dir, candidate, starts=starts)
+    if len(ready) < starts:
+        raise ReplayError(
+            f"the replays of {candidate} were removed from {run_dir / FOLDER} while they were made; try again"
+        )
+    return tuple(replace(files, note=note) for files in ready)
 
 
 def find(run_dir: Path, candidate: str, *, starts: int = 1) -> tuple[ReplayFiles, ...]:
-    """Those of a candidate's replays that are there and sound. Makes nothing."""
+    """Return those replays of a candidate that exist and are valid; make none."""
     if not _CANDIDATE.fullmatch(candidate):
         return ()
-    found = (_found(run_dir, candidate, start) for start in range(min(starts, MAX_STARTS)))
+    found = (_read_files(run_dir, candidate, start) for start in range(min(starts, MAX_STARTS)))
     return tuple(files for files in found if files is not None)
 
 
 def replay_ids(view: RunView, restart: int, generation: int) -> list[str]:
-    """The replay from the first start state of every candidate of a generation that has a policy."""
+    """Return the replay from the first start state of every candidate of a generation that has a policy."""
     return [f"{key}.0" for key in _companions(view, restart, generation)]
 
 
 def load_replay(run_dir: Path, replay_id: str) -> Replay:
-    """A replay that is there.
+    """Return an existing replay.
 
     Raises:
-        UsageError: this is no replay's id.
-        ReplayError: it is not there, or damaged.
+        UsageError: this is not the id of a replay.
+        ReplayError: there is none, or it is damaged.
     """
     candidate, start = split_id(replay_id)
     replay = formats.parse_replay(formats.read_file(run_dir / FOLDER / f"{replay_id}.safetensors"))
@@ -124,24 +128,25 @@ def split_id(replay_id: str) -> tuple[str, int]:
     """ "r0g1c3.0" as candidate and start.
 
     Raises:
-        UsageError: this is no replay's id.
+        UsageError: this is not the id of a replay.
     """
     matched = _ID.fullmatch(replay_id)
     if matched is None:
-        raise UsageError(f"{replay_id[:80]!r} is no replay: one is named by candidate and start, such as r0g1c3.0")
+        raise UsageError(f"{replay_id[:80]!r} is not a replay: give candidate and start, such as r0g1c3.0")
     return matched[1], int(matched[2])
 
 
 def stills(run_dir: Path, replay_id: str, count: int, envs: Sequence[Path] = ()) -> list[bytes]:
-    """``count`` pictures of a replay that is there, at equal distances in time, as PNG files of 320 by 240.
+    """Return ``count`` pictures of an existing replay, evenly spaced in time, as PNG files of 320 by 240.
 
     Raises:
-        SimulationFailed: nothing can draw here; the message says what to install.
+        SimulationFailed: this machine cannot render; the message says what to install.
     """
     return drawing.stills(model_of(_task(read(run_dir), envs)), load_replay(run_dir, replay_id), count)
 
 
-def _found(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
+def _read_files(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
+    """Return a replay's files if they exist and are valid."""
     folder = run_dir / FOLDER
     path = folder / f"{candidate}.{start}.safetensors"
     if not path.is_file() or not (folder / GEOMETRY).is_file():
@@ -161,13 +166,13 @@ def _found(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
         cause=replay.cause,
         geometry=folder / GEOMETRY,
         poses=path,
-        thumbnail=_sound(path.with_suffix(".png"), 0, _PNG),
-        video=_sound(path.with_suffix(".mp4"), 4, _MP4),
+        thumbnail=_valid(path.with_suffix(".png"), 0, _PNG),
+        video=_valid(path.with_suffix(".mp4"), 4, _MP4),
     )
 
 
-def _sound(path: Path, offset: int, mark: bytes) -> Path | None:
-    """``path`` if it is a file that begins as its kind does, and no link to somewhere else."""
+def _valid(path: Path, offset: int, mark: bytes) -> Path | None:
+    """Return ``path`` if it is a file that begins as its kind does, and not a link."""
     try:
         if path.is_symlink() or not path.is_file():
             return None
@@ -181,14 +186,15 @@ def _sound(path: Path, offset: int, mark: bytes) -> Path | None:
 
 
 def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Sequence[Path]) -> None:
-    """Play what is missing of a candidate and of those of its generation, and keep it."""
+    """Play and store what is missing of a candidate, and of the others of its generation."""
     policies = _policies(view, candidate)
     task = _task(view, envs)
     model = model_of(task)
     with _locked(run_dir, "recording"):
         missing = {name: place for name, place in policies.items() if len(find(run_dir, name, starts=starts)) < starts}
-        if candidate not in missing:  # another process made it meanwhile
+        if candidate not in missing:  # another process has made it in the meantime
             return
+        # Only those with a stored policy can be played
         weights = {name: read_weights(run_dir, *place) for name, place in missing.items()}
         known = {name: content for name, content in weights.items() if content is not None}
         if candidate not in known:
@@ -198,14 +204,14 @@ def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seq
         geometry = formats.dump_geometry(geometry_of(model, task.name))
         write_bytes(run_dir / FOLDER / GEOMETRY, geometry)
         for name, replays in zip(known, played, strict=True):
-            for made in replays:
-                named = replace(made, candidate=name)
-                if _found(run_dir, name, named.start) is None:  # one that was shown, or judged, stays as it is
+            for ready in replays:
+                named = replace(ready, candidate=name)
+                if _read_files(run_dir, name, named.start) is None:  # a replay that was shown or judged never changes
                     write_bytes(run_dir / FOLDER / f"{named.id}.safetensors", formats.dump_replay(named))
 
 
 def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
-    """The candidate and those that are played along: name → owner and seed of the training whose policy it is.
+    """Return the candidate and those that are played along: name → owner and seed of the training with the policy.
 
     Raises:
         UnknownName: the run has no such candidate.
@@ -226,6 +232,7 @@ def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
 
 
 def _companions(view: RunView, restart: int, generation: int) -> dict[str, tuple[str, int]]:
+    """Return the candidates of a generation that have a policy: key → owner and seed of its training."""
     places = {
         candidate.key: _place(candidate.key, candidate.trainings)
         for each in view.generations
@@ -236,19 +243,20 @@ def _companions(view: RunView, restart: int, generation: int) -> dict[str, tuple
 
 
 def _place(owner: str, trainings: Sequence[TrainingResult]) -> tuple[str, int] | None:
-    """The first training that got anywhere: its policy is the one at its best checkpoint."""
+    """Return the first training with a score; its policy is that of its best checkpoint."""
     seeds = (training.seed for training in trainings if training.score == training.score)
     seed = next(seeds, None)
     return None if seed is None else (owner, seed)
 
 
 def _best_place(owner: str, trainings: Sequence[TrainingResult]) -> tuple[str, int] | None:
-    """The training with the highest score, the first of equals: the policy that an export takes."""
+    """Return the training with the highest score, the first of equals; an export uses the same policy."""
     scored = [training for training in trainings if training.score == training.score]
     return (owner, max(scored, key=lambda training: training.score).seed) if scored else None
 
 
 def _task(view: RunView, envs: Sequence[Path]) -> Task:
+    """Load a run's task."""
     return load_task(str(view.task.get("name", "")), tuple(envs) or view.envs)
 
 
@@ -256,7 +264,7 @@ def _task(view: RunView, envs: Sequence[Path]) -> Task:
 
 
 def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Sequence[Path], *, video: bool) -> str:
-    """Draw thumbnails, and films if they are wanted. Returns why that could not be done, or ""."""
+    """Render thumbnails and, if requested, films; return why that failed, or ""."""
     with _locked(run_dir, "drawing"):
         present = find(run_dir, candidate, starts=starts)
         thumbnails = [files for files in present if files.thumbnail is None]
@@ -286,10 +294,13 @@ def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seque
 
 @contextmanager
 def _locked(run_dir: Path, what: str) -> Iterator[None]:
+    """Hold a lock in the folder of replays, which is made."""
     folder = run_dir / FOLDER
     try:
         folder.mkdir(exist_ok=True)
         with FileLock(folder / f".{what}.lock"):
             yield
     except OSError as error:
-        raise ReplayError(f"replays cannot be kept in {folder}: {error}; copy the run to a place with room") from error
+        raise ReplayError(
+            f"replays cannot be written to {folder}: {error}; copy the run to a writable place"
+        ) from error

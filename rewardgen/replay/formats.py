@@ -1,6 +1,6 @@
-"""Replays and geometries as safetensors files: arrays and one JSON text each, which a browser reads as they are.
+"""Replays and geometries as safetensors files: arrays and one JSON text each, which a browser reads directly.
 
-Rotations are kept as int16, in 32767ths. What is read is checked: a run's folder may come from anywhere.
+Rotations are stored as int16, in units of 1/32767. What is read is checked: a run's folder may come from anywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rewardgen.replay.geometry import KINDS, Cord, Geom, Geometry, Look, Mesh
 from rewardgen.replay.recording import Replay
 
 FORMAT = "1"
-"""What another rewardgen would have to write differently; files of another format are made anew."""
+"""Version of the format; files of another version are made again."""
 MAX_BYTES = 256 << 20
 _TURN = 32767.0
 _ARRAYS = {
@@ -35,11 +35,11 @@ _ARRAYS = {
     "mocap": (np.float32, 3),
 }
 _FACTS = tuple(field.name for field in fields(Replay) if field.name not in _ARRAYS)
-_TEXT = 200  # characters that a name or a cause may have
+_TEXT = 200  # max. length of a name or a cause
 
 
 def dump_replay(replay: Replay) -> bytes:
-    """A replay as the content of its file."""
+    """Return a replay as the content of its file."""
     facts = {name: getattr(replay, name) for name in _FACTS}
     facts["fitness"] = replay.fitness if math.isfinite(replay.fitness) else None  # JSON has no NaN
     arrays = {name: getattr(replay, name) for name in _ARRAYS}
@@ -48,12 +48,13 @@ def dump_replay(replay: Replay) -> bytes:
 
 
 def parse_replay(content: bytes) -> Replay:
-    """What ``dump_replay`` wrote.
+    """Return the replay in ``content``.
 
     Raises:
-        ReplayError: it is no replay, or a damaged one; the message says in what respect.
+        ReplayError: it is not a replay, or damaged; the message says how.
     """
     facts, arrays = _parse("replay", content)
+    # Types and shapes of the arrays
     for name, (kind, dimensions) in _ARRAYS.items():
         if name not in arrays or arrays[name].dtype != kind or arrays[name].ndim != dimensions:
             raise ReplayError(f"this is no replay: {name} is missing or of another form")
@@ -70,6 +71,7 @@ def parse_replay(content: bytes) -> Replay:
     wrong += [name for name, values in arrays.items() if not np.isfinite(values).all()]
     if wrong or frames < 1 or (np.diff(arrays["times"]) < 0).any():
         raise ReplayError(f"this is no replay: {', '.join(sorted(set(wrong))) or 'times'} cannot be right")
+    # Facts about the episode
     facts = {name: facts.get(name) for name in _FACTS}
     if facts["fitness"] is None:
         facts["fitness"] = math.nan
@@ -88,7 +90,7 @@ def parse_replay(content: bytes) -> Replay:
 
 
 def dump_geometry(geometry: Geometry) -> bytes:
-    """A geometry as the content of its file."""
+    """Return a geometry as the content of its file."""
     facts = {
         "task": geometry.task,
         "shapes": [asdict(shape) for shape in geometry.shapes],
@@ -104,10 +106,10 @@ def dump_geometry(geometry: Geometry) -> bytes:
 
 
 def parse_geometry(content: bytes) -> Geometry:
-    """What ``dump_geometry`` wrote.
+    """Return the geometry in ``content``.
 
     Raises:
-        ReplayError: it is no geometry, or a damaged one.
+        ReplayError: it is not a geometry, or damaged.
     """
     facts, arrays = _parse("geometry", content)
     try:
@@ -121,6 +123,7 @@ def parse_geometry(content: bytes) -> Geometry:
         )
     except (ValidationError, KeyError) as error:
         raise ReplayError(f"this is no geometry of a replay: {str(error).splitlines()[0]}") from error
+    # References between its parts
     for shape in geometry.shapes:
         meant = range(len(geometry.meshes)) if shape.kind == "mesh" else (-1,)
         if shape.kind not in KINDS or shape.mesh not in meant or not -1 <= shape.track < len(geometry.tracks):
@@ -129,6 +132,7 @@ def parse_geometry(content: bytes) -> Geometry:
 
 
 def _mesh(arrays: dict[str, np.ndarray], number: int) -> Mesh:
+    """Return a mesh, checked."""
     vertices, faces = arrays[f"vertices.{number}"], arrays[f"faces.{number}"]
     sound = vertices.dtype == np.float32 and faces.dtype == np.int32 and vertices.ndim == faces.ndim == 2
     if not sound or vertices.shape[1] != 3 or faces.shape[1] != 3 or not np.isfinite(vertices).all():
@@ -139,6 +143,7 @@ def _mesh(arrays: dict[str, np.ndarray], number: int) -> Mesh:
 
 
 def _dump(kind: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
+    """Return arrays and a JSON text as a safetensors file."""
     return save(
         {name: np.ascontiguousarray(values) for name, values in arrays.items()},
         {"format": FORMAT, kind: json.dumps(facts, allow_nan=False)},
@@ -146,7 +151,7 @@ def _dump(kind: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> by
 
 
 def _parse(kind: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The JSON text and the arrays of a file."""
+    """Return the JSON text and the arrays of a file."""
     try:
         arrays = load(content)
         size = int.from_bytes(content[:8], "little")

@@ -1,7 +1,7 @@
-"""What is to be seen of a model: its shapes, which body moves each, and from where to look.
+"""The visible part of a model: its shapes, the bodies that carry them, and the view.
 
-Made once for each task; a replay then holds nothing but how the bodies move. What counts as visible, and in which
-colour, is what MuJoCo's own viewer shows at first.
+It is written once for each task; a replay then only holds how the bodies move. What is visible, and in which colour, is
+what MuJoCo's own viewer shows by default.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-_MOST = 20_000  # things that a scene may hold
+_MAX_OBJECTS = 20_000  # max. number of objects in a scene
 _KINDS = {
     int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
     int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
@@ -23,18 +23,18 @@ _KINDS = {
     int(mujoco.mjtGeom.mjGEOM_MESH): "mesh",
 }
 KINDS = tuple(_KINDS.values())
-_ELEVATION = -20.0  # degrees: MuJoCo's own -45 looks at a robot from above
+_ELEVATION = -20.0  # degrees: MuJoCo's default of -45 looks at a robot from above
 _TRACKING = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
 
 
 @dataclass(frozen=True)
 class Geom:
-    """One thing to draw, in the frame of the body that carries it.
+    """One object to draw, in the frame of the body that carries it.
 
-    ``kind`` is one of ``KINDS``; ``size`` is MuJoCo's for that kind, in metres (half lengths; a plane of size 0 has no
-    end); ``rgba`` is in [0, 1]; ``track`` counts the moving bodies, and is -1 for what stands still in the world;
-    ``position`` ``(3,)`` in metres and ``rotation`` ``(4,)``, a unit quaternion (w, x, y, z). ``mesh`` counts the
-    geometry's meshes, -1 for other kinds.
+    ``kind`` is one of ``KINDS``; ``size`` is MuJoCo's for that kind, in metres (half lengths; a plane of size 0 is
+    infinite); ``rgba`` is in [0, 1]; ``track`` is the index of the moving body, -1 for what is fixed in the world;
+    ``position`` ``(3,)`` in metres and ``rotation`` ``(4,)``, a unit quaternion (w, x, y, z). ``mesh`` is the index of
+    the mesh, -1 for other kinds.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class Geom:
 
 @dataclass(frozen=True)
 class Cord:
-    """A tendon that is drawn: its radius in metres, and its colour."""
+    """A visible tendon: its radius in metres, and its colour."""
 
     width: float
     rgba: tuple[float, float, float, float]
@@ -56,7 +56,7 @@ class Cord:
 
 @dataclass(frozen=True)
 class Look:
-    """Where a replay is seen from, as MuJoCo's free camera has it: degrees, and metres from what is looked at."""
+    """The view of a replay, as MuJoCo's free camera has it: degrees, and metres from the point that it looks at."""
 
     azimuth: float
     elevation: float
@@ -74,7 +74,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Geometry:
-    """``tracks`` are the names of the bodies that can move, in the order in which a replay has their poses."""
+    """The whole geometry. ``tracks``: names of the bodies that can move, in the order of a replay's poses."""
 
     task: str
     shapes: tuple[Geom, ...]
@@ -85,10 +85,11 @@ class Geometry:
 
 
 def geometry_of(model: mujoco.MjModel, task: str) -> Geometry:
-    """What MuJoCo's viewer would show of ``model``."""
+    """Return what MuJoCo's viewer would show of ``model``."""
+    # Let MuJoCo build the scene of its viewer in the default pose
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    scene = mujoco.MjvScene(model, maxgeom=_MOST)
+    scene = mujoco.MjvScene(model, maxgeom=_MAX_OBJECTS)
     mujoco.mjv_updateScene(
         model,
         data,
@@ -98,12 +99,13 @@ def geometry_of(model: mujoco.MjModel, task: str) -> Geometry:
         int(mujoco.mjtCatBit.mjCAT_ALL),
         scene,
     )
+    # Take the objects that a browser can draw
     bodies = moving_bodies(model)
     track_of = {body: track for track, body in enumerate(bodies)}
     meshes: dict[tuple[str, int], Mesh] = {}
     shapes = []
-    for drawn in scene.geoms[: scene.ngeom]:
-        shape = _shape(model, data, drawn, track_of, meshes)
+    for object_ in scene.geoms[: scene.ngeom]:
+        shape = _shape(model, data, object_, track_of, meshes)
         if shape is not None:
             shapes.append(shape)
     return Geometry(
@@ -120,7 +122,7 @@ def geometry_of(model: mujoco.MjModel, task: str) -> Geometry:
 
 
 def moving_bodies(model: mujoco.MjModel) -> list[int]:
-    """The bodies that can move against the world, by joints of theirs or their ancestors, or as mocap bodies."""
+    """Return the bodies that can move against the world, by their own or an ancestor's joints, or as mocap bodies."""
     return [
         body
         for body in range(1, model.nbody)
@@ -129,41 +131,42 @@ def moving_bodies(model: mujoco.MjModel) -> list[int]:
 
 
 def drawn_tendons(model: mujoco.MjModel) -> list[int]:
-    """Tendons that go through space, rather than couple joints, and that the viewer shows."""
-    found = []
+    """Return the visible tendons that run through space (others couple joints)."""
+    visible = []
     for tendon in range(model.ntendon):
         first = model.wrap_type[model.tendon_adr[tendon]]
         spatial = first != int(mujoco.mjtWrap.mjWRAP_JOINT)
         if spatial and model.tendon_group[tendon] < 3 and model.tendon_rgba[tendon, 3] > 0:
-            found.append(tendon)
-    return found
+            visible.append(tendon)
+    return visible
 
 
 def followed_body(model: mujoco.MjModel) -> int:
-    """The root of the heaviest tree of bodies that has joints; 0 where nothing has."""
+    """Return the root of the heaviest tree of bodies with joints; 0 if there are no joints."""
     roots = {int(model.body_rootid[body]) for body in range(1, model.nbody) if model.body_weldid[body] != 0}
     return max(roots, key=lambda root: (float(model.body_subtreemass[root]), -root), default=0)
 
 
 def look_of(model: mujoco.MjModel) -> tuple[Look, np.ndarray, np.ndarray | None]:
-    """How a model is looked at: from where its first camera that is not carried about looks, else as MuJoCo does.
+    """Return the view of a model: that of its first camera that is not carried about, else MuJoCo's default.
 
     Returns:
-        The look; ``(3,)`` from the followed body's centre of mass to the point looked at; and where that centre is as
-        long as the robot stays in the picture of a camera that stands still, None for a camera that goes along.
+        The view; ``(3,)`` from the followed body's centre of mass to the point looked at; and where that centre is
+        while the robot stays within the picture of a fixed camera, None for a camera that follows.
     """
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     centre = data.subtree_com[followed_body(model)]
+    # Without a suitable camera, look at the centre of the model
     free = float(model.vis.global_.fovy)
     camera = _camera(model)
     if camera is None:
         distance = _rounded(1.5 * model.stat.extent)
         return Look(float(model.vis.global_.azimuth), _ELEVATION, distance, free), model.stat.center - centre, None
     ahead, eye = -data.cam_xmat[camera].reshape(3, 3)[:, 2], data.cam_xpos[camera]
-    # what it looks at is the point ahead that is nearest to the robot
+    # It looks at the point straight ahead that is closest to the robot
     distance = max(float(ahead @ (centre - eye)), 0.1 * float(model.stat.extent))
-    # the same picture through another angle is taken from another distance
+    # Another field of view needs another distance for the same picture
     zoom = math.tan(math.radians(float(model.cam_fovy[camera])) / 2) / math.tan(math.radians(free) / 2)
     look = Look(
         azimuth=_rounded(math.degrees(math.atan2(ahead[1], ahead[0]))),
@@ -176,6 +179,7 @@ def look_of(model: mujoco.MjModel) -> tuple[Look, np.ndarray, np.ndarray | None]
 
 
 def _camera(model: mujoco.MjModel) -> int | None:
+    """Return the first camera that is fixed, or follows the robot; None if there is none."""
     for camera in range(model.ncam):
         carried = model.body_weldid[model.cam_bodyid[camera]] != 0
         if (int(model.cam_mode[camera]) in _TRACKING or not carried) and 0 < model.cam_fovy[camera] < 180:
@@ -186,31 +190,34 @@ def _camera(model: mujoco.MjModel) -> int | None:
 def _shape(
     model: mujoco.MjModel,
     data: mujoco.MjData,
-    drawn: mujoco.MjvGeom,
+    object_: mujoco.MjvGeom,
     track_of: dict[int, int],
     meshes: dict[tuple[str, int], Mesh],
 ) -> Geom | None:
-    """A scene's geom as a shape, if it is one of the model's geoms or sites that can be drawn in a browser."""
-    number, rgba = drawn.objid, _textured(model, drawn)
-    if drawn.objtype == int(mujoco.mjtObj.mjOBJ_GEOM):
+    """Return an object of the scene as a shape, if it is a geom or site of the model that a browser can draw."""
+    # Its pose in the frame of its body, and in the world
+    number, rgba = object_.objid, _textured(model, object_)
+    if object_.objtype == int(mujoco.mjtObj.mjOBJ_GEOM):
         kind, body = int(model.geom_type[number]), int(model.geom_bodyid[number])
         size, position, rotation = model.geom_size[number], model.geom_pos[number], model.geom_quat[number]
         world_position, world_matrix = data.geom_xpos[number], data.geom_xmat[number]
-    elif drawn.objtype == int(mujoco.mjtObj.mjOBJ_SITE):
+    elif object_.objtype == int(mujoco.mjtObj.mjOBJ_SITE):
         kind, body = int(model.site_type[number]), int(model.site_bodyid[number])
         size, position, rotation = model.site_size[number], model.site_pos[number], model.site_quat[number]
         world_position, world_matrix = data.site_xpos[number], data.site_xmat[number]
     else:
         return None
+    # Meshes and height fields
     mesh = -1
     if kind == int(mujoco.mjtGeom.mjGEOM_HFIELD):
-        mesh = _numbered(meshes, ("hfield", int(model.geom_dataid[number])), model)
+        mesh = _mesh_index(meshes, ("hfield", int(model.geom_dataid[number])), model)
         kind = int(mujoco.mjtGeom.mjGEOM_MESH)
     elif kind in (int(mujoco.mjtGeom.mjGEOM_MESH), int(mujoco.mjtGeom.mjGEOM_SDF)):
-        mesh = _numbered(meshes, ("mesh", int(model.geom_dataid[number])), model)
+        mesh = _mesh_index(meshes, ("mesh", int(model.geom_dataid[number])), model)
         kind = int(mujoco.mjtGeom.mjGEOM_MESH)
     if kind not in _KINDS:
         return None
+    # What cannot move is placed in the world
     track = track_of.get(body, -1)
     if track < 0:
         position, rotation = world_position, np.empty(4)
@@ -226,13 +233,15 @@ def _shape(
     )
 
 
-def _numbered(meshes: dict[tuple[str, int], Mesh], key: tuple[str, int], model: mujoco.MjModel) -> int:
+def _mesh_index(meshes: dict[tuple[str, int], Mesh], key: tuple[str, int], model: mujoco.MjModel) -> int:
+    """Return the index of a mesh; read it if it is new."""
     if key not in meshes:
         meshes[key] = _mesh(model, key[1]) if key[0] == "mesh" else _height_field(model, key[1])
     return list(meshes).index(key)
 
 
 def _mesh(model: mujoco.MjModel, number: int) -> Mesh:
+    """Return a mesh of the model."""
     first, count = model.mesh_vertadr[number], model.mesh_vertnum[number]
     face, faces = model.mesh_faceadr[number], model.mesh_facenum[number]
     return Mesh(
@@ -242,7 +251,7 @@ def _mesh(model: mujoco.MjModel, number: int) -> Mesh:
 
 
 def _height_field(model: mujoco.MjModel, number: int) -> Mesh:
-    """Its upper surface, two triangles for each cell."""
+    """Return the upper surface of a height field, as two triangles per cell."""
     rows, columns = int(model.hfield_nrow[number]), int(model.hfield_ncol[number])
     width, depth, height, _ = model.hfield_size[number]
     first = model.hfield_adr[number]
@@ -255,12 +264,12 @@ def _height_field(model: mujoco.MjModel, number: int) -> Mesh:
     return Mesh(vertices.astype(np.float32), faces.astype(np.int32))
 
 
-def _textured(model: mujoco.MjModel, drawn: mujoco.MjvGeom) -> np.ndarray:
-    """The colour of a scene's geom; one with a texture has the texture's mean colour over it."""
-    rgba = np.array(drawn.rgba, np.float64)
-    if drawn.matid < 0:
+def _textured(model: mujoco.MjModel, object_: mujoco.MjvGeom) -> np.ndarray:
+    """Return the colour of an object; a texture counts with its mean colour."""
+    rgba = np.array(object_.rgba, np.float64)
+    if object_.matid < 0:
         return rgba
-    for texture in model.mat_texid[drawn.matid]:
+    for texture in model.mat_texid[object_.matid]:
         if texture >= 0:
             channels = int(model.tex_nchannel[texture])
             size = int(model.tex_height[texture]) * int(model.tex_width[texture]) * channels
@@ -273,18 +282,22 @@ def _textured(model: mujoco.MjModel, drawn: mujoco.MjvGeom) -> np.ndarray:
 
 
 def _rounded(value: float) -> float:
+    """Return a number with six decimals."""
     return round(float(value), 6)
 
 
 def _three(values: np.ndarray) -> tuple[float, float, float]:
+    """Return three rounded numbers."""
     x, y, z = (_rounded(value) for value in values)
     return x, y, z
 
 
 def _four(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Return four rounded numbers."""
     w, x, y, z = (_rounded(value) for value in values)
     return w, x, y, z
 
 
 def _colour(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a colour in [0, 1]."""
     return _four(np.clip(values, 0.0, 1.0))

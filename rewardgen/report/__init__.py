@@ -1,8 +1,8 @@
-"""A run → one HTML file that anyone can open, keep or send: it asks nothing of the network and runs no script.
+"""Writes a run as one HTML file that anyone can open, keep or send: it loads nothing and runs no script.
 
-Reads a ``RunView`` alone, so it can be written for a run that is still going, was interrupted or failed. ``choices``
-has the sentences on races, leaders and screening, for the page and for the terminal; ``task_page`` writes what tasks
-are and what their own rewards reach.
+It reads only a ``RunView``, so it can be written for a run that is running, interrupted or failed. ``choices`` has the
+sentences on races, leaders and screening, for the page and the terminal; ``task_page`` describes tasks and what their
+own rewards reach.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_report(view: RunView, out: Path, *, draw: bool = False, film: bool = F
         DiskFull: no room to write.
         StoreError: the file cannot be written.
     """
-    # drawing takes a second to import, and sentences alone need none of it
+    # Drawing takes a second to import, and sentences need none of it
     from rewardgen.report import page
 
     return page.write_report(view, out, draw=draw, film=film)

@@ -1,4 +1,4 @@
-"""How the choice was made, in sentences and rows: what seeds explain, races, leaders measured again, and screening."""
+"""The selection in sentences and rows: legibility, races, leaders measured again, and screening."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rewardgen.text import count, number, percent, signed
 
 @dataclass(frozen=True)
 class LeaderRow:
-    """A generation's leader: its score when it led, on fresh seeds, as reported, and by how much it fell."""
+    """A generation's leader: its score as leader, on fresh seeds, as reported, and how much it fell."""
 
     key: str
     carried: bool
@@ -36,9 +36,9 @@ class LeaderRow:
 
 @dataclass(frozen=True)
 class Choices:
-    """``races`` has a title and a sentence for each that was run; ``curse`` sums up the ``leaders``.
+    """``races`` has a title and a sentence for each race; ``curse`` sums up the ``leaders``.
 
-    ``legibility`` says how much of the differences between scores is due to seeds, "" before anything was trained.
+    ``legibility``: how much of the differences between scores is due to seeds; "" before anything was trained.
     """
 
     legibility: str
@@ -49,7 +49,7 @@ class Choices:
 
 
 def choices(view: RunView, titles: Mapping[tuple[int, int], str]) -> Choices:
-    """What there is to say of a run; ``titles`` name its generations by restart and index."""
+    """Return the sentences on a run's selection; ``titles`` name its generations by restart and index."""
     records = curse_records(view)
     races = (
         (titles.get((generation.restart, generation.index), ""), race_sentence(view, generation))
@@ -65,19 +65,21 @@ def choices(view: RunView, titles: Mapping[tuple[int, int], str]) -> Choices:
 
 
 def choice_reason(view: RunView, candidate: CandidateView) -> str:
-    """Why a candidate was carried on or won rather than another with a higher score; "" for one that was not chosen.
+    """Return why a candidate was carried on, or won, over one with a higher score; "" if it was not selected.
 
-    It is compared with the highest score among those that it was chosen from: its generation's, or for the winner the
-    whole run's.
+    It is compared with the highest score among the candidates that it was selected from: those of its generation or,
+    for the winner, of the whole run.
     """
     won = candidate.key == view.winner
     if not (candidate.selected or won):
         return ""
     home = next(each for each in view.generations if candidate in each.candidates)
     what = "the winner" if won else "carried on"
+    # Judges decided
     if home.verdict is not None:
         by = "judgements and fitness together put" if _search(view).get("judge") == "mixed" else "the judges put"
         return f"{what} because {by} it first"
+    # It had the highest score, or another one did
     pool = [each for generation in (view.generations if won else [home]) for each in generation.candidates]
     higher = [each for each in pool if finite(each.score) and (each.score or 0.0) > (candidate.score or 0.0)]
     if not higher:
@@ -88,7 +90,8 @@ def choice_reason(view: RunView, candidate: CandidateView) -> str:
 
 
 def _why(view: RunView, chosen: CandidateView, other: CandidateView) -> str:
-    """What speaks for ``chosen`` against ``other``, whose score is higher; see ``search.selection``."""
+    """Return what speaks for ``chosen`` against ``other``, whose score is higher; see ``search.rank``."""
+    # Stopped candidates rank last, confirmed ones first, and else the lower bound decides
     if other.stopped and not chosen.stopped:
         return "because that one was stopped early"
     if chosen.again and not other.again:
@@ -97,14 +100,14 @@ def _why(view: RunView, chosen: CandidateView, other: CandidateView) -> str:
         return f"because this one was confirmed on fresh seeds{kept} and that one was not"
     if not (finite(chosen.low) and finite(other.low)) or (chosen.low or 0.0) <= (other.low or 0.0):
         return "because it ranked higher when the choice was made"
-    mine, theirs = bounds(view, chosen), bounds(view, other)
-    if mine is None or theirs is None or number(mine[0]) == number(theirs[0]):
+    own, theirs = bounds(view, chosen), bounds(view, other)
+    if own is None or theirs is None or number(own[0]) == number(theirs[0]):
         return "because its score is more certain"
-    return f"because the low end of its interval is higher ({number(mine[0])} against {number(theirs[0])})"
+    return f"because the low end of its interval is higher ({number(own[0])} against {number(theirs[0])})"
 
 
 def legibility_of(view: RunView) -> Legibility:
-    """How much of the differences between the run's scores is due to seeds, over all its generations."""
+    """Return how much of the differences between the run's scores is due to seeds, over all generations."""
     training = view.config.get("training")
     keep = training.get("keep") if isinstance(training, Mapping) else None
     seeds, steps = _settings(view)
@@ -113,31 +116,31 @@ def legibility_of(view: RunView) -> Legibility:
 
 
 def legibility_facts(view: RunView) -> dict[str, Any]:
-    """``legibility_of`` as plain values, for ``--json``."""
-    found = legibility_of(view)
-    low, high = found.interval
+    """Return ``legibility_of`` as plain values, for ``--json``."""
+    result = legibility_of(view)
+    low, high = result.interval
     return {
-        "seeds_share": found.seeds_share,
+        "seeds_share": result.seeds_share,
         "low": low,
         "high": high,
         "confidence": CONFIDENCE,
-        "seeds": found.seeds,
-        "needed_seeds": found.needed_seeds,
-        "needed_steps": found.needed_steps,
-        "estimate": found.estimate,
-        "by_steps": [{"steps": steps, "icc": icc} for steps, icc in found.by_steps],
-        "sentence": found.sentence,
+        "seeds": result.seeds,
+        "needed_seeds": result.needed_seeds,
+        "needed_steps": result.needed_steps,
+        "estimate": result.estimate,
+        "by_steps": [{"steps": steps, "icc": icc} for steps, icc in result.by_steps],
+        "sentence": result.sentence,
     }
 
 
 def legibility_sentence(view: RunView) -> str:
-    """What seeds explain, and what to do; "" where no candidate was trained."""
+    """Return how much seeds explain, and what to do; "" if no candidate was trained."""
     trained = any(candidate.trainings for candidate in view.candidates.values())
     return legibility_of(view).sentence if trained else ""
 
 
 def race_sentence(view: RunView, generation: GenerationView) -> str:
-    """Who stopped early and what that saved; "" where nobody did."""
+    """Return who stopped early and what that saved; "" if nobody did."""
     record = race_record(generation, *_settings(view))
     if record is None:
         return ""
@@ -150,7 +153,7 @@ def race_sentence(view: RunView, generation: GenerationView) -> str:
 
 
 def curse_sentence(view: RunView) -> str:
-    """How much leaders lose on fresh seeds, on average: the winner's curse."""
+    """Return how much leaders lose on fresh seeds on average: the winner's curse."""
     gaps = [record.score - record.again for record in curse_records(view) if finite(record.again)]
     if not gaps:
         return ""
@@ -162,33 +165,35 @@ def curse_sentence(view: RunView) -> str:
 
 
 def screening_sentences(view: RunView) -> list[str]:
-    """How often stored episodes were right about what training showed."""
+    """Return how often stored episodes predicted what training showed."""
     record = screening_record(view)
     if record is None:
         return []
-    told = [f"{_were(record.forecasts, 'program')} tried on stored episodes before training."]
+    sentences = [f"{_were(record.forecasts, 'program')} tried on stored episodes before training."]
+    # Order
     if record.told_apart:
         share = percent(record.right / record.told_apart)
-        told.append(
+        sentences.append(
             f"Of {record.told_apart} pairs of candidates that training told apart, their order by agreement with "
             f"stored episodes was right for {record.right} ({share}; chance is 50 %)."
         )
     else:
-        told.append("Training told no two of them apart whose forecasts differed, so the order cannot be judged.")
+        sentences.append("Training told no two of them apart whose forecasts differed, so the order cannot be judged.")
+    # Copies, and candidates that were not trained
     if record.copies:
-        told.append(f"{_were(record.copies, 'program')} sent back as a copy of one tried before.")
+        sentences.append(f"{_were(record.copies, 'program')} sent back as a copy of one tried before.")
     if record.audited:
-        told.append(
-            f"{_were(record.audited, 'copy', 'copies')} trained all the same as a check: {record.alike} not told "
+        sentences.append(
+            f"{_were(record.audited, 'copy', 'copies')} trained anyway as a check: {record.alike} not told "
             "apart by training from what was copied."
         )
     if record.left_out:
-        told.append(f"{_were(record.left_out, 'candidate')} not trained because others agreed better.")
-    return told
+        sentences.append(f"{_were(record.left_out, 'candidate')} not trained because others agreed better.")
+    return sentences
 
 
 def _settings(view: RunView) -> tuple[int, int]:
-    """Selection seeds and steps of a training, 1 and 0 where the settings are not known."""
+    """Return the selection seeds and steps per training; 1 and 0 if the settings are unknown."""
     training = view.config.get("training")
     seeds = _search(view).get("seeds")
     steps = training.get("steps") if isinstance(training, Mapping) else None
@@ -196,12 +201,13 @@ def _settings(view: RunView) -> tuple[int, int]:
 
 
 def _search(view: RunView) -> Mapping[str, Any]:
-    """The settings of the search, empty where they are not known."""
+    """Return the settings of the search; empty if they are unknown."""
     search = view.config.get("search")
     return search if isinstance(search, Mapping) else {}
 
 
 def _row(record: CurseRecord, unit: str) -> LeaderRow:
+    """Return a leader's row."""
     return LeaderRow(
         key=record.candidate,
         carried=record.selected,
@@ -213,4 +219,5 @@ def _row(record: CurseRecord, unit: str) -> LeaderRow:
 
 
 def _were(amount: int, thing: str, things: str = "") -> str:
+    """Return "1 copy was" or "2 copies were"."""
     return f"{count(amount, thing, things)} {'was' if amount == 1 else 'were'}"

@@ -1,4 +1,4 @@
-"""Programs as a page shows them: highlighted, and as differences from their parents. All of it is escaped."""
+"""Programs for a page: highlighted, and as differences from their parents. All text is escaped."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 LIMIT = 40_000
-"""Characters of a program that are highlighted; what a reply may hold beyond them is cut and said to be."""
+"""Max. length of a program that is highlighted, in characters; a longer one is cut, which the page says."""
 DIFF_LINES = 1500
-"""Lines of a program above which no difference is worked out."""
+"""Max. number of lines of a program that is compared with its parent."""
 
 _FORMATTER = HtmlFormatter(nowrap=True, classprefix="k-")
 
 
 @dataclass(frozen=True)
 class DiffLine:
-    """``kind`` is "same", "added", "removed" or "place" (where the next lines stand)."""
+    """A line. ``kind`` is "same", "added", "removed" or "place" (which says where the next lines stand)."""
 
     kind: str
     text: str
@@ -28,6 +28,8 @@ class DiffLine:
 
 @dataclass(frozen=True)
 class Diff:
+    """The differences of a program from its parent; ``note`` says why there are none."""
+
     lines: tuple[DiffLine, ...]
     added: int
     removed: int
@@ -35,23 +37,25 @@ class Diff:
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """``text`` up to ``limit`` characters, and how many are missing."""
+    """Return at most ``limit`` characters of ``text``, and how many are missing."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}\n[{len(text) - limit} more characters are in the store]"
 
 
 def highlighted(source: str) -> Markup:
-    """Python source as spans with classes, for a ``<pre>``."""
+    """Return Python source as spans with classes, for a ``<pre>``."""
     return Markup(highlight(cut(source), PythonLexer(stripnl=False), _FORMATTER))
 
 
 def diff(parent: str, child: str) -> Diff:
-    """What changed from ``parent`` to ``child``, with three lines around each change."""
+    """Return what changed from ``parent`` to ``child``, with three lines around each change."""
     before, after = parent.strip().splitlines(), child.strip().splitlines()
+    # difflib takes quadratic time
     if max(len(before), len(after)) > DIFF_LINES or max(len(parent), len(child)) > LIMIT * 4:
         return Diff((), 0, 0, "too long to compare")
     lines = []
+    # The first two lines name the files
     for line in list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]:
         kind = {"+": "added", "-": "removed", "@": "place"}.get(line[:1], "same")
         lines.append(DiffLine(kind, line if kind == "place" else line[1:]))
@@ -61,7 +65,7 @@ def diff(parent: str, child: str) -> Diff:
 
 
 def styles() -> Markup:
-    """The CSS of highlighted code, for light pages and dark ones."""
+    """Return the CSS of highlighted code, for light and dark pages."""
     light = HtmlFormatter(style="friendly", classprefix="k-")
     dark = HtmlFormatter(style="github-dark", classprefix="k-")
     rules = "\n".join(line for line in light.get_style_defs("pre.code").splitlines() if ".k-" in line)

@@ -1,4 +1,4 @@
-"""Writing a report's files: whole or not at all."""
+"""Writes a report's files atomically."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rewardgen.errors import DiskFull, StoreError
 
 
 def write_whole(text: str, out: Path) -> Path:
-    """``text`` as the file ``out``, whose folder is made. An older file is replaced at once or not at all.
+    """Write ``text`` to ``out``, whose folder is made. An older file is replaced atomically.
 
     Returns:
         ``out``.
 
     Raises:
-        DiskFull: no room to write.
+        DiskFull: no space left to write.
         StoreError: the file cannot be written.
     """
     try:
@@ -24,7 +24,7 @@ def write_whole(text: str, out: Path) -> Path:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
-                f"no room to write the report {out}; free some space, then run `rewardgen report`"
+                f"no space left for the report {out}; free some space, then run `rewardgen report`"
             ) from error
-        raise StoreError(f"cannot write the report {out}: {error}; name another place") from error
+        raise StoreError(f"cannot write the report {out}: {error}; write it to another place with --to") from error
     return out

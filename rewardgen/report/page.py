@@ -1,4 +1,4 @@
-"""Gathers a run into the variables of the page and writes it."""
+"""Collects the variables of a run's page and writes it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from rewardgen.text import number, percent
 TEMPLATES = Path(__file__).parent / "templates"
 
 COMPONENT_FIGURES = 80
-"""Candidates whose component curves are drawn: those with the highest scores."""
+"""Max. number of candidates whose component curves are drawn: those with the highest scores."""
 TEXT_LIMIT = 60_000
-"""Characters of one message or reply that the page carries."""
+"""Max. length of a message or reply on the page, in characters."""
 EVENTS = 400
-"""Events that the page lists, the latest."""
+"""Max. number of events on the page: the latest."""
 
 
 @dataclass(frozen=True)
 class CandidateCard:
-    """What the page shows of one candidate. ``anchor`` is its place in the page; ``bar`` its score in [0, 100]."""
+    """A candidate on the page. ``anchor`` is its place in the page; ``bar`` is its score in [0, 100]."""
 
     view: CandidateView
     anchor: str
@@ -58,6 +58,8 @@ class CandidateCard:
 
 @dataclass(frozen=True)
 class GenerationCard:
+    """A generation on the page."""
+
     view: GenerationView
     title: str
     cards: tuple[CandidateCard, ...]
@@ -65,7 +67,7 @@ class GenerationCard:
 
 @dataclass(frozen=True)
 class CallCard:
-    """One request. ``repeated`` counts messages that the call ``as_in`` began with too; they are not shown again."""
+    """A request on the page. The first ``repeated`` messages are those of the call ``as_in``, and are not repeated."""
 
     view: CallView
     anchor: str
@@ -79,43 +81,44 @@ def write_report(view: RunView, out: Path, *, draw: bool = False, film: bool = F
     """Write the report of a run.
 
     Args:
-        view: the run as the store tells it, finished or not.
-        out: the HTML file to write; its folder is made. An older file is replaced at once or not at all.
-        draw: make the pictures of replays that nobody has made yet; without, the page shows those that are there.
-        film: make the winner's film if nobody has yet.
+        view: the run as it is stored, finished or not.
+        out: the HTML file to write; its folder is made. An older file is replaced atomically.
+        draw: render the pictures of replays that are missing; otherwise the page shows those that exist.
+        film: render the winner's film if it is missing.
 
     Returns:
         ``out``.
 
     Raises:
-        DiskFull: no room to write.
+        DiskFull: no space left to write.
         StoreError: the file cannot be written.
     """
     return write_whole(render(view, draw=draw, film=film), out)
 
 
 def environment(*folders: Path) -> jinja2.Environment:
-    """What templates are rendered with: those in ``folders`` and the report's own, whose parts others may use."""
-    made = jinja2.Environment(
+    """Return the environment of the templates: those in ``folders`` and the report's own, whose parts they may use."""
+    environment_ = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=number, percent=percent, cut=lambda text: code.cut(text, TEXT_LIMIT))
-    return made
+    environment_.filters.update(number=number, percent=percent, cut=lambda text: code.cut(text, TEXT_LIMIT))
+    return environment_
 
 
 def styles() -> Markup:
-    """The style sheet of all pages."""
+    """Return the style sheet of all pages."""
     return Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
 
 
 def render(view: RunView, *, draw: bool = False, film: bool = False) -> str:
-    """The whole page as text; ``draw`` and ``film`` as in ``write_report``."""
+    """Return the whole page as text; ``draw`` and ``film`` as in ``write_report``."""
+    # Cards of candidates, and what other parts of the page link to
     generations = _generations(view)
-    shown = replays(view, draw=draw)  # before the film, whose picture may be among them
+    shown = replays(view, draw=draw)  # before the film, which may use one of their pictures
     cards = {card.view.key: card for generation in generations for card in generation.cards}
     winner = cards.get(view.winner or "")
     titles = {(card.view.restart, card.view.index): card.title for card in generations}
@@ -154,6 +157,8 @@ def render(view: RunView, *, draw: bool = False, film: bool = False) -> str:
 
 
 def _generations(view: RunView) -> list[GenerationCard]:
+    """Return the cards of all generations."""
+    # Scores bound the bars, and choose whose components are drawn
     fitness = facts.fitness(view)
     drawn = set(sorted(fitness, key=lambda key: (key != view.winner, -fitness[key]))[:COMPONENT_FIGURES])
     values = list(fitness.values())
@@ -161,11 +166,13 @@ def _generations(view: RunView) -> list[GenerationCard]:
     anchors = {key: f"candidate-{index}" for index, key in enumerate(view.candidates)}
 
     def card(candidate: CandidateView) -> CandidateCard:
+        """Return the card of a candidate."""
         parent = view.candidates.get(candidate.parent or "")
         anchor = anchors[candidate.key]
         bar = None
         if candidate.key in fitness and high > low:
             bar = round(100 * (fitness[candidate.key] - low) / (high - low), 1)
+        # Compare with the parent's program
         compare = parent is not None and parent.source is not None and candidate.source is not None
         return CandidateCard(
             view=candidate,
@@ -197,14 +204,15 @@ def _generations(view: RunView) -> list[GenerationCard]:
 
 
 def _calls(view: RunView) -> list[CallCard]:
-    """The conversation, without saying again what an earlier request had said."""
+    """Return the cards of all calls; messages that an earlier call began with are not repeated."""
     cards: list[CallCard] = []
     for index, call in enumerate(view.calls):
         repeated, as_in = 0, ""
+        # Find the earlier call that shares the most first messages
         for earlier in cards:
             same = 0
-            for mine, theirs in zip(call.messages, earlier.view.messages, strict=False):
-                if mine != theirs:
+            for message, earlier_message in zip(call.messages, earlier.view.messages, strict=False):
+                if message != earlier_message:
                     break
                 same += 1
             if same > repeated:
@@ -214,30 +222,33 @@ def _calls(view: RunView) -> list[CallCard]:
 
 
 def _forecast(candidate: CandidateView) -> str:
-    """What stored episodes said of it before training."""
+    """Return what stored episodes predicted before training."""
     forecast = candidate.forecast
+    # How well it orders episodes, what it resembles, and what followed
     if forecast is None:
         return ""
-    told = f"Its return orders {percent(forecast.agreement)} of {forecast.pairs} pairs of stored episodes as their"
-    told += " fitness does." if forecast.agreement is not None else " fitness does: too few pairs to tell."
+    text = f"Its return orders {percent(forecast.agreement)} of {forecast.pairs} pairs of stored episodes as their"
+    text += " fitness does." if forecast.agreement is not None else " fitness does: too few pairs to tell."
     if forecast.nearest is not None and forecast.distance is not None:
-        told += f" Of what was tried before, {forecast.nearest} is most like it (distance {number(forecast.distance)})."
+        text += f" Of what was tried before, {forecast.nearest} is most like it (distance {number(forecast.distance)})."
     if forecast.audit:
-        told += " That makes it a copy; it was trained all the same, to see whether refusing copies is right."
-    return told + (" It was left out of the training." if forecast.left_out else "")
+        text += " That makes it a copy; it was trained anyway, to check whether rejecting copies is right."
+    return text + (" It was left out of the training." if forecast.left_out else "")
 
 
 def _shown(problem: Problem) -> str:
+    """Return a problem as text, shortened."""
     text = f"{problem.stage}: {problem}"
     return text if len(text) <= 600 else text[:600] + "…"
 
 
 def _statement(data: Mapping[str, Any]) -> str:
-    """An event's data on one line."""
+    """Return an event's data on one line."""
     return ", ".join(f"{key} {value}" for key, value in data.items())[:600]
 
 
 def _readable(time: str) -> str:
+    """Return a time for people; as it is if it is not ISO 8601."""
     try:
         return datetime.fromisoformat(time).strftime("%d %B %Y, %H:%M %Z").strip()
     except ValueError:
@@ -245,7 +256,7 @@ def _readable(time: str) -> str:
 
 
 def _without_logins(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without the user and password that an address may carry."""
+    """Return settings without the user names and passwords that URLs may contain."""
     cleaned: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Figures as SVG files of their own, for papers: on white, in the colours of a light page, with their legends."""
+"""Figures as separate SVG files for papers: on white, in the colours of a light page, with their legends."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rewardgen.report.page import styles
 from rewardgen.report.svg import Picture
 from rewardgen.store import RunView
 
-_LINE = 13  # pt that an entry of a legend takes
+_LINE = 13  # height of a legend's line, in pt
 
 
 def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:
-    """The figures of a run's report that have something to show, each as ``NAME.svg`` in ``folder``.
+    """Write the figures of a run's report that have something to show, each as ``NAME.svg`` in ``folder``.
 
     Raises:
-        DiskFull: no room to write.
+        DiskFull: no space left to write.
         StoreError: a file cannot be written.
     """
     drawn: dict[str, Picture | None] = {
@@ -44,7 +44,8 @@ def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:
 
 
 def standing_alone(picture: Picture) -> str:
-    """A picture as an SVG file of its own."""
+    """Return a picture as a complete SVG file."""
+    # Make room for the legend below the picture
     text = str(picture.svg)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     if box is not None:
@@ -52,6 +53,7 @@ def standing_alone(picture: Picture) -> str:
         tall = height + _LINE * len(picture.legend)
         text = text.replace(box[0], f'viewBox="0 0 {width:g} {tall:g}" width="{width:g}pt" height="{tall:g}pt"', 1)
         text = text.rstrip().removesuffix("</svg>") + _legend(picture, height) + "</svg>"
+    # Replace the page's variables by colours, and add a white ground
     text = re.sub(r"var\(--([a-z0-9]+)\)", lambda match: _light()[match[1]], text)
     text = text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
@@ -59,7 +61,7 @@ def standing_alone(picture: Picture) -> str:
 
 
 def _legend(picture: Picture, top: float) -> str:
-    """What the page sets as text beneath a figure."""
+    """Return the legend as SVG; within a page, it is text below the figure."""
     lines = []
     for place, key in enumerate(picture.legend):
         middle = top + _LINE * (place + 0.5)
@@ -74,6 +76,6 @@ def _legend(picture: Picture, top: float) -> str:
 
 @cache
 def _light() -> Mapping[str, str]:
-    """The page's colours by the names of their variables, those of a light page."""
+    """Return the colours of a light page by the names of their variables."""
     light = str(styles()).partition("@media")[0]
     return dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{6})", light))

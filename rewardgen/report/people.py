@@ -1,4 +1,4 @@
-"""What people said, beside what was measured: rankings, their agreement, and what judgements bought."""
+"""People's judgements next to what was measured: rankings, their agreement, and what judgements were worth."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rewardgen.store import GenerationView, RunView
 from rewardgen.text import number
 
 WORDS_LIMIT = 400
-_LARGEST = 1e30
+_LARGEST = 1e30  # matplotlib's own arithmetic overflows beyond it
 
 
 @dataclass(frozen=True)
 class PlaceRow:
-    """A candidate's place by people and by fitness; ``fitness_place`` is "" without one."""
+    """A candidate's place by judgements and by fitness; ``fitness_place`` is "" if it has no fitness."""
 
     place: int
     key: str
@@ -33,7 +33,7 @@ class PlaceRow:
 
 @dataclass(frozen=True)
 class JudgedGeneration:
-    """``sentence`` sums up; ``words`` are (who, of whom, what) as they were typed."""
+    """A judged generation. ``sentence`` sums it up; ``words`` are comments as typed: (judge, candidates, text)."""
 
     title: str
     rows: tuple[PlaceRow, ...]
@@ -43,7 +43,7 @@ class JudgedGeneration:
 
 @dataclass(frozen=True)
 class PeopleSection:
-    """``waiting`` says what a live run waits for, "" if for nothing."""
+    """The section of the page. ``waiting``: what a running search is waiting for, or ""."""
 
     generations: tuple[JudgedGeneration, ...]
     progress: Picture | None
@@ -52,11 +52,13 @@ class PeopleSection:
 
 
 def people(view: RunView, titles: Mapping[tuple[int, int], str]) -> PeopleSection | None:
-    """What there is to say of a run's judges; None where nobody was asked and nobody said anything."""
+    """Return the section on a run's judges; None if nobody was asked."""
+    # What the search is waiting for now
     waiting = ""
     if (wait := view.waiting) is not None:
-        told = preference.heard(wait.candidates, view.judgements, view.orders, view.remarks)
-        waiting = f"The search waits for people: {told} of {wait.wanted} judgements, until {wait.until}."
+        count = preference.heard(wait.candidates, view.judgements, view.orders, view.remarks)
+        waiting = f"The search waits for people: {count} of {wait.wanted} judgements, until {wait.until}."
+    # Generations that were judged
     judged = [generation for generation in view.generations if generation.verdict is not None]
     if not judged and not waiting:
         return None
@@ -69,8 +71,9 @@ def people(view: RunView, titles: Mapping[tuple[int, int], str]) -> PeopleSectio
 
 
 def _generation(view: RunView, generation: GenerationView, title: str) -> JudgedGeneration:
+    """Return a judged generation with its ranking and comments."""
     verdict, fitness = generation.verdict, facts.fitness(view)
-    assert verdict is not None  # chosen by it
+    assert verdict is not None  # the caller selects generations by it
     order = sorted((each.candidate for each in verdict.ranking if each.candidate in fitness), key=lambda k: -fitness[k])
     unit = facts.unit_of(view)
     rows = tuple(_row(place, each, fitness, order, unit) for place, each in enumerate(verdict.ranking, start=1))
@@ -81,6 +84,7 @@ def _generation(view: RunView, generation: GenerationView, title: str) -> Judged
 
 
 def _row(place: int, standing: Standing, fitness: Mapping[str, float], order: list[str], unit: str) -> PlaceRow:
+    """Return a candidate's row of the ranking."""
     key = standing.candidate
     return PlaceRow(
         place=place,
@@ -94,13 +98,15 @@ def _row(place: int, standing: Standing, fitness: Mapping[str, float], order: li
 
 
 def _about(about: tuple[str, ...], answer: str | None) -> str:
+    """Return the candidates that a comment is about, and the answer that it belongs to."""
     if answer is None:
         return one_line(", ".join(about), 120)
-    said = {"left": f"{about[0]} preferred", "right": f"{about[-1]} preferred", "equal": "equal"}
-    return one_line(f"{about[0]} beside {about[-1]}: {said.get(answer, answer.replace('_', ' '))}", 120)
+    answers = {"left": f"{about[0]} preferred", "right": f"{about[-1]} preferred", "equal": "equal"}
+    return one_line(f"{about[0]} beside {about[-1]}: {answers.get(answer, answer.replace('_', ' '))}", 120)
 
 
 def _sentence(verdict: Verdict, fitness: Mapping[str, float]) -> str:
+    """Return how many judgements there were, and how far they agree with the fitness."""
     tau = preference.agreement(verdict.ranking, fitness)
     count = f"{verdict.heard} judgement{'' if verdict.heard == 1 else 's'} of {verdict.wanted} wanted"
     if math.isnan(tau):
@@ -109,11 +115,12 @@ def _sentence(verdict: Verdict, fitness: Mapping[str, float]) -> str:
 
 
 def progress(view: RunView) -> Picture | None:
-    """Fitness of people's favourite by the number of judgements that had been given."""
+    """Draw the fitness of people's favourite by the number of judgements given."""
     fitness = facts.fitness(view)
     points = [(0.0, math.nan, math.nan)]
     known: list[float] = []
     ranges: list[tuple[int, float, float]] = []
+    # The favourite and the fittest candidate after each judged generation
     for generation in view.generations:
         verdict = generation.verdict
         known += [fitness[each.key] for each in generation.candidates if each.key in fitness]
@@ -127,6 +134,7 @@ def progress(view: RunView) -> Picture | None:
     points = [point for point in points if facts.finite(point[1]) and abs(point[1]) < _LARGEST]
     if not points:
         return None
+    # Draw both lines, and the interval of the favourite
     counts, liked, best = zip(*points, strict=True)
     with canvas() as (figure, axes):
         axes.plot(counts, best, color=SOFT, linestyle=(0, (3, 3)), linewidth=1.2)
@@ -136,15 +144,15 @@ def progress(view: RunView) -> Picture | None:
         axes.set_xlim(left=0)
         axes.set_xlabel("judgements given")
         axes.set_ylabel(f"fitness{_bracketed(view)}")
-        told = ", ".join(f"{number(y)} after {x:g}" for x, y in zip(counts, liked, strict=True))
-        svg = to_svg(figure, "judgements", "Fitness of people's favourite by the number of judgements", told)
+        description = ", ".join(f"{number(y)} after {x:g}" for x, y in zip(counts, liked, strict=True))
+        svg = to_svg(figure, "judgements", "Fitness of people's favourite by the number of judgements", description)
     legend = (LegendKey(variable(WINNER), "people's favourite"), LegendKey(variable(SOFT), "the fittest so far", True))
     caption = "Selection score of whom people liked best of all candidates so far; bar: the interval of its ranking."
     return Picture(svg, caption, legend)
 
 
 def scatter(view: RunView) -> Picture | None:
-    """Everyone's strength by people, with its interval, over the fitness."""
+    """Draw the strength of every candidate by judgements, with its interval, over the fitness."""
     verdicts = [generation.verdict for generation in view.generations if generation.verdict is not None]
     fitness = {key: value for key, value in facts.fitness(view).items() if abs(value) < _LARGEST}
     shown = [each for each in (verdicts[-1].overall if verdicts else ()) if each.candidate in fitness]
@@ -160,10 +168,13 @@ def scatter(view: RunView) -> Picture | None:
         axes.set_xlabel(f"fitness{_bracketed(view)}")
         axes.set_ylabel("strength by judgements (log-odds)")
         tau = preference.agreement(shown, fitness)
-        told = f"{len(shown)} candidates; Kendall's tau {tau:+.2f}" if facts.finite(tau) else f"{len(shown)} candidates"
-        svg = to_svg(figure, "liked", "Strength by judgements over fitness", told)
-    return Picture(svg, f"Dot: strength in log-odds; bar: 95 % interval. {told}.")
+        description = (
+            f"{len(shown)} candidates; Kendall's tau {tau:+.2f}" if facts.finite(tau) else f"{len(shown)} candidates"
+        )
+        svg = to_svg(figure, "liked", "Strength by judgements over fitness", description)
+    return Picture(svg, f"Dot: strength in log-odds; bar: 95 % interval. {description}.")
 
 
 def _bracketed(view: RunView) -> str:
+    """Return the fitness unit in brackets, for the label of an axis."""
     return f" ({facts.unit_of(view).strip()})" if facts.unit_of(view).strip() else ""

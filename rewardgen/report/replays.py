@@ -1,4 +1,4 @@
-"""What candidates do, as pictures in the page: a small one of each, and strips of those who led."""
+"""Pictures of what candidates do, for the page: a thumbnail of each, and strips of the leaders."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from rewardgen.store import RunView
 from rewardgen.text import number
 
 THUMBNAILS = 60
-"""Small pictures that a page carries: those of the candidates with the highest scores."""
+"""Max. number of thumbnails on a page: those of the candidates with the highest scores."""
 STRIPS = 8
-"""Strips that a page carries, the winner's among them."""
+"""Max. number of strips on a page, including the winner's."""
 FRAMES = 6
 _WIDTH = 200
 _COLOURS = 64
-"""Of each palette: a strip takes some 30 kB of the page."""
+"""Colours per palette: a strip takes about 30 kB of the page."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Frames of one replay side by side, as a data URL, and what they show."""
+    """Frames of one replay side by side, as a data URL, with a caption."""
 
     key: str
     picture: str
@@ -46,9 +46,9 @@ class Replays:
 
 @dataclass(frozen=True)
 class Film:
-    """A replay that plays in the page: an MP4 as a data URL, its still picture, and what it shows.
+    """A replay that plays in the page: an MP4 as a data URL, its still picture, and a caption.
 
-    ``video`` and ``poster`` are "" where there is none; ``note`` says why something is missing.
+    ``video`` and ``poster`` are "" if there is none; ``note`` says why something is missing.
     """
 
     key: str
@@ -59,13 +59,13 @@ class Film:
 
 
 MAX_FILM = 6 << 20
-"""Bytes of a film that a page carries."""
+"""Max. size of a film on a page, in bytes."""
 
 
 def leader_replay(view: RunView) -> str | None:
-    """Whose replay stands for the run: "winner" for the trainings behind its reported score, else a candidate's key.
+    """Return whose replay represents the run: "winner" (the trainings behind its reported score) or a candidate's key.
 
-    Where people alone judged it is the policy that they saw. Without a winner it is the candidate carried on last.
+    If people alone judged, it is the policy that they saw. Without a winner, it is the candidate carried on last.
     """
     final = view.final("winner")
     judged = (view.config.get("search") or {}).get("judge") == "people"
@@ -80,14 +80,15 @@ def leader_replay(view: RunView) -> str | None:
 
 
 def film(view: RunView, *, make: bool) -> Film | None:
-    """The film of the replay that stands for the run; with ``make`` it is made where nobody has yet.
+    """Return the film of the replay that represents the run; ``make`` renders it if it is missing.
 
-    None where no policy has been trained, or where there is neither film nor picture and none is to be made.
+    None if no policy was trained, or if there is neither film nor picture and none is to be made.
     """
     key = leader_replay(view)
     if key is None:
         return None
     note = ""
+    # Find the film, or make it
     found = find(view.path, key)
     if make and not (found and found[0].video):
         try:
@@ -97,6 +98,7 @@ def film(view: RunView, *, make: bool) -> Film | None:
             note = str(error)
     if not found:
         return Film(key, "", "", "", note) if note else None
+    # Embed what is small enough
     files = found[0]
     fits = files.video is not None and files.video.stat().st_size <= MAX_FILM
     video = data_url(files.video.read_bytes(), "video/mp4") if files.video is not None and fits else ""
@@ -107,22 +109,25 @@ def film(view: RunView, *, make: bool) -> Film | None:
 
 
 def film_caption(view: RunView, files: ReplayFiles) -> str:
-    """What an episode came to."""
+    """Return a caption: whose episode it is, its fitness and its length."""
     who = "A policy trained with the winning reward" if files.candidate == "winner" else files.candidate
     return f"{who}: {number(files.fitness)}{facts.unit_of(view)} in this episode of {number(files.seconds)} s"
 
 
 def replays(view: RunView, *, draw: bool) -> Replays | None:
-    """The pictures of a run; with ``draw``, those that nobody has made yet are made. None where there are none."""
+    """Return the pictures of a run; ``draw`` renders those that are missing. None if there are none."""
+    # The candidates with the highest scores, the winner first
     ids = [replay for each in view.generations for replay in replay_ids(view, each.restart, each.index)]
     keys = [candidate_of(replay) for replay in ids]
     keys = sorted(keys, key=lambda key: (key != view.winner, -(view.candidates[key].score or 0.0)))[:THUMBNAILS]
     strips: list[Strip] = []
     notes: list[str] = []
+    # Strips of leaders
     if draw:
-        for key in _made(view, keys, notes):
-            ensured = ensure(view.path, key)[0]
-            strips.append(Strip(key, _strip(stills(view.path, ensured.id, FRAMES)), _told(view, ensured)))
+        for key in _render_missing(view, keys, notes):
+            files = ensure(view.path, key)[0]
+            strips.append(Strip(key, _strip(stills(view.path, files.id, FRAMES)), _caption(view, files)))
+    # Thumbnails
     thumbnails = {}
     for key in keys:
         found = find(view.path, key)
@@ -133,21 +138,21 @@ def replays(view: RunView, *, draw: bool) -> Replays | None:
     return Replays(tuple(strips), thumbnails, notes[0] if notes else "")
 
 
-def _made(view: RunView, keys: Sequence[str], notes: list[str]) -> list[str]:
-    """Have the pictures of ``keys`` made. Returns those that a strip can be drawn of; says in ``notes`` what failed."""
+def _render_missing(view: RunView, keys: Sequence[str], notes: list[str]) -> list[str]:
+    """Render the pictures of ``keys``; return those that a strip can be drawn of. ``notes`` gets what failed."""
     for key in keys:
         try:
             note = ensure(view.path, key)[0].note
         except RewardgenError as error:
             note = str(error)
-        if note:
+        if note:  # what fails for one, such as rendering, fails for all
             notes.append(note)
             return []
     return [key for key in _leaders(view) if key in keys]
 
 
 def _leaders(view: RunView) -> list[str]:
-    """Who led each generation, in order, and the winner; where these are too many, evenly spaced ones."""
+    """Return the leader of each generation, in order, and the winner; if there are too many, evenly spaced ones."""
     led = [candidate.key for each in view.generations for candidate in each.candidates if candidate.selected]
     led = [key for key in dict.fromkeys(led) if key != view.winner]
     room = STRIPS - 1
@@ -156,7 +161,8 @@ def _leaders(view: RunView) -> list[str]:
     return [*led, *([view.winner] if view.winner else [])]
 
 
-def _told(view: RunView, files: ReplayFiles) -> str:
+def _caption(view: RunView, files: ReplayFiles) -> str:
+    """Return the caption of a strip."""
     role = "the winner" if files.candidate == view.winner else "carried forward"
     ended = f", {files.cause}" if files.cause else ""
     return (
@@ -166,6 +172,7 @@ def _told(view: RunView, files: ReplayFiles) -> str:
 
 
 def _strip(pictures: Iterable[bytes]) -> str:
+    """Return frames side by side as a data URL."""
     frames = [Image.open(io.BytesIO(png)).convert("RGB") for png in pictures]
     size = _WIDTH, round(_WIDTH * frames[0].height / frames[0].width)
     strip = Image.new("RGB", (size[0] * len(frames), size[1]))
@@ -177,4 +184,5 @@ def _strip(pictures: Iterable[bytes]) -> str:
 
 
 def _data(png: bytes) -> str:
+    """Return a picture as a data URL."""
     return data_url(png, "image/png")

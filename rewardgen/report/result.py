@@ -1,7 +1,7 @@
-"""How a run turned out, in one panel: the same in the terminal, the report and the pages.
+"""The result of a run in one panel: the same in the terminal, the report and the pages.
 
-``result`` gives the verdict in a word, what it rests on, one bar for each reported reward, and the command to go on
-with. ``status_word`` is its short form for lists of runs.
+``result`` returns the verdict in a word, its reason, one bar for each reported reward, and the command for the next
+step. ``status_word`` is its short form for lists of runs.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ TONES: Mapping[Word, Tone] = {
     "no reward found": "bad",
 }
 FLOOR = 0.05
-"""Share of the success threshold up to which a mean fitness without a single success counts as nothing learned."""
+"""Share of the success threshold up to which a mean fitness without any success counts as nothing learned."""
 MORE_STEPS = 4
-"""How many times longer to train where nothing was learned."""
+"""Factor of the steps that is suggested if nothing was learned."""
 MORE_SEEDS = 10
-"""Training seeds to report with where the intervals overlap."""
+"""Number of report seeds that is suggested if the intervals overlap."""
 
 
 @dataclass(frozen=True)
 class Bar:
     """One reported reward on the panel's scale. Positions are shares of the scale, in [0, 1].
 
-    ``start`` and ``end`` bound the bar, from zero to the mean; ``low`` and ``high`` are the interval's ends. Texts are
-    ready to show; ``measured`` is False where there is no finite score, and ``note`` says why.
+    ``start`` and ``end`` bound the bar, from zero to the mean; ``low`` and ``high`` are the ends of the interval. Texts
+    are ready to show; ``measured`` is False if there is no finite score, and ``note`` says why.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class NextStep:
-    """A command to go on with, and what it is for."""
+    """A suggested command, and what it is for."""
 
     what: str
     command: str
@@ -89,7 +89,7 @@ class NextStep:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The panel. ``why`` says what the word rests on; ``success`` is the threshold's position on the bars' scale."""
+    """The panel. ``why`` is the reason of the word; ``success`` is the threshold's position on the bars' scale."""
 
     word: Word
     tone: Tone
@@ -102,16 +102,16 @@ class RunResult:
 
 
 def result(view: RunView) -> RunResult:
-    """The result of a run, finished or not."""
-    found = headline(view)
+    """Return the result of a run, finished or not."""
+    head = headline(view)
     word, why = _verdict(view)
-    bars, success = _bars(view, found)
+    bars, success = _bars(view, head)
     level = threshold(view)
     return RunResult(
         word=word,
         tone=TONES[word],
         why=why,
-        headline=found,
+        headline=head,
         bars=bars,
         success=success,
         success_text="" if level is None else f"{number(level)}{unit_of(view)}",
@@ -120,17 +120,17 @@ def result(view: RunView) -> RunResult:
 
 
 def status_word(glance: Glance) -> Word:
-    """The verdict's word for a run in a list."""
+    """Return the verdict's word for a run in a list."""
     judged = glance.judge == "people"
     return _word(glance.status, glance.waiting, glance.winner, glance.evaluations, glance.threshold, judged=judged)
 
 
-def document(found: RunResult) -> dict[str, Any]:
-    """The verdict as plain values, for ``--json``."""
+def document(outcome: RunResult) -> dict[str, Any]:
+    """Return the verdict as plain values, for ``--json``."""
     return {
-        "word": found.word,
-        "why": found.why,
-        "next": [{"what": step.what, "command": step.command} for step in found.next],
+        "word": outcome.word,
+        "why": outcome.why,
+        "next": [{"what": step.what, "command": step.command} for step in outcome.next],
     }
 
 
@@ -147,7 +147,8 @@ def _word(
     *,
     judged: bool,
 ) -> Word:
-    """The word for a run's state. ``judged``: people alone chose, so the fitness cannot tell what was learned."""
+    """Return the word for a run's state. ``judged``: people alone ranked, so the fitness does not decide."""
+    # Runs without a result
     if status == "failed":
         return "failed"
     if waiting:
@@ -158,6 +159,7 @@ def _word(
         return "stopped"
     if winner is None:
         return "no reward found"
+    # The winner against the threshold
     own = evaluations.get("winner")
     if own is None or not usable(own):
         return "inconclusive"
@@ -165,6 +167,7 @@ def _word(
         return "works"
     if not judged and learned_nothing(own, level):
         return "nothing learned"
+    # The winner against the baselines: several seeds are needed to compare
     others = [each for name in ("sparse", "expert") if usable(each := evaluations.get(name)) and each is not None]
     if own.seeds > 1 and any(own.low > other.high for other in others):
         return "works"
@@ -172,9 +175,9 @@ def _word(
 
 
 def learned_nothing(evaluation: Evaluation, level: float | None) -> bool:
-    """Whether policies are no better than doing nothing: no success, and the same or next to no fitness everywhere.
+    """Return whether policies are no better than doing nothing: no success, and hardly any fitness.
 
-    Next to none is up to ``FLOOR`` of a positive threshold, and whatever is below zero where the threshold is above it.
+    That is: the same fitness in every episode, or a mean of at most ``FLOOR`` of a positive threshold.
     """
     if evaluation.success_rate > 0:
         return False
@@ -184,6 +187,7 @@ def learned_nothing(evaluation: Evaluation, level: float | None) -> bool:
 
 
 def _verdict(view: RunView) -> tuple[Word, str]:
+    """Return a run's word and its reason."""
     evaluations = {final.name: final.evaluation for final in view.finals if final.evaluation is not None}
     judged = _judge(view) == "people"
     level = threshold(view)
@@ -192,7 +196,9 @@ def _verdict(view: RunView) -> tuple[Word, str]:
 
 
 def _reason(view: RunView, word: Word, own: Evaluation | None, level: float | None) -> str:
+    """Return the reason of a run's word."""
     unit = unit_of(view)
+    # Runs without a result
     if word == "failed":
         return view.message or "no reason was recorded"
     if word == "no reward found":
@@ -205,7 +211,8 @@ def _reason(view: RunView, word: Word, own: Evaluation | None, level: float | No
         return f"{done} of {_wanted(view)} generations are finished"
     if word == "stopped":
         ended = view.message.removeprefix("stopped ") or "its process ended"
-        return f"{ended}; nothing that was done is lost"
+        return f"{ended}; everything that was done is stored"
+    # Runs with a reported score
     if own is None or not usable(own):
         return "the winner's score has not been measured, or is not a finite number"
     if word == "works" and level is not None and own.low >= level:
@@ -223,15 +230,18 @@ def _reason(view: RunView, word: Word, own: Evaluation | None, level: float | No
 
 
 def _above(own: Evaluation, other: Evaluation | None) -> bool:
+    """Return whether one interval lies above another."""
     return other is not None and usable(other) and own.low > other.high
 
 
 def _judge(view: RunView) -> str:
+    """Return the setting ``search.judge`` of a run."""
     search = view.config.get("search")
     return str(search.get("judge", "fitness")) if isinstance(search, Mapping) else "fitness"
 
 
 def _wanted(view: RunView) -> int:
+    """Return the number of generations that a run was asked for, of all restarts."""
     search = view.config.get("search")
     generations, restarts = (
         (search.get("generations"), search.get("restarts", 1)) if isinstance(search, Mapping) else (None, None)
@@ -245,15 +255,17 @@ def _wanted(view: RunView) -> int:
 # bars
 
 
-def _bars(view: RunView, found: Headline) -> tuple[tuple[Bar, ...], float | None]:
-    """A bar for each reported reward and the threshold's position; nothing to place where nothing was measured."""
+def _bars(view: RunView, head: Headline) -> tuple[tuple[Bar, ...], float | None]:
+    """Return a bar for each reported reward and the threshold's position; None if nothing was measured."""
     low, high = _scale(view)
 
     def place(value: float) -> float:
+        """Return a fitness as a position on the scale."""
         return round(min(1.0, max(0.0, (value - low) / (high - low))), 4)
 
     bars = []
-    for row in found.rows:
+    for row in head.rows:
+        # Place the bar and its interval
         evaluation = evaluation_of(view, row.name)
         placed: dict[str, float] = {}
         if evaluation is not None and usable(evaluation):
@@ -279,7 +291,7 @@ def _bars(view: RunView, found: Headline) -> tuple[tuple[Bar, ...], float | None
 
 
 def _scale(view: RunView) -> tuple[float, float]:
-    """The ends of the bars' common scale: zero, the threshold and all intervals lie within."""
+    """Return the ends of the bars' common scale, which covers zero, the threshold and all intervals."""
     evaluations = [each for name in LABELS if usable(each := evaluation_of(view, name)) and each is not None]
     values = [value for each in evaluations for value in (each.low, each.high, each.mean)]
     level = threshold(view)
@@ -287,6 +299,7 @@ def _scale(view: RunView) -> tuple[float, float]:
     low, high = min(values), max(values)
     if not math.isfinite(high - low) or high - low < 1e-12:
         return low, low + 1.0
+    # Leave a margin, but not below the least possible fitness
     margin = 0.03 * (high - low)
     least, _ = fitness_range(view)
     return (low if low >= least and low == 0.0 else low - margin), high + margin
@@ -297,6 +310,7 @@ def _scale(view: RunView) -> tuple[float, float]:
 
 
 def _next_steps(view: RunView, word: Word) -> tuple[NextStep, ...]:
+    """Return the commands that a run's word suggests."""
     run, task = shlex.quote(str(view.path)), shlex.quote(str(view.task.get("name", "TASK")))
     elsewhere = "" if str(view.path.parent) == "runs" else f" --out {shlex.quote(str(view.path.parent))}"
     training = view.config.get("training")
@@ -322,12 +336,12 @@ def _next_steps(view: RunView, word: Word) -> tuple[NextStep, ...]:
     if word == "running":
         return (NextStep("watch it in the browser", f"rewardgen web{elsewhere}"),)
     if word in ("stopped", "failed"):
-        return (NextStep("go on where it stopped", f"rewardgen resume {run}"),)
+        return (NextStep("continue where it stopped", f"rewardgen resume {run}"),)
     return (NextStep("see what was wrong with each candidate", f"rewardgen show {run}"),)
 
 
 def _again(view: RunView, flags: str) -> str:
-    """A new search on the same task by the same author."""
+    """Return the command of a new search on the same task with the same author."""
     author = (
         "" if view.author.startswith(("offline", "replay")) or not view.author else f" --llm {shlex.quote(view.author)}"
     )
@@ -339,12 +353,14 @@ def _again(view: RunView, flags: str) -> str:
 
 
 def text_bar(bar: Bar, success: float | None, width: int = 30) -> str:
-    """A bar for the terminal: "=" up to the mean, "-" the interval, "|" the threshold of success."""
+    """Return a bar for the terminal: "=" up to the mean, "-" for the interval, "|" for the success threshold."""
     cells = [" "] * (width + 1)
 
     def cell(share: float) -> int:
+        """Return the index of a position's character."""
         return round(share * width)
 
+    # The interval, the bar over it, the threshold over both
     if bar.measured:
         for index in range(cell(bar.low), cell(bar.high) + 1):
             cells[index] = "-"

@@ -1,4 +1,4 @@
-"""matplotlib figures as SVG that lives in a page: themed by the page's CSS, readable aloud, and the same every time."""
+"""matplotlib figures as SVG within a page: themed by its CSS, described for screen readers, and reproducible."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from matplotlib.ticker import EngFormatter
 
 INK, SOFT, RULE, WINNER, EXPERT, SPARSE = "#010101", "#010102", "#010103", "#010104", "#010105", "#010106"
 PALETTE = tuple(f"#0102{index:02x}" for index in range(8))
-"""Stand-ins for the page's colours: a figure is drawn with these and they become CSS variables, so that the same SVG
-suits a light and a dark page."""
+"""Placeholders for the page's colours: figures are drawn with them, and they become CSS variables, so that the same
+SVG suits a light and a dark page."""
 
 _VARIABLES = {
     INK: "ink",
@@ -67,7 +67,7 @@ class LegendKey:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure, what it shows in words, and its legend, which the page sets as text."""
+    """A drawn figure, its caption, and its legend, which the page sets as text."""
 
     svg: Markup
     caption: str
@@ -76,13 +76,13 @@ class Picture:
 
 
 def variable(colour: str) -> str:
-    """The CSS variable that ``colour`` stands for."""
+    """Return the CSS variable that ``colour`` stands for."""
     return _VARIABLES[colour]
 
 
 @contextmanager
 def canvas(width: float = 5.4, height: float = 3.1) -> Iterator[tuple[Figure, Axes]]:
-    """A figure of ``width`` × ``height`` inches with one pair of axes, in the style of the page."""
+    """Yield a figure of ``width`` × ``height`` inches with one pair of axes, in the style of the page."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
@@ -93,34 +93,38 @@ def canvas(width: float = 5.4, height: float = 3.1) -> Iterator[tuple[Figure, Ax
 
 
 def steps_axis(axes: Axes) -> None:
+    """Label the x axis with environment steps."""
     axes.set_xlim(left=0)  # a single checkpoint has no range of its own
     axes.set_xlabel("environment steps")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
-    """``figure`` as an ``<svg>`` element, its ids unique in the page by ``name``. To be called within ``canvas``."""
+    """Return ``figure`` as an ``<svg>`` element with ids that begin with ``name``; call it within ``canvas``."""
     name = f"figure-{name}"
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
+    # Keep the element itself, without metadata, comments and styles
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sstyle="([^"]*)"', _attributes, text)
+    # Replace the colours by variables, and make ids unique
     for colour, css in _VARIABLES.items():
         text = text.replace(colour, f"var(--{css})")
     text = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{name}-", text)
+    # A new start tag, with a title and a description for screen readers
     box = re.search(r'viewBox="[^"]*"', text)
     head = f'<svg role="img" aria-labelledby="{name}-title {name}-about" {box.group() if box else ""} '
     head += 'xmlns:xlink="http://www.w3.org/1999/xlink" preserveAspectRatio="xMidYMid meet" '
-    head += 'stroke-linejoin="round" stroke-linecap="butt">'  # what matplotlib says in a style element
+    head += 'stroke-linejoin="round" stroke-linecap="butt">'  # from matplotlib's style element
     named = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-about">{escape(description)}</desc>'
     return Markup(head + named + text[text.index(">") + 1 :])
 
 
 def _attributes(style: re.Match[str]) -> str:
-    """A ``style`` as attributes of its own: pages whose policy forbids inline styles show them too."""
+    """Return a ``style`` as separate attributes: pages whose policy forbids inline styles show them too."""
     pairs = (pair.split(":", 1) for pair in style.group(1).split(";") if ":" in pair)
     return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)

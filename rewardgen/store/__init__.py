@@ -1,10 +1,10 @@
-"""The run's SQLite file and the artifacts beside it: nothing that was paid for is lost.
+"""A run's SQLite file and the artifacts next to it: nothing that was paid for is lost.
 
-``Store`` is the one writer of a run and commits every step before the next begins; ``read`` gives a whole run as plain
-records, also while a live process writes it, ``glance`` the little that a list shows; ``read_weights`` fetches a
-stored policy;
-``Judgements`` is what people said, in a file of its own that any process may write; ``race_record``,
-``curse_records`` and ``screening_record`` say what trainings showed of the choices made before them.
+``Store`` is the only writer of a run and commits every step before the next one begins. ``read`` returns a whole run as
+plain records, also while it is being written; ``glance`` returns the little that a list of runs shows; ``read_weights``
+returns a stored policy. ``Judgements`` are people's judgements, in a file of its own that any process may write.
+``race_record``, ``curse_records`` and ``screening_record`` compare what trainings showed with the decisions made
+before.
 """
 
 from rewardgen.store.artifacts import read_weights

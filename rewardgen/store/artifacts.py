@@ -1,4 +1,4 @@
-"""Files beside the database, named by the SHA-256 of their content."""
+"""Files next to the database, named by the SHA-256 of their content."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FOLDER = "artifacts"
 
 
 def write_artifact(run_dir: Path, content: bytes, suffix: str) -> str:
-    """Keep ``content`` and return its file name. On disk, whole, before this returns."""
+    """Write ``content`` and return its file name. The whole file is on disk when this returns."""
     name = hashlib.sha256(content).hexdigest() + suffix
     folder = run_dir / FOLDER
     path = folder / name
-    if path.is_file() and path.stat().st_size == len(content):
+    if path.is_file() and path.stat().st_size == len(content):  # the same content was written before
         return name
     with translated(run_dir):
         files.write_bytes(path, content)
@@ -25,7 +25,7 @@ def write_artifact(run_dir: Path, content: bytes, suffix: str) -> str:
 
 
 def read_artifact(run_dir: Path, name: str) -> bytes:
-    """The content of an artifact, checked against its name.
+    """Return the content of an artifact, checked against its name.
 
     Raises:
         StoreError: it is missing or was changed.
@@ -33,15 +33,18 @@ def read_artifact(run_dir: Path, name: str) -> bytes:
     path = run_dir / FOLDER / Path(name).name
     with translated(run_dir):
         if not path.is_file():
-            raise StoreError(f"{path} is missing; what it held cannot be used")
+            raise StoreError(f"{path} is missing, so its content cannot be used; restore it from a copy of the run")
         content = path.read_bytes()
+    # The name is the hash of the content
     if hashlib.sha256(content).hexdigest() != path.name.partition(".")[0]:
-        raise StoreError(f"{path} was changed after it was written; what it held cannot be trusted")
+        raise StoreError(
+            f"{path} was changed after it was written, so its content cannot be trusted; restore it from a copy"
+        )
     return content
 
 
 def read_weights(run_dir: Path, owner: str, seed: int) -> bytes | None:
-    """The policy that ``owner`` (a candidate's key, or "final/winner") trained with ``seed``, as safetensors bytes."""
+    """Return the policy of ``owner`` (a candidate's key, or "final/winner") for ``seed``, as safetensors bytes."""
     from rewardgen.store.database import connect
 
     connection = connect(run_dir, write=False)

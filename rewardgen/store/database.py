@@ -1,4 +1,4 @@
-"""The SQLite side of a run: schema, connections, and what SQLite's errors mean to a person."""
+"""The SQLite side of a run: schema, connections, and SQLite's errors as ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rewardgen.errors import DiskFull, StoreError, StoreVersion
 FILE_NAME = "run.sqlite"
 SCHEMA_VERSION = 3
 
-# Columns named `started`, `time`, `seconds` and `cached` hold what differs between two otherwise identical runs.
+# Columns named `started`, `time`, `seconds` and `cached` may differ between two otherwise identical runs
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE calls (
@@ -52,7 +52,7 @@ CREATE TABLE verdicts (
     restart INTEGER NOT NULL, number INTEGER NOT NULL, verdict TEXT NOT NULL, PRIMARY KEY (restart, number));
 """
 
-# What each version added to the one before: a store is brought up to date when it is next written to.
+# What each version added to the one before; an old store is migrated when it is next opened for writing
 ADDED = {
     2: (
         "ALTER TABLE candidates ADD COLUMN low REAL",
@@ -70,20 +70,21 @@ Record = TypeVar("Record")
 
 
 def now() -> str:
+    """Return the time in UTC as ISO 8601, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def to_json(value: Any, kind: Any = None) -> str:
-    """JSON text of a record (or of plain values); NaN and infinity are kept as Python's json writes them."""
+    """Return a record (or plain values) as JSON text; NaN and infinity as Python's json writes them."""
     plain = TypeAdapter(kind).dump_python(value, mode="python") if kind is not None else value
     return json.dumps(plain, sort_keys=True, default=str)
 
 
 def from_json(text: str, kind: type[Record]) -> Record:
-    """The record that ``to_json`` wrote. The file may have been edited, so everything is validated again.
+    """Return the record that ``to_json`` wrote. The file may have been edited, so everything is validated again.
 
     Raises:
-        StoreError: the text is not such a record.
+        StoreError: the text is not a valid record.
     """
     try:
         return TypeAdapter(kind).validate_python(json.loads(text))
@@ -95,17 +96,19 @@ def connect(run_dir: Path, *, write: bool) -> sqlite3.Connection:
     """Open the run's database.
 
     Raises:
-        StoreError: there is none, or it is no rewardgen store.
+        StoreError: there is none, or it is not a rewardgen store.
         StoreVersion: a newer rewardgen wrote it.
     """
     path = run_dir / FILE_NAME
     if not path.is_file():
-        raise StoreError(f"{run_dir} holds no run ({FILE_NAME} is missing); `rewardgen show` lists the runs there are")
+        raise StoreError(f"{run_dir} holds no run ({FILE_NAME} is missing); `rewardgen show` lists the runs")
     mode = "rw" if write else "ro"
     with translated(run_dir):
+        # Open the file; a reader never creates or changes it
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA busy_timeout = 10000")
+        # Refuse what this version cannot read
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             connection.close()
@@ -115,16 +118,18 @@ def connect(run_dir: Path, *, write: bool) -> sqlite3.Connection:
             )
         if version < 1:
             connection.close()
-            raise StoreError(f"{path} is no rewardgen store; give another run directory")
+            raise StoreError(f"{path} is not a rewardgen store; give another run directory")
+        # A writer commits each step to the disk before the next one begins
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before the next step begins
+            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            _bring_up_to_date(connection, version)
+            _migrate(connection, version)
     return connection
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a store of an older version up to date, in one transaction."""
     if version == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -136,14 +141,16 @@ def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
 
 
 def create(run_dir: Path) -> sqlite3.Connection:
-    """Make a new database, complete or not at all: it gets its name only once its schema stands.
+    """Make a new database, completely or not at all: the file gets its name only once it has its schema.
 
     Raises:
-        StoreError: there is one already, or the directory cannot be written.
+        StoreError: there already is one, or the directory cannot be written.
     """
     path = run_dir / FILE_NAME
     if path.exists():
-        raise StoreError(f"{run_dir} already holds a run; resume it with `rewardgen resume {run_dir}` or name another")
+        raise StoreError(
+            f"{run_dir} already holds a run; `rewardgen resume {run_dir}` continues it, or choose another folder"
+        )
     with translated(run_dir), files.replacing(path) as fresh:
         connection = sqlite3.connect(fresh, isolation_level=None)
         connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
@@ -153,10 +160,10 @@ def create(run_dir: Path) -> sqlite3.Connection:
 
 @contextmanager
 def translated(where: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours.
+    """Raise errors of SQLite and the file system as ours.
 
     Raises:
-        DiskFull: there is no room to write.
+        DiskFull: there is no space left to write.
         StoreError: anything else that SQLite or the file system reports.
     """
     try:
@@ -165,10 +172,10 @@ def translated(where: Path) -> Iterator[None]:
         text = str(error)
         if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
             raise DiskFull(
-                f"no room to write in {where} ({text}); free some space, then `rewardgen resume {where}`"
+                f"no space left in {where} ({text}); free some space, then run `rewardgen resume {where}`"
             ) from error
         raise StoreError(f"the store in {where} cannot be used: {text}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no room to write in {where}; free some space, then `rewardgen resume {where}`") from error
+            raise DiskFull(f"no space left in {where}; free some, then run `rewardgen resume {where}`") from error
         raise StoreError(f"cannot use {where}: {error}") from error

@@ -1,4 +1,4 @@
-"""The little that a list of runs shows of each, without reading the whole of it."""
+"""A summary of a run for lists of runs, read without loading the whole run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rewardgen.store.reader import held_status
 
 @dataclass(frozen=True)
 class Glance:
-    """A run in a line. ``best`` is its highest selection score, ``evaluations`` are the reported scores by name.
+    """A run in one line. ``best`` is its highest selection score; ``evaluations`` are the reported scores by name.
 
-    ``waiting``: it waits for people. ``judge`` is the setting ``search.judge``, ``threshold`` the task's for a success.
+    ``waiting``: it waits for people. ``judge`` is ``search.judge``; ``threshold`` is the task's, for success.
 
-    ``generations`` counts those that are finished, ``wanted`` those that were asked for (0: unknown).
+    ``generations`` counts finished ones, ``wanted`` is how many were requested (0: unknown).
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Glance:
 
 
 def glance(run_dir: Path) -> Glance:
-    """Look at the run in ``run_dir``.
+    """Read the summary of the run in ``run_dir``.
 
     Raises:
         StoreError, StoreVersion: see ``database.connect``.
@@ -53,6 +53,7 @@ def glance(run_dir: Path) -> Glance:
     connection = connect(run_dir, write=False)
     try:
         with translated(run_dir):
+            # Read counts and few values, in one snapshot
             connection.execute("BEGIN")
             meta = {row["key"]: from_json(row["value"], object) for row in connection.execute("SELECT * FROM meta")}
             finished = connection.execute("SELECT COUNT(*) FROM generations WHERE finished").fetchone()[0]
@@ -63,6 +64,7 @@ def glance(run_dir: Path) -> Glance:
             }
     finally:
         connection.close()
+    # The stored values may have been edited: accept only what has the right type
     task, config = meta.get("task"), meta.get("config")
     task = task if isinstance(task, dict) else {}
     search = config.get("search") if isinstance(config, dict) else None

@@ -1,4 +1,4 @@
-"""What a run's trainings showed of the choices that were made before and during them."""
+"""What a run's trainings revealed about the decisions that were made before and during them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rewardgen.store.view import CandidateView, GenerationView, RunView
 class RaceRecord:
     """The race of one generation.
 
-    ``steps`` were taken on the selection seeds, of ``full`` that training all of them to the end would have taken; the
-    rest is in ``further`` trainings of the candidates that reached it.
+    ``steps`` were taken on the selection seeds, of the ``full`` number that training all candidates to the end would
+    have taken. ``further`` trainings of the candidates that reached the end used some of the rest.
     """
 
     trained: int
@@ -26,7 +26,7 @@ class RaceRecord:
 
 @dataclass(frozen=True)
 class CurseRecord:
-    """A generation's leader: its score when it led, on fresh seeds, and, for the run's winner, the reported one."""
+    """A generation's leader: its score as leader, its score on fresh seeds and, if it won the run, the reported one."""
 
     candidate: str
     selected: bool
@@ -37,12 +37,12 @@ class CurseRecord:
 
 @dataclass(frozen=True)
 class ScreeningRecord:
-    """How often stored episodes foresaw what training showed.
+    """How often stored episodes predicted what training showed.
 
-    Of the pairs of candidates of one generation whose intervals after training do not overlap, ``told_apart`` were
-    ranked by agreement too, ``right`` of them the right way round. ``copies`` programs went back as copies. Of
-    ``audited`` ones that were trained all the same, ``alike`` were not told apart from what they were copies of.
-    ``left_out`` candidates were not trained because others agreed better.
+    Of the pairs of candidates of one generation whose intervals after training do not overlap, ``told_apart`` were also
+    ranked by agreement, and ``right`` of these in the same order. ``copies`` programs were sent back as copies. Of
+    ``audited`` copies that were trained anyway, ``alike`` were not told apart from their original. ``left_out``
+    candidates were not trained because others agreed better with the fitness.
     """
 
     forecasts: int
@@ -55,11 +55,12 @@ class ScreeningRecord:
 
 
 def race_record(generation: GenerationView, seeds: int, steps: int) -> RaceRecord | None:
-    """The race of a generation that trained each candidate on ``seeds`` seeds for ``steps``; None without a stop."""
+    """Return the race of a generation with ``seeds`` seeds of ``steps`` each per candidate; None if nobody stopped."""
     trained = [candidate for candidate in generation.candidates if candidate.trainings]
     stopped = [candidate for candidate in trained if candidate.stopped]
     if not stopped:
         return None
+    # Candidates that reached the end may have further trainings, which take whole trainings' steps
     counts = [len(candidate.trainings) for candidate in trained]
     everything = sum(training.steps for candidate in trained for training in candidate.trainings)
     further = sum(max(0, count - seeds) for count in counts)
@@ -69,7 +70,7 @@ def race_record(generation: GenerationView, seeds: int, steps: int) -> RaceRecor
 
 
 def curse_records(view: RunView) -> list[CurseRecord]:
-    """The leaders that were measured again, in order."""
+    """Return the leaders that were measured again, in order."""
     winner = view.final("winner")
     final = winner.evaluation.mean if winner is not None and winner.evaluation is not None else None
     return [
@@ -82,23 +83,26 @@ def curse_records(view: RunView) -> list[CurseRecord]:
 
 
 def screening_record(view: RunView) -> ScreeningRecord | None:
-    """How screening fared over the whole run; None where it was not used."""
+    """Return how screening did over the whole run; None if it was not used."""
     forecasts = [candidate.forecast for candidate in view.candidates.values() if candidate.forecast is not None]
     if not forecasts:
         return None
     told_apart = right = audited = alike = 0
+    # Compare the predicted with the measured order, for each pair of a generation
     for generation in view.generations:
         for one, other in combinations(generation.candidates, 2):
-            forecast = _foreseen(one, other)
-            if forecast is not None and (shown := _shown(one, other)) is not None and shown != 0:
+            forecast = _predicted(one, other)
+            if forecast is not None and (measured := _measured(one, other)) is not None and measured != 0:
                 told_apart += 1
-                right += shown == forecast
+                right += measured == forecast
+    # Compare copies that were trained with what they are copies of
     for candidate in view.candidates.values():
         copied = candidate.forecast
         if copied is not None and copied.audit and copied.nearest in view.candidates:
-            shown = _shown(candidate, view.candidates[copied.nearest])
-            audited += shown is not None
-            alike += shown == 0
+            measured = _measured(candidate, view.candidates[copied.nearest])
+            audited += measured is not None
+            alike += measured == 0
+    # Count the programs that were spared a training
     copies = sum(
         any(problem.stage == "copy" for problem in attempt.problems)
         for candidate in view.candidates.values()
@@ -108,16 +112,16 @@ def screening_record(view: RunView) -> ScreeningRecord | None:
     return ScreeningRecord(len(forecasts), told_apart, right, copies, audited, alike, left_out)
 
 
-def _foreseen(one: CandidateView, other: CandidateView) -> int | None:
-    """1 if stored episodes ranked the first higher, -1 the second; None where they say nothing."""
+def _predicted(one: CandidateView, other: CandidateView) -> int | None:
+    """Return 1 if stored episodes ranked the first higher, -1 if the second; None if they cannot tell."""
     if one.forecast is None or other.forecast is None:
         return None
     first, second = one.forecast.agreement, other.forecast.agreement
     return None if first is None or second is None or first == second else 1 if first > second else -1
 
 
-def _shown(one: CandidateView, other: CandidateView) -> int | None:
-    """1 if training showed the first to be better, -1 the second, 0 if it did not tell them apart; None: no scores."""
+def _measured(one: CandidateView, other: CandidateView) -> int | None:
+    """Return 1 if training showed the first to be better, -1 if the second, 0 if neither; None without scores."""
     ends = [one.low, one.high, other.low, other.high]
     if any(end is None or not math.isfinite(end) for end in ends):
         return None

@@ -1,4 +1,4 @@
-"""Which process works on a run: its number, kept beside the lock that it holds."""
+"""Which process works on a run: its id, stored next to the lock that it holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE = "run.pid"
 
 
 def write_holder(run_dir: Path) -> None:
-    """Say that this process, which has just taken the run's lock, holds it; a file that cannot be written is left."""
+    """Store the id of this process, which has just taken the run's lock; nothing happens if it cannot be written."""
     try:
         files.write_text(run_dir / _FILE, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
     except OSError:
@@ -21,12 +21,16 @@ def write_holder(run_dir: Path) -> None:
 
 
 def read_holder(run_dir: Path) -> int | None:
-    """The process that took the run's lock last, if that was on this machine. Whether it still lives the lock tells."""
+    """Return the id of the process that last took the run's lock, if it was on this machine.
+
+    Whether it is still alive is told by the lock (``held``), not by this.
+    """
     try:
-        told = json.loads((run_dir / _FILE).read_bytes())
+        content = json.loads((run_dir / _FILE).read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(told, dict) or told.get("host") != socket.gethostname():
+    # An id of another machine says nothing here; 0 and 1 are never a run
+    if not isinstance(content, dict) or content.get("host") != socket.gethostname():
         return None
-    pid = told.get("pid")
+    pid = content.get("pid")
     return pid if isinstance(pid, int) and not isinstance(pid, bool) and pid > 1 else None

@@ -1,7 +1,7 @@
-"""What people said of a run's replays: a file of its own beside ``run.sqlite``, which any process may write.
+"""People's judgements of a run's replays, in a file next to ``run.sqlite`` that any process may write.
 
-The search holds ``run.sqlite`` for itself while it works, and people answer meanwhile, several at once, from the pages
-or a terminal. Nothing in here is ever changed but one mark: that its author took it back.
+The search holds ``run.sqlite`` alone while it works; people answer meanwhile, several at once, from the pages or a
+terminal. Rows are never changed, except for the mark that their author has undone them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rewardgen.store.database import translated
 
 JUDGEMENTS_FILE = "judgements.sqlite"
 MAX_WORDS = 4000
-"""Characters that one remark may have."""
+"""Max. length of a comment, in characters."""
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE judgements (
@@ -39,77 +39,81 @@ CREATE TABLE remarks (
     judge TEXT NOT NULL, kind TEXT NOT NULL, created TEXT NOT NULL, undone INTEGER NOT NULL);
 """
 _TABLES: dict[type, str] = {Judgement: "judgements", Order: "orders", Remark: "remarks"}
+# The forms of ids and names; whatever has another form is rejected
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _CANDIDATE = re.compile(r"r\d{1,4}g\d{1,4}c\d{1,4}")
 _REPLAY = re.compile(rf"{_CANDIDATE.pattern}\.\d{{1,3}}")
 _JUDGE = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
 
-Said = TypeVar("Said", Judgement, Order, Remark)
+Kind = TypeVar("Kind", Judgement, Order, Remark)
 
 
 class Judgements:
-    """The judgements of the run in ``run_dir``. Every call opens the file anew, so any thread and process may call.
+    """The judgements of the run in ``run_dir``. Every call opens the file, so any thread and process may call.
 
-    The file is made by the first that writes.
+    The file is created by the first call that writes.
     """
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self._path = run_dir / JUDGEMENTS_FILE
 
-    def add(self, said: Judgement | Order | Remark) -> bool:
-        """Keep what somebody said. False: it was kept before (the same ``id``), and nothing is changed.
+    def add(self, record: Judgement | Order | Remark) -> bool:
+        """Store a judgement, ranking or remark. Return False if one with its ``id`` is stored already; that one stays.
 
         Raises:
-            UsageError: it names no replay or candidate of a run's form, has too many words, or no author.
+            UsageError: a replay or candidate has an invalid name, the words are too long, or the judge has no name.
             StoreError: the file cannot be written.
         """
-        _check(said)
-        values = {**asdict(said), "undone": int(said.undone)}
-        if isinstance(said, Order):
-            values["candidates"] = json.dumps(said.candidates)
+        _check(record)
+        values = {**asdict(record), "undone": int(record.undone)}
+        if isinstance(record, Order):
+            values["candidates"] = json.dumps(record.candidates)
         names = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join("?" for _ in values)
         with self._connection(write=True) as connection:
             assert connection is not None
-            made = connection.execute(
-                f"INSERT OR IGNORE INTO {_TABLES[type(said)]} ({names}) VALUES ({marks})", tuple(values.values())
+            inserted = connection.execute(
+                f"INSERT OR IGNORE INTO {_TABLES[type(record)]} ({names}) VALUES ({marks})", tuple(values.values())
             )
-            return made.rowcount == 1
+            return inserted.rowcount == 1
 
-    def undo(self, said: str, judge: str) -> bool:
-        """Take back the judgement, order or remark of that ``id``. False: there is none by this judge."""
+    def undo(self, key: str, judge: str) -> bool:
+        """Undo the judgement, ranking or remark with that ``id``. Return False if this judge has none."""
         if not self._path.is_file():
             return False
         with self._connection(write=True) as connection:
             assert connection is not None
             counts = [
                 connection.execute(
-                    f"UPDATE {table} SET undone = 1 WHERE id = ? AND judge = ? AND undone = 0", (said, judge)
+                    f"UPDATE {table} SET undone = 1 WHERE id = ? AND judge = ? AND undone = 0", (key, judge)
                 ).rowcount
                 for table in _TABLES.values()
             ]
             return any(counts)
 
     def judgements(self) -> tuple[Judgement, ...]:
-        """All judgements that were not taken back, in the order in which they came."""
+        """Return all judgements that were not undone, in order."""
         return self._all(Judgement)
 
     def orders(self) -> tuple[Order, ...]:
+        """Return all rankings that were not undone, in order."""
         return self._all(Order)
 
     def remarks(self) -> tuple[Remark, ...]:
+        """Return all remarks that were not undone, in order."""
         return self._all(Remark)
 
     def mark(self) -> int:
-        """A number that grows with everything that is said or taken back: whoever waits looks at this alone."""
+        """Return a number that grows with everything that is added or undone, so that a waiting process can poll it."""
         with self._connection(write=False) as connection:
             if connection is None:
                 return 0
             parts = [f"SELECT COUNT(*) + COALESCE(SUM(undone), 0) AS n FROM {table}" for table in _TABLES.values()]
             return sum(int(connection.execute(part).fetchone()["n"]) for part in parts)
 
-    def _all(self, kind: type[Said]) -> tuple[Said, ...]:
+    def _all(self, kind: type[Kind]) -> tuple[Kind, ...]:
+        """Return all records of a kind that were not undone, in order."""
         with self._connection(write=False) as connection:
             if connection is None:
                 return ()
@@ -118,11 +122,12 @@ class Judgements:
 
     @contextmanager
     def _connection(self, *, write: bool) -> Iterator[sqlite3.Connection | None]:
-        """An open file in a transaction; None where nobody has said anything and nobody does now."""
+        """Yield the open file within a transaction; None if it is only read and does not exist yet."""
         if not write and not self._path.is_file():
             yield None
             return
         with translated(self._path):
+            # Open the file; only a writer may create it
             mode = "rwc" if write else "ro"
             connection = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
             try:
@@ -131,6 +136,7 @@ class Judgements:
                 if write:
                     connection.execute("PRAGMA journal_mode = WAL")
                     connection.execute("PRAGMA synchronous = FULL")
+                # A writer takes the write lock at once
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 if not self._versioned(connection, write=write):
                     yield None
@@ -138,10 +144,14 @@ class Judgements:
                 yield connection
                 connection.execute("COMMIT")
             finally:
-                connection.close()  # what was not committed is rolled back
+                connection.close()  # this rolls back what was not committed
 
     def _versioned(self, connection: sqlite3.Connection, *, write: bool) -> bool:
-        """Whether the tables are there; whoever writes first makes them."""
+        """Return whether the tables exist; the first writer creates them.
+
+        Raises:
+            StoreVersion: a newer rewardgen wrote the file.
+        """
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise StoreVersion(
@@ -156,44 +166,48 @@ class Judgements:
         return version > 0 or write
 
 
-def _record(kind: type[Said], row: sqlite3.Row, path: Path) -> Said:
-    """A row as a record. The file may have been edited, so everything is validated again."""
+def _record(kind: type[Kind], row: sqlite3.Row, path: Path) -> Kind:
+    """Return a row as a record. The file may have been edited, so everything is validated again."""
     values: dict[str, Any] = {name: row[name] for name in row.keys() if name != "number"}  # noqa: SIM118
     try:
         if "candidates" in values:
             values["candidates"] = json.loads(values["candidates"])
-        said = TypeAdapter(kind).validate_python({**values, "undone": bool(values["undone"])})
-        _check(said)
+        record = TypeAdapter(kind).validate_python({**values, "undone": bool(values["undone"])})
+        _check(record)
     except (ValidationError, ValueError, UsageError) as error:
         raise StoreError(f"{path} holds a damaged record ({row['id']}): {error}") from error
-    return said
+    return record
 
 
-def _check(said: Judgement | Order | Remark) -> None:
-    """That a record has the form of one, wherever it came from."""
+def _check(record: Judgement | Order | Remark) -> None:
+    """Raise UsageError if a record has not the right form, wherever it came from."""
     problems = []
+    # Types
     try:
-        TypeAdapter(type(said)).validate_python(asdict(said))
+        TypeAdapter(type(record)).validate_python(asdict(record))
     except ValidationError as error:
         problems += [f"{'.'.join(map(str, each['loc']))}: {each['msg'].lower()}" for each in error.errors()]
-    if not _ID.fullmatch(said.id):
-        problems.append(f"the id {said.id[:80]!r} must be 8 to 64 letters, digits, - or _")
-    if not _JUDGE.fullmatch(said.judge):
+    # Id, judge and words
+    if not _ID.fullmatch(record.id):
+        problems.append(f"the id {record.id[:80]!r} must be 8 to 64 letters, digits, - or _")
+    if not _JUDGE.fullmatch(record.judge):
         problems.append("the name of the judge must have 1 to 80 characters, none of them a control character")
-    if len(said.words) > MAX_WORDS:
-        problems.append(f"at most {MAX_WORDS} characters, not {len(said.words)}")
-    if isinstance(said, Order):
-        wrong = [key for key in said.candidates if not _CANDIDATE.fullmatch(key)]
-        problems += [f"{key[:80]!r} is no candidate" for key in wrong]
-        if len(set(said.candidates)) < max(2, len(said.candidates)):
-            problems.append("an order names at least two candidates, each once")
+    if len(record.words) > MAX_WORDS:
+        problems.append(f"at most {MAX_WORDS} characters, not {len(record.words)}")
+    # Candidates of a ranking, or replays
+    if isinstance(record, Order):
+        wrong = [key for key in record.candidates if not _CANDIDATE.fullmatch(key)]
+        problems += [f"{key[:80]!r} is not a candidate" for key in wrong]
+        if len(set(record.candidates)) < max(2, len(record.candidates)):
+            problems.append("a ranking names at least two candidates, each once")
     else:
-        shown: Sequence[str] = (said.left, said.right) if isinstance(said, Judgement) else (said.replay,)
-        problems += [f"{replay[:80]!r} is no replay" for replay in shown if not _REPLAY.fullmatch(replay)]
+        shown: Sequence[str] = (record.left, record.right) if isinstance(record, Judgement) else (record.replay,)
+        problems += [f"{replay[:80]!r} is not a replay" for replay in shown if not _REPLAY.fullmatch(replay)]
         if len(set(shown)) < len(shown):
             problems.append("a replay cannot be compared with itself")
-    seconds = getattr(said, "seconds", 0.0)
+    # A remark has no duration
+    seconds = getattr(record, "seconds", 0.0)
     if not 0 <= seconds < 1e9:
-        problems.append(f"seconds must be a time that passed, not {seconds}")
+        problems.append(f"seconds must be between 0 and 1e9, not {seconds}")
     if problems:
-        raise UsageError("this cannot be kept as a judgement: " + "; ".join(problems))
+        raise UsageError("this is not a valid judgement: " + "; ".join(problems))

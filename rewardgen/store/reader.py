@@ -1,4 +1,4 @@
-"""A run's database → a ``RunView``. Reads a finished run, a broken one, and one that a live process is writing."""
+"""Reads a run's database as a ``RunView``: of a finished run, a broken one, or one that is being written."""
 
 from __future__ import annotations
 
@@ -31,39 +31,41 @@ from rewardgen.store.writer import LOCK_NAME
 FINALS = ("winner", "expert", "sparse")
 """The rewards whose scores are reported."""
 SWEEP_FILE = "sweep.json"
-"""What makes a folder a sweep: it says what its searches are."""
+"""The file that makes a folder a sweep; it lists its searches."""
 AGAIN = "/again"
-"""What a candidate's trainings on fresh seeds are kept under: its key and this."""
+"""Appended to a candidate's key, it owns the trainings on fresh seeds."""
 
 
 def find_run(name: str, runs_dir: Path = Path("runs")) -> Path:
-    """The directory of a run, given by its path or by its name under ``runs_dir``; "latest" is the newest.
+    """Return the directory of a run, given by its path or by its name under ``runs_dir``; "latest" is the newest.
 
     Raises:
-        UnknownName: there is none; the message names the nearest.
+        UnknownName: there is none; the message names similar ones.
         UsageError: it is a sweep, not a run.
     """
     for path in (Path(name), runs_dir / name):
         if (path / FILE_NAME).is_file():
             return path
+    # Say why a folder that exists is not a run
     if (sweep := find_sweep(name, runs_dir)) is not None:
         raise UsageError(f"{sweep} is a sweep; name one of its runs: `rewardgen show {sweep}` lists them")
     if (folder := next((path for path in (Path(name), runs_dir / name) if path.is_dir()), None)) is not None:
-        raise UsageError(f"{folder} holds no run: it has no {FILE_NAME}; name a run's own folder")
+        raise UsageError(f"{folder} is not a run: it has no {FILE_NAME}; name the folder of a run")
+    # Names under ``runs_dir``, for "latest" and for the message
     runs = sorted(runs_dir.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
     if name == "latest" and runs:
         return runs[-1].parent
-    hint = f"(looked in {runs_dir}; --out DIR names another folder)"
+    hint = f"(looked in {runs_dir}; use --out DIR for another folder)"
     raise UnknownName("run", name, [file.parent.name for file in runs], hint=hint)
 
 
 def find_sweep(name: str, runs_dir: Path = Path("runs")) -> Path | None:
-    """The folder of a sweep, given by its path or by its name under ``runs_dir``; None if that is none."""
+    """Return the folder of a sweep, given by its path or by its name under ``runs_dir``; None if there is none."""
     return next((path for path in (Path(name), runs_dir / name) if (path / SWEEP_FILE).is_file()), None)
 
 
 def read(run_dir: Path) -> RunView:
-    """Everything that the store of ``run_dir`` holds.
+    """Read everything that the store of ``run_dir`` holds.
 
     Raises:
         StoreError, StoreVersion: see ``database.connect``.
@@ -71,18 +73,21 @@ def read(run_dir: Path) -> RunView:
     connection = connect(run_dir, write=False)
     try:
         with translated(run_dir):
-            connection.execute("BEGIN")  # one snapshot, whatever a live writer does meanwhile
+            connection.execute("BEGIN")  # one snapshot, whatever a process writes meanwhile
             return _view(connection, run_dir)
     finally:
         connection.close()
 
 
 def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
+    """Read the run in the order in which its parts refer to each other."""
     meta = {row["key"]: from_json(row["value"], object) for row in connection.execute("SELECT * FROM meta")}
+    # Calls, trainings and generations
     replies = _replies(connection)
     trainings = _trainings(connection)
     calls = _calls(connection, replies)
     generations = _generations(connection, replies, trainings)
+    # Reported scores; trainings may be there before their evaluation
     evaluations = {
         row["name"]: from_json(row["evaluation"], Evaluation) for row in connection.execute("SELECT * FROM evaluations")
     }
@@ -91,11 +96,12 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         for name in FINALS
         if trainings[f"final/{name}"] or name in evaluations
     )
+    # Events, judgements and the status
     events = tuple(
         EventView(row["time"], row["kind"], from_json(row["data"], dict))
         for row in connection.execute("SELECT * FROM events ORDER BY id")
     )
-    said = Judgements(run_dir)
+    judged = Judgements(run_dir)
     status = held_status(run_dir, str(meta.get("status", "interrupted")))
     return RunView(
         name=run_dir.resolve().name,
@@ -114,9 +120,9 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         cost=_cost(calls, trainings, float(str(meta.get("seconds", 0.0)))),
         events=events,
         envs=tuple(Path(folder) for folder in _list(meta.get("envs"))),
-        judgements=said.judgements(),
-        orders=said.orders(),
-        remarks=said.remarks(),
+        judgements=judged.judgements(),
+        orders=judged.orders(),
+        remarks=judged.remarks(),
         waiting=_waiting(meta.get("waiting")) if status == "running" else None,
         form=_mapping(meta.get("method")).get("form", "reward"),
         given=_mapping(meta.get("given")),
@@ -125,47 +131,53 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
 
 
 def _changes(value: object) -> tuple[Change, ...]:
+    """Return stored changes of settings, validated."""
     return () if value is None else from_json(to_json(value), tuple[Change, ...])
 
 
 def _waiting(value: object) -> Waiting | None:
+    """Return what a search waits for, validated."""
     return None if value is None else from_json(to_json(value), Waiting)
 
 
 def _list(value: object) -> list[str]:
+    """Return a stored list of texts; empty if it is something else."""
     return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _mapping(value: object) -> dict[str, Any]:
+    """Return a stored mapping; empty if it is something else."""
     return dict(value) if isinstance(value, dict) else {}
 
 
 def held_status(run_dir: Path, status: str) -> str:
-    """``status`` as it was stored, but for a run that says it is running and that no live process holds."""
+    """Return the stored ``status``; "interrupted" for a run that was running and whose process has died."""
     return "interrupted" if status == "running" and not held(run_dir) else status
 
 
 def held(run_dir: Path) -> bool:
-    """Whether a live process works on a run."""
+    """Return whether a running process holds a run."""
     lock = FileLock(run_dir / LOCK_NAME)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:  # a read-only copy of a run: nobody can be writing it here
+    except OSError:  # a read-only copy of a run, which nobody can be writing
         return False
     lock.release()
     return False
 
 
 def _replies(connection: sqlite3.Connection) -> dict[str, dict[int, Reply]]:
-    found: dict[str, dict[int, Reply]] = defaultdict(dict)
+    """Read call → number → reply."""
+    by_key: dict[str, dict[int, Reply]] = defaultdict(dict)
     for row in connection.execute("SELECT * FROM replies ORDER BY call, number"):
-        found[row["call"]][row["number"]] = reply_of(row)
-    return found
+        by_key[row["call"]][row["number"]] = reply_of(row)
+    return by_key
 
 
 def _calls(connection: sqlite3.Connection, replies: dict[str, dict[int, Reply]]) -> tuple[CallView, ...]:
+    """Read the calls in the order in which they were made."""
     return tuple(
         CallView(
             key=row["key"],
@@ -180,10 +192,11 @@ def _calls(connection: sqlite3.Connection, replies: dict[str, dict[int, Reply]])
 
 
 def _trainings(connection: sqlite3.Connection) -> dict[str, tuple[TrainingResult, ...]]:
-    found: dict[str, tuple[TrainingResult, ...]] = defaultdict(tuple)
+    """Read owner → its trainings by seed, without weights."""
+    by_key: dict[str, tuple[TrainingResult, ...]] = defaultdict(tuple)
     for row in connection.execute("SELECT * FROM trainings ORDER BY owner, seed"):
-        found[row["owner"]] += (training_of(row),)
-    return found
+        by_key[row["owner"]] += (training_of(row),)
+    return by_key
 
 
 def _generations(
@@ -191,11 +204,14 @@ def _generations(
     replies: dict[str, dict[int, Reply]],
     trainings: dict[str, tuple[TrainingResult, ...]],
 ) -> tuple[GenerationView, ...]:
+    """Read the generations with their candidates."""
+    # Attempts refer to replies
     attempts: dict[str, tuple[AttemptView, ...]] = defaultdict(tuple)
     for row in connection.execute("SELECT * FROM attempts ORDER BY candidate, number"):
         reply = replies[row["call"]].get(row["reply"]) or Reply(text="", model="")
         problems = tuple(from_json(row["problems"], list[Problem]))
         attempts[row["candidate"]] += (AttemptView(row["number"], reply, row["source"], problems, row["output"]),)
+    # Candidates refer to attempts, trainings and forecasts
     forecasts = _forecasts(connection)
     candidates: dict[tuple[int, int], tuple[CandidateView, ...]] = defaultdict(tuple)
     for row in connection.execute("SELECT * FROM candidates ORDER BY restart, generation, number"):
@@ -210,12 +226,13 @@ def _generations(
                 score=row["score"],
                 reflection=row["reflection"],
                 selected=bool(row["selected"]),
-                low=row["low"] if "low" in row.keys() else None,  # noqa: SIM118  (a row is no mapping)
+                low=row["low"] if "low" in row.keys() else None,  # noqa: SIM118  (a row is not a mapping)
                 high=row["high"] if "high" in row.keys() else None,  # noqa: SIM118
                 again=trainings.get(f"{row['key']}{AGAIN}", ()),
                 forecast=forecasts.get(row["key"]),
             ),
         )
+    # Generations refer to candidates and judgements
     verdicts = _verdicts(connection)
     return tuple(
         GenerationView(
@@ -231,7 +248,7 @@ def _generations(
 
 
 def _forecasts(connection: sqlite3.Connection) -> dict[str, Forecast]:
-    """Candidate → its forecast; a store of the first version has none."""
+    """Read candidate → its forecast; a store of the first version has none."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'forecasts'").fetchone():
         return {}
     rows = connection.execute("SELECT * FROM forecasts")
@@ -239,7 +256,7 @@ def _forecasts(connection: sqlite3.Connection) -> dict[str, Forecast]:
 
 
 def _verdicts(connection: sqlite3.Connection) -> dict[tuple[int, int], Verdict]:
-    """(restart, generation) → its verdict; a store from before there were judges has none."""
+    """Read (restart, generation) → its judgements; a store of the first two versions has none."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'verdicts'").fetchone():
         return {}
     rows = connection.execute("SELECT * FROM verdicts")
@@ -247,6 +264,7 @@ def _verdicts(connection: sqlite3.Connection) -> dict[tuple[int, int], Verdict]:
 
 
 def _cost(calls: tuple[CallView, ...], trainings: dict[str, tuple[TrainingResult, ...]], seconds: float) -> CostView:
+    """Add up what the run has cost; replies from the cache cost nothing."""
     answered = [call for call in calls if not call.error]
     paid = [reply for call in answered for reply in call.replies if not reply.cached]
     results = [result for of_owner in trainings.values() for result in of_owner]

@@ -1,4 +1,4 @@
-"""Database rows → records."""
+"""Turns database rows into records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rewardgen.store.database import from_json
 
 
 def reply_of(row: sqlite3.Row) -> Reply:
+    """Return a row of ``replies`` as a record."""
     return Reply(
         text=row["text"],
         model=row["model"],
@@ -23,6 +24,7 @@ def reply_of(row: sqlite3.Row) -> Reply:
 
 
 def training_of(row: sqlite3.Row, weights: bytes | None = None) -> TrainingResult:
+    """Return a row of ``trainings`` as a record, with the given weights."""
     return TrainingResult(
         key=row["owner"],
         seed=row["seed"],

@@ -1,4 +1,4 @@
-"""What a run's store holds, as plain records: all that the report, the pages and ``--json`` are made from."""
+"""The content of a run's store as plain records; the report, the pages and ``--json`` are made from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rewardgen.records import (
 
 @dataclass(frozen=True)
 class Change:
-    """A setting (by its dotted name) that a run takes otherwise than it was given, and why."""
+    """A setting (by its dotted name) that a run uses with another value than the given one, and why."""
 
     setting: str
     given: Any
@@ -37,7 +37,7 @@ class Change:
 
 
 def _shown(value: Any) -> str:
-    """A setting's value as one writes it in YAML."""
+    """Return a setting's value as it would stand in YAML."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
@@ -57,9 +57,9 @@ class CallView:
 
 @dataclass(frozen=True)
 class AttemptView:
-    """One reply made for a candidate: the program found in it, or why there was none.
+    """One reply for a candidate: the program in it, or why there was none.
 
-    ``output`` is the beginning of what the program printed when it was tried. Only the report shows it.
+    ``output`` is the beginning of what the program printed in its trial. Only the report shows it.
     """
 
     number: int
@@ -74,12 +74,12 @@ class CandidateView:
     """One candidate of a generation.
 
     ``key`` is unique in the run ("r0g1c3": restart 0, generation 1, candidate 3). ``parent`` is the key of the
-    candidate whose code its prompt showed. ``status``: "writing", "rejected" (no attempt passed the checks),
-    "accepted" (to be trained), "failed" (every training failed), "trained". ``score`` is the selection score: the mean
-    over its seeds of the best checkpoint's fitness, None without one. ``reflection`` is the text that a next prompt
-    carries if this candidate is selected. ``low`` and ``high`` bound its fitness by the seeds and episodes of all its
-    trainings, fresh seeds among them; the lower bound is what candidates are ranked by. ``again`` are its trainings on
-    fresh seeds, if it led its generation, and ``forecast`` is what stored episodes said of it before it was trained.
+    candidate whose code its prompt showed. ``status``: "writing", "rejected" (no attempt passed the checks), "accepted"
+    (to be trained), "failed" (every training failed), "trained". ``score`` is the selection score: the mean over its
+    seeds of the best checkpoint's fitness, None without one. ``reflection`` is the text that the next prompt carries if
+    this candidate is selected. ``low`` and ``high`` bound its fitness by the seeds and episodes of all its trainings,
+    fresh seeds among them; the lower bound ranks candidates. ``again`` are its trainings on fresh seeds, if it led its
+    generation; ``forecast`` is what stored episodes predicted before it was trained.
     """
 
     key: str
@@ -98,17 +98,17 @@ class CandidateView:
 
     @property
     def stopped(self) -> str:
-        """Where and why a race ended its trainings, "" if none did."""
+        """Where and why a race stopped its trainings; "" if none did."""
         return next((training.message for training in self.trainings if training.status == "stopped"), "")
 
     @property
     def again_score(self) -> float | None:
-        """The mean score on fresh seeds; None without any, NaN when one of them failed."""
+        """Mean score on fresh seeds; None without any, NaN if one of them failed."""
         return math.fsum(training.score for training in self.again) / len(self.again) if self.again else None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What was wrong with the last attempt, or with the training."""
+        """Problems of the last attempt, or of the training."""
         failed = tuple(Problem("train", t.message) for t in self.trainings if t.status == "failed")
         if self.forecast is not None and self.forecast.left_out:
             return (Problem("screen", "not trained: others of its generation order stored episodes better"),)
@@ -117,7 +117,7 @@ class CandidateView:
 
 @dataclass(frozen=True)
 class GenerationView:
-    """``verdict`` is what people had said of it when the search went on; None where they were not asked."""
+    """One generation. ``verdict``: its judgements when the search continued; None if nobody was asked."""
 
     restart: int
     index: int
@@ -129,10 +129,10 @@ class GenerationView:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a search waits for: judgements of a generation's ``candidates``, among them and ``against`` the best before.
+    """What a search waits for: judgements of ``candidates`` among each other and ``against`` the best earlier ones.
 
-    It goes on once ``wanted`` were heard (``preference.heard`` counts them) or when the time is ``until``, in any case
-    (UTC, ISO 8601, like ``since``). ``starts`` is how many start states replays are to be shown from.
+    It continues after ``wanted`` judgements (as ``preference.heard`` counts them), and in any case at the time
+    ``until`` (UTC, ISO 8601, like ``since``). ``starts`` is the number of start states that replays are shown from.
     """
 
     restart: int
@@ -146,12 +146,13 @@ class Waiting:
 
     @property
     def facts(self) -> dict[str, Any]:
+        """The same as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class FinalView:
-    """The reported scores of one reward: ``name`` is "winner", "expert" or "sparse"; None until measured."""
+    """The reported score of one reward: ``name`` is "winner", "expert" or "sparse"; None until it was measured."""
 
     name: str
     trainings: tuple[TrainingResult, ...]
@@ -160,7 +161,7 @@ class FinalView:
 
 @dataclass(frozen=True)
 class CostView:
-    """What the run has cost so far. ``estimated`` says that some token counts were estimated."""
+    """What the run has cost so far. ``estimated``: some token counts were estimated."""
 
     calls: int
     cached_calls: int
@@ -174,7 +175,7 @@ class CostView:
 
     @property
     def paid(self) -> str:
-        """The dollars in words: what nobody has a price for is not called free."""
+        """The dollars as text; an unknown price is not called free."""
         if self.dollars:
             return f"{'about ' if self.estimated else ''}${self.dollars:,.4f}"
         return "at no known price" if self.prompt_tokens + self.completion_tokens else "$0"
@@ -182,6 +183,8 @@ class CostView:
 
 @dataclass(frozen=True)
 class EventView:
+    """An event that the search reported, with its time in UTC (ISO 8601)."""
+
     time: str
     kind: str
     data: Mapping[str, Any]
@@ -189,18 +192,18 @@ class EventView:
 
 @dataclass(frozen=True)
 class RunView:
-    """A whole run. ``status``: "running" (a live process holds it), "interrupted", "failed", "finished"."""
+    """A whole run. ``status``: "running" (a process holds it), "interrupted", "failed", "finished"."""
 
     name: str
     path: Path
     status: Literal["running", "interrupted", "failed", "finished"]
     message: str
     config: Mapping[str, Any]
-    """The settings that it runs with: ``given``, with ``changes``."""
+    """The settings that it uses: ``given``, with ``changes``."""
     task: Mapping[str, Any]
-    """The task as it was described: name, description, fields, fitness_unit, fitness_meaning, success_threshold, …"""
+    """The task's declarations: name, description, fields, fitness_unit, fitness_meaning, success_threshold, …"""
     author: str
-    """Who writes the rewards: a model's name, "offline" or "replay:…"."""
+    """Who writes the rewards: a model's name, "offline …" or "replay:…"."""
     versions: Mapping[str, str]
     created: str
     generations: tuple[GenerationView, ...]
@@ -210,23 +213,25 @@ class RunView:
     cost: CostView
     events: tuple[EventView, ...]
     envs: tuple[Path, ...] = ()
-    """The folders of task files that the run was given besides rewardgen's own."""
+    """Folders of task files that the run was given, besides rewardgen's own."""
     judgements: tuple[Judgement, ...] = ()
-    """What people said of two replays, but for what they took back; so with the next two."""
+    """Judgements of pairs that were not undone; likewise the next two."""
     orders: tuple[Order, ...] = ()
     remarks: tuple[Remark, ...] = ()
     waiting: Waiting | None = None
-    """What a live search waits for at present."""
+    """What a running search waits for now."""
     form: Form = "reward"
     """What the programs return."""
     given: Mapping[str, Any] = field(default_factory=dict)
-    """The settings as they were given; empty where they were not kept, in runs from before they were."""
+    """The settings as they were given; empty in old runs, which did not store them."""
     changes: tuple[Change, ...] = ()
     """How ``config`` differs from ``given``, and why."""
 
     @property
     def candidates(self) -> dict[str, CandidateView]:
+        """Key → candidate, of all generations."""
         return {c.key: c for generation in self.generations for c in generation.candidates}
 
     def final(self, name: str) -> FinalView | None:
+        """Return the reported score of a reward; None if it is not there."""
         return next((final for final in self.finals if final.name == name), None)

@@ -23,14 +23,14 @@ from rewardgen.store.view import Waiting
 LOCK_NAME = "run.lock"
 EPISODES = ".episodes.safetensors"
 _PATIENCE = 0.3
-"""Seconds to wait for the lock: whoever looks at a run's status holds it for a moment."""
+"""Seconds to wait for the lock: a process that only looks at a run's status holds it for a moment."""
 
 
 class Store:
-    """A run's database, held by this process alone until it is closed (or dies).
+    """A run's database, held by this process alone until it is closed, or until the process dies.
 
     Raises:
-        RunLocked: a live process holds the run.
+        RunLocked: a running process holds the run.
         StoreError: see ``database.connect``.
     """
 
@@ -39,13 +39,15 @@ class Store:
         with translated(run_dir):
             if new:
                 run_dir.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(run_dir / LOCK_NAME)  # the system lets go of it when the process dies
+            # Take the lock, which the system releases when the process dies
+            self._lock = FileLock(run_dir / LOCK_NAME)
             try:
                 self._lock.acquire(timeout=_PATIENCE)
             except Timeout as error:
                 raise RunLocked(
-                    f"a live process is working on {run_dir}; wait for it, stop it, or name another directory"
+                    f"another process is working on {run_dir}; wait for it, stop it, or choose another folder"
                 ) from error
+        # Open or create the database
         write_holder(run_dir)
         try:
             self._connection = create(run_dir) if new else connect(run_dir, write=True)
@@ -62,22 +64,25 @@ class Store:
         self.close()
 
     def close(self) -> None:
+        """Close the database and release the lock."""
         self._connection.close()
         self._lock.release()
 
     # ---- the run itself
 
     def set_meta(self, **values: Any) -> None:
+        """Store plain values of the run by name, over older ones."""
         with self._transaction() as cursor:
             for key, value in values.items():
                 cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, to_json(value)))
 
     def meta(self, key: str, default: Any = None) -> Any:
+        """Return a plain value of the run."""
         row = self._one("SELECT value FROM meta WHERE key = ?", (key,))
         return default if row is None else from_json(row["value"], object)
 
     def add_event(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Keep an event, once: a resumed run says again what it said before it was stopped."""
+        """Store an event unless it is stored already: a resumed run repeats what it reported before it was stopped."""
         values = (kind, to_json(dict(data)))
         with self._transaction() as cursor:
             if not cursor.execute("SELECT 1 FROM events WHERE kind = ? AND data = ?", values).fetchone():
@@ -86,7 +91,7 @@ class Store:
     # ---- calls to the language model
 
     def replies(self, call: str) -> list[Reply] | None:
-        """The replies of a call that was answered, or None: it was not made, or it failed."""
+        """Return the replies of a call that was answered; None if it was not made, or if it failed."""
         if self._one("SELECT 1 FROM calls WHERE key = ? AND error = ''", (call,)) is None:
             return None
         rows = self._all("SELECT * FROM replies WHERE call = ? ORDER BY number", (call,))
@@ -101,7 +106,7 @@ class Store:
         replies: Sequence[Reply],
         error: str = "",
     ) -> None:
-        """Keep a call and its replies; pictures that were shown are replays' frames, and are not kept again."""
+        """Store a call and its replies, in place of an earlier failure; pictures are omitted, as replays have them."""
         messages = [replace(message, images=()) for message in messages]
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM calls WHERE key = ? AND error != ''", (call,))
@@ -130,6 +135,7 @@ class Store:
     # ---- generations and candidates
 
     def begin_generation(self, restart: int, number: int, messages: Sequence[Message]) -> None:
+        """Store a generation and its first messages, unless it is stored already."""
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, 0)",
@@ -137,7 +143,7 @@ class Store:
             )
 
     def begin_candidates(self, restart: int, generation: int, parents: Mapping[str, str | None]) -> None:
-        """A generation's candidates in order: key → the candidate whose code its prompt showed, if any."""
+        """Store a generation's candidates in order: key → the candidate whose code its prompt showed, or None."""
         with self._transaction() as cursor:
             for number, (key, parent) in enumerate(parents.items()):
                 cursor.execute(
@@ -146,7 +152,7 @@ class Store:
                 )
 
     def attempts(self, candidate: str) -> list[tuple[str | None, tuple[Problem, ...]]]:
-        """(source, problems) of each attempt made so far, in order."""
+        """Return (source, problems) of each attempt so far, in order."""
         rows = self._all("SELECT source, problems FROM attempts WHERE candidate = ? ORDER BY number", (candidate,))
         return [(row["source"], tuple(from_json(row["problems"], list[Problem]))) for row in rows]
 
@@ -161,25 +167,27 @@ class Store:
         output: str = "",
         forecast: Forecast | None = None,
     ) -> None:
-        """Keep the verdict on one reply; with no problems the candidate is accepted with that source.
+        """Store the check of one reply; without problems the candidate is accepted with that source.
 
-        Of several attempts' forecasts the last one is kept.
+        Of the forecasts of several attempts, the last one is stored.
         """
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (candidate, number, call, reply, source, to_json(list(problems), list[Problem]), output),
             )
+            # Accept the program
             if not problems:
                 cursor.execute(
                     "UPDATE candidates SET status = 'accepted', source = ? WHERE key = ?", (source, candidate)
                 )
+            # Replace the forecast of an earlier attempt
             if forecast is not None:
                 values = (candidate, to_json(forecast, Forecast))
                 cursor.execute("INSERT OR REPLACE INTO forecasts VALUES (?, ?)", values)
 
     def forecast(self, candidate: str) -> Forecast | None:
-        """What stored episodes said of the candidate's last attempt, if they were asked."""
+        """Return what stored episodes predicted for the candidate's last attempt; None if they were not used."""
         row = self._one("SELECT forecast FROM forecasts WHERE candidate = ?", (candidate,))
         return None if row is None else from_json(row["forecast"], Forecast)
 
@@ -192,6 +200,7 @@ class Store:
                 cursor.execute("INSERT OR REPLACE INTO forecasts VALUES (?, ?)", values)
 
     def reject(self, candidate: str) -> None:
+        """Mark a candidate none of whose attempts passed the checks."""
         with self._transaction() as cursor:
             cursor.execute(
                 "UPDATE candidates SET status = 'rejected' WHERE key = ? AND status = 'writing'", (candidate,)
@@ -206,7 +215,7 @@ class Store:
         low: float | None = None,
         high: float | None = None,
     ) -> None:
-        """Keep a selection score with the interval that candidates are ranked by."""
+        """Store a selection score with the interval whose lower end ranks candidates."""
         with self._transaction() as cursor:
             cursor.execute(
                 "UPDATE candidates SET status = ?, score = ?, reflection = ?, low = ?, high = ? WHERE key = ?",
@@ -214,6 +223,7 @@ class Store:
             )
 
     def finish_generation(self, restart: int, number: int, selected: str | None) -> None:
+        """Mark a generation as finished, and which of its candidates was selected."""
         with self._transaction() as cursor:
             cursor.execute(
                 "UPDATE candidates SET selected = (key = ?) WHERE restart = ? AND generation = ?",
@@ -221,19 +231,21 @@ class Store:
             )
             cursor.execute("UPDATE generations SET finished = 1 WHERE restart = ? AND number = ?", (restart, number))
 
-    # ---- what people said of a generation
+    # ---- judgements of a generation
 
     def add_verdict(self, verdict: Verdict) -> None:
+        """Store the judgements that a generation was ranked by."""
         with self._transaction() as cursor:
             values = (verdict.restart, verdict.generation, to_json(verdict, Verdict))
             cursor.execute("INSERT INTO verdicts VALUES (?, ?, ?)", values)
 
     def verdict(self, restart: int, number: int) -> Verdict | None:
+        """Return the judgements that a generation was ranked by; None if nobody judged it."""
         row = self._one("SELECT verdict FROM verdicts WHERE restart = ? AND number = ?", (restart, number))
         return None if row is None else from_json(row["verdict"], Verdict)
 
     def set_waiting(self, waiting: Waiting | None) -> None:
-        """Say what the search waits for, where whoever can help reads it."""
+        """Store what the search waits for; pages and terminals read it."""
         self.set_meta(waiting=None if waiting is None else waiting.facts)
 
     # ---- trainings and evaluations
@@ -241,10 +253,11 @@ class Store:
     def add_trainings(
         self, results: Sequence[tuple[str, TrainingResult]], episodes: tuple[str, bytes] | None = None
     ) -> None:
-        """Keep all results of one program together: (owner, result). Artifacts are written before the rows.
+        """Store all results of one training program in one transaction: (owner, result).
 
-        ``episodes`` are what was kept of the episodes that it played: the name of a place, and the content.
+        ``episodes`` are some of the episodes that were played: the key of a generation, and their content.
         """
+        # Artifacts are on disk before the rows that name them
         names = [
             write_artifact(self.run_dir, result.weights, ".safetensors") if result.weights is not None else None
             for _, result in results
@@ -269,7 +282,7 @@ class Store:
                 )
 
     def trainings(self, owner: str, *, weights: bool = False) -> list[TrainingResult]:
-        """The stored trainings of ``owner`` by seed; the policies' bytes only where asked for."""
+        """Return the trainings of ``owner`` by seed; with the policies' bytes only if ``weights``."""
         rows = self._all("SELECT * FROM trainings WHERE owner = ? ORDER BY seed", (owner,))
         return [
             training_of(row, read_artifact(self.run_dir, row["weights"]) if weights and row["weights"] else None)
@@ -277,23 +290,26 @@ class Store:
         ]
 
     def episodes(self, place: str) -> bytes | None:
-        """The episodes kept at ``place``, None where there are none."""
+        """Return the episodes stored for the generation ``place``; None if there are none."""
         row = self._one("SELECT artifact FROM episodes WHERE place = ?", (place,))
         return None if row is None else read_artifact(self.run_dir, row["artifact"])
 
     def add_evaluation(self, name: str, evaluation: Evaluation) -> None:
+        """Store the reported score of a reward."""
         with self._transaction() as cursor:
             cursor.execute("INSERT INTO evaluations VALUES (?, ?)", (name, to_json(evaluation, Evaluation)))
 
     def evaluation(self, name: str) -> Evaluation | None:
+        """Return the reported score of a reward; None until it was measured."""
         row = self._one("SELECT evaluation FROM evaluations WHERE name = ?", (name,))
         return None if row is None else from_json(row["evaluation"], Evaluation)
 
     # ---- what a run has spent
 
     def spent(self) -> dict[str, float]:
-        """calls, prompt_tokens, completion_tokens, dollars, steps: what this run has paid for so far."""
+        """Return what this run has paid for so far: calls, prompt_tokens, completion_tokens, dollars, steps."""
         calls = self._one("SELECT COUNT(*) AS n FROM calls WHERE error = ''", ())
+        # Replies from the cache were paid for by another run
         replies = self._one(
             "SELECT COALESCE(SUM(prompt_tokens), 0) AS prompt_tokens, "
             "COALESCE(SUM(completion_tokens), 0) AS completion_tokens, "
@@ -301,15 +317,17 @@ class Store:
             (),
         )
         steps = self._one("SELECT COALESCE(SUM(steps), 0) AS n FROM trainings", ())
-        assert calls is not None and replies is not None and steps is not None  # aggregates always give a row
+        assert calls is not None and replies is not None and steps is not None  # aggregates always return a row
         return {"calls": calls["n"], **dict(replies), "steps": steps["n"]}
 
     # ---- SQLite
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        """Yield a cursor; commit at the end, or roll back if the block raises."""
         with translated(self.run_dir):
             cursor = self._connection.cursor()
+            # Take the write lock at once: a transaction that begins as a reader could fail later
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 yield cursor
@@ -320,9 +338,11 @@ class Store:
             cursor.execute("COMMIT")
 
     def _one(self, query: str, values: Sequence[Any]) -> sqlite3.Row | None:
+        """Return the first row of a query; None if there is none."""
         rows = self._all(query, values)
         return rows[0] if rows else None
 
     def _all(self, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        """Return all rows of a query."""
         with translated(self.run_dir):
             return self._connection.execute(query, tuple(values)).fetchall()

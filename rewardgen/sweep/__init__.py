@@ -1,11 +1,11 @@
-"""Many searches by one YAML file: compare methods, models, prompts and settings over tasks and seeds.
+"""Many searches from one YAML file: compare methods, models, prompts and settings over tasks and seeds.
 
     plan = make_plan(Path("runs/first-look.yaml"), Path("runs"))    every arm, task and seed, checked, with line numbers
-    run_sweep(plan, LocalExecutor(plan.spec.share), …)              does what is not done
+    run_sweep(plan, LocalExecutor(plan.spec.share), …)              runs what is not finished
 
-``spec`` is what the file may say, ``expand`` makes arms of it and ``plan`` searches; ``rates`` and ``estimate`` say
-what it will take, ``ledger`` which searches the budgets allow. An ``Executor`` carries searches out, each in a process
-of its own: ``local`` on this machine. ``standing`` reads how far a sweep is.
+``spec`` declares the file, ``expand`` makes arms of it and ``plan`` searches; ``rates`` and ``estimate`` predict what
+they will take, ``ledger`` decides which searches the budgets allow. An ``Executor`` runs searches, each in a process of
+its own: ``local`` on this machine, ``ray`` on a cluster. ``standing`` reads the state of a sweep.
 """
 
 from rewardgen.sweep.estimate import Amounts, of_baselines, of_planned, of_search, total, wall_hours

@@ -1,4 +1,4 @@
-"""What a sweep will take, before it starts: trainings, environment steps, calls, tokens, dollars and hours."""
+"""Estimates what a sweep will take: trainings, environment steps, calls, tokens, dollars and hours."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from rewardgen.sweep.rates import Rates
 from rewardgen.tasks import load_task
 
 REPAIRED = 0.15
-"""Share of the replies that go back to their author, as a guess; what the checks refuse differs between models."""
+"""Assumed share of replies that need a repair; what the checks reject differs between models."""
 OBJECTED = 0.5
-"""Share of a critic's reviews that object to the program, as a guess."""
+"""Assumed share of a critic's reviews that object to the program."""
 STARTING = 5.0
-"""Seconds until a search's process is at work, and that it needs for all but trainings and replies."""
+"""Assumed seconds of a search for everything but trainings and replies, such as starting its process."""
 MARGIN = 2.0
-"""What is set aside for a search, over what it is expected to take, of that which cannot be known before."""
+"""Factor of what is reserved for a search over the estimate, for amounts that cannot be known before."""
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """What some work takes. ``steps`` is the most it can take, ``hours`` those of its processes added up.
+    """What some work takes. ``steps`` is an upper bound, ``hours`` is the sum over processes.
 
-    ``dollars`` is None where a model has no known price.
+    ``dollars`` is None if a model has no known price.
     """
 
     trainings: int = 0
@@ -55,31 +55,35 @@ class Amounts:
 
 
 LIMITED = tuple(BudgetConfig.model_fields)
-"""What budgets can limit: fields of ``Amounts`` too."""
+"""The amounts that budgets can limit."""
 assert set(LIMITED) <= {field.name for field in fields(Amounts)}
 
 
 def total(parts: Iterable[Amounts]) -> Amounts:
+    """Return the sum."""
     return reduce(Amounts.__add__, parts, Amounts())
 
 
 def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
-    """One search, its task's baselines left out of the trainings and the hours: they are shared."""
+    """Estimate one search; trainings and hours are without its task's baselines, which are shared."""
+    # Trainings and steps
     search, final = config.search, config.evaluation.report_seeds
     generations = search.generations * search.restarts
     trainings = generations * (search.candidates * search.seeds + search.remeasure) + final
     most = generations * planned_steps(config) + (1 + len(REWARDS)) * final * config.training.steps
     own = trainings * config.training.steps
+    # A search without a language model needs no replies
     model = model_of(config)
     if model is None:
         return Amounts(trainings, most, 0, 0, 0.0, (own / (rates.of_task(config) * threads) + STARTING) / 3600)
+    # Calls and tokens, and what they cost
     replies = rates.of_model(model)
     asked = _asked(config)
     calls = sum(asked)
     prompt = calls * replies.prompt_tokens
     completion = (generations * search.candidates + sum(asked[1:])) * replies.reply_tokens
     price = Prices.load(config.llm.prices).of(model, config.llm.each[0].base_url)
-    # what a generation asks for at one time is answered together
+    # Requests of one generation are answered concurrently
     waiting = sum(min(number, generations) for number in asked) * replies.seconds
     return Amounts(
         trainings,
@@ -92,14 +96,14 @@ def of_search(config: Config, rates: Rates, threads: int) -> Amounts:
 
 
 def resolved(planned: Planned) -> Resolved:
-    """The settings that a search of a sweep will run with; "auto" is left to the machine that will do it.
+    """Return the settings that a search of a sweep will run with; "auto" is left to the machine that will run it.
 
     Raises:
-        ConfigError: the search's settings and its method do not go together.
+        ConfigError: the search's settings and its method do not fit together.
     """
     try:
         task = _task(planned.task, planned.envs)
-    except TaskError:  # that search will fail and say so; the others go on
+    except TaskError:  # that search will fail and report it; the others go on
         return Resolved(planned.config, ())
     try:
         return resolve(planned.config, task, load_method(planned.config.search.method))
@@ -111,15 +115,16 @@ _task = lru_cache(maxsize=256)(load_task)
 
 
 def of_planned(planned: Planned, rates: Rates, threads: int) -> Amounts:
-    """One search of a sweep; see ``of_search``."""
+    """Estimate one search of a sweep; see ``of_search``."""
     return of_search(resolved(planned).config, rates, threads)
 
 
 def _asked(config: Config) -> tuple[int, int, int, int]:
-    """Calls for programs, repairs, reviews with the revisions that follow from them, and analyses of one search."""
+    """Estimate one search's calls: programs, repairs, reviews with the revisions that follow, and analyses."""
     search, method = config.search, load_method(config.search.method)
     generations = search.generations * search.restarts
     programs = generations * search.candidates
+    # With islands, each candidate after the first generation has a call of its own
     bred = (generations - search.restarts) * (search.candidates - 1) if method.islands is not None else 0
     rounds = method.roles.critic.rounds if method.roles.critic is not None else 0
     reviews = math.fsum(programs * OBJECTED**number for number in range(rounds))
@@ -132,46 +137,47 @@ def _asked(config: Config) -> tuple[int, int, int, int]:
 
 
 def of_baselines(config: Config, rates: Rates, threads: int) -> Amounts:
-    """The expert's and the sparse reward's trainings of one task."""
+    """Estimate the trainings of the expert's and the sparse reward of one task."""
     trainings = len(REWARDS) * config.evaluation.report_seeds
     seconds = trainings * config.training.steps / (rates.of_task(config) * threads) + STARTING
     return Amounts(trainings=trainings, hours=seconds / 3600)
 
 
 def model_of(config: Config) -> str | None:
-    """The language model that a run would ask first; None where none is."""
+    """Return the language model that a run would request first; None if it uses none."""
     model = config.llm.each[0].model
     if model == "offline" or model.startswith(("replay:", "replay-strict:", "dialog:")):
         return None
-    if model == "auto":  # with a key it is an error, which is said elsewhere
+    if model == "auto":  # an error if a key is set, which ``ready`` reports
         return None
     return model
 
 
 def bound(config: Config, amounts: Amounts) -> dict[str, float]:
-    """The most of each limited quantity that a search is let take, by its own budget or what is expected of it."""
+    """Return the most of each limited amount that a search may take: its own budget, or the estimate with a margin."""
     own = config.budget.model_dump()
-    margins = {"steps": 1.0}
-    found = {}
+    margins = {"steps": 1.0}  # the estimate of steps is an upper bound already
+    bounds = {}
     for name in LIMITED:
         expected = getattr(amounts, name)
         most = math.inf if expected is None else expected * margins.get(name, MARGIN)
-        found[name] = min(most, own[name]) if own[name] is not None else most
-    return found
+        bounds[name] = min(most, own[name]) if own[name] is not None else most
+    return bounds
 
 
 def baselines_of(searches: Sequence[Planned]) -> dict[str, Planned]:
-    """One search for each set of baselines that the searches need; what is the same among them is the same here."""
-    found: dict[str, Planned] = {}
+    """Return one search for each different set of baselines that the searches need."""
+    by_kind: dict[str, Planned] = {}
     for planned in searches:
         config = resolved(planned).config
+        # Equal settings need equal baselines
         sections = [config.training.model_dump(mode="json"), config.evaluation.model_dump(mode="json")]
         kind = json.dumps([planned.task, *sections, config.sim, config.device], sort_keys=True)
-        found.setdefault(kind, replace(planned, config=config))
-    return found
+        by_kind.setdefault(kind, replace(planned, config=config))
+    return by_kind
 
 
 def wall_hours(amounts: Sequence[Amounts], slots: int) -> float:
-    """Hours from start to end with ``slots`` searches at once: never less than the longest takes."""
+    """Return the hours from start to end with ``slots`` concurrent searches: never less than the longest takes."""
     hours = [each.hours for each in amounts]
     return max([sum(hours) / max(1, slots), *hours], default=0.0)

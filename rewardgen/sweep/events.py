@@ -1,4 +1,4 @@
-"""What a sweep reports beside the events of its searches: one frozen record for each kind."""
+"""The events of a sweep besides those of its searches: one frozen record for each kind."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rewardgen.search import Event
 
 @dataclass(frozen=True)
 class SweepStarted(Event):
-    """A sweep begins. ``finished`` of its ``searches`` were finished before: those with the keys ``reused``.
+    """A sweep starts. ``finished`` of its ``searches`` were finished before: those with the keys ``reused``.
 
-    ``baselines`` counts the jobs that measure baselines first; ``where`` tells where everything runs.
+    ``baselines`` is the number of jobs that measure baselines first; ``where`` says where everything runs.
     """
 
     kind = "sweep_started"
@@ -24,7 +24,7 @@ class SweepStarted(Event):
 
 @dataclass(frozen=True)
 class JobStarted(Event):
-    """A job's process runs."""
+    """A job's process has started."""
 
     kind = "started"
     pid: int
@@ -33,7 +33,7 @@ class JobStarted(Event):
 
 @dataclass(frozen=True)
 class BaselineSteps(Event):
-    """The trainings of a task's baselines have taken ``steps`` environment steps together."""
+    """The trainings of a task's baselines have taken ``steps`` environment steps so far, together."""
 
     kind = "steps"
     steps: int
@@ -41,7 +41,7 @@ class BaselineSteps(Event):
 
 @dataclass(frozen=True)
 class JobRetried(Event):
-    """A job failed and will be tried again; ``attempt`` counts from 1."""
+    """A job failed and will be retried; ``attempt`` counts from 1."""
 
     kind = "retried"
     error: str

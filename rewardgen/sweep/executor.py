@@ -1,7 +1,7 @@
-"""Who does the work of a sweep: what an executor is given, and what it says.
+"""The interface between a sweep and what carries out its work.
 
-An executor knows nothing of specs, budgets or retries. It asks for work while it has room, carries each piece out in a
-process of its own, anywhere, and says how it ended. ``local`` does so on this machine.
+An executor knows nothing of specs, budgets or retries. It asks for work while it has room, runs each job in a process
+of its own, anywhere, and reports how it ended. ``local`` does so on this machine.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rewardgen.search import Event
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster that a search's trainings run on, and what it takes of it.
+    """The Ray cluster that a search's trainings run on, and the resources that it uses there.
 
-    ``shards``: parts into which a generation is cut; each takes ``threads`` processors and ``gpus`` of a card.
+    ``shards``: parts into which a generation is cut; each takes ``threads`` CPUs and ``gpus`` of a GPU.
     """
 
     address: str
@@ -30,15 +30,15 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work: a search to begin or to take up, or a task's baselines to measure.
+    """One piece of work: a search to start or continue, or a task's baselines to measure.
 
     Attributes:
         key: unique in the sweep.
-        config: of the run. ``threads`` 0 leaves them to the executor.
-        run_dir: of a search: where its store is. Of baselines: nothing is written there.
+        config: of the run. ``threads`` 0 leaves the number to the executor.
+        run_dir: of a search: the folder of its store. Baselines write nothing there.
         baselines: the folder of baselines that the sweep's searches share.
         prompts_dir, envs: as for ``search.run``.
-        cluster: where its trainings run, if that is not this machine.
+        cluster: where its trainings run, if not on this machine.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Job:
     cluster: Cluster | None = None
 
     def document(self) -> dict[str, Any]:
-        """As plain JSON values, for another process. It holds no secret: keys are in the environment alone."""
+        """Return the job as plain JSON values for another process. Keys stay in the environment."""
         return {
             "key": self.key,
             "kind": self.kind,
@@ -65,7 +65,7 @@ class Job:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Job:
-        """What ``document`` gave."""
+        """Return the job in a ``document``."""
         return cls(
             key=document["key"],
             kind=document["kind"],
@@ -80,9 +80,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a job ended. ``error`` is the kind of what was raised, "" if all went well; a crash is a "Crash".
+    """How a job ended. ``error`` is the kind of the exception, "" if there was none, or "Crash".
 
-    ``lasting``: trying again would end the same way, as with a wrong key or a task file that raises.
+    ``lasting``: a retry would end the same way, as with a wrong key or a task file that raises.
     """
 
     job: Job
@@ -92,6 +92,7 @@ class Finished:
 
     @property
     def ok(self) -> bool:
+        """Whether it ended without an error."""
         return not self.error
 
 
@@ -104,25 +105,25 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many jobs run at once, about: for estimates."""
+        """Approximate number of concurrent jobs, for estimates."""
 
     @property
     def threads(self) -> int:
-        """Processors of each job."""
+        """CPU threads of each job."""
 
     def describe(self) -> str:
-        """Where and with what, in a line for people."""
+        """Return where and with what jobs run, in one line for people."""
 
     def run(self, take: Take, on_event: OnEvent) -> Iterator[Finished]:
-        """Carry out jobs until there are no more.
+        """Run jobs until there are no more.
 
         Args:
-            take: gives the next job that may start, or None when there is none for now: it is asked again after each
-                job that ends. Ask only while there is room for another job: what was taken is started at once.
-            on_event: told what jobs say while they run, from the thread that iterates. ("started" when it begins.)
+            take: returns the next job that may start, or None if there is none for now; it is called again after each
+                job that ends. It is only called while there is room: a job that was taken starts at once.
+            on_event: called with the events of jobs while they run, in the thread that iterates.
 
         Returns:
-            How each job ended, as it ends. The iterator is over when nothing runs and ``take`` gives None. Closing it,
-            or an exception (KeyboardInterrupt) while it waits, stops all jobs, cleanly if they let it, and waits for
-            them: no process is left behind. A killed executor's jobs die too; no two processes work on one run.
+            How each job ended, as it ends. The iterator ends when nothing runs and ``take`` returns None. Closing it,
+            or an exception (KeyboardInterrupt) while it waits, stops all jobs, cleanly if possible, and waits for them:
+            no process is left behind. If the executor is killed, its jobs die too; no two processes work on one run.
         """

@@ -1,8 +1,8 @@
-"""Which searches the budgets of a sweep allow: whole ones, in the order of the plan.
+"""Decides which searches the budgets of a sweep allow: whole ones, in the order of the plan.
 
-A search is let begin once what it can take at most fits beside what those before it took, or can still take. Thus no
-budget is exceeded, those that are left out are the last of the plan, whatever ends first, and a sweep that is stopped
-and continued decides the same again.
+A search may start once the most that it can take fits next to what the searches before it took, or can still take. So
+no budget is exceeded, the searches that are left out are the last of the plan, whichever ends first, and a sweep that
+is stopped and continued decides the same again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Limit:
-    """At most so much of ``quantity`` for all searches of the arms in ``arms`` together."""
+    """At most ``most`` of ``quantity`` for all searches of ``arms`` together."""
 
     what: str
     quantity: str
@@ -32,8 +32,8 @@ class Limit:
 
 
 def limits(budgets: Budgets, arms: Sequence[str]) -> list[Limit]:
-    """Every limit that the budgets of a sweep set: of all arms together, and of each arm."""
-    everyone = [("the sweep's budget", budgets.total, frozenset(arms))]
+    """Return every limit that the budgets of a sweep set: on all arms together, and on each arm."""
+    whole = [("the sweep's budget", budgets.total, frozenset(arms))]
     each = [
         (f"the budget of {arm}", budget, frozenset([arm]))
         for pattern, budget in budgets.arms.items()
@@ -41,17 +41,17 @@ def limits(budgets: Budgets, arms: Sequence[str]) -> list[Limit]:
     ]
     return [
         Limit(what, quantity, most, of)
-        for what, budget, of in [*everyone, *each]
+        for what, budget, of in [*whole, *each]
         for quantity in LIMITED
         if (most := getattr(budget, quantity)) is not None
     ]
 
 
 class Ledger:
-    """Decides who may begin.
+    """Decides which searches may start.
 
     Args:
-        most: of each search, in the plan's order, what it can take at most of each quantity.
+        most: for each search in the plan's order, the most that it can take of each quantity.
     """
 
     def __init__(self, limits: Sequence[Limit], arms: Sequence[str], most: Sequence[Mapping[str, float]]) -> None:
@@ -61,23 +61,25 @@ class Ledger:
         """Searches that no budget allows → why."""
 
     def ended(self, index: int, spent: Amounts) -> None:
-        """Search ``index`` is over, for better or worse, and took this."""
+        """Note that search ``index`` is over and took ``spent``."""
         self._spent[index] = spent
 
     def allowed(self) -> Iterator[int]:
-        """The searches that may be under way, in the plan's order. Those that can never be are noted as left out."""
+        """Yield the searches that may run, in the plan's order. Those that can never run go to ``left_out``."""
         used = dict.fromkeys(self._limits, 0.0)
         still_open = dict.fromkeys(self._limits, False)
         for index, arm in enumerate(self._arms):
             if index in self.left_out:
                 continue
-            mine = [limit for limit in self._limits if arm in limit.arms]
+            own_limits = [limit for limit in self._limits if arm in limit.arms]
+            # A search that is over counts with what it took
             if index in self._spent:
-                for limit in mine:
+                for limit in own_limits:
                     used[limit] += getattr(self._spent[index], limit.quantity) or 0.0
                 continue
+            # A limit is tight if this search might exceed it; it may loosen as long as another search is still open
             need = self._most[index]
-            tight = [limit for limit in mine if used[limit] + need[limit.quantity] > limit.most * (1 + _ROUNDING)]
+            tight = [limit for limit in own_limits if used[limit] + need[limit.quantity] > limit.most * (1 + _ROUNDING)]
             if any(not still_open[limit] for limit in tight):
                 limit = next(limit for limit in tight if not still_open[limit])
                 left = max(0.0, limit.most - used[limit])
@@ -86,7 +88,8 @@ class Ledger:
                     f"and this search may take {need[limit.quantity]:,.4g}"
                 )
                 continue
-            for limit in mine:
+            # Reserve the most that it can take
+            for limit in own_limits:
                 used[limit] += need[limit.quantity]
                 still_open[limit] = True
             if not tight:
@@ -94,37 +97,39 @@ class Ledger:
 
 
 def budgeted(plan: Plan, rates: Rates, threads: int) -> tuple[Plan, list[dict[str, float]]]:
-    """``plan`` with each search's own budget where the sweep has one, and what each search can take at most.
+    """Return ``plan`` with a budget for each search, where the sweep has one, and the most that each search can take.
 
-    That is what is expected of it, with a margin; where the budgets leave more than that for all searches, each has its
-    part of the rest too: how slow a machine is today must not cut a search off that there is a budget for.
+    That is the estimate with a margin. If the budgets leave more than that for all searches, each gets its part of the
+    rest too: a slow machine must not stop a search that there is a budget for.
     """
     expected = [bound(planned.config, of_planned(planned, rates, threads)) for planned in plan.searches]
-    found = limits(plan.spec.budgets, [arm.name for arm in plan.arms])
+    all_limits = limits(plan.spec.budgets, [arm.name for arm in plan.arms])
     arms = [planned.arm for planned in plan.searches]
-    room = {limit: _room(limit, arms, expected) for limit in found}
+    widening = {limit: _widening(limit, arms, expected) for limit in all_limits}
     bounds = []
+    # Widen each search's bounds by the rest that all its limits leave
     for planned, most in zip(plan.searches, expected, strict=True):
         own, widened = planned.config.budget.model_dump(), dict(most)
         for quantity in LIMITED:
-            factors = [room[each] for each in found if each.quantity == quantity and planned.arm in each.arms]
+            factors = [widening[each] for each in all_limits if each.quantity == quantity and planned.arm in each.arms]
             widened[quantity] = min(most[quantity] * min(factors, default=1.0), own[quantity] or math.inf)
         bounds.append(widened)
+    # Each search enforces its own part
     searches = tuple(
-        replace(planned, config=_capped(planned, found, most))
+        replace(planned, config=_capped(planned, all_limits, most))
         for planned, most in zip(plan.searches, bounds, strict=True)
     )
     return replace(plan, searches=searches), bounds
 
 
-def _room(limit: Limit, arms: Sequence[str], expected: Sequence[Mapping[str, float]]) -> float:
-    """By how much all that share ``limit`` can take more than is expected of them; 1 where they cannot."""
+def _widening(limit: Limit, arms: Sequence[str], expected: Sequence[Mapping[str, float]]) -> float:
+    """Return the factor by which all searches that share ``limit`` may exceed their estimates; at least 1."""
     total = math.fsum(most[limit.quantity] for arm, most in zip(arms, expected, strict=True) if arm in limit.arms)
     return max(1.0, limit.most / total) if 0 < total < math.inf else 1.0
 
 
 def _capped(planned: Planned, limits: Sequence[Limit], most: Mapping[str, float]) -> Config:
-    """The search's configuration with a budget of its own for all that the sweep limits."""
+    """Return the search's configuration with a budget for everything that the sweep limits."""
     limited = {limit.quantity for limit in limits if planned.arm in limit.arms}
     values = planned.config.budget.model_dump()
     for quantity in limited:

@@ -1,7 +1,7 @@
-"""The mailbox of one order of trainings on a Ray cluster, as an actor: it outlives the shards that speak through it.
+"""The mailbox of one order of trainings on a Ray cluster: an actor that outlives the shards that write to it.
 
-It is sent to its process as it stands here, not by name, so that nothing of rewardgen is loaded there (``ray.py``): a
-process less with torch in it on the head, for each search.
+Its code is sent to its process, not imported there by name, so that nothing of rewardgen is loaded: that saves a
+process with torch on the head node for each search (``ray.py``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Mailbox:
-    """An actor on the head, one for each order: takes what shards say, and keeps the judge's answers for them."""
+    """An actor on the head node, one per order: collects the shards' reports, and stores the answers to them."""
 
     def __init__(self) -> None:
         self._post: list[dict[str, Any]] = []
@@ -20,26 +20,29 @@ class Mailbox:
         self._answered = asyncio.Condition()
 
     async def tell(self, document: dict[str, Any]) -> None:
+        """Add a report."""
         self._post.append(document)
         self._arrived.set()
 
     async def next(self) -> list[dict[str, Any]]:
-        """What was said since this was last asked; waits until there is something."""
+        """Wait for reports; return all since the last call."""
         await self._arrived.wait()
         self._arrived.clear()
         post, self._post = self._post, []
         return post
 
     async def ask(self, document: dict[str, Any]) -> dict[int, str]:
-        """What the judge says to a shard's report; waits until all shards have reported."""
+        """Report the state of a shard; wait until all shards have reported, and return which members stop."""
         steps, shard = document["steps"], document["shard"]
         if steps not in self._answers:
             await self.tell(document)
+        # A shard that was restarted gets the answer that was given before
         async with self._answered:
             await self._answered.wait_for(lambda: steps in self._answers)
         return self._answers[steps][shard]
 
     async def answer(self, steps: int, verdicts: dict[int, dict[int, str]]) -> None:
+        """Store the answers to all shards' reports after ``steps``."""
         async with self._answered:
             self._answers[steps] = verdicts
             self._answered.notify_all()

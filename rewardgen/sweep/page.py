@@ -1,4 +1,4 @@
-"""Writes a sweep's report: one HTML file, and its tables and figures as files of their own."""
+"""Writes a sweep's report: an HTML file, and its tables and figures as separate files."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ from rewardgen.sweep.words import caveats, verdicts
 
 @dataclass(frozen=True)
 class Written:
-    """The page, and the files with the same content for programs and papers."""
+    """The page, and files with the same content for programs and papers."""
 
     report: Path
     files: tuple[Path, ...]
 
 
 def write_sweep_report(analysis: Analysis, out: Path | None = None) -> Written:
-    """Write the report of a sweep, whatever it has come to so far.
+    """Write the report of a sweep, also of one that is not finished.
 
     Args:
         out: the HTML file, by default ``report.html`` in the sweep's folder. Tables (CSV and LaTeX) and figures (SVG)
             go to the folder ``NAME.files`` beside it.
 
     Raises:
-        DiskFull: no room to write.
+        DiskFull: no space left to write.
         StoreError: a file cannot be written.
     """
     out = out or analysis.sweep.folder / "report.html"
-    drawn, made = figures(analysis), tables(analysis)
+    pictures, tables_ = figures(analysis), tables(analysis)
     folder = out.with_suffix(".files")
-    contents = {f"{table.name}.csv": table.csv() for table in made}
-    contents.update((f"{table.name}.tex", table.latex()) for table in made)
-    contents.update((f"{name}.svg", standing_alone(picture)) for name, picture in drawn.items())
+    # Tables as CSV and LaTeX, figures as SVG
+    contents = {f"{table.name}.csv": table.csv() for table in tables_}
+    contents.update((f"{table.name}.tex", table.latex()) for table in tables_)
+    contents.update((f"{name}.svg", standing_alone(picture)) for name, picture in pictures.items())
     files = [write_whole(text, folder / name) for name, text in contents.items()]
-    return Written(write_whole(render(analysis, drawn, made, out), out), tuple(files))
+    return Written(write_whole(render(analysis, pictures, tables_, out), out), tuple(files))
 
 
-def render(analysis: Analysis, drawn: Mapping[str, Picture], made: list[Table], out: Path) -> str:
-    """The whole page as text, to be put at ``out``: its links lead from there."""
-    named = {table.name: table for table in made}
+def render(analysis: Analysis, pictures: Mapping[str, Picture], tables_: list[Table], out: Path) -> str:
+    """Return the page as text; its links are relative to ``out``."""
+    by_name = {table.name: table for table in tables_}
     sweep = analysis.sweep
     return (
         environment(Path(__file__).parent / "templates")
@@ -56,8 +57,8 @@ def render(analysis: Analysis, drawn: Mapping[str, Picture], made: list[Table], 
         .render(
             analysis=analysis,
             sweep=sweep,
-            drawn=drawn,
-            tables=named,
+            pictures=pictures,
+            tables=by_name,
             verdicts=verdicts(analysis),
             caveats=caveats(analysis),
             scored=sum(result.scored for result in sweep.results),
@@ -70,6 +71,6 @@ def render(analysis: Analysis, drawn: Mapping[str, Picture], made: list[Table], 
 
 
 def _link(run_dir: Path, out: Path) -> str | None:
-    """From the page to a search's own report, if it has one."""
+    """Return the link from the page to a search's own report, if it has one."""
     report = run_dir / "report.html"
     return Path(os.path.relpath(report, out.parent)).as_posix() if report.is_file() else None

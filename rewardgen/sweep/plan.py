@@ -1,8 +1,8 @@
-"""A sweep as searches: every arm on every task with every seed, each with a run's whole configuration.
+"""A sweep's plan: every arm on every task with every seed, each with a run's whole configuration.
 
-A sweep lies in a folder of its own, each search in it is an ordinary run::
+A sweep has its own folder; each search in it is an ordinary run::
 
-    runs/NAME/sweep.json                        what was planned, by which versions
+    runs/NAME/sweep.json                        the plan, and the versions that made it
     runs/NAME/ARM/TASK with - for //seed0/      run.sqlite and all that a run has
 """
 
@@ -33,7 +33,7 @@ FORM = 1
 
 @dataclass(frozen=True)
 class Planned:
-    """One search of a sweep, kept in ``run_dir``; ``prompts_dir`` and ``envs`` are as for ``search.run``."""
+    """One search of a sweep, stored in ``run_dir``; ``prompts_dir`` and ``envs`` are as for ``search.run``."""
 
     arm: str
     task: str
@@ -51,7 +51,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a sweep will do, in its order: seed by seed, so that one that is stopped early is balanced."""
+    """All searches of a sweep in order: seed by seed, so that a sweep that is stopped early is balanced."""
 
     name: str
     folder: Path
@@ -60,23 +60,24 @@ class Plan:
     arms: tuple[Arm, ...]
     searches: tuple[Planned, ...]
     given: Mapping[str, Any] = field(default_factory=dict)
-    """Settings from the command line, which go before the file's."""
+    """Settings from the command line, which override the file's."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Tasks that a pattern means and that cannot run here → why."""
+    """Tasks that a pattern matches but that cannot run here → why."""
 
 
 def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[str, Any] | None = None) -> Plan:
-    """Read the spec at ``path`` and check all that can be checked before anything starts.
+    """Read the spec at ``path`` and check everything that can be checked before a search starts.
 
     Args:
-        out: the folder that holds runs.
-        name: the sweep's name, where it is not the spec's.
-        given: dotted settings that go before those of the spec.
+        out: the folder of runs.
+        name: the sweep's name, if it is not the spec's.
+        given: dotted settings that override those of the spec.
 
     Raises:
-        ConfigError: keys, values, tasks or methods are wrong; the message names the line of every one of them.
+        ConfigError: keys, values, tasks or methods are wrong; the message names all of them with their lines.
         TaskError: a task file cannot be loaded.
     """
+    # Read the file and expand it into arms and tasks
     spec, source = read_spec(path)
     shared, arms = expand(spec, source)
     flags = {key: GridSetting(value, None) for key, value in (given or {}).items()}
@@ -85,25 +86,31 @@ def make_plan(path: Path, out: Path, *, name: str | None = None, given: Mapping[
     tasks, missing = _tasks(spec, source, envs, problems)
     title = name or spec.name or path.stem
     folder = out / title
+    # Combine each arm with each task, and collect all problems
     searches: dict[tuple[str, str], Planned] = {}
     for arm in arms:
         combined = merged(shared, arm.settings, flags)
         for task, training in tasks.items():
-            found = _combined(task, training, combined, arm, source, problems)
-            if found is not None:
+            combined_config = _combined(task, training, combined, arm, source, problems)
+            if combined_config is not None:
                 run_dir = folder / arm.folder / task.replace("/", "-")
-                searches[arm.name, task] = Planned(arm.name, task, 0, found[0], run_dir, found[1], envs)
+                searches[arm.name, task] = Planned(
+                    arm.name, task, 0, combined_config[0], run_dir, combined_config[1], envs
+                )
+    # Budgets must match an arm
     for pattern, place in ((p, ("budgets", "arms", p)) for p in spec.budgets.arms):
         if not fnmatch.filter([arm.name for arm in arms], pattern):
             unknown = UnknownName("arm", pattern, [arm.name for arm in arms])
             problems.append(YamlProblem(source.line(place), f"budgets.arms: {unknown}"))
     if problems:
         raise source.error(problems)
+    # Repeat for each seed
     ordered = tuple(_seeded(searches[arm.name, task], seed) for seed in spec.seeds for task in tasks for arm in arms)
     return Plan(title, folder, spec, source, tuple(arms), ordered, dict(given or {}), missing)
 
 
 def _seeded(planned: Planned, seed: int) -> Planned:
+    """Return a search with a seed, in a folder of its own."""
     return Planned(
         planned.arm,
         planned.task,
@@ -118,84 +125,91 @@ def _seeded(planned: Planned, seed: int) -> Planned:
 def _tasks(
     spec: SweepSpec, source: Document, envs: Sequence[Path], problems: list[YamlProblem]
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
-    """The tasks that the spec names, each with the training settings that it brings, in the spec's order.
+    """Return the tasks that the spec names, each with its own training settings, in the spec's order.
 
-    Beside them those that only a pattern means, and that cannot run here, with the reason.
+    Also return the tasks that only a pattern matches and that cannot run here, with the reason.
     """
+    # Folders of task files
     for number, folder in enumerate(envs):
         if not folder.is_dir():
             raise source.error([YamlProblem(source.line(("envs", number)), f"envs: there is no folder {folder}")])
     declared = {task.name: task for task in declared_tasks(envs)}
     chosen: dict[str, Mapping[str, Any]] = {}
-    without: dict[str, str] = {}
+    cannot_run: dict[str, str] = {}
+    # A name or a pattern may match several tasks; one that is named must be able to run
     for number, pattern in enumerate(spec.tasks):
         line = source.line(("tasks", number))
-        hits = fnmatch.filter(declared, pattern)
-        if not hits:
+        matches = fnmatch.filter(declared, pattern)
+        if not matches:
             problems.append(
                 YamlProblem(line, f"tasks: {UnknownName('task', pattern, declared, '(`rewardgen tasks` lists them)')}")
             )
-        for name in hits:
-            missing = declared[name].missing()
-            if missing is not None and name == pattern:
-                problems.append(YamlProblem(line, f"tasks: {missing}"))
-            elif missing is not None:
-                without[name] = str(missing)
+        for name in matches:
+            reason = declared[name].missing()
+            if reason is not None and name == pattern:
+                problems.append(YamlProblem(line, f"tasks: {reason}"))
+            elif reason is not None:
+                cannot_run[name] = str(reason)
             else:
                 chosen[name] = declared[name].training
-        if hits and not chosen and without:
+        if matches and not chosen and cannot_run:
             problems.append(
-                YamlProblem(line, f"tasks: none of {pattern!r} can run here: {next(iter(without.values()))}")
+                YamlProblem(line, f"tasks: none of {pattern!r} can run here: {next(iter(cannot_run.values()))}")
             )
-    return chosen, without
+    return chosen, cannot_run
 
 
 def _combined(
     task: str, training: Mapping[str, Any], combined: Settings, arm: Arm, source: Document, problems: list[YamlProblem]
 ) -> tuple[Config, Path | None] | None:
-    """A run's configuration and folder of prompts; None, and what is wrong among ``problems``, if there is none."""
+    """Return a run's configuration and folder of prompts; None if they are wrong, with the reasons in ``problems``."""
 
-    def wrong(key: str, text: str) -> None:
+    def note_problem(key: str, text: str) -> None:
+        """Note what is wrong with a setting."""
         problems.append(_problem(key, text, combined, arm, source))
 
+    # Prompts are no setting of a run
     prompts = combined.get(PROMPTS)
     if prompts is not None and not Path(str(prompts.value)).is_dir():
-        wrong(PROMPTS, f"prompts: there is no folder {prompts.value}")
+        note_problem(PROMPTS, f"prompts: there is no folder {prompts.value}; create it or correct the path")
     values = {key: setting.value for key, setting in combined.items() if key != PROMPTS}
+    # The method brings defaults
     named = combined.get(METHOD)
     try:
         method = load_method(str(named.value) if named is not None else settings.SearchConfig().method)
     except RewardgenError as error:
-        wrong(METHOD, f"{METHOD}: {error}")
+        note_problem(METHOD, f"{METHOD}: {error}")
         return None
+    # Validate all settings together
     try:
         config = settings.load(None, {**values, "task": task}, method_defaults=method.settings, task_defaults=training)
     except ConfigError as error:
         for key, text in error.problems or [("", str(error))]:
-            wrong(key, text)
+            note_problem(key, text)
         return None
     return config, Path(str(prompts.value)) if prompts is not None else None
 
 
 def _problem(key: str, text: str, combined: Settings, arm: Arm, source: Document) -> YamlProblem:
-    """``text`` at the line that is to blame for the setting ``key``."""
+    """Return ``text`` with the line of the setting that causes it."""
+    # Of settings that contain each other, the last one counts
     names = [
         key,
         *(name for name in reversed(list(combined)) if name.startswith(f"{key}.") or key.startswith(f"{name}.")),
     ]
-    blamed = next((combined[name] for name in names if name in combined), None)
-    if blamed is None:
+    culprit = next((combined[name] for name in names if name in combined), None)
+    if culprit is None:
         return YamlProblem(source.line(arm.place), f"arm {arm.name!r}: {text}")
-    if blamed.place is None:
+    if culprit.place is None:
         return YamlProblem(0, f"--set {text}")
-    return YamlProblem(source.line(blamed.place), text)
+    return YamlProblem(source.line(culprit.place), text)
 
 
 # ---- sweep.json
 
 
 def write_plan(plan: Plan, rates: Mapping[str, Any], machine: Mapping[str, str]) -> None:
-    """Keep what is planned in the sweep's folder, whole or not at all.
+    """Write the plan to the sweep's folder, atomically.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -230,7 +244,7 @@ def write_plan(plan: Plan, rates: Mapping[str, Any], machine: Mapping[str, str])
 
 
 def write_whole(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all.
+    """Write a JSON file atomically.
 
     Raises:
         StoreError: it cannot be written.
@@ -241,7 +255,7 @@ def write_whole(path: Path, document: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Kept:
-    """What ``sweep.json`` says of a sweep."""
+    """The content of ``sweep.json``."""
 
     name: str
     folder: Path
@@ -254,11 +268,12 @@ class Kept:
 
 
 def is_sweep(folder: Path) -> bool:
+    """Return whether a sweep was planned in ``folder``."""
     return (folder / SWEEP_FILE).is_file()
 
 
 def read_plan(folder: Path) -> Kept:
-    """The sweep that was planned in ``folder``.
+    """Read the sweep that was planned in ``folder``.
 
     Raises:
         StoreError: there is none, or its file is damaged.
@@ -279,14 +294,15 @@ def read_plan(folder: Path) -> Kept:
             rates=dict(content["rates"]),
         )
     except OSError as error:
-        raise StoreError(f"{folder} holds no sweep: {error}") from error
+        raise StoreError(f"{folder} is not a sweep: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"{path} is damaged ({error!r}); `rewardgen sweep` with the same spec writes it anew"
+            f"{path} is damaged ({error!r}); run `rewardgen sweep` with the same spec to write it again"
         ) from error
 
 
 def _searches(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Planned]:
+    """Yield the searches of ``sweep.json``; the file may have been edited, so they are validated again."""
     for entry in entries:
         run_dir = (folder / entry["folder"]).resolve()
         if not run_dir.is_relative_to(folder.resolve()):

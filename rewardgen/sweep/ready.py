@@ -1,4 +1,4 @@
-"""What a sweep needs beyond its file, such as keys: looked at before anything starts, and not for a dry run."""
+"""Checks what a sweep needs besides its file, such as keys, before anything starts; a dry run needs none of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rewardgen.sweep.plan import Plan
 
 
 def check_authors(plan: Plan) -> None:
-    """Whether every model can be asked: it has a key where it needs one, and a price where dollars are limited.
+    """Check that every model can be requested: that it has a key if it needs one, and a price if dollars are limited.
 
     Raises:
         ConfigError: one of them cannot; the message says for which arms and why.
@@ -23,19 +23,21 @@ def check_authors(plan: Plan) -> None:
 
 
 def authors_missing(plan: Plan) -> dict[str, str]:
-    """Arm → why its author cannot be asked, of those that cannot."""
-    found: dict[str, str] = {}
+    """Return arm → why its author cannot be used, for those that cannot."""
+    missing: dict[str, str] = {}
     seen: dict[str, str] = {}
     for planned in plan.searches:
+        # Many searches share an author: check each once
         key = f"{planned.config.llm!r} {planned.config.budget!r}"
         if key not in seen:
-            seen[key] = "; ".join(_wrong(planned.config))
+            seen[key] = "; ".join(_problems_of(planned.config))
         if seen[key]:
-            found.setdefault(planned.arm, seen[key])
-    return found
+            missing.setdefault(planned.arm, seen[key])
+    return missing
 
 
-def _wrong(config: Config) -> Iterator[str]:
+def _problems_of(config: Config) -> Iterator[str]:
+    """Yield why an author cannot be used."""
     try:
         author = make_author(
             config.llm,
@@ -43,7 +45,7 @@ def _wrong(config: Config) -> Iterator[str]:
             cache_dir=None,
             recording=None,
             budget=Budget.of(config.budget),
-            on_warning=lambda warning: None,  # the search itself says it
+            on_warning=lambda warning: None,  # the search itself will report it
         )
     except RewardgenError as error:
         yield str(error)

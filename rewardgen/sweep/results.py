@@ -1,4 +1,4 @@
-"""What every search of a sweep came to, read from the runs' own stores: the numbers, and nothing larger."""
+"""Reads the results of all searches of a sweep from the runs' own stores: numbers only, nothing larger."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from rewardgen.sweep.plan import Planned, read_plan
 
 Status = Literal["finished", "failed", "interrupted", "running", "missing"]
 
-_GENERATION = re.compile(r"r(\d+)g(\d+)")  # how the keys of all calls of a generation begin
+_GENERATION = re.compile(r"r(\d+)g(\d+)")  # prefix of the keys of all calls of a generation
 
 
 @dataclass(frozen=True)
 class SpentAndScore:
-    """Where a search stood after a generation: what it had cost, and the selection score of the best so far.
+    """The state of a search after a generation: its cost so far, and the selection score of its best candidate.
 
-    ``steps``, ``dollars`` and ``hours`` are those of the search alone, without measuring what is reported. Hours are
-    those of training, by the clock. ``score`` is from fresh seeds where the leader was measured again.
+    ``steps``, ``dollars`` and ``hours`` are without the measurement of reported scores. Hours are wall-clock hours of
+    training. ``score`` is from fresh seeds if the leader was measured again.
     """
 
     steps: int
@@ -36,7 +36,7 @@ class SpentAndScore:
 
 @dataclass(frozen=True)
 class Score:
-    """A reported score with the interval that the run itself gives it; all NaN where there is none."""
+    """A reported score with the run's own interval; all NaN if there is none."""
 
     mean: float
     low: float
@@ -49,9 +49,9 @@ UNSCORED = Score(math.nan, math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class SearchResult:
-    """One search. What it has not come to is NaN, never zero; ``status`` "missing" has not begun.
+    """One search. Values that it does not have are NaN, never zero; ``status`` "missing": it has not begun.
 
-    ``steps``, ``dollars`` (NaN where nobody knows the price) and ``hours`` are what the whole run used so far.
+    ``steps``, ``dollars`` (NaN if the price is unknown) and ``hours`` are what the whole run has used so far.
     """
 
     arm: str
@@ -72,7 +72,7 @@ class SearchResult:
 
     @property
     def scored(self) -> bool:
-        """Whether it is over and its reward has a finite score."""
+        """Whether it is finished and its reward has a finite score."""
         return self.status == "finished" and math.isfinite(self.found.mean)
 
 
@@ -89,10 +89,10 @@ class Sweep:
 
 
 def load(folder: Path) -> Sweep:
-    """What the searches of the sweep in ``folder`` have come to by now; it may be running.
+    """Read the results of the sweep in ``folder`` so far; it may be running.
 
     Raises:
-        StoreError: there is no sweep, or its ``sweep.json`` is damaged. A run that cannot be read is a failed one.
+        StoreError: there is no sweep, or its ``sweep.json`` is damaged. A run that cannot be read counts as failed.
     """
     kept = read_plan(folder)
     results = tuple(_result(planned) for planned in kept.searches)
@@ -100,6 +100,7 @@ def load(folder: Path) -> Sweep:
 
 
 def _result(planned: Planned) -> SearchResult:
+    """Read the result of one search."""
     place = planned.arm, planned.task, planned.seed, planned.run_dir
     if not (planned.run_dir / STORE_FILE).is_file():
         return SearchResult(*place, "missing")
@@ -125,16 +126,23 @@ def _result(planned: Planned) -> SearchResult:
 
 
 def _score(view: RunView, name: str) -> Score:
+    """Return a reported score of a run."""
     final = view.final(name)
-    found: Evaluation | None = final.evaluation if final is not None else None
-    return UNSCORED if found is None else Score(found.mean, found.low, found.high, found.success_rate)
+    evaluation: Evaluation | None = final.evaluation if final is not None else None
+    return (
+        UNSCORED
+        if evaluation is None
+        else Score(evaluation.mean, evaluation.low, evaluation.high, evaluation.success_rate)
+    )
 
 
 def _progress(view: RunView) -> Iterator[SpentAndScore]:
+    """Yield cost and best score after each generation, from its first candidate with a score on."""
     dollars = _dollars(view)
     steps, spent, seconds = 0, 0.0, 0.0
     leader: CandidateView | None = None
     for generation in view.generations:
+        # Add up what the generation cost
         for candidate in generation.candidates:
             trainings = (*candidate.trainings, *candidate.again)
             steps += sum(training.steps for training in trainings)
@@ -142,6 +150,7 @@ def _progress(view: RunView) -> Iterator[SpentAndScore]:
         spent += dollars.get((generation.restart, generation.index), 0.0)
         if not generation.finished:
             continue
+        # The leader so far
         selected = [candidate for candidate in generation.candidates if candidate.selected]
         leader = max([*([leader] if leader else []), *selected], key=_rank, default=None)
         if leader is not None:
@@ -149,7 +158,7 @@ def _progress(view: RunView) -> Iterator[SpentAndScore]:
 
 
 def _rank(candidate: CandidateView) -> float:
-    """What leaders are compared by: the lower bound of their score."""
+    """Return the value that leaders are compared by: the lower bound of their score."""
     for value in (candidate.low, candidate.score):
         if value is not None and math.isfinite(value):
             return value
@@ -157,6 +166,7 @@ def _rank(candidate: CandidateView) -> float:
 
 
 def _shown(candidate: CandidateView) -> float:
+    """Return a leader's score, on fresh seeds if it has one there."""
     again = candidate.again_score
     if again is not None and math.isfinite(again):
         return again
@@ -164,7 +174,7 @@ def _shown(candidate: CandidateView) -> float:
 
 
 def _dollars(view: RunView) -> dict[tuple[int, int], float]:
-    """What was paid for each generation, by restart and index; what belongs to none is not counted."""
+    """Return the dollars paid for each generation, by restart and index; other calls are not counted."""
     paid: dict[tuple[int, int], float] = {}
     for call in view.calls:
         if match := _GENERATION.match(call.key):

@@ -1,4 +1,4 @@
-"""Runs a sweep, or goes on with it: what is finished is reused, what is broken taken up, what failed retried."""
+"""Runs a sweep or continues it: finished searches are reused, interrupted ones continued, failed ones retried."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOCK_NAME = "sweep.lock"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a search of a sweep ended. ``reused``: it was finished before; ``message`` says why it is not finished."""
+    """How a search of a sweep ended. ``reused``: it was finished before; ``message``: why it is not finished."""
 
     planned: Planned
     status: Literal["finished", "failed", "left out"]
@@ -35,45 +35,46 @@ class Ended:
 
 
 Watch = Callable[[Job | None, Event], None]
-"""Told of each job's events (``search.events``, ``sweep.events``), and without a job of the sweep's own."""
+"""Called with each job's events (``search.events``, ``sweep.events``), and with None and the sweep's own events."""
 
 
 def unwatched(job: Job | None, event: Event) -> None:
-    """The watch that nobody reads."""
+    """Ignore all events."""
 
 
 def rates_of(plan: Plan, out: Path) -> Rates:
-    """The rates that a sweep is planned by: what is measured by now.
+    """Return the rates that a sweep is planned with: those measured by now.
 
-    Where it has budgets, they are those that it began with, so that it deals those out as it did before.
+    A sweep with budgets keeps the rates that it began with, so that it divides the budgets as it did before.
     """
     if limits(plan.spec.budgets, [arm.name for arm in plan.arms]) and is_sweep(plan.folder):
         try:
             return Rates.of(read_plan(plan.folder).rates)
         except (StoreError, KeyError, TypeError, ValueError):
-            pass  # it is written anew
+            pass  # the file is damaged, and will be written again
     return measured_rates(out)
 
 
 def run_sweep(
     plan: Plan, executor: Executor, *, baselines: Path, rates: Rates, threads: int, watch: Watch = unwatched
 ) -> list[Ended]:
-    """Do all of ``plan`` that is not done.
+    """Run everything in ``plan`` that is not finished.
 
     Args:
         baselines: the folder of baselines that all searches share.
-        rates: what budgets are dealt out by.
-        threads: processors of each search.
+        rates: the speeds by which budgets are divided.
+        threads: CPU threads of each search.
 
     Returns:
         How each search ended, in the plan's order.
 
     Raises:
-        ConfigError: a search's folder holds one with other settings.
-        RunLocked: a live process works on this sweep.
+        ConfigError: a search's folder holds a search with other settings.
+        RunLocked: a running process works on this sweep.
         StoreError: the sweep's folder cannot be written.
-        KeyboardInterrupt: somebody pressed Ctrl-C; every search has stopped.
+        KeyboardInterrupt: the user pressed Ctrl-C; every search has stopped.
     """
+    # One process at a time
     with translated(plan.folder):
         plan.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(plan.folder / LOCK_NAME)
@@ -81,20 +82,23 @@ def run_sweep(
             lock.acquire(timeout=0)
         except Timeout as error:
             raise RunLocked(
-                f"a live process is working on the sweep in {plan.folder}; wait for it, or stop it"
+                f"another process is working on the sweep in {plan.folder}; wait for it, or stop it"
             ) from error
     try:
-        stands = [checked(planned) for planned in plan.searches]
+        # Look at what there is, divide the budgets, write the plan, and work
+        states = [checked(planned) for planned in plan.searches]
         plan, most = budgeted(plan, rates, threads)
         write_plan(plan, rates.document(), machine())
-        return _Driver(plan, most, stands, baselines, watch).run(executor)
+        return _Driver(plan, most, states, baselines, watch).run(executor)
     finally:
         lock.release()
 
 
 class _Driver:
+    """Hands out a sweep's jobs and records how they end."""
+
     def __init__(
-        self, plan: Plan, most: list[dict[str, float]], stands: Sequence[SearchState], baselines: Path, watch: Watch
+        self, plan: Plan, most: list[dict[str, float]], states: Sequence[SearchState], baselines: Path, watch: Watch
     ) -> None:
         self._plan, self._baselines, self._watch = plan, baselines, watch
         arms = [planned.arm for planned in plan.searches]
@@ -102,37 +106,42 @@ class _Driver:
         self._ended: dict[int, Ended] = {}
         self._running: dict[str, int] = {}
         self._attempts = [0] * len(plan.searches)
-        self._told: set[int] = set()
-        for index, (planned, found) in enumerate(zip(plan.searches, stands, strict=True)):
-            if found.status == "finished":
-                self._end(index, Ended(planned, "finished", reused=True), found)
+        self._reported: set[int] = set()
+        # Searches that are finished count against the budgets
+        for index, (planned, state) in enumerate(zip(plan.searches, states, strict=True)):
+            if state.status == "finished":
+                self._end(index, Ended(planned, "finished", reused=True), state)
+        # Baselines that the other searches need
         missing = [planned for index, planned in enumerate(plan.searches) if index not in self._ended]
         self._measure = [self._baseline_job(n, each) for n, each in enumerate(baselines_of(missing).values())]
 
     def run(self, executor: Executor) -> list[Ended]:
+        """Carry out all jobs; return how each search ended, in the plan's order."""
         reused = tuple(ended.planned.key for ended in self._ended.values())
         searches, where = len(self._plan.searches), executor.describe()
         self._watch(None, SweepStarted(searches, len(reused), reused, len(self._measure), where))
         try:
             for finished in executor.run(self._take, self._watch):
-                self._note(finished)
-                self._keep()
+                self._record(finished)
+                self._write_ends()
         finally:
-            self._keep()
+            self._write_ends()
         return [
             self._ended.get(index) or Ended(planned, "left out", self._ledger.left_out.get(index, ""))
             for index, planned in enumerate(self._plan.searches)
         ]
 
     def _take(self) -> Job | None:
-        """Baselines first, so that searches find them; then searches, those that failed before after the others."""
+        """Return the next job: baselines first, so that searches find them; retries after first attempts."""
         if self._measure:
             return self._measure.pop(0)
+        # Report searches that the budgets leave out
         allowed = list(self._ledger.allowed())
         for index, why in self._ledger.left_out.items():
-            if index not in self._told:
-                self._told.add(index)
+            if index not in self._reported:
+                self._reported.add(index)
                 self._watch(None, SearchLeftOut(self._plan.searches[index].key, why))
+        # Choose one that may start
         under_way = set(self._running.values())
         ready = [index for index in allowed if index not in under_way]
         if not ready:
@@ -150,29 +159,33 @@ class _Driver:
             planned.envs,
         )
 
-    def _note(self, finished: Finished) -> None:
+    def _record(self, finished: Finished) -> None:
+        """Record how a job ended: finished, to be retried, or failed."""
         job = finished.job
+        # Baselines: a search that misses them measures them itself
         if job.kind == "baselines":
             status = "finished" if finished.ok else "failed"
             self._watch(job, JobEnded(status, finished.error, finished.message))
             return
+        # Believe the store rather than the process
         index = self._running.pop(job.key)
-        planned, found = self._plan.searches[index], _look(self._plan.searches[index])
+        planned, state = self._plan.searches[index], _state_of(self._plan.searches[index])
         error, message = finished.error, finished.message
-        if finished.ok and found.status != "finished":
-            error, message = "StoreError", f"the search in {planned.run_dir} ended, but its store says {found.status}"
+        if finished.ok and state.status != "finished":
+            error, message = "StoreError", f"the search in {planned.run_dir} ended, but its store says {state.status}"
+        # Finished, to be retried, or failed for good
         if not error:
-            self._end(index, Ended(planned, "finished"), found)
+            self._end(index, Ended(planned, "finished"), state)
         elif not finished.lasting and self._attempts[index] < self._plan.spec.retries:
             self._attempts[index] += 1
             self._watch(job, JobRetried(error, message, self._attempts[index]))
             return
         else:
-            self._end(index, Ended(planned, "failed", f"{error}: {message}"), found)
+            self._end(index, Ended(planned, "failed", f"{error}: {message}"), state)
         self._watch(job, JobEnded(self._ended[index].status, error, message))
 
-    def _keep(self) -> None:
-        """Keep what no search's own store may know."""
+    def _write_ends(self) -> None:
+        """Write how searches ended whose own stores may not know."""
         ends: dict[str, tuple[str, str]] = {}
         for each in self._ended.values():
             if each.status == "failed":
@@ -181,18 +194,20 @@ class _Driver:
             ends[self._plan.searches[index].key] = ("left out", why)
         write_ends(self._plan.folder, ends)
 
-    def _end(self, index: int, ended: Ended, found: SearchState) -> None:
+    def _end(self, index: int, ended: Ended, state: SearchState) -> None:
+        """Record a search that is over."""
         self._ended[index] = ended
-        self._ledger.ended(index, found.spent)
+        self._ledger.ended(index, state.spent)
 
     def _baseline_job(self, number: int, planned: Planned) -> Job:
+        """Return the job that measures the baselines of a search's task."""
         config = planned.config.model_copy(update={"seed": 0})
         key = f"baselines/{planned.task}/{number}"
         return Job(key, "baselines", config, self._plan.folder, self._baselines, None, planned.envs)
 
 
-def _look(planned: Planned) -> SearchState:
-    """Where a search stands; one whose store cannot be read has failed."""
+def _state_of(planned: Planned) -> SearchState:
+    """Return the state of a search; one whose store cannot be read has failed."""
     try:
         return standing(planned)
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""What a sweep's YAML file may say.
+"""The content of a sweep's YAML file.
 
     tasks: [cartpole/swingup, "hopper/*"]       names or patterns
     seeds: 3                                    0, 1 and 2; or a list of them
@@ -12,7 +12,7 @@
     retries: 1
     share: {threads: 2, memory_gb: 4, gpus: 0.5}
 
-Settings are written nested or by dotted names. docs/sweeps.md says the rest.
+Settings are written nested or by dotted names. docs/sweeps.md describes the rest.
 """
 
 from __future__ import annotations
@@ -30,80 +30,85 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class Budgets(Section):
-    """Limits on what searches may use together. Hours are those of the searches, added up."""
+    """Limits on what searches may use together. Hours are the sum over searches."""
 
     total: BudgetConfig = Field(BudgetConfig(), description="of the whole sweep")
     arms: dict[str, BudgetConfig] = Field({}, description="of each arm whose name matches the pattern")
 
 
 class Share(Section):
-    """What one search takes of a machine."""
+    """The resources of one search."""
 
-    threads: int = Field(0, ge=0, description="processors; 0: they are dealt out evenly among those that run at once")
-    memory_gb: float = Field(2.0, gt=0, description="memory that is kept free for a search before it starts")
-    gpus: float = Field(1.0, ge=0, description="of a graphics card, where a search uses one; 0.5: two share a card")
+    threads: int = Field(0, ge=0, description="CPU threads; 0: divided evenly among the searches that run at once")
+    memory_gb: float = Field(2.0, gt=0, description="free memory that a search needs to start, in GB")
+    gpus: float = Field(1.0, ge=0, description="share of a GPU, if a search uses one; 0.5: two searches share a GPU")
 
 
 class SweepSpec(Section):
-    name: str = Field("", description="of the sweep's folder; by default that of the file")
+    """The whole file."""
+
+    name: str = Field("", description="name of the sweep's folder; default: that of the file")
     tasks: tuple[str, ...] = Field(..., min_length=1, description="names, or patterns such as hopper/*")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="of the searches: a list, or how many")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of the searches: a list, or their number")
     settings: dict[str, Any] = Field({}, description="shared by all arms")
-    arms: dict[str, dict[str, Any]] = Field({}, description="name → the settings that make it differ")
-    grid: dict[str, Any] = Field({}, description="setting → its values, all of them combined")
-    points: tuple[dict[str, Any], ...] = Field((), description="combinations of settings, one by one")
-    envs: tuple[Path, ...] = Field((), description="further folders of task files, as seen from the file")
+    arms: dict[str, dict[str, Any]] = Field({}, description="name → the settings that distinguish it")
+    grid: dict[str, Any] = Field({}, description="setting → its values; all combinations are run")
+    points: tuple[dict[str, Any], ...] = Field((), description="combinations of settings, each run as it is")
+    envs: tuple[Path, ...] = Field((), description="further folders of task files, relative to this file")
     budgets: Budgets = Budgets()
-    retries: int = Field(1, ge=0, le=100, description="further tries of a search that failed")
+    retries: int = Field(1, ge=0, le=100, description="max. retries of a search that failed")
     share: Share = Share()
 
     @field_validator("name")
     @classmethod
     def _plain(cls, value: str) -> str:
         if value and (not _NAME.fullmatch(value) or value == "latest"):
-            raise ValueError("use letters, digits, '_', '-' and '.', beginning with a letter or digit")
+            raise ValueError("use letters, digits, '_', '-' and '.', and begin with a letter or digit")
         return value
 
     @field_validator("tasks", mode="before")
     @classmethod
     def _one_task(cls, value: Any) -> Any:
+        # One task needs no list
         return [value] if isinstance(value, str) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
+        # A number means so many seeds
         return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("seeds")
     @classmethod
     def _different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if min(value) < 0 or len(set(value)) < len(value):
-            raise ValueError("seeds are different numbers, none below 0")
+            raise ValueError("give different seeds, none below 0")
         return value
 
     @field_validator("settings", "arms", "grid", "points", "envs", "budgets", "share", mode="before")
     @classmethod
     def _empty(cls, value: Any, field: ValidationInfo) -> Any:
-        """A key with nothing behind it, as when every line below it is commented out, is as good as none."""
+        """Treat an empty key, as when every line below it is commented out, as if it were missing."""
         return cls.model_fields[str(field.field_name)].default if value is None else value
 
     @field_validator("arms", mode="before")
     @classmethod
     def _bare_arms(cls, value: Any) -> Any:
-        """An arm with nothing behind its name has the shared settings as they are."""
+        """Let an arm without settings have the shared ones."""
         return {str(k): {} if v is None else v for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def read_spec(path: Path) -> tuple[SweepSpec, yaml.Document]:
-    """The sweep that the file at ``path`` describes; its settings are not looked at yet (``plan`` does).
+    """Read the sweep in the file at ``path``; ``plan`` checks its settings.
 
     Raises:
-        ConfigError: a key or value is wrong; the message names file, line and key, and the nearest keys there are.
+        ConfigError: a key or value is wrong; the message names file, line and key, and similar keys.
     """
-    source = yaml.read(path, "a sweep is a mapping with `tasks:` and more; docs/sweeps.md shows one")
+    source = yaml.read(path, "a sweep is a mapping with `tasks:` and other keys; docs/sweeps.md shows one")
     try:
         return SweepSpec.model_validate(source.values), source
     except ValidationError as error:
+        # Report each problem with its line
         found = zip(error.errors(), explained(SweepSpec, error), strict=True)
         raise source.error(
             [yaml.YamlProblem(source.line(detail["loc"]), text) for detail, (_, text) in found]

@@ -1,4 +1,4 @@
-"""Where a sweep's searches stand, from their stores: also while it runs, and wherever it ran."""
+"""The state of a sweep's searches, from their stores: also while it runs, and wherever it ran."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rewardgen.sweep.plan import Kept, Planned, read_plan, write_whole
 
 Status = Literal["waiting", "running", "interrupted", "failed", "left out", "finished"]
 ENDS = "ends.json"
-"""In a sweep's folder: how searches ended whose own stores may not know, such as one whose process crashed."""
+"""File in a sweep's folder: how searches ended whose own stores may not know, such as after a crash."""
 
 
 @dataclass(frozen=True)
 class SearchState:
-    """One search: the found reward's reported ``score`` and its candidate ``winner``, None before there is one."""
+    """The state of one search. ``score``: the reported score of the found reward; ``winner``: its candidate."""
 
     planned: Planned
     status: Status
@@ -35,6 +35,7 @@ class SearchState:
 
     @property
     def spent(self) -> Amounts:
+        """What it has used so far."""
         if self.cost is None:
             return Amounts()
         cost = self.cost
@@ -43,7 +44,7 @@ class SearchState:
 
 
 def standing(planned: Planned) -> SearchState:
-    """Where one search stands.
+    """Return the state of one search.
 
     Raises:
         StoreError: its store cannot be read.
@@ -53,6 +54,7 @@ def standing(planned: Planned) -> SearchState:
 
 
 def of_view(planned: Planned, view: RunView) -> SearchState:
+    """Return the state of a search whose store was read."""
     final = view.final("winner")
     return SearchState(
         planned,
@@ -66,27 +68,28 @@ def of_view(planned: Planned, view: RunView) -> SearchState:
 
 
 def sweep_standing(folder: Path) -> tuple[Kept, list[SearchState]]:
-    """The sweep in ``folder`` and where each of its searches stands. A store that cannot be read counts as failed.
+    """Return the sweep in ``folder`` and the state of each search. A store that cannot be read counts as failed.
 
     Raises:
         StoreError: there is no sweep.
     """
     kept, ends = read_plan(folder), _read_ends(folder)
-    found = []
+    states = []
     for planned in kept.searches:
         try:
-            stands = standing(planned)
+            state = standing(planned)
         except StoreError as error:
-            stands = SearchState(planned, "failed", str(error))
-        if planned.key in ends and stands.status not in ("running", "finished"):
+            state = SearchState(planned, "failed", str(error))
+        # What the sweep recorded counts, unless the search goes on or is finished
+        if planned.key in ends and state.status not in ("running", "finished"):
             status, message = ends[planned.key]
-            stands = replace(stands, status=status, message=message)
-        found.append(stands)
-    return kept, found
+            state = replace(state, status=status, message=message)
+        states.append(state)
+    return kept, states
 
 
 def write_ends(folder: Path, ends: Mapping[str, tuple[str, str]]) -> None:
-    """Keep how searches ended: key → ("failed" or "left out", why).
+    """Write how searches ended: key → ("failed" or "left out", why).
 
     Raises:
         StoreError: the file cannot be written.
@@ -95,33 +98,30 @@ def write_ends(folder: Path, ends: Mapping[str, tuple[str, str]]) -> None:
 
 
 def _read_ends(folder: Path) -> dict[str, tuple[Status, str]]:
+    """Read how searches ended; nothing if there is no such file, or if it is damaged."""
     try:
         content = json.loads((folder / ENDS).read_text(encoding="utf-8"))
         return {
             str(key): ("left out" if status == "left out" else "failed", str(message))
             for key, (status, message) in content.items()
         }
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ):  # it says nothing that the next run of the sweep would need
+    except (OSError, ValueError, TypeError, AttributeError):  # the next run of the sweep does not need it
         return {}
 
 
 def checked(planned: Planned) -> SearchState:
-    """Where one search stands, if what lies in its folder is this very search.
+    """Return the state of one search, if its folder holds this very search.
 
     Raises:
-        ConfigError: it was begun with other settings; the message names them.
+        ConfigError: it was started with other settings; the message names them.
     """
     try:
         view = _view(planned.run_dir)
-    except StoreError as error:  # whoever takes it up says what is wrong with it, and no other search minds
+    except StoreError as error:  # the search itself will report it; the others go on
         return SearchState(planned, "failed", str(error))
     if view is None or not view.config:
         return SearchState(planned, "waiting")
+    # Compare the settings that it was started with
     began = _plain(
         Config.model_validate({"sim": "mujoco", "device": "cpu", **(view.given or view.config)}).model_dump(mode="json")
     )
@@ -133,8 +133,8 @@ def checked(planned: Planned) -> SearchState:
     ]
     if differences:
         raise ConfigError(
-            f"{planned.run_dir} holds a search with other settings: {'; '.join(differences)}. Give the sweep another "
-            "name (--name), or move that folder away"
+            f"{planned.run_dir} holds a search with other settings: {'; '.join(differences)}. Choose another name for "
+            "the sweep (--name), or move that folder away"
         )
     return of_view(planned, view)
 
@@ -143,7 +143,8 @@ _LLM_MATTERS = ("llm.model", "llm.models", "llm.temperature", "llm.max_tokens")
 
 
 def _may_differ(key: str, wanted: Any) -> bool:
-    """Settings that change nothing that a search comes to, or that it chose itself before it kept what was given."""
+    """Return whether a setting may change without changing what the search finds."""
+    # Old runs stored what "auto" chose
     if key in ("sim", "device"):
         return wanted == "auto"
     return (
@@ -154,14 +155,16 @@ def _may_differ(key: str, wanted: Any) -> bool:
 
 
 def _plain(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """Return nested settings as one mapping with dotted keys."""
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= _plain(value, f"{prefix}{key}.")
+            flat |= _plain(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return found
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return flat
 
 
 def _view(run_dir: Path) -> RunView | None:
+    """Read a run; None if it has not begun."""
     return read(run_dir) if (run_dir / FILE_NAME).is_file() else None

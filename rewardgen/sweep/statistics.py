@@ -1,12 +1,12 @@
-"""What many searches show together: aggregates over tasks and seeds, each with an interval.
+"""Statistics over many searches: aggregates over tasks and seeds, each with an interval.
 
 The definitions are those of Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice"
 (NeurIPS 2021), whose library is rliable: interquartile mean, probability of improvement and performance profiles, with
-percentile intervals from a stratified bootstrap, which draws anew among the seeds of each task. Here the tasks may have
-different numbers of seeds, an interval needs two seeds of every task, and the randomness is the caller's.
+percentile intervals from a stratified bootstrap, which resamples the seeds of each task. Here the tasks may have
+different numbers of seeds, an interval needs two seeds of every task, and the caller owns the randomness.
 
-``small_sample_mean`` of paired differences, of what has the same task and seed, is what conclusions are drawn from: its
-interval is widened for few seeds, for which percentiles are known to be too narrow.
+``small_sample_mean`` of differences that are paired by task and seed is what conclusions are drawn from: its interval
+is widened for few seeds, for which percentiles are known to be too narrow.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Values = NDArray[np.float64]
 Strata = Sequence[Values]
 """For each task, the scores of its seeds ``(seeds,)``; in a bootstrap ``(resamples, seeds)``."""
 Statistic = Callable[[Strata], Values]
-"""Strata → one value for each resample ``(resamples,)``."""
+"""Maps strata to one value per resample ``(resamples,)``."""
 
-_BATCH = 1 << 23  # numbers at a time: bounds the memory of comparisons of all with all
+_BATCH = 1 << 23  # numbers at a time, to bound the memory of comparing all with all
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and the interval that it lies in; the bounds are NaN where the data tell none."""
+    """A value and its interval; the bounds are NaN if the data do not give any."""
 
     value: float
     low: float
@@ -38,10 +38,11 @@ class Estimate:
 
     @property
     def bounded(self) -> bool:
+        """Whether there is an interval."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     def excludes(self, value: float) -> bool:
-        """Whether ``value`` lies outside of the interval; never where there is none."""
+        """Return whether ``value`` lies outside of the interval; False if there is none."""
         return self.bounded and not self.low <= value <= self.high
 
 
@@ -50,9 +51,9 @@ NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made: ``resamples`` draws, bounds at ``confidence`` such as 0.95, all draws from ``seed``.
+    """How intervals are computed: ``resamples`` draws from ``seed``, bounds at ``confidence`` such as 0.95.
 
-    Each interval draws from a generator of its own, so none depends on which others were asked for.
+    Each interval has its own generator, so that none depends on which others are computed.
     """
 
     confidence: float = 0.95
@@ -60,10 +61,11 @@ class Bootstrap:
     seed: int = 0
 
     def generator(self) -> np.random.Generator:
+        """Return a new generator."""
         return np.random.default_rng(self.seed)
 
     def percentiles(self, values: Values) -> Values:
-        """The bounds of resampled values ``(resamples, ...)`` as ``(2, ...)``."""
+        """Return the bounds of resampled values ``(resamples, ...)`` as ``(2, ...)``."""
         tail = (1.0 - self.confidence) / 2.0
         return np.asarray(np.quantile(values, [tail, 1.0 - tail], axis=0))
 
@@ -72,22 +74,22 @@ class Bootstrap:
 
 
 def iqm(strata: Strata) -> Values:
-    """The interquartile mean: the mean of the middle half of all scores, tasks and seeds alike."""
+    """Return the interquartile mean: the mean of the middle half of all scores, of all tasks and seeds."""
     return np.asarray(stats.trim_mean(np.concatenate(strata, axis=-1), 0.25, axis=-1))
 
 
 def mean(strata: Strata) -> Values:
-    """The mean over tasks of the mean over seeds."""
+    """Return the mean over tasks of the mean over seeds."""
     return np.mean([each.mean(-1) for each in strata], axis=0)
 
 
 def median(strata: Strata) -> Values:
-    """The median over tasks of the mean over seeds."""
+    """Return the median over tasks of the mean over seeds."""
     return np.median([each.mean(-1) for each in strata], axis=0)
 
 
 def estimate(statistic: Statistic, strata: Strata, bootstrap: Bootstrap) -> Estimate:
-    """``statistic`` of the scores with its stratified bootstrap interval."""
+    """Return ``statistic`` of the scores with its stratified bootstrap interval."""
     if not strata or any(not len(each) for each in strata):
         return NOTHING
     value = float(statistic(strata))
@@ -98,12 +100,13 @@ def estimate(statistic: Statistic, strata: Strata, bootstrap: Bootstrap) -> Esti
 
 
 def performance_profile(strata: Strata, thresholds: Values, bootstrap: Bootstrap) -> tuple[Values, Values, Values]:
-    """The share of scores above each of the ``thresholds`` ``(n,)``, and its pointwise bounds; each ``(n,)``.
+    """Return the share of scores above each of the ``thresholds`` ``(n,)``, and its pointwise bounds; each ``(n,)``.
 
-    rliable's score distribution. The bounds are NaN where a task has a single seed.
+    This is rliable's score distribution. The bounds are NaN if a task has a single seed.
     """
 
     def profile(of: Strata) -> Values:
+        """Return the shares ``(..., n)``."""
         every = np.concatenate(of, axis=-1)
         return np.stack([(every > threshold).mean(-1) for threshold in thresholds], axis=-1)
 
@@ -119,9 +122,10 @@ def performance_profile(strata: Strata, thresholds: Values, bootstrap: Bootstrap
 
 
 def probability_of_improvement(ours: Strata, theirs: Strata, bootstrap: Bootstrap) -> Estimate:
-    """How probably a seed of ``ours`` beats one of ``theirs`` on the same task, ties half, averaged over tasks.
+    """Return the probability that a seed of ``ours`` beats one of ``theirs`` on the same task, averaged over tasks.
 
-    Mann and Whitney's U over the number of pairs. The seeds of both sides are drawn independently, as in rliable.
+    Ties count half: Mann and Whitney's U over the number of pairs. Both sides' seeds are resampled independently, as in
+    rliable.
 
     Args:
         ours, theirs: for the same tasks, in the same order.
@@ -131,6 +135,7 @@ def probability_of_improvement(ours: Strata, theirs: Strata, bootstrap: Bootstra
     value = float(np.mean([_share_better(x, y) for x, y in zip(ours, theirs, strict=True)]))
     if not _enough(ours) or not _enough(theirs):
         return Estimate(value, math.nan, math.nan)
+    # Resample in batches
     generator = bootstrap.generator()
     shares = np.zeros(bootstrap.resamples)
     for x, y in zip(ours, theirs, strict=True):
@@ -144,7 +149,7 @@ def probability_of_improvement(ours: Strata, theirs: Strata, bootstrap: Bootstra
 
 
 def small_sample_mean(strata: Strata, bootstrap: Bootstrap) -> Estimate:
-    """The mean over tasks of the mean over seeds, with an interval that holds with few seeds too.
+    """Return the mean over tasks of the mean over seeds, with an interval that is valid for few seeds too.
 
     A bootstrap within each task. n seeds show only (n − 1)/n of their variance, and percentiles of the normal's tails
     are too thin for few of them (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap"): each task's
@@ -159,38 +164,40 @@ def small_sample_mean(strata: Strata, bootstrap: Bootstrap) -> Estimate:
     value = float(mean(strata))
     if not _enough(strata):
         return Estimate(value, math.nan, math.nan)
+    # Bootstrap within each task; correct the variance that n seeds do not show
     drawn = _resampled(strata, bootstrap.resamples, bootstrap.generator())
-    away = np.mean(
+    deviations = np.mean(
         [
             (resample.mean(-1) - own.mean()) * math.sqrt(len(own) / (len(own) - 1))
             for own, resample in zip(strata, drawn, strict=True)
         ],
         axis=0,
     )
-    low, high = bootstrap.percentiles(away)
+    # Widen from the normal's to Student's quantile
+    low, high = bootstrap.percentiles(deviations)
     upper = 0.5 + bootstrap.confidence / 2.0
-    widen = float(stats.t.ppf(upper, _degrees(strata)) / stats.norm.ppf(upper))
-    return Estimate(value, value + widen * min(float(low), 0.0), value + widen * max(float(high), 0.0))
+    factor = float(stats.t.ppf(upper, _degrees(strata)) / stats.norm.ppf(upper))
+    return Estimate(value, value + factor * min(float(low), 0.0), value + factor * max(float(high), 0.0))
 
 
 def _degrees(strata: Strata) -> float:
-    """Degrees of freedom of the mean over tasks, by Welch and Satterthwaite."""
+    """Return the degrees of freedom of the mean over tasks, by Welch and Satterthwaite."""
     errors2 = [float(each.var(ddof=1)) / len(each) for each in strata]
-    below = math.fsum(error2**2 / (len(each) - 1) for error2, each in zip(errors2, strata, strict=True))
-    return math.fsum(errors2) ** 2 / below if below > 0 else math.inf
+    denominator = math.fsum(error2**2 / (len(each) - 1) for error2, each in zip(errors2, strata, strict=True))
+    return math.fsum(errors2) ** 2 / denominator if denominator > 0 else math.inf
 
 
 def _enough(strata: Strata) -> bool:
-    """Whether every task has seeds to draw among: a single one would seem not to vary at all."""
+    """Return whether every task has several seeds: a single one would seem not to vary at all."""
     return all(len(each) > 1 for each in strata)
 
 
 def _resampled(strata: Strata, resamples: int, generator: np.random.Generator) -> list[Values]:
-    """Each task's scores drawn anew with replacement, ``(resamples, seeds)``."""
+    """Return each task's scores resampled with replacement, ``(resamples, seeds)``."""
     return [each[generator.integers(len(each), size=(resamples, len(each)))] for each in strata]
 
 
 def _share_better(x: Values, y: Values) -> Values:
-    """The share of pairs of ``x`` ``(..., n)`` and ``y`` ``(..., m)`` in which x is greater, ties half; ``(...)``."""
-    ahead, behind = x[..., :, None], y[..., None, :]
-    return np.asarray((ahead > behind).mean((-2, -1)) + 0.5 * (ahead == behind).mean((-2, -1)))
+    """Return the share of pairs of ``x`` ``(..., n)`` and ``y`` ``(..., m)`` with x > y, ties half; ``(...)``."""
+    left, right = x[..., :, None], y[..., None, :]
+    return np.asarray((left > right).mean((-2, -1)) + 0.5 * (left == right).mean((-2, -1)))

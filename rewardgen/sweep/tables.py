@@ -15,6 +15,7 @@ from rewardgen.text import count, number, percent, unit_suffix
 
 Value = str | int | float | Estimate
 
+# Characters that LaTeX would interpret, or lacks
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -32,7 +33,7 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Column:
-    """``share``: its numbers are shares, written in percent. ``key`` is its name in CSV."""
+    """A column. ``share``: its numbers are shares, shown in percent. ``key`` is its name in CSV."""
 
     key: str
     title: str
@@ -42,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``rows`` hold one value for each column; a number that is missing is NaN and stays empty everywhere."""
+    """A table. ``rows`` hold one value for each column; NaN stands for a missing number, and its cell is empty."""
 
     name: str
     caption: str
@@ -50,11 +51,12 @@ class Table:
     rows: tuple[tuple[Value, ...], ...]
 
     def cells(self) -> list[list[str]]:
-        """The rows as texts."""
+        """Return the rows as texts."""
         return [[_text(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
 
     def csv(self) -> str:
-        """With every digit; an interval takes two further columns."""
+        """Return the table as CSV with every digit; an interval takes two more columns."""
+        # Columns with intervals get their bounds as further columns
         bounded = [any(isinstance(row[i], Estimate) for row in self.rows) for i in range(len(self.columns))]
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
@@ -68,7 +70,7 @@ class Table:
         return out.getvalue()
 
     def latex(self) -> str:
-        """A ``table`` environment that needs the package booktabs."""
+        """Return the table as LaTeX; it needs the package booktabs."""
         align = "".join("l" if column.text else "r" for column in self.columns)
         lines = [
             r"\begin{table}",
@@ -88,8 +90,8 @@ class Table:
 
 
 def tables(analysis: Analysis) -> list[Table]:
-    """All tables; those without rows are left out."""
-    made = [
+    """Return all tables that have rows."""
+    tables_ = [
         _aggregates(analysis),
         _comparisons(analysis),
         _scores(analysis),
@@ -99,13 +101,14 @@ def tables(analysis: Analysis) -> list[Table]:
         _standings(analysis),
         _searches(analysis),
     ]
-    return [table for table in made if table.rows]
+    return [table for table in tables_ if table.rows]
 
 
 _ARM, _TASK = Column("arm", "arm", text=True), Column("task", "task", text=True)
 
 
 def _aggregates(analysis: Analysis) -> Table:
+    """Tabulate the arms over all common tasks."""
     level = f"{100 * analysis.bootstrap.confidence:g} %"
     return Table(
         "aggregates",
@@ -123,6 +126,7 @@ def _aggregates(analysis: Analysis) -> Table:
 
 
 def _comparisons(analysis: Analysis) -> Table:
+    """Tabulate each arm against the one it is compared with."""
     return Table(
         "comparisons",
         f"Against {analysis.baseline}, paired by task and seed: difference in human-normalised score, and the "
@@ -144,6 +148,7 @@ def _comparisons(analysis: Analysis) -> Table:
 
 
 def _scores(analysis: Analysis) -> Table:
+    """Tabulate the fitness of each arm on each task."""
     return Table(
         "scores",
         "True fitness on fresh training seeds and fresh episodes, mean over searches",
@@ -176,6 +181,7 @@ def _scores(analysis: Analysis) -> Table:
 
 
 def _by_task(analysis: Analysis) -> Table:
+    """Tabulate the comparisons on single tasks."""
     return Table(
         "differences",
         f"Against {analysis.baseline} on each task, paired by seed: difference in fitness{_together(analysis)}",
@@ -205,6 +211,7 @@ def _by_task(analysis: Analysis) -> Table:
 
 
 def _costs(analysis: Analysis) -> Table:
+    """Tabulate what searches used, next to what they reached."""
     reached = {aggregate.arm: aggregate.iqm for aggregate in analysis.aggregates}
     return Table(
         "cost",
@@ -241,6 +248,7 @@ def _costs(analysis: Analysis) -> Table:
 
 
 def _scales(analysis: Analysis) -> Table:
+    """Tabulate the references of the normalised scores."""
     return Table(
         "scales",
         "What 0 and 1 of the human-normalised score stand for",
@@ -268,6 +276,7 @@ def _scales(analysis: Analysis) -> Table:
 
 
 def _standings(analysis: Analysis) -> Table:
+    """Tabulate the states of each arm's searches."""
     return Table(
         "searches-by-arm",
         "Searches by where they stand",
@@ -288,6 +297,7 @@ def _standings(analysis: Analysis) -> Table:
 
 
 def _searches(analysis: Analysis) -> Table:
+    """Tabulate every search."""
     return Table(
         "searches",
         "Every search",
@@ -310,6 +320,7 @@ def _searches(analysis: Analysis) -> Table:
                 result.task,
                 result.seed,
                 result.status,
+                # A search that has not begun has used nothing, which is not the same as zero
                 Estimate(result.found.mean, result.found.low, result.found.high),
                 analysis.scale(result.task)(result.found.mean),
                 result.found.success_rate,
@@ -324,22 +335,26 @@ def _searches(analysis: Analysis) -> Table:
 
 
 def _together(analysis: Analysis) -> str:
+    """Return the confidence level of comparisons, for a caption."""
     level = f"{100 * analysis.bootstrap.confidence:g} %"
     count = len(analysis.comparisons)
     return f"; intervals at {level}" + (f" for the {count} arms together" if count > 1 else "")
 
 
 def _supported(comparison: Comparison) -> str:
+    """Return whether the data support a difference, and which."""
     if not comparison.supported:
         return "no"
     return "yes, better" if comparison.difference.value > 0 else "yes, worse"
 
 
 def _unit(unit: str) -> str:
+    """Return a unit as it stands in a cell; nothing for pure numbers."""
     return unit_suffix(unit).strip()
 
 
 def _text(value: Value, column: Column) -> str:
+    """Return a value as it stands in a cell."""
     if isinstance(value, str):
         return value
     if isinstance(value, Estimate):
@@ -351,6 +366,7 @@ def _text(value: Value, column: Column) -> str:
 
 
 def _parts(value: Value, wide: bool) -> Sequence[str | int | float]:
+    """Return a value's cells in CSV: three if its column has intervals."""
     if isinstance(value, Estimate):
         return [_digits(value.value), _digits(value.low), _digits(value.high)]
     plain = _digits(value) if isinstance(value, float) else value
@@ -358,8 +374,10 @@ def _parts(value: Value, wide: bool) -> Sequence[str | int | float]:
 
 
 def _digits(value: float) -> str | float:
+    """Return a number; nothing if it is missing."""
     return value if math.isfinite(value) else ""
 
 
 def _escaped(text: str) -> str:
+    """Return text for LaTeX."""
     return "".join(_LATEX.get(letter, letter) for letter in text)

@@ -1,8 +1,8 @@
-"""One job in a process of its own: ``python -m rewardgen.sweep.work``.
+"""Runs one job in a process of its own: ``python -m rewardgen.sweep.work``.
 
-The job comes as one line of JSON on standard input, which then stays open: when it closes, whoever gave the job is
-dead, and so is this process at once. What a search says leaves on standard output, one JSON document on each
-line; the last says how it ended. Everything that libraries print goes to standard error.
+The job comes as one line of JSON on standard input, which then stays open: when it closes, the parent is dead, and this
+process exits at once. The search's events leave on standard output, one JSON document per line; the last line says how
+it ended. Everything that libraries print goes to standard error.
 """
 
 from __future__ import annotations
@@ -30,27 +30,30 @@ from rewardgen.tasks import load_task
 from rewardgen.training import MakeTrainer, Watcher, arrangement_of
 
 LASTING = (UsageError, LLMAuthError, BudgetExceeded)
-"""What trying again does not help against."""
+"""Errors that a retry would raise again."""
 PATIENCE = 60.0
-"""Seconds to wait for a process that holds the run: one whose sweep was killed dies as soon as it notices."""
+"""Seconds to wait for a process that holds the run: if its sweep was killed, it exits as soon as it notices."""
 
 
 def carry_out(job: Job, listener: Listener) -> None:
-    """Do ``job`` in this process: begin its search or take it up, or measure its baselines.
+    """Run ``job`` in this process: start or continue its search, or measure its baselines.
 
     Raises:
-        RewardgenError: it could not be done; the run's store says why, too.
+        RewardgenError: it failed; the run's store says why, too.
     """
+    # Baselines
     if job.kind == "baselines":
         task = load_task(job.config.task, job.envs)
         config = resolve(job.config, task, arrangement=arrangement_of(job.config, task)).config
-        measure(job.baselines, task, config, watcher=_StepsTold(listener))
+        measure(job.baselines, task, config, watcher=_StepReporter(listener))
         return
+    # A search, continued if it has begun
     with _remote(job) as remote:
         if has_begun(job.run_dir):
             resume(job.run_dir, listener=listener, overrides=_changeable(job), remote=remote)
             return
-        for file in job.run_dir.glob(f"{FILE_NAME}*"):  # a store without settings: killed in its very first moment
+        # A store without settings is of a process that was killed in its first moments
+        for file in job.run_dir.glob(f"{FILE_NAME}*"):
             file.unlink()
         run(
             job.config,
@@ -63,19 +66,20 @@ def carry_out(job: Job, listener: Listener) -> None:
         )
 
 
-class _StepsTold(Watcher):
-    """Tells how many environment steps the trainings of baselines have taken."""
+class _StepReporter(Watcher):
+    """Reports how many environment steps the trainings of baselines have taken."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
     def progress(self, steps: int) -> None:
+        """Report the steps so far."""
         self._listener(BaselineSteps(steps))
 
 
 @contextmanager
 def _remote(job: Job) -> Iterator[MakeTrainer | None]:
-    """What makes the trainer of a job that trains on a cluster; None: it trains on this machine."""
+    """Yield what makes the trainer of a job that trains on a cluster; None if it trains on this machine."""
     if job.cluster is None:
         yield None
         return
@@ -87,10 +91,10 @@ def _remote(job: Job) -> Iterator[MakeTrainer | None]:
 
 
 def has_begun(run_dir: Path) -> bool:
-    """Whether there is a run to take up.
+    """Return whether there is a run to continue.
 
     Raises:
-        RunLocked: a live process holds it.
+        RunLocked: a running process holds it.
     """
     if not (run_dir / FILE_NAME).exists():
         return False
@@ -99,7 +103,7 @@ def has_begun(run_dir: Path) -> bool:
 
 
 def _changeable(job: Job) -> dict[str, Any]:
-    """Those settings that a search may be taken up with anew."""
+    """Return the settings that a search may be continued with."""
     sections = {"budget": job.config.budget, "llm": job.config.llm}
     values = {
         f"{name}.{key}": value
@@ -109,8 +113,8 @@ def _changeable(job: Job) -> dict[str, Any]:
     return {**values, "threads": job.config.threads}
 
 
-def ended(job: Job, work: Callable[[], None]) -> Finished:
-    """How ``work`` ends, whatever it raises; Ctrl-C alone goes through."""
+def outcome_of(job: Job, work: Callable[[], None]) -> Finished:
+    """Run ``work`` and return how it ended, whatever it raises; only Ctrl-C passes through."""
     try:
         work()
     except RewardgenError as error:
@@ -121,29 +125,35 @@ def ended(job: Job, work: Callable[[], None]) -> Finished:
 
 
 def main() -> int:
-    told = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # nothing that a library prints may stand among the events
+    """Read a job, run it, and return the exit code."""
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print must not stand among the events
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background, it might be ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process might ignore it
+    # Read the job, and watch whether the parent lives
     job = Job.of(json.loads(sys.stdin.readline()))
     threading.Thread(target=_die_with, args=(sys.stdin,), daemon=True).start()
 
-    def tell(**document: Any) -> None:
-        told.write(json.dumps(document, default=str) + "\n")
-        told.flush()
+    def write_line(**document: Any) -> None:
+        """Write one line for the parent."""
+        output.write(json.dumps(document, default=str) + "\n")
+        output.flush()
 
     def listener(event: Event) -> None:
-        tell(kind=event.kind, data=event.data)
+        """Pass an event of the search on."""
+        write_line(kind=event.kind, data=event.data)
 
+    # Work
     try:
-        end = ended(job, lambda: _patiently(lambda: carry_out(job, listener)))
+        outcome = outcome_of(job, lambda: _patiently(lambda: carry_out(job, listener)))
     except KeyboardInterrupt:
         return 130
-    tell(error=end.error, message=end.message, lasting=end.lasting)
+    write_line(error=outcome.error, message=outcome.message, lasting=outcome.lasting)
     return 0
 
 
 def _patiently(work: Callable[[], None]) -> None:
+    """Run ``work``, and again for up to ``PATIENCE`` seconds while another process holds the run."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -155,7 +165,7 @@ def _patiently(work: Callable[[], None]) -> None:
 
 
 def _die_with(parent: IO[str]) -> None:
-    """A run can be killed at any moment, and one that nobody waits for would only be in the next one's way."""
+    """Exit when the parent's pipe closes. Being killed loses nothing, and nobody would wait for the result."""
     parent.read()
     os._exit(1)
 

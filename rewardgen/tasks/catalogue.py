@@ -32,7 +32,7 @@ _KNOWN = {"__future__", "abc", "collections", "dataclasses", "enum", "functools"
           "typing", "gymnasium", "mujoco", "numpy", "rewardgen", "scipy", "torch"}  # fmt: skip
 _PACKAGE = Path(__file__).resolve().parents[1]
 _MOST_FILES = 2000  # max. other files in a cached folder
-_CODE = ("tasks/*.py", "sim/*.py", "records.py", "config.py", "yaml.py")
+_CODE = ("tasks/*.py", "sim/*.py", "records/*.py", "config/*.py", "yaml.py")
 
 
 class _Strict(BaseModel):

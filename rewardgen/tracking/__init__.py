@@ -1,7 +1,7 @@
-"""Training curves where people look at them: TensorBoard files, and Weights & Biases or MLflow for those who use them.
+"""Training curves in TensorBoard files, Weights & Biases or MLflow.
 
-The store alone is what rewardgen works with. A tracker gets a copy of what goes there, on a thread of its own: one that
-is slow, or fails, warns once and is done without.
+rewardgen itself only works with the store. A tracker gets a copy of what goes there, in its own thread: one that is
+slow or fails is reported once, and no longer used.
 """
 
 from rewardgen.tracking.scalars import scalars

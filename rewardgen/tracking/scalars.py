@@ -1,4 +1,4 @@
-"""A checkpoint as named numbers, grouped as those who know Stable-Baselines3's logs expect them."""
+"""A checkpoint as named numbers, grouped as in Stable-Baselines3's logs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import math
 from rewardgen.records import Checkpoint
 
 MEASURES = ("fitness", "fitness_std", "success_rate", "own_return", "episode_length")
-"""Of the deterministic policy on whole episodes."""
+"""Measures of the deterministic policy on whole episodes."""
 
 
 def scalars(point: Checkpoint) -> dict[str, float]:
-    """The numbers of a checkpoint by their tags; what is not finite has none.
+    """Return the numbers of a checkpoint by tag, without those that are not finite.
 
-    ``eval/fitness``, ``eval/own_return`` and the like are those of the policy's episodes; ``components/NAME`` is the
-    mean of a reward component over their steps, ``correlations/NAME`` its correlation with the fitness, ``causes/NAME``
-    the share of episodes that ended so, and ``rollout/goal_reached`` the share of exploration that the sparse reward
-    pays for.
+    ``eval/fitness``, ``eval/own_return`` and so on are measured on the policy's episodes; ``components/NAME`` is the
+    mean of a reward component per step, ``correlations/NAME`` its correlation with the fitness, ``causes/NAME`` the
+    share of episodes that ended so, and ``rollout/goal_reached`` the share of exploration that the sparse reward pays
+    for.
     """
     values = {f"eval/{name}": getattr(point, name) for name in MEASURES}
     values["rollout/goal_reached"] = point.goal_reached

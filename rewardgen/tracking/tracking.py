@@ -1,4 +1,4 @@
-"""Handing checkpoints on to trackers without ever waiting for one, or falling with it."""
+"""Passes checkpoints on to trackers without waiting for them, and without failing with them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.tracking.scalars import scalars
 
 SETTLE_SECONDS = 10.0
-"""Longest wait for a tracker before a training is stored; one that took longer once is not waited for again."""
+"""Max. wait for a tracker before a training is stored; one that once took longer is not waited for again."""
 CLOSE_SECONDS = 60.0
-"""Longest wait for what is still under way when a run ends."""
+"""Max. wait for what is still being written when a run ends."""
 STOP_SECONDS = 5.0
-"""The same when it is stopped, or fails."""
+"""The same when it is stopped or fails."""
 _SECRET = re.compile(r"KEY|TOKEN|PASSWORD|SECRET", re.IGNORECASE)
-_MESSAGE = 300  # characters of an error that a warning repeats
+_MESSAGE = 300  # max. length of an error in a warning
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tracked: a run's ``name`` and ``id``, its ``folder``, the ``settings`` that others may be shown."""
+    """What is tracked: a run's ``name`` and ``id``, its ``folder``, and the ``settings`` that may be shown."""
 
     name: str
     id: str
@@ -38,43 +38,46 @@ class Subject:
 
 
 class Tracker(Protocol):
-    """Somewhere that curves go. It may raise whatever it likes: it is not asked again then."""
+    """A destination of curves. It may raise anything; after that it is not used again."""
 
     def begin(self, key: str, seed: int) -> int:
-        """A training begins, perhaps again after its process died.
+        """Begin a training, perhaps again after its process died.
 
         Returns:
-            The last step that is kept of it already, −1 where there is none.
+            The last step that the tracker has of it, −1 if there is none.
         """
 
     def point(self, key: str, seed: int, step: int, values: Mapping[str, float], when: float) -> None:
-        """Numbers by tag at a step; ``when`` is the time in seconds since the epoch."""
+        """Add numbers by tag at a step; ``when`` is the time in seconds since the epoch."""
 
     def end(self, key: str, seed: int, status: str) -> None:
-        """A training is over: "done", "failed" or "stopped"."""
+        """End a training with its status: "done", "failed" or "stopped"."""
 
     def close(self) -> None:
-        """Nothing follows."""
+        """Finish; nothing follows."""
 
 
 def makers() -> dict[str, Callable[[Subject], Tracker]]:
-    """The trackers that there are, by the names that the setting ``tracking`` has for them."""
+    """Return the trackers by their names in the setting ``tracking``."""
     return {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
 
 
 def _tensorboard(subject: Subject) -> Tracker:
+    """Return the tracker for TensorBoard."""
     from rewardgen.tracking.tensorboard import TensorBoard
 
     return TensorBoard(subject.folder / "tensorboard")
 
 
 def _wandb(subject: Subject) -> Tracker:
+    """Return the tracker for Weights & Biases."""
     from rewardgen.tracking.weights_and_biases import WeightsAndBiases
 
     return WeightsAndBiases(subject)
 
 
 def _mlflow(subject: Subject) -> Tracker:
+    """Return the tracker for MLflow."""
     from rewardgen.tracking.mlflow_runs import MLflow
 
     return MLflow(subject)
@@ -84,9 +87,9 @@ class Tracking:
     """The trackers of a run.
 
     Args:
-        names: which, of ``makers``; none is fine.
-        subject: what they are told of the run.
-        on_warning: told, from any thread, once for each tracker that fails.
+        names: of ``makers``; may be empty.
+        subject: what they are told about the run.
+        on_warning: called once for each tracker that fails, from any thread.
     """
 
     def __init__(self, names: Sequence[str], subject: Subject, on_warning: Callable[[str], None]) -> None:
@@ -102,44 +105,47 @@ class Tracking:
         self.close(CLOSE_SECONDS if error is None else STOP_SECONDS)
 
     def begin(self, trainings: Iterable[tuple[str, int]]) -> None:
-        """Trainings begin: (key, seed) of each."""
+        """Begin trainings: (key, seed) of each."""
         for key, seed in trainings:
             self._tell("begin", key, seed)
 
     def point(self, key: str, seed: int, point: Checkpoint) -> None:
+        """Add a checkpoint of a training."""
         self._tell("point", key, seed, point.steps, scalars(point), time.time())
 
     def end(self, key: str, result: TrainingResult) -> None:
-        """A training is over and about to be stored."""
+        """End a training that is about to be stored."""
         self._tell("end", key, result.seed, result.status)
 
     def whole(self, key: str, result: TrainingResult) -> None:
-        """A training that took place elsewhere."""
+        """Add a whole training that took place elsewhere."""
         self.begin([(key, result.seed)])
         for point in result.curve:
             self.point(key, result.seed, point)
         self.end(key, result)
 
     def settle(self) -> None:
-        """Wait, not for long, until all that was told is kept: what is stored next will not be told again."""
+        """Wait, but not for long, until everything was written: what is stored next will not be passed on again."""
         for worker in self._workers:
             worker.settle()
 
     def close(self, patience: float) -> None:
-        """Let everything that was told be kept, for ``patience`` seconds at most."""
+        """Let everything be written, for at most ``patience`` seconds."""
         until = time.monotonic() + patience
         for worker in self._workers:
+            # Let all of them finish at the same time
             worker.stop()
         for worker in self._workers:
             worker.wait(max(0.0, until - time.monotonic()))
 
     def _tell(self, what: str, *arguments: Any) -> None:
+        """Queue a call for all trackers."""
         for worker in self._workers:
             worker.tell(what, *arguments)
 
 
 class _QueueWorker:
-    """A tracker on its own thread, which dies with the process: imports, disks and networks hold nobody up."""
+    """A tracker in its own thread, which dies with the process: imports, disks and networks delay nobody."""
 
     def __init__(self, name: str, make: Callable[[], Tracker], on_warning: Callable[[str], None]) -> None:
         self._name, self._make, self._on_warning = name, make, on_warning
@@ -151,9 +157,11 @@ class _QueueWorker:
         self._thread.start()
 
     def tell(self, what: str, *arguments: Any) -> None:
+        """Queue a call."""
         self._jobs.put((what, arguments))
 
     def settle(self) -> None:
+        """Wait until the queued calls were made, unless the tracker was slow before."""
         if self._slow:
             return
         reached = Event()
@@ -161,14 +169,17 @@ class _QueueWorker:
         self._slow = not reached.wait(SETTLE_SECONDS)
 
     def stop(self) -> None:
+        """Queue the end."""
         self._jobs.put(None)
 
     def wait(self, seconds: float) -> None:
+        """Wait for the thread; warn if it is still busy."""
         self._thread.join(seconds)
         if self._thread.is_alive():
             self._on_warning(f"{self._name} did not take all of the curves in time; the run itself has them")
 
     def _work(self) -> None:
+        """Make the queued calls, in the thread, until the end; after a failure they are dropped."""
         self._guarded(self._begin)
         while (job := self._jobs.get()) is not None:
             if isinstance(job, Event):
@@ -179,24 +190,27 @@ class _QueueWorker:
             self._guarded(self._tracker.close)
 
     def _begin(self) -> None:
+        """Make the tracker."""
         self._tracker = self._make()
 
     def _do(self, tracker: Tracker, what: str, arguments: tuple[Any, ...]) -> None:
+        """Make one call; steps that the tracker has already are skipped."""
         if what == "begin":
             key, seed = arguments
             self._last[key, seed] = tracker.begin(key, seed)
         elif what == "point":
             key, seed, step, values, when = arguments
-            if step > self._last[key, seed]:  # a training whose memory ran out begins again in the same process
+            if step > self._last[key, seed]:  # a training that ran out of memory begins again in the same process
                 tracker.point(key, seed, step, values, when)
                 self._last[key, seed] = step
         else:
             tracker.end(*arguments)
 
     def _guarded(self, work: Callable[[], None]) -> None:
+        """Run ``work``; if it raises, give the tracker up with a warning."""
         try:
             work()
-        except BaseException as error:  # SystemExit too: what a library does on this thread must not end it silently
+        except BaseException as error:  # SystemExit too: a library must not end this thread silently
             self._tracker = None
             self._on_warning(
                 f"no further curves go to {self._name} ({masked(error)}); the search goes on, and the run has them all"
@@ -204,7 +218,7 @@ class _QueueWorker:
 
 
 def masked(error: BaseException) -> str:
-    """What an error says, in a line, without the secrets that the environment or an address in it holds."""
+    """Return an error's message on one line, without secrets of the environment or of a URL."""
     text = " ".join(str(error).split()) or type(error).__name__
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) >= 6:

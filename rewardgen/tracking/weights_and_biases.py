@@ -1,4 +1,4 @@
-"""Weights & Biases: one of its runs for each training, in one group for each of ours."""
+"""Weights & Biases: one of its runs per training, in one group per run of ours."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FINISH_SECONDS = 60.0
 class WeightsAndBiases:
     """Project, entity, mode and key are W&B's own: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE, `wandb login`.
 
-    It is told the scalars and the settings that ``Subject`` has. What it would otherwise gather of the machine, the
-    command line, the code and the terminal is switched off.
+    It gets the scalars and the settings in ``Subject``. What it would otherwise collect about the machine, the command
+    line, the code and the terminal is switched off.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -31,19 +31,21 @@ class WeightsAndBiases:
         self._project = wandb.setup(wandb.Settings(silent=True, console="off")).settings.project
 
     def begin(self, key: str, seed: int) -> int:
+        """See ``Tracker``."""
         training = f"{self._subject.id}/{key}/{seed}"
         name = hashlib.sha256(training.encode()).hexdigest()[:16]
         folder = self._subject.folder
-        # offline, what a killed process left would be sent as a first part of the same curve
-        for left in (folder / "wandb").glob(f"offline-run-*-{name}"):
-            shutil.rmtree(left)
+        # In offline mode, a run that a killed process left would be sent as the first part of the same curve
+        for leftover in (folder / "wandb").glob(f"offline-run-*-{name}"):
+            # The name makes a resumed training continue its run
+            shutil.rmtree(leftover)
         self._runs[key, seed] = self._wandb.init(
             project=self._project or "rewardgen",
             group=self._subject.name,
             name=f"{key} seed {seed}",
             id=name,
             resume="allow",
-            dir=_made(folder),
+            dir=_make_folder(folder),
             config={**self._subject.settings, "candidate": key, "training_seed": seed},
             reinit="create_new",
             settings=self._wandb.Settings(
@@ -63,20 +65,24 @@ class WeightsAndBiases:
         return int(self._runs[key, seed].starting_step) - 1
 
     def point(self, key: str, seed: int, step: int, values: Mapping[str, float], when: float) -> None:
+        """See ``Tracker``."""
         self._runs[key, seed].log(dict(values), step=step, commit=True)
 
     def end(self, key: str, seed: int, status: str) -> None:
+        """See ``Tracker``."""
         run = self._runs.pop((key, seed), None)
         if run is not None:
             run.summary["status"] = status
             run.finish(exit_code=int(status == "failed"))
 
     def close(self) -> None:
-        for run in self._runs.values():  # trainings that were cut off: they go on when ours is resumed
+        """See ``Tracker``."""
+        for run in self._runs.values():  # interrupted trainings; they continue when the run is resumed
             run.finish(exit_code=1)
         self._runs.clear()
 
 
-def _made(folder: Path) -> str:
+def _make_folder(folder: Path) -> str:
+    """Make a folder, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)

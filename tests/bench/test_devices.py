@@ -20,7 +20,9 @@ def test_every_arrangement_and_size_is_measured() -> None:
     pytest.importorskip("mujoco_warp")
     task = load_task("cartpole/swingup")
     told: list[str] = []
-    result = measure_devices(task, CONFIG, device="cpu", worlds=(4, 8), candidates=2, updates=1, say=told.append)
+    result = measure_devices(
+        task, CONFIG, device="cpu", worlds=(4, 8), candidates=2, updates=1, on_progress=told.append
+    )
     assert [(row["arrangement"], row["worlds"]) for row in result["rows"]] == [
         (f"physics by {name} on cpu, learning on cpu", worlds)
         for name in ("MuJoCo", "mujoco_warp")

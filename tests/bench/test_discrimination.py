@@ -182,7 +182,9 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, sandbox: Sandbox) -> None:
     told: list[str] = []
 
     def trained(folder: Path, together: int, pool: Pool = few) -> dict:
-        return curves(task, pool, [0, 1], config, folder, sandbox, together=together, threads=1, say=told.append)
+        return curves(
+            task, pool, [0, 1], config, folder, sandbox, together=together, threads=1, on_progress=told.append
+        )
 
     first = trained(tmp_path / "a", 4)
     assert told == [
@@ -221,7 +223,7 @@ def test_rewards_that_fail_are_said_and_stored_and_left_out(tmp_path: Path, sand
     told: list[str] = []
 
     def measured() -> dict:
-        return measure_pool(task, pool, [0, 1], config, tmp_path, sandbox, threads=1, say=told.append)
+        return measure_pool(task, pool, [0, 1], config, tmp_path, sandbox, threads=1, on_progress=told.append)
 
     found = measured()
     assert list(found["failed"]) == ["broken"] and "seed 0" in found["failed"]["broken"]

@@ -29,14 +29,14 @@ SMALL = TrainingConfig(
 def test_a_curve_is_the_trainings_own_and_is_not_trained_twice(tmp_path: Path) -> None:
     task = load_task("cartpole/swingup")
     said: list[str] = []
-    first = curves(task, "population", [3], SMALL, tmp_path, threads=1, say=said.append)
+    first = curves(task, "population", [3], SMALL, tmp_path, threads=1, on_progress=said.append)
     assert len(said) == 2
     (result,) = train(task, [Member("expert", 3, TaskReward(task.expert_reward, task.layout))], SMALL, threads=1)
     assert first[0].points == tuple((point.steps, point.own_return) for point in result.curve)
-    assert curves(task, "population", [3], SMALL, tmp_path, threads=1, say=said.append) == first
+    assert curves(task, "population", [3], SMALL, tmp_path, threads=1, on_progress=said.append) == first
     assert len(said) == 2  # nothing was left to train
     # a further seed is trained alone, and comes out as it would have in company
-    both = curves(task, "population", [4, 3], SMALL, tmp_path, threads=1, say=said.append)
+    both = curves(task, "population", [4, 3], SMALL, tmp_path, threads=1, on_progress=said.append)
     assert said[2].endswith("1 of 2 seeds to train for 2,048 steps") and both[1] == first[0]
     together = curves(task, "population", [4, 3], SMALL, tmp_path / "other", threads=1)
     assert [curve.points for curve in together] == [curve.points for curve in both]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rewardgen.bench.racing import compare_racing, compared, over_rounds, pick, summed_up, worth
+from rewardgen.bench.racing import compare_racing, compare_round, mean_score, over_rounds, pick, summarise
 from rewardgen.config import load
 from rewardgen.errors import UsageError
 from rewardgen.records import Checkpoint, TrainingResult
@@ -26,7 +26,7 @@ def training(key: str, *fitness: float, seed: int = 0, status: Any = "done") -> 
 def test_steps_to_the_same_best_by_hand() -> None:
     whole = [training("a", 1.0, 2.0, 3.0, 2.0), training("b", 1.0, 1.0, 1.0, 1.0), training("c", 2.0, 2.0, 2.0, 2.0)]
     raced = [whole[0], training("b", 1.0, status="stopped"), training("c", 2.0, 2.0, status="stopped")]
-    found = compared(whole, raced)
+    found = compare_round(whole, raced)
     assert (found["candidates"], found["stopped"]) == (3, 2)
     assert (found["best_all"], found["best_racing"]) == (3.0, 3.0)
     assert (found["steps_all"], found["steps_racing"]) == (120, 70)
@@ -37,17 +37,17 @@ def test_steps_to_the_same_best_by_hand() -> None:
 def test_a_race_that_lost_the_best_says_so() -> None:
     whole = [training("late", 0.0, 0.0, 9.0), training("early", 1.0, 1.0, 1.5)]
     raced = [training("late", 0.0, status="stopped"), whole[1]]
-    found = compared(whole, raced)
+    found = compare_round(whole, raced)
     assert math.isnan(found["to_best_racing"]) and (found["best_all"], found["best_racing"]) == (9.0, 1.5)
-    assert found["shortfall"] == pytest.approx(7.5 / (9.0 - 5.25)) and compared(whole, whole)["shortfall"] == 0.0
+    assert found["shortfall"] == pytest.approx(7.5 / (9.0 - 5.25)) and compare_round(whole, whole)["shortfall"] == 0.0
     lost = {**found, "steps_further": 5, "gain": -2.0}
-    both = summed_up([lost, {**compared(whole, whole), "steps_further": 0, "gain": 0.0}])
+    both = summarise([lost, {**compare_round(whole, whole), "steps_further": 0, "gain": 0.0}])
     assert both["same_best"] == 0.5 and both["ratio"] == 1.0
     assert both["ratio_whole"] == pytest.approx((45 / 60 + 1) / 2)
     assert both["gain"] == -1.0
     # Student's quantile of one degree of freedom, and a standard error of √2 / √2
     assert both["intervals"]["gain"] == pytest.approx([-1.0 - 12.7062, -1.0 + 12.7062], abs=1e-4)
-    alone = summed_up([lost])
+    alone = summarise([lost])
     assert math.isnan(alone["ratio"]) and all(math.isnan(end) for end in alone["intervals"]["gain"])
 
 
@@ -65,8 +65,8 @@ def test_what_a_search_would_pick_and_what_it_is_worth() -> None:
         training("c", 9.0, status="stopped"),
         training("d", 9.0, status="failed"),
     ]  # fmt: skip
-    assert pick(settings, raced) == "b" and worth(raced, "a") == 3.0
-    assert pick(settings, raced[3:]) is None and math.isnan(worth(raced, "e"))
+    assert pick(settings, raced) == "b" and mean_score(raced, "a") == 3.0
+    assert pick(settings, raced[3:]) is None and math.isnan(mean_score(raced, "e"))
 
 
 def test_seeds_are_averaged_and_failures_count_for_nothing() -> None:
@@ -75,7 +75,7 @@ def test_seeds_are_averaged_and_failures_count_for_nothing() -> None:
         training("b", 2.5, 2.4), training("b", 2.3, 2.4, seed=1),
         training("c", 9.0, status="failed"), training("c", 9.0, 9.0, seed=1),
     ]  # fmt: skip
-    found = compared(whole, whole)
+    found = compare_round(whole, whole)
     assert found["best_all"] == pytest.approx(2.4)
     assert found["to_best_all"] == 60  # at the first checkpoint already
 
@@ -111,7 +111,7 @@ def test_a_comparison_for_real() -> None:
         }
     )
     said: list[str] = []
-    found = compare_racing(load_task("reacher/reach"), settings, fresh=1, say=said.append)
+    found = compare_racing(load_task("reacher/reach"), settings, fresh=1, on_progress=said.append)
     (only,) = found["rounds"]
     assert only["steps_all"] == 3 * 1024 and only["steps_racing"] <= 0.5 * 3 * 1024 and only["stopped"] >= 1
     # where the race found the best it found it exactly, because its finalists are those of the other training

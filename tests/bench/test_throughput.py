@@ -23,7 +23,7 @@ SMALL = TrainingConfig(
 def test_all_keys_are_there_and_agree() -> None:
     task = load_task("cartpole/swingup")
     said: list[str] = []
-    result = bench.measure(task, SMALL, population=2, updates=4, scaling=(1, 3), threads=1, say=said.append)
+    result = bench.measure(task, SMALL, population=2, updates=4, scaling=(1, 3), threads=1, on_progress=said.append)
     assert set(result) == {
         "physics_steps_per_s",
         "physics_random_steps_per_s",

@@ -15,7 +15,7 @@ from pathlib import Path
 INPUTS = Path(__file__).parent / "inputs"
 SHORT = ("--steps", "4096", "--generations", "1", "--candidates", "2", "--report-seeds", "1",
          "--set", "evaluation.report_episodes=2", "--threads", "1")  # fmt: skip
-FAULTS = ("Traceback", "fault of rewardgen itself")
+FAULTS = ("Traceback", "bug in rewardgen")
 LONGEST = 180  # seconds that a command may take
 
 

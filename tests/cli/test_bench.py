@@ -22,11 +22,11 @@ SMALL = [
     [
         (["--task", "cartpole/swingup", "--task", "cheetah/run"], "--learning and --discrimination alone"),
         (["--set", "training.steps=100"], "--racing, --learning and --discrimination"),
-        (["--discrimination", "--set", "search.seeds=2"], "settings of training and of the sandbox"),
+        (["--discrimination", "--set", "search.seeds=2"], "settings in training and sandbox"),
         (["--discrimination", "--seeds", "1", "--task", "cartpole/swingup"], "two seeds"),
         (["--discrimination", "--rewards", "nowhere"], "no such file or folder"),
         (["--rewards", "nowhere"], "--discrimination"),
-        (["--learning", "--set", "search.seeds=2"], "settings of training"),
+        (["--learning", "--set", "search.seeds=2"], "settings in training"),
         (["--learning", "--trainer", "sb4"], "sb3-matched"),
         (["--learning", "--trainer", "sb3", "--task", "cartpole/swingup"], "Gymnasium"),
     ],

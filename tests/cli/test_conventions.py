@@ -30,10 +30,10 @@ def settings(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def attributes_read() -> set[str]:
-    """Every attribute that code of the package reads, config.py itself left out."""
+    """Every attribute that code of the package reads, the package config left out."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        if path.name == "config.py" or "_data" in path.parts:
+        if path.parent.name == "config" or "_data" in path.parts:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):

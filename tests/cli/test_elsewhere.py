@@ -26,7 +26,7 @@ def test_doctor_says_what_is_missing() -> None:
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)["checks"]}
     assert findings["sandbox"]["level"] == findings["tasks"]["level"] == findings["physics"]["level"] == "ok"
     assert findings["confinement"]["level"] == "note"
-    assert "basic at most; in force: none" in findings["confinement"]["found"]
+    assert "only basic is possible; in force: none" in findings["confinement"]["found"]
 
 
 IMPORTS = """

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from rewardgen.cli import main
-from rewardgen.cli.output import degrade
+from rewardgen.cli.output import replace_unencodable
 
 
 def output(monkeypatch: pytest.MonkeyPatch, encoding: str, *arguments: str) -> bytes:
@@ -65,7 +65,7 @@ def test_json_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_written_in_place_of_missing_characters() -> None:
     buffer = io.BytesIO()
     stream = io.TextIOWrapper(buffer, encoding="latin-1", newline="")
-    degrade(stream)
+    replace_unencodable(stream)
     stream.write("─→…é×π\ud800\n")
     stream.flush()
     assert buffer.getvalue() == b"-->...\xe9\xd7??\n"
@@ -73,6 +73,6 @@ def test_what_is_written_in_place_of_missing_characters() -> None:
 
 def test_what_the_user_chose_for_a_stream_stays() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="xmlcharrefreplace")
-    degrade(stream)
+    replace_unencodable(stream)
     assert stream.errors == "xmlcharrefreplace"
-    degrade(None)  # a program without a console has no streams
+    replace_unencodable(None)  # a program without a console has no streams

@@ -57,7 +57,7 @@ def test_the_names_and_groups_of_the_flags_of_run() -> None:
 
 def test_help_bounds_and_values_are_those_of_the_setting() -> None:
     flags = options("run")
-    assert flags["--candidates"].help == "Rewards asked for in each generation."
+    assert flags["--candidates"].help == "Rewards requested in each generation."
     assert flags["--trainer"].metavar == "population|sb3"
     assert flags["--trainer"].help == "sb3: Stable-Baselines3's PPO as a reference, one training at a time."
     assert flags["--sandbox"].metavar == "strict|basic"

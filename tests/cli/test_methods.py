@@ -37,7 +37,7 @@ def test_two_are_held_against_each_other(tmp_path: Path) -> None:
     assert "settings.search.judge" in text and "best and worst" in text
     mine = tmp_path / "mine.yaml"
     mine.write_text("name: mine\nsummary: as Eureka\n")
-    assert "nothing but their names" in rewardgen("methods", "--diff", "eureka", mine).out
+    assert "differ only in name" in rewardgen("methods", "--diff", "eureka", mine).out
 
 
 def test_every_file_says_where_it_is_from_and_carries_its_own_name() -> None:

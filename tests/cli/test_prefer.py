@@ -86,7 +86,7 @@ def test_in_one_go(waiting: tuple[Path, subprocess.Popen[str]]) -> None:
     ("flags", "says"),
     [
         (["--pair", "r0g0c0,r0g0c1"], "--answer belong together"),
-        (["--pair", "r0g0c0", "--answer", "left"], "write --pair LEFT,RIGHT"),
+        (["--pair", "r0g0c0", "--answer", "left"], "use --pair LEFT,RIGHT"),
         (["--pair", "r0g0c0,r0g0c9", "--answer", "left"], "r0g0c9"),
         (["--pair", "r0g0c0,../../etc.0", "--answer", "left"], "candidate"),
         (["--pair", "r0g0c0,r0g0c0", "--answer", "left"], "compared with itself"),

@@ -156,7 +156,7 @@ def test_the_live_view_draws_every_moment_of_the_story_harmlessly() -> None:
 def test_what_is_asked_for_is_named_by_its_purpose(purpose: str, one: str, several: str) -> None:
     progress = Progress(None)
     for n, text in ((1, one), (3, several)):
-        progress.take(events.Calling(purpose, n))
+        progress.update(events.Calling(purpose, n))
         assert progress.asking == text
 
 
@@ -171,7 +171,7 @@ def test_the_rest_of_the_run_is_estimated_from_the_present_speed() -> None:
     )
     progress = Progress(config, Clock())
     for event in story()[:8]:
-        progress.take(event)
+        progress.update(event)
     # 750 left of this training, two generations of 2 x 500, and 3 rewards x 4 seeds x 500
     assert progress.seconds_left == pytest.approx((750 + 2 * 1000 + 6000) / 50)
     assert progress.cost_so_far["steps"] == 250

@@ -13,7 +13,7 @@ import pytest
 
 from rewardgen.errors import BudgetExceeded, Stopped, UnknownName, UsageError
 from rewardgen.llm import Budget
-from rewardgen.llm.dialog import MOST_BYTES, DialogAuthor, answer, read_answer, requests
+from rewardgen.llm.dialog import MAX_BYTES, DialogAuthor, answer, read_answer, requests
 from rewardgen.records import Message, Reply
 from rewardgen.request import Request
 
@@ -117,7 +117,7 @@ def _link(path: Path) -> None:
         (_link, "cannot be read"),
         (lambda path: os.mkfifo(path), "no plain file"),
         (lambda path: path.mkdir(), "no plain file|cannot be read"),
-        (lambda path: path.write_bytes(b"x" * (MOST_BYTES + 1)), "longer than"),
+        (lambda path: path.write_bytes(b"x" * (MAX_BYTES + 1)), "longer than"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "UTF-8"),
         (lambda path: path.write_text(" \n"), "is empty"),
     ],
@@ -146,7 +146,7 @@ def test_what_is_no_answer_is_refused_until_it_is_replaced(tmp_path: Path, attac
         (None, 0, "x", UsageError),
         (None, 2, "x", UsageError),
         (None, 1, "", UsageError),
-        (None, 1, "x" * (MOST_BYTES + 1), UsageError),
+        (None, 1, "x" * (MAX_BYTES + 1), UsageError),
     ],
 )
 def test_answers_to_nothing_are_refused(

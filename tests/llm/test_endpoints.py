@@ -484,7 +484,7 @@ def test_slots_bound_all_threads_that_ask(client: MakeClient) -> None:
 def test_a_timeout_beside_others_names_the_queue_and_the_setting(client: MakeClient, clock: Clock) -> None:
     with ModelServer(hangs, hangs) as server, ThreadPoolExecutor(2) as pool:
         author = client(server, timeout=1.0)
-        author._looked = True
+        author._probed = True
         list(pool.map(lambda seed: author.reply(ASK, 1, seed=seed), range(2)))
     assert any("one at a time" in notice and "llm.concurrency is 4" in notice for notice in clock.notices)
 

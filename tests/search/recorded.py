@@ -15,7 +15,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from rewardgen.bench.racing import over_rounds, pick, worth
+from rewardgen.bench.racing import mean_score, over_rounds, pick
 from rewardgen.config import Config, load
 from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.search.rank import Race, further_seeds, rungs
@@ -105,7 +105,7 @@ def replays(population: Population) -> Iterator[Replay]:
             chosen: str | None, used: int, order: Sequence[int] = order, reference: str | None = reference
         ) -> float:
             rest = [mine[seed] for mine in everyone.values() for seed in order[used:]]
-            return (worth(rest, chosen) - worth(rest, reference)) / population.deviation
+            return (mean_score(rest, chosen) - mean_score(rest, reference)) / population.deviation
 
         full = sum(result.steps for result in whole)
         steps = sum(result.steps for result in left)

@@ -44,7 +44,7 @@ def test_only_its_author_takes_a_judgement_back_and_the_mark_moves(tmp_path: Pat
     ("wrong", "says"),
     [
         (replace(JUDGEMENT, id="x"), "8 to 64 letters"),
-        (replace(JUDGEMENT, left="../../etc/passwd"), "is no replay"),
+        (replace(JUDGEMENT, left="../../etc/passwd"), "is not a replay"),
         (replace(JUDGEMENT, left="r0g0c2.0"), "compared with itself"),
         (replace(JUDGEMENT, answer="both"), "answer"),  # type: ignore[arg-type]
         (replace(JUDGEMENT, words="x" * 4001), "at most 4000"),
@@ -53,8 +53,8 @@ def test_only_its_author_takes_a_judgement_back_and_the_mark_moves(tmp_path: Pat
         (replace(JUDGEMENT, seconds=float("nan")), "seconds"),
         (replace(ORDER, candidates=("r0g0c0",)), "at least two"),
         (replace(ORDER, candidates=("r0g0c0", "r0g0c0")), "each once"),
-        (replace(ORDER, candidates=("r0g0c0", "<b>")), "is no candidate"),
-        (replace(REMARK, replay="r0g0c1"), "is no replay"),
+        (replace(ORDER, candidates=("r0g0c0", "<b>")), "is not a candidate"),
+        (replace(REMARK, replay="r0g0c1"), "is not a replay"),
     ],
 )
 def test_what_is_no_judgement_is_refused(tmp_path: Path, wrong: Any, says: str) -> None:

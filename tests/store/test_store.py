@@ -115,7 +115,7 @@ def test_a_run_has_one_writer(tmp_path: Path) -> None:
     )
     with Store(tmp_path, new=True):
         other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
-        assert other.returncode == 7 and "live process" in other.stdout
+        assert other.returncode == 7 and "another process" in other.stdout
     Store(tmp_path).close()  # and once it is closed, the next may write
 
 

@@ -49,5 +49,5 @@ def test_a_dry_run_for_people(tmp_path: Path) -> None:
     told = rewardgen("sweep", RUNS / "first-look.yaml", "--dry-run", "--out", tmp_path)
     assert told.code == 0, told.err
     assert "first-look: 2 arms × 1 task × 3 seeds = 6 searches" in told.out
-    assert "assumed, for want of earlier runs: cartpole/swingup 20,000" in told.out
+    assert "assumed, without earlier runs: cartpole/swingup 20,000" in told.out
     assert not list(tmp_path.iterdir())

@@ -105,4 +105,4 @@ def test_the_command_reports_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_arms_belong_to_sweeps_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["report", "none", "--out", str(tmp_path), "--against", "two"])
-    assert ended.value.code == 2 and "no sweep" in capsys.readouterr().err
+    assert ended.value.code == 2 and "is not a sweep" in capsys.readouterr().err

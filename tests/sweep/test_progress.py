@@ -55,36 +55,36 @@ def started(plan: Plan, done: int) -> Event:
 def test_what_is_left_follows_from_what_is_over_and_what_is_under_way(plan: Plan) -> None:
     clock = Clock()
     progress = SweepProgress(plan, RATES, threads=1, slots=2, clock=clock)
-    progress.take(None, started(plan, 1))
+    progress.update(None, started(plan, 1))
     assert progress.seconds_left == pytest.approx(3 * EACH / 2)
     for seed in (1, 2):
-        progress.take(job(plan, seed), JobStarted(1, "x"))
+        progress.update(job(plan, seed), JobStarted(1, "x"))
     clock.now = 10.0
     assert progress.seconds_left == pytest.approx((2 * (EACH - 10) + EACH) / 2)
     # the first took twice as long as was expected of it: so will the rest
     clock.now = 2 * EACH
-    progress.take(job(plan, 1), JobEnded("finished", "", ""))
+    progress.update(job(plan, 1), JobEnded("finished", "", ""))
     assert progress.seconds_left == pytest.approx(2 * EACH / 2) or progress.seconds_left == pytest.approx(2 * EACH)
     assert (progress.done, progress.total) == (2, 4)
     # what a search says of its own speed is better than any estimate
-    progress.take(job(plan, 2), TrainingStarted(6, 6000, "final"))
-    progress.take(job(plan, 2), TrainingProgress(1000, 6000, 50.0, "final"))
+    progress.update(job(plan, 2), TrainingStarted(6, 6000, "final"))
+    progress.update(job(plan, 2), TrainingProgress(1000, 6000, 50.0, "final"))
     assert progress.running[job(plan, 2).key].seconds_left == 100.0
     # the one that is over took twice as long as was expected, this one will have taken 100 s more: so will the last
     assert progress.seconds_left == pytest.approx(max((2 * EACH + 50 + 100) / 2, 100.0))
-    progress.take(job(plan, 2), JobEnded("failed", "Crash", "it fell"))
-    progress.take(None, SearchLeftOut(job(plan, 3).key, "no budget"))
+    progress.update(job(plan, 2), JobEnded("failed", "Crash", "it fell"))
+    progress.update(None, SearchLeftOut(job(plan, 3).key, "no budget"))
     assert progress.seconds_left is None and progress.done == 4
 
 
 def test_the_cost_of_all_searches_is_added_up(plan: Plan) -> None:
     progress = SweepProgress(plan, RATES, threads=1, slots=2, clock=Clock())
-    progress.take(None, started(plan, 0))
+    progress.update(None, started(plan, 0))
     for seed in (0, 1):
-        progress.take(job(plan, seed), JobStarted(1, "x"))
+        progress.update(job(plan, seed), JobStarted(1, "x"))
         cost = CostSoFar(calls=1, prompt_tokens=100, completion_tokens=50, dollars=0.25, steps=1000, seconds=9.0)
-        progress.take(job(plan, seed), cost)
-    progress.take(job(plan, 0), JobEnded("finished", "", ""))
+        progress.update(job(plan, seed), cost)
+    progress.update(job(plan, 0), JobEnded("finished", "", ""))
     assert "2 calls, 300 tokens, $0.5000, 2,000 environment steps" in status_line(progress)
 
 
@@ -109,7 +109,7 @@ def test_lines_and_the_view_say_what_happens(plan: Plan) -> None:
     for text in (said.getvalue(), drawn.getvalue()):
         assert "sweep spec: 4 searches; on this machine" in text
         assert "note on default/cartpole/swingup/seed0: mind \\x1b[31mthis" in text and "\x1b[31m" not in text
-        assert "failed and is tried again: Crash: killed" in text
+        assert "failed and is retried: Crash: killed" in text
         assert "[1/4] finished default/cartpole/swingup/seed0: 5 [4, 6]; about" in text
     assert "asking for 4 rewards" in drawn.getvalue() and "0 of 4 searches" in drawn.getvalue()
 
@@ -117,8 +117,8 @@ def test_lines_and_the_view_say_what_happens(plan: Plan) -> None:
 def test_how_far_baselines_are_is_said(plan: Plan) -> None:
     progress = SweepProgress(plan, RATES, threads=1, slots=2, clock=Clock())
     baselines = Job("baselines/cartpole/swingup/0", "baselines", plan.searches[0].config, Path(), Path())
-    progress.take(baselines, JobStarted(1, "x"))
-    progress.take(baselines, BaselineSteps(1000))  # of 2 rewards, 2 seeds each, 1,000 steps a training
-    assert progress.doing(baselines.key) == "measuring 25%"
-    progress.take(baselines, JobEnded("finished", "", ""))
+    progress.update(baselines, JobStarted(1, "x"))
+    progress.update(baselines, BaselineSteps(1000))  # of 2 rewards, 2 seeds each, 1,000 steps a training
+    assert progress.activity(baselines.key) == "measuring 25%"
+    progress.update(baselines, JobEnded("finished", "", ""))
     assert not progress.running and progress.done == 0

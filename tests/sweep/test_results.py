@@ -65,5 +65,5 @@ def test_a_damaged_run_is_a_failed_one(folder: Path) -> None:
 
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no sweep"):
+    with pytest.raises(StoreError, match="is not a sweep"):
         load(tmp_path)

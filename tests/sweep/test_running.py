@@ -105,7 +105,7 @@ def test_stopped_killed_and_crashed_it_ends_as_if_it_had_not_been(tmp_path: Path
             os.close(handle)
         told, err = process.communicate()
         assert process.returncode == 0, err
-    assert "failed and is tried again: Crash: its process was killed by signal 9" in told
+    assert "failed and is retried: Crash: its process was killed by signal 9" in told
     assert contents(out / "spec") == expected
 
     again = rewardgen("sweep", spec, "--out", out, "--json")
@@ -154,7 +154,7 @@ arms:
         assert found[arm, "broken/park"]["status"] == "failed"
         assert "no such rail" in found[arm, "broken/park"]["message"]
     # what may pass is tried again as often as the spec says, what will not is not
-    retried = [line for line in ended.err.splitlines() if "is tried again" in line]
+    retried = [line for line in ended.err.splitlines() if "is retried" in line]
     assert len(retried) == 1 and "refused/cartpole/swingup" in retried[0]
     shown = rewardgen("show", out / "spec")
     assert shown.code == 0 and "1 finished, 3 failed of 4" in shown.out

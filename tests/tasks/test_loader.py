@@ -314,7 +314,7 @@ def test_a_command_names_the_task_file_that_raised(tmp_path: Path) -> None:
     assert f"{path.resolve()}:{line_of(path, '!= 16')}: Park.observation() failed: AssertionError" in " ".join(
         done.err.split()
     )
-    assert "fault of rewardgen" not in done.err and "Traceback" not in done.err
+    assert "bug in rewardgen" not in done.err and "Traceback" not in done.err
 
 
 def test_a_missing_asset_is_named() -> None:

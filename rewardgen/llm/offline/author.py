@@ -1,4 +1,4 @@
-"""The offline author: requests in, replies in a language model's form out."""
+"""The offline author: takes requests, and replies in a language model's form."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NAME = "offline (no language model)"
 _TRIES = 20
 _LINE = re.compile(r"\bline (\d+)")
 _MUTATIONS = (1, 2, 3, 5, 6)
-"""Of the variants of a reward, those that change one thing."""
+"""Among the variants of a reward, those that change one thing."""
 
 
 class OfflineAuthor:
-    """Writes rewards by plain rules from the facts of a request; no language model is involved.
+    """Writes rewards by fixed rules from the facts of a request; no language model is involved.
 
     The same request and seed bring the same replies, and a longer batch begins with the shorter one. Templates of the
     user's own change nothing in them.
@@ -33,25 +33,28 @@ class OfflineAuthor:
     offline = True
 
     def close(self) -> None:
-        """Nothing is ever under way."""
+        """Do nothing: this author never waits."""
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
-        """``n`` different rewards (as far as there are so many), free of cost."""
+        """Return ``n`` different rewards (as far as there are that many), at no cost."""
         facts = request.facts
+        # Critics and analysts get fixed texts
         if request.purpose in ("review", "analysis"):
             answer = criticise(facts.source) if request.purpose == "review" else analyse(facts.episodes)
             return [Reply(text=answer, model=NAME) for _ in range(n)]
+        # The random draws follow from the request and the seed
         task = understand(facts.task)
         digest = hashlib.sha256(f"{messages_hash(request.standard)}/{seed}".encode()).digest()
         random_ = random.Random(digest)
-        # what was tried before is not tried again
+        # Avoid programs that were tried before
         tried = (_read(attempt, facts) for attempt in facts.attempts)
         seen = {_body(write(program, "")) for program in tried if program is not None}
         replies = []
+        # Try until a program is new
         for number in range(n):
             for attempt in range(_TRIES):
                 idea, program = _design(task, request, number, random_, again=attempt > 0)
-                if not (shaped := in_form(program, facts.form)):  # nothing of it is what is asked for
+                if not (shaped := in_form(program, facts.form)):  # none of its terms has the requested form
                     idea, program = fresh(task, random_)
                     shaped = in_form(program, facts.form)
                 source = write(shaped or program, idea)
@@ -63,39 +66,42 @@ class OfflineAuthor:
 
 
 def _design(task: UnderstoodTask, request: Request, number: int, random_: random.Random, *, again: bool) -> Design:
+    """Return an idea and its program for reply ``number``; ``again``: the first try was not new."""
     facts = request.facts
+    # Repairs and revisions
     if request.purpose == "repair":
         if any(problem.stage == "copy" for problem in facts.problems):
-            return fresh(task, random_)  # there is nothing wrong with its terms, others have them too
+            return fresh(task, random_)  # nothing is wrong with its terms, but another program has them too
         problems = " ".join(f"{problem.stage}: {problem}" for problem in facts.problems)
-        return _mended(task, facts, problems, number, random_, again=again)
+        return _repaired(task, facts, problems, number, random_, again=again)
     if request.purpose == "revision":
-        return _mended(task, facts, " ".join(facts.objections), number, random_, again=again)
+        return _repaired(task, facts, " ".join(facts.objections), number, random_, again=again)
     known = [(attempt, program) for attempt in facts.attempts if (program := _read(attempt, facts)) is not None]
     known = [item for item in known if not item[0].disliked] or known
+    # Improve the last program that it can read, unless people disliked it
     if known:
         (attempt, parent), others = known[-1], [program for _, program in known[:-1]]
         if others and facts.ask == "cross":
             return "A cross of the two rewards", crossed(parent, others[-1], random_)
         if facts.ask == "mutate":
             return variants(task, attempt.trained, parent, (), random_.choice(_MUTATIONS), random_)
-        said = " ".join(facts.remarks)
-        heeding = heeded(parent, extras(task), said) if said and number == 0 and not again else None
+        words = " ".join(facts.remarks)
+        heeding = heeded(parent, extras(task), words) if words and number == 0 and not again else None
         if heeding is not None:
             return "The parent, with what people spoke of", heeding
         idea, program = variants(task, attempt.trained, parent, others, number, random_)
         return (idea, shaken(program, random_)) if again else (idea, program)
     first = designs(task)
-    # a reward was shown that this author cannot read: its own best designs were probably not tried yet
+    # Without one, write fresh designs, the best first
     if number < len(first) and not again:
         return first[number]
     return fresh(task, random_)
 
 
-def _mended(
+def _repaired(
     task: UnderstoodTask, facts: Facts, problems: str, number: int, random_: random.Random, *, again: bool
 ) -> Design:
-    """The refused program without the terms that the problems are about; a fresh one where that cannot be told."""
+    """Return the rejected program without the terms that the problems are about; a fresh one if that is unclear."""
     refused = facts.attempts[-1] if facts.attempts else Attempt("")
     program = _read(refused, facts)
     if program is not None and number == 0 and not again:
@@ -110,15 +116,17 @@ def _mended(
 
 
 def _read(attempt: Attempt, facts: Facts) -> Program | None:
+    """Return an earlier program as terms; None if it cannot be read."""
     return read(attempt.source, {field.name for field in facts.task.fields}, facts.task.helpers)
 
 
 def _body(source: str) -> str:
-    """A program of ours without its docstring."""
+    """Return a program of this author without its docstring."""
     return source.split('"""', 2)[2]
 
 
 def _text(idea: str, source: str) -> str:
+    """Return a reply as a language model would word it."""
     return (
         f"{idea}. (Written by rewardgen's offline author from the declared fields, by fixed rules: no language model "
         f"is involved.)\n\n```python\n{source}```\n"

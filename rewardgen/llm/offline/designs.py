@@ -1,4 +1,4 @@
-"""Fresh rewards for a task: a few designs for each kind of goal, and the single terms that may be added to any.
+"""Fresh rewards for a task: a few designs for each kind of goal, and single terms that may be added to any.
 
 A design is what people who shape rewards for such a goal write first. Nothing in it is about one task: it speaks of
 "the speed along the axis that the task names" or "how upright the thing is", and the fields fill that in.
@@ -15,8 +15,8 @@ from rewardgen.llm.offline.words import ALIVE, BACKWARD, CENTRE, REACH, RISE, SP
 from rewardgen.request import TaskFacts
 
 UNIT_SPEAKS = 3.0
-"""How many words of the description the yardstick's unit is worth."""
-FASTEST = 10.0  # m/s and rad/s: speeds count up to here
+"""How many matching words the fitness unit counts as."""
+FASTEST = 10.0  # m/s and rad/s: speeds are clamped here
 TURNING_WIDTH = 3.0  # rad/s
 SPEED_WIDTH = 1.0  # m/s
 PLACE_WIDTH = 1.0  # m
@@ -31,7 +31,7 @@ _SIGNED_AXIS = re.compile(r"([+-])\s?([xyz])\b")
 
 @dataclass(frozen=True)
 class UnderstoodTask:
-    """The task as it is told, and what was understood of it. ``sign`` is -1 where it wants to go backwards."""
+    """A task and what was understood of it. ``sign`` is -1 if it wants to go backwards."""
 
     facts: TaskFacts
     words: frozenset[str]
@@ -41,12 +41,12 @@ class UnderstoodTask:
 
     @property
     def may_end(self) -> bool:
-        """Whether an episode can end early, so that staying alive is worth something."""
+        """Whether an episode can end early, so that survival is worth something."""
         return bool(self.facts.causes) or bool(self.words & ALIVE)
 
 
 def understand(facts: TaskFacts) -> UnderstoodTask:
-    """Read from a task's words and fields what it may want."""
+    """Derive a task's likely goals from its words and fields."""
     words = stems(facts.description)
     named = _SIGNED_AXIS.search(facts.description)
     axis, sign = (named.group(2), -1.0 if named.group(1) == "-" else 1.0) if named else ("x", 1.0)
@@ -58,7 +58,8 @@ def understand(facts: TaskFacts) -> UnderstoodTask:
 
 
 def designs(task: UnderstoodTask) -> list[Design]:
-    """Ideas with their programs, the likeliest goal's first; at least one wherever there is a field or an action."""
+    """Return ideas with their programs, those for the likeliest goal first; at least one in any case."""
+    # Which goals do the words speak of, and can the fields serve?
     quantities = task.quantities
     goals = [
         (_speed_goal(task), speed_designs if quantities.speeds or quantities.places else None),
@@ -67,10 +68,11 @@ def designs(task: UnderstoodTask) -> list[Design]:
     ]
     ranked = [(score, make) for score, make in sorted(goals, key=lambda goal: -goal[0]) if make and score > 0]
     found = [design for _, make in ranked[:1] for design in make(task)]
-    # a second goal that the description speaks of nearly as much is tried too
+    # Also try a second goal that the description mentions nearly as often
     if len(ranked) > 1 and ranked[1][0] >= 0.7 * ranked[0][0]:
         found[3:3] = ranked[1][1](task)[:2]
     found += generic_designs(task) if not found else []
+    # Drop duplicates
     unique: dict[tuple[str, ...], Design] = {}
     for idea, program in found:
         unique.setdefault(tuple(f"{term.weight:.3g} {term.code}" for term in program), (idea, program))
@@ -78,6 +80,7 @@ def designs(task: UnderstoodTask) -> list[Design]:
 
 
 def _speed_goal(task: UnderstoodTask) -> float:
+    """Return how much speaks for speed as the goal."""
     return len(task.words & SPEED) + (UNIT_SPEAKS if task.facts.fitness_unit == "m/s" else 0.0)
 
 
@@ -86,6 +89,7 @@ def _speed_goal(task: UnderstoodTask) -> float:
 
 
 def effort(task: UnderstoodTask, weight: float = EFFORT) -> list[Term]:
+    """Return a penalty on large actions."""
     if task.facts.action_size == 0:
         return []
     limit = task.facts.action_limit
@@ -94,37 +98,37 @@ def effort(task: UnderstoodTask, weight: float = EFFORT) -> list[Term]:
 
 
 def peak(code: str, width: float) -> str:
-    """1 where ``code`` is 0, falling towards 0 at a distance of about twice ``width``."""
+    """Return a term that is 1 where ``code`` is 0 and falls to about 0 at a distance of twice ``width``."""
     return f"torch.exp(-torch.square({code} / {float(width)}))"
 
 
 def gate(code: str, width: float) -> str:
-    """Between one half and 1: it favours ``code`` near 0 without taking everything away where it is not."""
+    """Return a factor between a half and 1: it favours ``code`` near 0 without removing everything elsewhere."""
     return f"(0.5 + 0.5 * {peak(code, width)})"
 
 
 def speed(task: UnderstoodTask) -> str:
-    """The speed in the direction that the task speaks of, clamped."""
+    """Return the speed in the direction that the task wants, clamped."""
     if task.quantities.speeds:
         return f"torch.clamp({task.quantities.speeds[0].of()}, {-FASTEST}, {FASTEST})"
     return difference(task.quantities.places[0], task.facts.control_step)
 
 
 def difference(place: Quantity, control_step: float) -> str:
-    """A speed from the change of a place over one control step."""
+    """Return a speed from the change of a position over one control step."""
     change = f"({place.of()} - {place.of('state')}) / {control_step}"
     return f"torch.clamp({change}, {-FASTEST}, {FASTEST})"
 
 
 def alive(task: UnderstoodTask, weight: float) -> list[Term]:
-    """A constant for each step, where steps can be lost."""
+    """Return a constant per step, if an episode can end early."""
     if not task.may_end or not task.quantities.scalars:
         return []
     return [Term("alive", weight, f"torch.ones_like({task.quantities.scalars[0].of()})")]
 
 
 def uprightness(task: UnderstoodTask, most: int = 2) -> str:
-    """A product of numbers in [0, 1] that are 1 when upright, or the best height in m; "" if no field tells."""
+    """Return a product of numbers in [0, 1] that are 1 when upright, or the best height in m; "" if no field tells."""
     quantities = task.quantities
     if quantities.upright:
         return " * ".join(f"(0.5 * (1.0 + {code}))" for _, code in quantities.upright[:most])
@@ -132,13 +136,13 @@ def uprightness(task: UnderstoodTask, most: int = 2) -> str:
 
 
 def turning(task: UnderstoodTask) -> list[Quantity]:
-    """Rates of turning, those of what should be upright first."""
+    """Return angular velocities, those of what should be upright first."""
     names = frozenset().union(*(stems(name) for name, _ in task.quantities.upright)) - stems("angle cos upright")
     return sorted(task.quantities.turning, key=lambda q: -len(q.words & names))
 
 
 def calm(task: UnderstoodTask) -> list[Term]:
-    """Penalties on fast turning, bounded."""
+    """Return bounded penalties on fast rotation."""
     return [
         Term(f"slow_{field.name}", -0.02, f"torch.clamp({mean_square(field)}, max=25.0)")
         for field in task.facts.fields
@@ -147,11 +151,12 @@ def calm(task: UnderstoodTask) -> list[Term]:
 
 
 def centred(task: UnderstoodTask) -> list[Quantity]:
+    """Return positions that should be near zero, if the task says so."""
     return list(task.quantities.centred) if task.words & CENTRE else []
 
 
 def extras(task: UnderstoodTask) -> list[Term]:
-    """Single terms that may be added to any reward for the task."""
+    """Return single terms that may be added to any reward for the task."""
     quantities = task.quantities
     found = [*effort(task), *alive(task, 0.5), *calm(task)]
     found += [Term("centred", 0.3, peak(q.of(), PLACE_WIDTH)) for q in quantities.centred]
@@ -177,6 +182,7 @@ def extras(task: UnderstoodTask) -> list[Term]:
 
 
 def speed_designs(task: UnderstoodTask) -> list[Design]:
+    """Return designs for moving fast in one direction."""
     fast = Term("forward_speed", task.sign, speed(task))
     up = uprightness(task, 1) if task.quantities.upright else ""
     straight = [Term("straight", -0.1, f"torch.clamp({q.of()}.square(), max=25.0)") for q in task.quantities.sideways]
@@ -201,6 +207,7 @@ def speed_designs(task: UnderstoodTask) -> list[Design]:
 
 
 def upright_designs(task: UnderstoodTask) -> list[Design]:
+    """Return designs for being upright, still and in place."""
     up = uprightness(task)
     rates, middle = turning(task)[:2], centred(task)[:1]
     near = "".join(f" * {peak(q.of(), PLACE_WIDTH)}" for q in middle)
@@ -247,6 +254,7 @@ def upright_designs(task: UnderstoodTask) -> list[Design]:
 
 
 def reach_designs(task: UnderstoodTask) -> list[Design]:
+    """Return designs for bringing two positions together."""
     gap = task.quantities.distances[0]
     far, now = gap.of(), gap.of("state")
     tight, wide = REACH_WIDTHS
@@ -266,7 +274,7 @@ def reach_designs(task: UnderstoodTask) -> list[Design]:
 
 
 def generic_designs(task: UnderstoodTask) -> list[Design]:
-    """For a description without a word that is known: each number that it may speak of, large, small, or kept."""
+    """Return designs for a description without known words: each likely number large, small, or near zero."""
     numbers = sorted(task.quantities.scalars, key=lambda q: -len(task.words & q.words))[:4]
     found: list[Design] = []
     for quantity in numbers:
@@ -284,4 +292,5 @@ def generic_designs(task: UnderstoodTask) -> list[Design]:
 
 
 def replace_weight(term: Term, weight: float) -> Term:
+    """Return a term with another weight."""
     return Term(term.name, weight, term.code)

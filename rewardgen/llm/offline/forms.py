@@ -1,4 +1,4 @@
-"""Programs that are not used as rewards: measures of progress, and factors for a learned decoder."""
+"""Programs that are not rewards: measures of progress, and factors for a learned decoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEASURES = 3
 
 
 def in_form(program: Program, form: Form) -> Program:
-    """``program`` in the form that is asked for.
+    """Return ``program`` in the requested form.
 
     As progress: the terms that pay for the state that was led to, unweighted, three at most, or where none does, those
     that charge for it, turned round. As factors: all terms, unweighted. Nothing may be left. Where it is a reward that
@@ -21,6 +21,7 @@ def in_form(program: Program, form: Form) -> Program:
         return program
     terms: Sequence[Term] = program
     if form == "progress":
+        # Progress: terms of the next state that vary
         telling = [term for term in program if "next_state." in term.code and "ones_like" not in term.code]
         paying = [term for term in telling if term.weight > 0]
         terms = (paying or [Term(term.name, 1.0, f"-({term.code})") for term in telling])[:MEASURES]

@@ -1,6 +1,6 @@
-"""A better reward from one that was tried: small steps guided by how its training went.
+"""Improves a reward that was tried, in small steps guided by its training.
 
-Each step is a function of the program, how its training went and a generator; ``variants`` picks steps so that a batch
+Each step is a function of the program, its training and a random generator; ``variants`` chooses steps so that a batch
 holds careful and bold ones.
 """
 
@@ -10,11 +10,12 @@ import random
 from collections.abc import Sequence
 
 from rewardgen.llm.offline.designs import Design, UnderstoodTask, designs, extras, replace_weight
-from rewardgen.llm.offline.terms import MOST_TERMS, Program, Term, rescaled
+from rewardgen.llm.offline.terms import MAX_TERMS, Program, Term, rescaled
 from rewardgen.llm.offline.words import shared, stems
 from rewardgen.request import TrainingFacts
 
-# guidance: what counts as a clear correlation, a drowned and a drowning component
+# Thresholds: a clear correlation, a penalty that is too large, and a component that dominates; and the factors of a
+# change
 CLEAR = 0.3
 PENALTY_SHARE = 0.2
 LARGE_SHARE = 0.6
@@ -22,7 +23,7 @@ STRONGER, WEAKER = 1.8, 0.5
 
 
 def flat(trained: TrainingFacts) -> bool:
-    """Whether training hardly moved the fitness: no direction to follow."""
+    """Return whether training hardly changed the fitness, so that there is no direction to follow."""
     if trained.success_rate is not None and trained.success_rate > 0:
         return False
     if len(trained.fitness) < 2:
@@ -32,89 +33,92 @@ def flat(trained: TrainingFacts) -> bool:
 
 
 def guided(program: Program, trained: TrainingFacts) -> Program:
-    """Weights moved as the training suggests: up what goes with fitness, down what goes against or drowns it.
+    """Return the program with weights moved as the training suggests: up with fitness, down against it or if dominant.
 
     Penalties only ever become weaker: one that goes with fitness says that good policies are spared, not that more
     of it would make more of them, and strong ones teach a policy to do nothing.
     """
     changed = []
-    shares = [told.share for told in trained.components.values() if told.share is not None]
+    shares = [facts.share for facts in trained.components.values() if facts.share is not None]
     for term in program:
-        told = trained.components.get(term.name)
+        facts = trained.components.get(term.name)
         factor = 1.0
-        if told is not None and told.correlation is not None:
-            share = told.share if told.share is not None else 0.0
-            penalty = all(mean <= 0 for mean in told.means) and share < max(shares, default=0.0)
+        if facts is not None and facts.correlation is not None:
+            share = facts.share if facts.share is not None else 0.0
+            penalty = all(mean <= 0 for mean in facts.means) and share < max(shares, default=0.0)
             if penalty:
                 factor = WEAKER if share > PENALTY_SHARE else 1.0
-            elif told.correlation >= CLEAR and share < LARGE_SHARE:
+            elif facts.correlation >= CLEAR and share < LARGE_SHARE:
                 factor = STRONGER
-            elif told.correlation <= -CLEAR or (share > LARGE_SHARE and told.correlation < CLEAR and len(program) > 1):
+            elif facts.correlation <= -CLEAR or (
+                share > LARGE_SHARE and facts.correlation < CLEAR and len(program) > 1
+            ):
                 factor = WEAKER
         changed.append(replace_weight(term, term.weight * factor))
     return tuple(changed)
 
 
 def shaken(program: Program, random_: random.Random, spread: float = 0.5) -> Program:
-    """Every weight multiplied by a factor around 1."""
+    """Return the program with every weight multiplied by a random factor around 1."""
     return tuple(replace_weight(term, term.weight * random_.lognormvariate(0.0, spread)) for term in program)
 
 
 def sharpened(program: Program, random_: random.Random) -> Program:
-    """One term with another scale."""
+    """Return the program with another scale in one term."""
     place = random_.randrange(len(program))
     term = program[place]
     return (*program[:place], Term(term.name, term.weight, rescaled(term.code, random_)), *program[place + 1 :])
 
 
 def extended(program: Program, pool: Sequence[Term], random_: random.Random) -> Program:
-    """One more term that is not there yet."""
+    """Return the program with one more term from ``pool``."""
     present = {term.code for term in program}
     fresh = [term for term in pool if term.code not in present and term.name not in {t.name for t in program}]
-    if not fresh or len(program) >= MOST_TERMS:
+    if not fresh or len(program) >= MAX_TERMS:
         return shaken(program, random_)
     return (*program, random_.choice(fresh))
 
 
-def heeded(program: Program, pool: Sequence[Term], said: str) -> Program | None:
-    """One more term, the one that speaks most of what people said; a present one is strengthened. None if none does."""
-    wanted = stems(said)
-    told = [(shared(wanted, stems(f"{term.name} {term.code}")), -place) for place, term in enumerate(pool)]
-    if not told or max(told)[0] == 0:
+def heeded(program: Program, pool: Sequence[Term], words: str) -> Program | None:
+    """Return the program with the term that fits people's words best, or strengthened; None if no term fits."""
+    wanted = stems(words)
+    matches = [(shared(wanted, stems(f"{term.name} {term.code}")), -place) for place, term in enumerate(pool)]
+    if not matches or max(matches)[0] == 0:
         return None
-    chosen = pool[-max(told)[1]]
+    chosen = pool[-max(matches)[1]]
     for place, term in enumerate(program):
         if term.name == chosen.name or term.code == chosen.code:
             stronger = replace_weight(term, term.weight * STRONGER)
             return (*program[:place], stronger, *program[place + 1 :])
-    return (*program[: MOST_TERMS - 1], chosen)
+    return (*program[: MAX_TERMS - 1], chosen)
 
 
 def reduced(program: Program, trained: TrainingFacts, random_: random.Random) -> Program:
-    """Without the term that helps least: the one that goes most against fitness, else one of little share."""
+    """Return the program without its least useful term: the one most against fitness, else one of little share."""
     if len(program) < 2:
         return shaken(program, random_)
 
     def use(term: Term) -> float:
-        told = trained.components.get(term.name)
-        if told is None:
+        """Return how useful a term was."""
+        facts = trained.components.get(term.name)
+        if facts is None:
             return random_.random()
-        return (told.correlation or 0.0) + (told.share or 0.0)
+        return (facts.correlation or 0.0) + (facts.share or 0.0)
 
     worst = min(range(len(program)), key=lambda place: use(program[place]))
     return (*program[:worst], *program[worst + 1 :])
 
 
 def crossed(one: Program, other: Program, random_: random.Random) -> Program:
-    """Terms of both: the main one of the first, and each of the rest by a coin's throw."""
+    """Return the main term of the first program, and each other term of both with probability 0.6."""
     main = max(one, key=lambda term: abs(term.weight))
     rest = [term for term in (*one, *other) if term.code != main.code and random_.random() < 0.6]
     unique = {term.code: term for term in rest}
-    return (main, *list(unique.values())[: MOST_TERMS - 1])
+    return (main, *list(unique.values())[: MAX_TERMS - 1])
 
 
 def multiplied(program: Program, task: UnderstoodTask, random_: random.Random) -> Program:
-    """The main term counted in full only where a second condition holds too."""
+    """Return the program with its main term multiplied by a second condition."""
     gates = [term for term in extras(task) if "torch.exp" in term.code and term.weight > 0]
     main = max(range(len(program)), key=lambda place: abs(program[place].weight))
     if not gates:
@@ -127,7 +131,7 @@ def multiplied(program: Program, task: UnderstoodTask, random_: random.Random) -
 
 
 def fresh(task: UnderstoodTask, random_: random.Random) -> Design:
-    """A design for the task, changed at random."""
+    """Return a design for the task with one or two random changes."""
     idea, program = random_.choice(designs(task))
     for _ in range(random_.randint(1, 2)):
         step = random_.randrange(3)
@@ -148,9 +152,9 @@ def variants(
     number: int,
     random_: random.Random,
 ) -> Design:
-    """Variant ``number`` of a batch: 0 follows the training only, the later ones are bolder and bolder in turn.
+    """Return variant ``number`` of a batch: 0 only follows the training, later ones are bolder.
 
-    Where training under the parent hardly moved the fitness, every second variant starts afresh.
+    If the parent's training hardly changed the fitness, every second variant starts from a fresh design.
     """
     if flat(trained) and number % 2 == 1:
         return fresh(task, random_)

@@ -1,4 +1,4 @@
-"""The fields as quantities: one ``(n,)`` number each, with what its name, unit and meaning suggest it to be."""
+"""The fields as quantities: one ``(n,)`` number each, with what its name, unit and meaning suggest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rewardgen.llm.offline.words import (
 from rewardgen.records import Field
 from rewardgen.request import TaskFacts
 
-# what a score is made of
+# Weights of the score that ranks quantities
 AXIS_FITS = 3.0
 IS_BODY = 2.0
 IS_PART = -4.0
@@ -30,7 +30,7 @@ SHARED_WORD = 0.5
 IS_SIDEWAYS = -3.0
 
 _AXIS = re.compile(r"(?<![a-zA-Z0-9_])([xyz])(?![a-zA-Z0-9_])")
-# "1 upright", "1 when the pole is vertical", "zero: hanging": a value and what it means
+# Phrases such as "1 upright", "1 when the pole is vertical", "zero: hanging": a value and its meaning
 _MEANS = r"\s*(?:is|when|if|at|for|=|:|means|while)?\s*(?:it |the \w+ )?(?:is |are )?"
 _ONE_IS_UP = re.compile(rf"(?<![-\d.])1(?:\.0)?{_MEANS}(?:upright|vertical|up|stand)")
 _ONE_IS_DOWN = re.compile(rf"(?<![-\d.])1(?:\.0)?{_MEANS}(?:hang|down)")
@@ -39,7 +39,7 @@ _ZERO_IS_DOWN = re.compile(rf"(?<![-\d.])(?:0|zero)(?:\.0)?{_MEANS}(?:hang|down)
 
 @dataclass(frozen=True)
 class Quantity:
-    """``code`` is an expression with ``{s}`` where the state's name stands."""
+    """One number of the state. ``code`` is an expression with ``{s}`` in place of the state's name."""
 
     label: str
     code: str
@@ -48,11 +48,12 @@ class Quantity:
     words: frozenset[str]
 
     def of(self, state: str = "next_state") -> str:
+        """Return its expression for a state."""
         return self.code.replace("{s}", state)
 
 
 def components(field: Field) -> list[Quantity]:
-    """Each number of a field of up to four; larger and nested fields only come as norms."""
+    """Return each number of a field with up to four; larger and nested fields are only used as norms."""
     words = stems(f"{field.name} {field.meaning}")
     if field.shape == ():
         named = _AXIS.findall(field.meaning)
@@ -68,7 +69,7 @@ def components(field: Field) -> list[Quantity]:
 
 
 def _axes(field: Field) -> list[str]:
-    """The name of each component: the letters that the meaning lists, if they are as many, else x, y, z."""
+    """Return the name of each component: letters that the meaning lists, if their number fits, else x, y, z."""
     size = field.shape[0]
     named = list(dict.fromkeys(_AXIS.findall(field.meaning)))
     if len(named) == size:
@@ -77,7 +78,7 @@ def _axes(field: Field) -> list[str]:
 
 
 def mean_square(field: Field, state: str = "next_state") -> str:
-    """The mean of a field's squares, ``(n,)``."""
+    """Return the mean of a field's squares, ``(n,)``."""
     code = f"{state}.{field.name}.square()"
     if field.shape == ():
         return code
@@ -86,13 +87,14 @@ def mean_square(field: Field, state: str = "next_state") -> str:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far two places are from each other, as an expression with ``{s}``; ``score`` says how likely it matters."""
+    """The distance between two positions, as an expression with ``{s}``; ``score``: how likely it matters."""
 
     label: str
     code: str
     score: float
 
     def of(self, state: str = "next_state") -> str:
+        """Return its expression for a state."""
         return self.code.replace("{s}", state)
 
 
@@ -112,20 +114,23 @@ class Quantities:
 
 
 def read_quantities(task: TaskFacts, axis: str) -> Quantities:
-    """Sort the task's quantities by what they may serve for; ``axis`` is the direction that the task speaks of."""
+    """Sort the task's quantities by possible use; ``axis`` is the direction that the task speaks of."""
     described = stems(task.description)
     numbers = [quantity for field in task.fields for quantity in components(field)]
 
     def moving(quantity: Quantity) -> float:
+        """Return how likely a quantity is the one that should move."""
         score = AXIS_FITS if quantity.axis == axis else IS_SIDEWAYS if quantity.axis else 0.0
         score += IS_BODY if quantity.words & BODY else 0.0
         score += IS_PART if quantity.words & PART else 0.0
         return score + SHARED_WORD * shared(described, quantity.words)
 
     def ranked(found: list[Quantity]) -> tuple[Quantity, ...]:
+        """Return the likely ones, best first."""
         scored = [(moving(quantity), -place, quantity) for place, quantity in enumerate(found)]
         return tuple(quantity for score, _, quantity in sorted(scored, key=lambda s: s[:2], reverse=True) if score >= 0)
 
+    # Units tell speeds from positions
     metres = [quantity for quantity in numbers if quantity.field.unit == "m"]
     speeds = [quantity for quantity in numbers if quantity.field.unit == "m/s"]
     lone = [quantity for quantity in metres if quantity.field.shape == () and not quantity.words & TARGET]
@@ -146,12 +151,13 @@ def read_quantities(task: TaskFacts, axis: str) -> Quantities:
 
 
 def _upright(fields: tuple[Field, ...], described: frozenset[str]) -> list[tuple[str, str]]:
-    """(label, expression in [-1, 1] that is 1 when upright), fields that the description speaks of first."""
+    """Return (label, expression in [-1, 1] that is 1 when upright), those that the description mentions first."""
     found: list[tuple[float, str, str]] = []
     for place, field in enumerate(fields):
         words, meaning = stems(f"{field.name} {field.meaning}"), field.meaning.lower()
         score = SHARED_WORD * shared(described, words) - 0.01 * place
         value = f"next_state.{field.name}"
+        # A cosine, an angle, a quaternion, or an up vector
         if field.unit in ("1", "") and field.shape == () and words & UP_NUMBER and "sin" not in words:
             sign = "-" if _ONE_IS_DOWN.search(meaning) and not _ONE_IS_UP.search(meaning) else ""
             found.append((score + 2.0, field.name, f"{sign}torch.clamp({value}, -1.0, 1.0)"))
@@ -164,7 +170,7 @@ def _upright(fields: tuple[Field, ...], described: frozenset[str]) -> list[tuple
             found.append((score, field.name, f"torch.clamp({value}[:, 2], -1.0, 1.0)"))
     kept, seen = [], set[frozenset[str]]()
     for _, name, code in sorted(found, key=lambda item: -item[0]):
-        # pole_upright and pole_angle tell the same of the same thing: the first is enough
+        # pole_upright and pole_angle tell the same about one thing: keep the first
         thing = stems(name) - stems("angle upright cos cosine pitch")
         if thing not in seen:
             kept.append((name, code))
@@ -173,6 +179,7 @@ def _upright(fields: tuple[Field, ...], described: frozenset[str]) -> list[tuple
 
 
 def _distances(fields: tuple[Field, ...]) -> list[Distance]:
+    """Return distances to a target: fields that are offsets, and differences of two positions."""
     found = []
     metres = [field for field in fields if field.unit == "m"]
     described = {field.name: stems(f"{field.name} {field.meaning}") for field in metres}
@@ -193,6 +200,7 @@ def _distances(fields: tuple[Field, ...]) -> list[Distance]:
 
 
 def _length(code: str, field: Field) -> str:
+    """Return an expression for the length of a vector."""
     if field.shape == ():
         return f"torch.abs({code})"
     flat = code if len(field.shape) == 1 else f"{code}.flatten(1)"

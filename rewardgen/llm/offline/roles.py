@@ -1,6 +1,6 @@
-"""What the offline author says where a method asks for another role: a critic's verdict, an analyser's findings.
+"""The offline author in other roles: a critic's verdict, an analyser's findings.
 
-By plain rules, so that methods with several roles run without a language model; they find little.
+They follow fixed rules and find little; they let methods with several roles run without a language model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HELPER = re.compile(r"(?<![.\w])([a-z_]\w*)\(")
 
 
 def criticise(source: str) -> str:
-    """The verdict on a program: it objects to penalties that outweigh what is paid for."""
+    """Return the verdict on a program: it objects to penalties that outweigh the positive terms."""
     program = read(source, set(_STATE.findall(source)), set(_HELPER.findall(source)))
     paid = sum(term.weight for term in program or () if term.weight > 0)
     penalties = [term for term in program or () if term.weight < 0]
@@ -30,7 +30,7 @@ def criticise(source: str) -> str:
 
 
 def analyse(episodes: Sequence[EpisodeFacts]) -> str:
-    """Findings on episodes, the fittest first: which component is most of the reward, and which never moves.
+    """Return findings on episodes, the fittest first: which component dominates the reward, and which never changes.
 
     Components are those of the last episode that has them.
     """

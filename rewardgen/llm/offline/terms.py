@@ -1,4 +1,4 @@
-"""Programs as lists of weighted terms: to Python text and, for most programs whoever wrote them, back again.
+"""Programs as lists of weighted terms: written as Python and, for most programs of any author, read back.
 
 The form that this author writes::
 
@@ -20,16 +20,16 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-LONGEST_EXPRESSION = 500
-LONGEST_LINE = 110
-MOST_TERMS = 8
+MAX_EXPRESSION = 500
+MAX_LINE = 110
+MAX_TERMS = 8
 INPUTS = frozenset({"state", "action", "next_state"})
 _RESERVED = INPUTS | {"reward", "torch", "math"}
 
 
 @dataclass(frozen=True)
 class Term:
-    """``weight * code``, reported as the component ``name``; ``code`` is ``(n,)`` in the inputs alone."""
+    """``weight * code``, reported as the component ``name``; ``code`` is an ``(n,)`` expression in the inputs only."""
 
     name: str
     weight: float
@@ -40,7 +40,7 @@ Program = tuple[Term, ...]
 
 
 def write(program: Sequence[Term], idea: str) -> str:
-    """The program as Python text."""
+    """Return the program as Python text."""
     named = _distinct(program)
     lines = ["def compute_reward(state, action, next_state):", f'    """{_plain(idea)}"""']
     for term in named:
@@ -52,9 +52,9 @@ def write(program: Sequence[Term], idea: str) -> str:
 
 
 def read(source: str, fields: Collection[str], helpers: Collection[str]) -> Program | None:
-    """The weighted terms of a program that computes its components in a straight line; None for any other.
+    """Return the weighted terms of a program that computes its components in a straight line; None for any other.
 
-    Every component becomes one expression in the inputs, with local names and constants put in their place.
+    Every component becomes one expression in the inputs, with local names and constants substituted.
     ``fields`` and ``helpers`` are the names that may be read from a state and called.
     """
     try:
@@ -64,6 +64,7 @@ def read(source: str, fields: Collection[str], helpers: Collection[str]) -> Prog
     function = next((s for s in tree.body if isinstance(s, ast.FunctionDef) and s.name == "compute_reward"), None)
     if function is None:
         return None
+    # Substitute assignments from top to bottom; any other statement makes the program unreadable
     values: dict[str, ast.expr] = {}
     for statement in [*tree.body, *function.body]:
         if not _assign(statement, values) and statement in function.body and not _harmless(statement):
@@ -71,16 +72,17 @@ def read(source: str, fields: Collection[str], helpers: Collection[str]) -> Prog
     found = _components(function, values)
     if not found:
         return None
+    # Keep the components that can be understood
     terms = []
     for name, expression in found:
         term = _term(name, expression, fields, helpers)
         if term is not None:
             terms.append(term)
-    return tuple(terms[:MOST_TERMS]) or None
+    return tuple(terms[:MAX_TERMS]) or None
 
 
 def rescaled(code: str, random_: random.Random) -> str:
-    """``code`` with one of its scales (what something is divided by) made larger or smaller; as it is without any."""
+    """Return ``code`` with one of its scales (a divisor) changed; unchanged if it has none."""
     tree = ast.parse(code, mode="eval")
     scales = [
         node.right
@@ -97,9 +99,9 @@ def rescaled(code: str, random_: random.Random) -> str:
 
 
 def _statement(term: Term) -> list[str]:
-    """``name = weight * code``, a factor a line where it is too long for one."""
+    """Return ``name = weight * code``, with one factor per line if it is too long for one."""
     line = f"    {term.name} = {_number(term.weight)} * {term.code}"
-    if len(line) <= LONGEST_LINE:
+    if len(line) <= MAX_LINE:
         return [line]
     node = ast.parse(line.strip().split(" = ", 1)[1], mode="eval").body
     factors: list[str] = []
@@ -116,7 +118,7 @@ def _statement(term: Term) -> list[str]:
 
 
 def _assign(statement: ast.stmt, values: dict[str, ast.expr]) -> bool:
-    """Note ``name = expression`` with the names in it resolved. False for any other statement."""
+    """Record ``name = expression`` with its names resolved. Return False for any other statement."""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         target, value = statement.targets[0], statement.value
     elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
@@ -130,26 +132,32 @@ def _assign(statement: ast.stmt, values: dict[str, ast.expr]) -> bool:
 
 
 def _harmless(statement: ast.stmt) -> bool:
+    """Return whether a statement computes nothing."""
     docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     return docstring or isinstance(statement, ast.Return | ast.Pass)
 
 
 class _Substitution(ast.NodeTransformer):
+    """Replaces names by their expressions."""
+
     def __init__(self, values: dict[str, ast.expr]) -> None:
         self._values = values
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Replace a known name by a copy of its expression."""
         return copy.deepcopy(self._values[node.id]) if node.id in self._values else node
 
 
 def _resolve(expression: ast.expr, values: dict[str, ast.expr]) -> ast.expr:
+    """Return an expression with known names replaced."""
     resolved = _Substitution(values).visit(copy.deepcopy(expression))
     assert isinstance(resolved, ast.expr)
-    # a chain of doubling names would grow without bound
-    return resolved if sum(1 for _ in ast.walk(resolved)) < 4 * LONGEST_EXPRESSION else expression
+    # A chain of names that each use the last one twice would grow without bound
+    return resolved if sum(1 for _ in ast.walk(resolved)) < 4 * MAX_EXPRESSION else expression
 
 
 def _components(function: ast.FunctionDef, values: dict[str, ast.expr]) -> list[tuple[str, ast.expr]]:
+    """Return the components that a function returns; none if it returns something else."""
     returned = next((s.value for s in reversed(function.body) if isinstance(s, ast.Return)), None)
     if isinstance(returned, ast.Name):
         returned = values.get(returned.id)
@@ -166,9 +174,10 @@ def _components(function: ast.FunctionDef, values: dict[str, ast.expr]) -> list[
 
 
 def _term(name: str, expression: ast.expr, fields: Collection[str], helpers: Collection[str]) -> Term | None:
+    """Return a component as a term; None if it is too long or not understood."""
     weight, rest = _split(expression)
     code = ast.unparse(rest)
-    if len(code) > LONGEST_EXPRESSION or not _understood(rest, fields, helpers) or weight == 0:
+    if len(code) > MAX_EXPRESSION or not _understood(rest, fields, helpers) or weight == 0:
         return None
     if isinstance(rest, ast.BinOp) and isinstance(rest.op, ast.Add | ast.Sub):
         code = f"({code})"
@@ -176,7 +185,7 @@ def _term(name: str, expression: ast.expr, fields: Collection[str], helpers: Col
 
 
 def _split(expression: ast.expr) -> tuple[float, ast.expr]:
-    """A constant factor and what it multiplies."""
+    """Return a constant factor and what it multiplies."""
     if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.USub):
         weight, rest = _split(expression.operand)
         return -weight, rest
@@ -193,6 +202,7 @@ def _split(expression: ast.expr) -> tuple[float, ast.expr]:
 
 
 def _constant(node: ast.expr) -> float | None:
+    """Return the value of a constant, with its sign; None for anything else."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         value = _constant(node.operand)
         return None if value is None else -value
@@ -202,11 +212,12 @@ def _constant(node: ast.expr) -> float | None:
 
 
 def _is_float(node: ast.expr) -> bool:
+    """Return whether a node is a positive float."""
     return isinstance(node, ast.Constant) and isinstance(node.value, float) and node.value > 0
 
 
 def _understood(expression: ast.expr, fields: Collection[str], helpers: Collection[str]) -> bool:
-    """Whether the expression reads declared fields or the action, and no name that is not in scope."""
+    """Return whether an expression reads declared fields or the action, and only names that are in scope."""
     reads = False
     for node in ast.walk(expression):
         if isinstance(node, ast.Name):
@@ -223,14 +234,14 @@ def _understood(expression: ast.expr, fields: Collection[str], helpers: Collecti
 
 
 def identifier(name: str) -> str:
-    """``name`` as a Python name of a local variable."""
+    """Return ``name`` as a valid name of a local variable."""
     plain = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_")[:40] or "term"
     usable = plain.isidentifier() and not keyword.iskeyword(plain) and plain not in _RESERVED
     return plain if usable else f"term_{plain}"
 
 
 def _distinct(program: Sequence[Term]) -> list[Term]:
-    """The terms with names that differ."""
+    """Return the terms with distinct names."""
     used: set[str] = set()
     named = []
     for term in program:
@@ -243,9 +254,11 @@ def _distinct(program: Sequence[Term]) -> list[Term]:
 
 
 def _number(value: float) -> str:
+    """Return a weight with three digits; never zero."""
     short = float(f"{value:.3g}")
     return repr(short if short != 0 else 0.001)
 
 
 def _plain(text: str) -> str:
+    """Return text that can stand in a docstring."""
     return text.replace("\\", "").replace('"', "'").replace("\n", " ").strip()[:160]

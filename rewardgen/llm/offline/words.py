@@ -1,6 +1,6 @@
-"""The words that this author understands, and what they make it think of.
+"""The words that this author understands, and what they suggest.
 
-Everything it "knows" about goals stands in these tables; add a word to teach it one.
+Everything that it knows about goals is in these tables; add a word to teach it one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _WORD = re.compile(r"[a-z]+")
 
 @cache
 def stem(word: str) -> str:
-    """``word`` without its ending, so that "balanced" and "balance", "running" and "run" are the same."""
+    """Return ``word`` without its ending, so that "balanced" and "balance", "running" and "run" are the same."""
     for ending in ("ing", "ed", "ies", "es", "s", "ly"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]
@@ -26,15 +26,16 @@ def stem(word: str) -> str:
 
 
 def stems(text: str) -> frozenset[str]:
-    """The stems of all words; ``snake_case`` names fall into their words."""
+    """Return the stems of all words; ``snake_case`` names are split into words."""
     return frozenset(stem(word) for word in _WORD.findall(text.lower()))
 
 
 def _set(text: str) -> frozenset[str]:
+    """Return the stems of a list of words."""
     return frozenset(stem(word) for word in text.split())
 
 
-# what a description may ask for
+# What a description may ask for
 SPEED = _set("run walk move forward fast speed swim hop gallop travel crawl sprint advance progress velocity")
 UPRIGHT = _set("upright balance swing stand pole pendulum up vertical invert inverted")
 REACH = _set("reach target goal touch close closer bring toward towards place grasp destination")
@@ -44,7 +45,7 @@ ALIVE = _set("fall falls topple survive alive healthy without")
 BACKWARD = _set("backward backwards reverse")
 RISE = _set("jump leap climb rise lift high")
 
-# what a field may be
+# What a field may be
 BODY = _set("torso body root chest trunk com mass base robot cart vehicle car head forward centre center travel tip")
 PART = _set("joint joints foot feet hand finger wheel thigh shin leg arm relative angular hip knee ankle")
 UP_NUMBER = _set("cos cosine upright vertical up upward level")
@@ -61,5 +62,5 @@ _STOP = _set("the a an of in on to and or it its is as with at by for from that 
 
 
 def shared(description: frozenset[str], field: frozenset[str]) -> int:
-    """How many telling words a field shares with the description."""
+    """Return how many words a field shares with the description, except function words."""
     return len((description & field) - _STOP)
