@@ -116,7 +116,7 @@ def former_points(services: Services, history: History) -> list[list[Checkpoint]
 def bounded(config: Config, candidates: Sequence[Candidate], former: Sequence[Sequence[Checkpoint]]) -> list[Candidate]:
     """Return the candidates with the bounds that all their trainings, old and fresh, leave.
 
-    The variance between seeds is estimated from all candidates together, so fresh seeds of one change the bounds of all.
+    The variance between seeds is estimated from all candidates, so fresh seeds of one change the bounds of all.
     """
     points = {each.key: best_points([*each.trainings, *each.fresh]) for each in candidates if each.program is not None}
     intervals = bounds(points, config.search.confidence, former)
