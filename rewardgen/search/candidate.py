@@ -24,10 +24,10 @@ IslandKeys = tuple[tuple[str, ...], ...]
 class Place:
     """A generation of a restart of the run with the seed ``run_seed``. All its keys and seeds are made here.
 
-    Keys name candidates, calls and judgements in the store: "r0g1" is generation 1 of restart 0 and "r0g1c2" its candidate
-    2; then "i" is a call for one candidate alone, "a" an attempt after the first, "v" a review and "w" the revision
-    after it. A seed is a 31-bit number that depends on the run's seed, on what it is for and on the place; ``index`` is
-    a candidate's number within its generation.
+    Keys name candidates, calls and judgements in the store: "r0g1" is generation 1 of restart 0, and "r0g1c2" its
+    candidate 2; then "i" is a call for one candidate alone, "a" an attempt after the first, "v" a review and "w" the
+    revision after it. A seed is a 31-bit number that depends on the run's seed, on what it is for and on the place;
+    ``index`` is a candidate's number within its generation.
     """
 
     restart: int
