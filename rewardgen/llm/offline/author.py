@@ -19,7 +19,7 @@ from rewardgen.request import Attempt, Facts, Purpose, Request, asked_for
 NAME = "offline (no language model)"
 _TRIES = 20
 _LINE = re.compile(r"\bline (\d+)")
-ANSWERED: frozenset[Purpose] = frozenset({"generation", "repair", "revision", "review", "analysis"})
+ANSWERED: frozenset[Purpose] = frozenset({"generation", "repair", "revision", "review", "analysis", "trial"})
 """Purposes of the requests that it can answer."""
 _MUTATIONS = (1, 2, 3, 5, 6)
 """Of the variants of a reward, those that change one thing."""
