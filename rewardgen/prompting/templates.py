@@ -20,7 +20,9 @@ NAMES = (
     *("system.j2", "task.j2", "feedback.j2", "all_failed.j2", "repair.j2", "revise.j2"),
     *("ask_improve.j2", "ask_refine.j2", "ask_prefer.j2", "ask_mutate.j2", "ask_cross.j2"),
     *("form_progress.j2", "form_factors.j2"),
+    *("ask_improve_progress.j2", "ask_improve_factors.j2"),
     *("critic.j2", "critic_task.j2", "analyser.j2", "analyser_task.j2"),
+    *("legend.j2", "compare.j2"),
 )
 
 

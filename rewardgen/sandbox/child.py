@@ -81,11 +81,12 @@ def serve_program(
 ) -> None:
     """Serve one program until the parent closes the request pipe.
 
-    ``descriptors`` are the input area, the output area, the pipe of requests and the pipe of answers. The other
-    arguments are described in ``confine``.
+    Args:
+        descriptors: of the input area, the output area, the pipe of requests and the pipe of answers.
+        memory, cpu_seconds, server, around, empty_root: limits and surroundings of the process, see ``confine``.
     """
     inputs_fd, outputs_fd, requests, answers = descriptors
-    worker = Child(shape, inputs_fd, outputs_fd, answers)
+    worker = WorkerProcess(shape, inputs_fd, outputs_fd, answers)
     os.close(inputs_fd)
     os.close(outputs_fd)
     try:
@@ -107,6 +108,7 @@ def serve_program(
 
 def spawned(descriptors: list[int], arguments: list[int]) -> None:
     """Serve as the worker that ``Spawner.open`` has started as a fresh process. Never returns."""
+    # As ``Spawner.open`` packs them
     inputs, outputs, requests, answers, prints = descriptors
     capacity, width, action_size, program, memory, cpu_seconds, parent = arguments
     torch.set_num_threads(1)
@@ -124,8 +126,8 @@ def spawned(descriptors: list[int], arguments: list[int]) -> None:
         os._exit(0)
 
 
-class Child:
-    """Hold the program and the worker's end of the two shared areas."""
+class WorkerProcess:
+    """The program in its own process, with the worker's end of the two shared areas. ``Worker`` is the parent's end."""
 
     def __init__(self, shape: Areas, inputs_fd: int, outputs_fd: int, answers: int) -> None:
         self.shape, self.answers = shape, answers
@@ -159,7 +161,7 @@ class Child:
             self.failure = error
 
     def label(self, sequence: int, rows: int) -> None:
-        """Label the first ``rows`` transitions of the input area and send the answer."""
+        """Call the program on the first ``rows`` transitions of the input area and send the answer."""
         if self.failure is not None:
             self.answer_failure(sequence, self.failure)
             return
@@ -169,8 +171,8 @@ class Child:
             states, actions, next_states = (matrix.clone() for matrix in shared)
             with torch.no_grad():
                 result = self.function(State(self.layout, states), actions, State(self.layout, next_states))
-                reward, components = self.read(result, rows)
-                self.write(reward, components, rows)
+                reward, components = self.parse_result(result, rows)
+                self.write_labels(reward, components, rows)
             # Compare the copies with the originals to see whether the program changed its inputs
             private = (states, actions, next_states)
             changed = not all(_same_bits(mine, given) for mine, given in zip(private, shared, strict=True))
@@ -179,7 +181,7 @@ class Child:
             return
         self.answer(Kind.LABELS, sequence, rows, len(components), flags=INPUTS_CHANGED if changed else 0)
 
-    def read(self, result: object, rows: int) -> tuple[Tensor, list[Tensor]]:
+    def parse_result(self, result: object, rows: int) -> tuple[Tensor, list[Tensor]]:
         """Check a program's result and split it into reward and components, in the order of the first call.
 
         Raises:
@@ -199,8 +201,8 @@ class Child:
             raise OutputError("the component names differ from call to call: return the same names every time")
         return reward, [_rows(parts[name], f"component {name}", rows, exact=False) for name in self.names]
 
-    def write(self, reward: Tensor, components: list[Tensor], rows: int) -> None:
-        # Write the rewards, then the components as (rows, C), then the names
+    def write_labels(self, reward: Tensor, components: list[Tensor], rows: int) -> None:
+        """Write the rewards, then the components as (rows, C), then their names to the shared output area."""
         out = torch.frombuffer(self.out, dtype=torch.float32, count=self.shape.names_at // FLOAT)
         out[:rows] = reward
         if components:
@@ -211,6 +213,7 @@ class Child:
             self.out[start : start + NAME_BYTES] = name.encode().ljust(NAME_BYTES, b"\0")
 
     def answer_failure(self, sequence: int, error: BaseException) -> None:
+        """Send what went wrong, with the line of the program if it is known."""
         line = _line(error)
         if isinstance(error, OutputError):
             self.answer(Kind.OUTPUT, sequence, line=line, text=str(error))
@@ -241,6 +244,7 @@ class Child:
         text: str = "",
         flags: int = 0,
     ) -> None:
+        """Send one answer; its ``text`` goes through the output area."""
         # Cut before encoding to bound the work, and after, because a character may take several bytes
         raw = text[:TEXT_BYTES].encode("utf-8", "replace")[:TEXT_BYTES]
         self.out[self.shape.text_at : self.shape.text_at + len(raw)] = raw
@@ -326,4 +330,5 @@ def _is_memory(error: BaseException) -> bool:
         return False
 
 
+# The shared areas are laid out in units of FLOAT bytes and read as torch.float32
 assert struct.calcsize("=f") == FLOAT

@@ -35,9 +35,9 @@ from rewardgen.sandbox.protocol import (
 )
 from rewardgen.sandbox.wire import open_wire
 
-# for a worker's process to be confined: milliseconds if forked, but loading torch from a cold disk, with many workers
-# at once, is slow
 START_SECONDS = 120.0
+"""Time limit for a worker's process to start and be confined. A forked one takes milliseconds; one that has to load
+torch from a cold disk, beside many others, takes long."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ class SandboxLimits:
 
 
 class Worker:
-    """Run one program in a process of its own. Made by ``Sandbox.open``; use from one thread.
+    """Run one program in a process of its own (``child.WorkerProcess``). Made by ``Sandbox.open``; use from one thread.
+
+    Args:
+        terminate: ends the process and returns its exit code, None if the server is gone.
+        start_errors: returns what the process wrote to standard error before it was confined.
 
     Attributes:
         names: the components' names, known after the first result.
@@ -80,8 +84,8 @@ class Worker:
         capacity: int,
         limits: SandboxLimits,
         level: Level,
-        end: Callable[[], int | None],
-        said: Callable[[], str],
+        terminate: Callable[[], int | None],
+        start_errors: Callable[[], str],
     ) -> None:
         shown = layout.shown
         content = {"source": program.source, "fields": [[field.name, list(field.shape)] for field in shown.fields]}
@@ -93,8 +97,8 @@ class Worker:
         self.inputs_changed = False
         self.confinement: tuple[str, ...] = ()
         self._level = level
-        self._end = end  # ends the process; its exit code, or None when the server is gone
-        self._said = said  # standard error of the processes before they were confined
+        self._terminate = terminate
+        self._start_errors = start_errors
         self._failure: RewardFailed | SandboxError | None = None
         self._ready = False
         self._sequence = 0
@@ -173,18 +177,18 @@ class Worker:
                 return self._labels(rows, since)
             except (RewardFailed, SandboxError) as error:
                 self._failure = error
-                self._end()
+                self._terminate()
             finally:
                 self._seconds += time.monotonic() - since
                 self._keep_prints()
-        raise self._again(self._failure)
+        raise self._repeated(self._failure)
 
     def close(self) -> None:
         """End the process and release its resources. May be called twice."""
         if self._closed:
             return
         self._closed = True
-        self._end()
+        self._terminate()
         self._wire.close()
         self._input.close()
         self._output.close()
@@ -213,10 +217,10 @@ class Worker:
         left = self.limits.program_seconds - self._seconds
         answer = self._receive(since + min(self.limits.call_seconds, left))
         if answer.kind != Kind.LABELS:
-            raise self._told(answer)
+            raise self._reported_failure(answer)
         count = answer.components
         if answer.sequence != self._sequence or answer.rows != rows:
-            raise self._interfered("its answer does not fit the request")
+            raise self._interference("its answer does not fit the request")
         # Everything is copied out of shared memory before it is checked
         names = self._names(count)
         reward = self._floats(0, rows)
@@ -245,15 +249,15 @@ class Worker:
         try:
             raw = self._wire.receive(ANSWER.size, deadline)
         except TimeoutError:
-            raise self._late() from None
+            raise self._timeout_failure() from None
         if len(raw) < ANSWER.size:
-            raise self._gone()
+            raise self._exit_failure()
         try:
             return parse_message(raw)
         except ValueError as error:
-            raise self._interfered(f"its answer is none ({error})") from error
+            raise self._interference(f"its answer is not valid ({error})") from error
 
-    def _late(self) -> RewardFailed | SandboxError:
+    def _timeout_failure(self) -> RewardFailed | SandboxError:
         if not self._ready:
             return SandboxError(f"a sandbox worker was not ready within {START_SECONDS:g} s")
         if self._seconds + self.limits.call_seconds > self.limits.program_seconds:
@@ -262,16 +266,18 @@ class Worker:
             limit = f"one call took longer than {self.limits.call_seconds:g} s"
         return RewardFailed("timeout", f"{limit}: use tensor operations on whole columns instead of loops over rows")
 
-    def _gone(self) -> RewardFailed | SandboxError:
-        code = self._end()
+    def _exit_failure(self) -> RewardFailed | SandboxError:
+        code = self._terminate()
         if code is None:
             return SandboxError("the sandbox's server died and its workers with it; start again")
         if not self._ready:
-            return SandboxError(f"a sandbox worker ended before it ran anything ({_ending(code)}{self._said()})")
+            return SandboxError(
+                f"a sandbox worker ended before it ran anything ({_ending(code)}{self._start_errors()})"
+            )
         # Windows has neither signal: 0 matches no exit code here
         if code == -getattr(signal, "SIGXCPU", 0) != 0:
             seconds = self.limits.cpu_seconds
-            return RewardFailed("timeout", f"its calls together took more than {seconds} s of processor time")
+            return RewardFailed("timeout", f"its calls together took more than {seconds} s of CPU time")
         if code == -getattr(signal, "SIGSYS", 0) != 0:
             return RewardFailed(
                 "crash",
@@ -280,7 +286,7 @@ class Worker:
             )
         return RewardFailed("crash", f"the program's process ended without giving a reward ({_ending(code)})")
 
-    def _told(self, answer: WorkerMessage) -> RewardFailed | SandboxError:
+    def _reported_failure(self, answer: WorkerMessage) -> RewardFailed | SandboxError:
         # The line is the program's claim: use it only if there is such a line
         line = answer.line if answer.line and answer.line <= self.program.source.count("\n") + 1 else None
         text = self._text(answer)
@@ -290,7 +296,7 @@ class Worker:
         if answer.kind == Kind.OUTPUT:
             return RewardFailed("output", text or "it gave something that is no reward", line)
         if answer.kind != Kind.EXCEPTION:
-            return self._interfered("it answered out of turn")
+            return self._interference("it answered out of turn")
         # Quote the line of code that raised
         code = clean(self.program.source.split("\n")[line - 1].encode()) if line else ""
         return RewardFailed("exception", f"{text or 'an exception'}, in: {code[:160]}" if code else text, line)
@@ -302,7 +308,7 @@ class Worker:
         try:
             names = parse_names(bytes(self._output.read(self.shape.names_at, count * NAME_BYTES)), count)
         except ValueError as error:
-            raise self._interfered(str(error)) from error
+            raise self._interference(str(error)) from error
         if self.names and names != self.names:
             raise RewardFailed("output", "the component names must be the same in every call")
         return names
@@ -310,7 +316,7 @@ class Worker:
     def _floats(self, start: int, count: int) -> Tensor:
         raw = self._output.read(start, count * FLOAT)
         if len(raw) != count * FLOAT:
-            raise self._interfered("its output was cut short")
+            raise self._interference("its output was cut short")
         return torch.frombuffer(raw, dtype=torch.float32) if count else torch.empty(0)
 
     def _check_finite(self, what: str, values: Tensor) -> None:
@@ -324,13 +330,13 @@ class Worker:
                 "from 0 and exponents bounded (clamp)",
             )
 
-    def _interfered(self, how: str) -> RewardFailed | SandboxError:
+    def _interference(self, how: str) -> RewardFailed | SandboxError:
         if not self._ready:
             return SandboxError(f"a sandbox worker could not be confined: {how}")
         return RewardFailed("crash", f"the program interfered with its worker: {how}")
 
     @staticmethod
-    def _again(failure: RewardFailed | SandboxError) -> RewardFailed | SandboxError:
+    def _repeated(failure: RewardFailed | SandboxError) -> RewardFailed | SandboxError:
         if isinstance(failure, RewardFailed):
             # A new exception each time: raising the same one again would grow its traceback
             return RewardFailed(failure.kind, str(failure), failure.line)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rewardgen.errors import ProgramRejected, RewardFailed
 from rewardgen.program import check, extract, extract_reply
-from rewardgen.records import Form, Problem, Reply, RewardProgram
+from rewardgen.records import Forecast, Form, Problem, Reply, RewardProgram
 from rewardgen.sandbox import Sandbox, smoke_test, unexplained
 from rewardgen.sim import make_simulator
 from rewardgen.tasks import Task, Worlds
@@ -32,7 +32,8 @@ class Trial:
     """Result of screening one text: its ``source``, the ``program`` if it passed, and the ``problems`` if not.
 
     ``output`` is what the program printed, which is untrusted and only for the report. ``warning`` describes something
-    suspicious about a program that passed; the search trains it anyway.
+    suspicious about a program that passed; the search trains it anyway. ``forecast`` is what stored episodes say of it,
+    None if it was not tried on any.
     """
 
     source: str | None
@@ -40,6 +41,7 @@ class Trial:
     problems: tuple[Problem, ...]
     output: str = ""
     warning: str = ""
+    forecast: Forecast | None = None
 
 
 def random_transitions(task: Task, count: int, seed: int, threads: int = 0) -> Transitions:

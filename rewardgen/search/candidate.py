@@ -24,8 +24,10 @@ IslandKeys = tuple[tuple[str, ...], ...]
 class Place:
     """A generation of a restart of the run with the seed ``run_seed``. All its keys and seeds are made here.
 
-    Keys name candidates, calls and judgements in the store. A seed is a 31-bit number that depends on the run's seed,
-    on what it is for and on the place; ``index`` is a candidate's number within its generation.
+    Keys name candidates, calls and judgements in the store: "r0g1" is generation 1 of restart 0, and "r0g1c2" its
+    candidate 2; then "i" is a call for one candidate alone, "a" an attempt after the first, "v" a review and "w" the
+    revision after it. A seed is a 31-bit number that depends on the run's seed, on what it is for and on the place;
+    ``index`` is a candidate's number within its generation.
     """
 
     restart: int
@@ -145,14 +147,15 @@ class Candidate:
     Attributes:
         key: unique in the run; ``index`` is its number within its generation.
         parents: the candidates whose code its prompt shows; ``island`` is where it will live, for methods with islands.
-        asked: the request for its program, before anybody objected to anything.
-        call: the call that ``reply`` came from, as its ``reply_index``-th; it answered ``request``.
+        asked: the first request for its program.
+        request: the latest request: ``asked``, or that for a repair or a revision.
+        reply: the reply to ``request``: number ``reply_index`` of those of the call with the key ``call``.
         program: what passed screening in attempt ``attempt``; None, and ``problems``, if no attempt did.
         trainings: the results on selection seeds and further seeds; ``fresh`` are those on fresh seeds. No weights.
         score: the mean over selection seeds and further seeds; None unless every training has one.
-        low, high: bounds of its fitness; it is ranked by the lower one.
+        low, high: bounds of its fitness.
         stopped: a race ended its trainings; it ranks behind all that trained to the end.
-        again: the mean on fresh seeds; None if it was not measured again, NaN if that failed.
+        fresh_score: the mean on fresh seeds; None if it was not measured again, NaN if that failed.
         feedback: what the next prompt tells of its trainings.
         standing: what it is ranked by instead of the fitness, once it has been judged.
     """
@@ -180,7 +183,7 @@ class Candidate:
     low: float | None = None
     high: float | None = None
     stopped: bool = False
-    again: float | None = None
+    fresh_score: float | None = None
     # what others are told, and what judges said
     feedback: str = ""
     standing: float | None = None
@@ -196,15 +199,18 @@ class Candidate:
         return "rejected" if self.program is None else "trained" if self.score is not None else "failed"
 
     @property
-    def measured(self) -> float:
-        """The fitness that counts: the lower bound, where there is one; NaN without a score."""
+    def lower_bound(self) -> float:
+        """The lower bound of its fitness, or its score where no bound is known; NaN without a score."""
         value = self.low if self.low is not None else self.score
         return math.nan if value is None or self.score is None else value
 
     @property
     def rank(self) -> tuple[bool, float]:
-        """What candidates are sorted by, higher is better; NaN without a finite score."""
-        return not self.stopped, self.measured if self.standing is None else self.standing
+        """The sort key of candidates, higher is better: first whether it trained to the end, then standing or bound.
+
+        The bound is NaN without a finite score.
+        """
+        return not self.stopped, self.lower_bound if self.standing is None else self.standing
 
     @property
     def outcome(self) -> Outcome:
@@ -254,7 +260,8 @@ class History:
     def extended(self, candidates: Iterable[Candidate]) -> History:
         """Return the history with the candidates of a generation added."""
         new = list(candidates)
-        # a repaired program was accepted after those of the first attempt
+        # In the order of acceptance, which decides which program a later copy is said to repeat: those of the first
+        # attempt come before repaired ones
         accepted = sorted((each for each in new if each.program is not None), key=lambda each: each.attempt)
         tried = {each.key: each.program for each in accepted if each.program is not None}
         return replace(

@@ -6,7 +6,6 @@ fields of the state. That costs a little simulation; the same candidate is alway
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,8 +19,9 @@ from rewardgen.quoting import one_line
 from rewardgen.records import Episodes, Field, Labels, Layout, Outcome, RewardProgram, Verdict
 from rewardgen.reflection import facts_of
 from rewardgen.request import EpisodeFacts, Turn
-from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
-from rewardgen.search.rank import finite_ranks, keeps_parent, or_least, settle, winner_of, worst_of
+from rewardgen.search.candidate import Candidate, History, Place
+from rewardgen.search.islands import settled
+from rewardgen.search.rank import next_parent, or_least, winner_of, worst_of
 from rewardgen.search.services import Call, Services
 from rewardgen.seeds import watching_seed
 from rewardgen.tasks import Task, play_episodes
@@ -57,9 +57,9 @@ def reflect(services: Services, candidates: Sequence[Candidate]) -> list[Candida
 def _reflection(services: Services, candidate: Candidate, others: Sequence[Outcome]) -> str:
     method = services.method
     text = reflection.reflect(services.task, candidate.trainings, others, method.feedback, method.form)
-    if candidate.again is None or "fitness" not in method.feedback:
+    if candidate.fresh_score is None or "fitness" not in method.feedback:
         return text
-    fresh = f"measured again with {len(candidate.fresh)} fresh seeds: {number(candidate.again)}"
+    fresh = f"measured again with {len(candidate.fresh)} fresh seeds: {number(candidate.fresh_score)}"
     return f"{text}\n{fresh}{unit_suffix(services.task.fitness_unit)}"
 
 
@@ -79,31 +79,20 @@ def next_history(
     if best is None:
         # Nobody has a score: the next prompt tells why
         return replace(history, failures=tuple(each.outcome for each in candidates))
-    if services.method.islands is not None:
-        # The islands take in the newborn; prompts show parents instead of turns
-        return replace(
-            history, parent=best.key, turns=(), failures=(), islands=_settled(services, place, history, candidates)
-        )
-    parent = history.candidates[history.parent] if history.parent is not None else None
-    if keeps_parent(services.method, parent, best):
+    if (islands := services.method.islands) is not None:
+        # Prompts show parents from the islands instead of turns
+        lives = settled(islands, place, history, candidates)
+        return replace(history, parent=best.key, turns=(), failures=(), islands=lives)
+    parent = next_parent(services.method, history, best)
+    if parent.key == history.parent:
         return replace(history, failures=())
-    # The best is the next parent, and what became of it the next turn
-    return with_turn(history, best.key, turn(services, place, best, candidates, verdict))
+    # A new parent: what became of it is the next turn
+    return with_turn(history, parent.key, turn(services, place, parent, candidates, verdict))
 
 
 def with_turn(history: History, parent: str, latest: Turn) -> History:
     """Return the history with a new parent and the turn that tells of it."""
     return replace(history, parent=parent, turns=(*history.turns, latest)[-MOST_TURNS:], failures=())
-
-
-def _settled(services: Services, place: Place, history: History, candidates: Sequence[Candidate]) -> IslandKeys:
-    settings = services.method.islands
-    assert settings is not None
-    islands = history.islands or ((),) * settings.count
-    keys = [*(key for island in islands for key in island), *(each.key for each in candidates)]
-    scores = finite_ranks(history, keys)
-    born = {each.key: each.island for each in candidates if each.key in scores}
-    return settle(settings, islands, born, scores, random.Random(place.migration_seed()))
 
 
 # --------------------------------------------------------------------------------------------------------------------

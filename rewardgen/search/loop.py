@@ -13,7 +13,7 @@ from rewardgen.search.candidate import Candidate, History, Place
 from rewardgen.search.feedback import next_history, reflect
 from rewardgen.search.judging import judge
 from rewardgen.search.propose import propose, write
-from rewardgen.search.rank import best_of, confirm_leader, planned_steps, train, warn_if_unreadable, winner_of
+from rewardgen.search.rank import best_of, confirm_leader, planned_steps, train, winner_of
 from rewardgen.search.screen import screen
 from rewardgen.search.services import Services
 
@@ -32,8 +32,9 @@ def search(services: Services) -> None:
         for restart in range(config.search.restarts):
             history = history.restarted()
             for number in range(config.search.generations):
-                for so_far in generation(services, Place(restart, number, config.seed), history):
-                    history = so_far
+                # Take each interim history, so that what was scored counts even if the budget ends the generation
+                for interim in generation(services, Place(restart, number, config.seed), history):
+                    history = interim
     except BudgetExceeded as limit:
         if best_of(history.everyone) is None:
             raise
@@ -50,12 +51,12 @@ def generation(services: Services, place: Place, history: History) -> Iterator[H
     """Run one generation.
 
     Yields:
-        The history with the generation in it, again each time that more is known. The last one is what the next
-        generation follows from. If the budget ends in between, what was scored before still counts.
+        The history with the generation in it, again each time that more is known. The next generation follows from the
+        last of them; the earlier ones count only if the budget ends the generation in between.
     """
     # Propose: what to ask for, and from which candidates it follows
     candidates = propose(services, place, history)
-    start(services, place, candidates)
+    begin(services, place, candidates)
 
     # Write: ask the language model, and let a critic review the replies
     candidates = write(services, place, candidates)
@@ -65,28 +66,31 @@ def generation(services: Services, place: Place, history: History) -> Iterator[H
 
     # Train: a race over the selection seeds, then further seeds for the finalists
     candidates = train(services, place, history, candidates)
-    candidates = keep(services, candidates)
-    report(services, candidates)
+    candidates = store_scores(services, candidates)
+    announce(services, candidates)
     yield history.extended(candidates)
 
     # Confirm: measure the leader on seeds that played no part in making it the leader
     candidates = confirm_leader(services, place, history, candidates)
-    candidates = keep(services, candidates)
+    candidates = store_scores(services, candidates)
     yield history.extended(candidates)
 
-    # Rank: by fitness, or by what judges say
+    # Judge: candidates rank by fitness, unless the method asks judges
     verdict, ranked = judge(services, place, history.extended(candidates))
     candidates = ranked.of(candidate.key for candidate in candidates)
     yield ranked
-    finish(services, place, candidates)
+    conclude(services, place, candidates)
 
     # Feed back: what the next prompt tells, if there is one
     if place.generation + 1 < services.config.search.generations:
         yield next_history(services, place, ranked, candidates, verdict)
 
 
-def start(services: Services, place: Place, candidates: Sequence[Candidate]) -> None:
-    """Keep and report what is asked for, and check that the budget allows the generation.
+def begin(services: Services, place: Place, candidates: Sequence[Candidate]) -> None:
+    """Store and report what is asked for, and check that the budget allows the generation.
+
+    The store has one parent for each candidate, the first of a crossover's two, and one prompt for the generation, its
+    first candidate's; the calls hold all prompts.
 
     Raises:
         BudgetExceeded: it does not.
@@ -99,25 +103,25 @@ def start(services: Services, place: Place, candidates: Sequence[Candidate]) -> 
     services.budget.check_steps(planned_steps(config), reserve=report_scores.planned_steps(config))
 
 
-def keep(services: Services, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Write the feedback on the candidates, and keep it with their scores."""
+def store_scores(services: Services, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates with the feedback on their trainings, and store it with their scores."""
     described = reflect(services, candidates)
     for each in described:
         services.store.add_score(each.key, each.status, each.score, each.feedback, each.low, each.high)
     return described
 
 
-def report(services: Services, candidates: Sequence[Candidate]) -> None:
+def announce(services: Services, candidates: Sequence[Candidate]) -> None:
     """Report the scores."""
     for each in candidates:
         services.reporter.say(events.Scored(each.key, each.score, each.success_rate, each.status, each.stopped))
 
 
-def finish(services: Services, place: Place, candidates: Sequence[Candidate]) -> None:
-    """Keep and report which candidate is the best of its generation."""
+def conclude(services: Services, place: Place, candidates: Sequence[Candidate]) -> None:
+    """Store and report the best candidate of the generation; warn if the scores tell little."""
     best = winner_of(candidates)
     key, score = (best.key, best.score) if best is not None else (None, None)
     services.store.finish_generation(place.restart, place.generation, key)
-    warn_if_unreadable(services, place)
+    report_scores.warn_if_unreadable(services, place)
     services.reporter.tick()
     services.reporter.say(events.Selected(place.restart, place.generation, key, score))

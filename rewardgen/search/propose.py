@@ -7,20 +7,17 @@ they get in order. ``write`` makes the requests and, where the method has a crit
 from __future__ import annotations
 
 import random
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rewardgen import prompting
 from rewardgen.errors import ProgramRejected
 from rewardgen.program import extract_reply
 from rewardgen.records import Reply
 from rewardgen.request import Request
-from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
+from rewardgen.search.candidate import Candidate, History, Place
 from rewardgen.search.feedback import shown
-from rewardgen.search.method import Islands
-from rewardgen.search.rank import draw, finite_ranks
+from rewardgen.search.islands import births, finite_ranks
 from rewardgen.search.services import Call, Services
 
 
@@ -152,44 +149,3 @@ def _program(reply: Reply | None) -> str | None:
         return extract_reply(reply) if reply is not None else None
     except ProgramRejected:
         return None
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# islands: populations that evolve beside each other, so that one early success does not fill all of them
-
-
-@dataclass(frozen=True)
-class Birth:
-    """Where a new program comes to live, and from which candidates it is made: none, one or two."""
-
-    island: int
-    operator: Literal["new", "mutate", "cross"]
-    parents: tuple[str, ...] = ()
-
-
-def births(
-    settings: Islands, islands: IslandKeys, scores: Mapping[str, float], count: int, chance: random.Random
-) -> list[Birth]:
-    """Choose the parents of the next ``count`` programs.
-
-    After REvolve (Hazra et al., 2025) and its released code, which adapts FunSearch's. Where all islands are empty, new
-    programs fill them in turn. Else an island is drawn by the softmax of its mean score, the operator by ``crossover``,
-    and parents by the softmax of their scores, no two the same. Scores are standardised before, so that a temperature
-    of 1 means the same for every task.
-    """
-    if not any(islands):
-        return [Birth(number % settings.count, "new") for number in range(count)]
-    born = []
-    for _ in range(count):
-        cross = chance.random() < settings.crossover
-        able = [place for place, keys in enumerate(islands) if len(keys) >= (2 if cross else 1)]
-        if not able:  # nobody has a partner yet
-            cross, able = False, [place for place, keys in enumerate(islands) if keys]
-        # Draw the island, then the parents on it
-        means = [statistics.fmean(scores[key] for key in islands[place]) for place in able]
-        island = able[draw(means, settings.temperature, chance)]
-        keys = list(islands[island])
-        first = keys.pop(draw([scores[key] for key in keys], settings.temperature, chance))
-        second = keys[draw([scores[key] for key in keys], settings.temperature, chance)] if cross else None
-        born.append(Birth(island, "cross", (first, second)) if second else Birth(island, "mutate", (first,)))
-    return born

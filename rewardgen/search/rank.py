@@ -1,4 +1,6 @@
-"""All of selection: the race, the bounds that candidates are ranked by, fresh seeds for the leader, who goes on.
+"""Selection: the race, the bounds that candidates are ranked by, fresh seeds for the leader, the parent, the winner.
+
+Methods with islands draw parents by the rules in ``islands`` instead.
 
 The best of many noisy scores is picked partly for its luck. A candidate is therefore ranked by the lower end of the
 interval that its seeds and episodes leave, and the leader of a generation is trained again on seeds that played no part
@@ -13,17 +15,16 @@ race that is run again ends the same.
 from __future__ import annotations
 
 import math
-import random
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rewardgen.config import Config, RacingConfig
-from rewardgen.evaluation import Bounds, Legibility, bounds, legibility
+from rewardgen.evaluation import Bounds, bounds
 from rewardgen.records import Checkpoint, TrainingResult, Verdict
 from rewardgen.search import events
-from rewardgen.search.candidate import Candidate, History, IslandKeys, Place
-from rewardgen.search.method import Islands, Method
+from rewardgen.search.candidate import Candidate, History, Place
+from rewardgen.search.method import Method
 from rewardgen.search.services import Services
 from rewardgen.store import AGAIN
 from rewardgen.text import number as shown
@@ -32,8 +33,8 @@ from rewardgen.training import checkpoint_steps
 from rewardgen.training.episodes import Collector
 
 OnStop = Callable[[str, int, int, str], None]
-ELITES = 2
-"""Candidates of a generation that may be measured again: the leader, and who leads once the leader has fallen."""
+MOST_CONFIRMED = 2
+"""Candidates of a generation that may be measured on fresh seeds: the leader, and whoever leads if that one falls."""
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ ELITES = 2
 def planned_steps(config: Config) -> int:
     """Return the most environment steps that a generation takes. What a race saves goes into further seeds, no more."""
     search = config.search
-    return (search.candidates * search.seeds + ELITES * search.remeasure) * config.training.steps
+    return (search.candidates * search.seeds + MOST_CONFIRMED * search.remeasure) * config.training.steps
 
 
 def train(services: Services, place: Place, history: History, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -115,7 +116,7 @@ def former_points(services: Services, history: History) -> list[list[Checkpoint]
 def bounded(config: Config, candidates: Sequence[Candidate], former: Sequence[Sequence[Checkpoint]]) -> list[Candidate]:
     """Return the candidates with the bounds that all their trainings, old and fresh, leave.
 
-    What seeds tell of the spread between seeds, they tell of everyone.
+    The variance between seeds is estimated from all candidates, so fresh seeds of one change the bounds of all.
     """
     points = {each.key: best_points([*each.trainings, *each.fresh]) for each in candidates if each.program is not None}
     intervals = bounds(points, config.search.confidence, former)
@@ -141,7 +142,8 @@ class Rung:
 def rungs(config: Config) -> list[Rung]:
     """Return where a race decides: the first checkpoints after keep^rungs, …, keep², keep of the steps, never the last.
 
-    Where two of them fall on one checkpoint, that is one rung.
+    With 3 rungs and ``keep`` ½ these are the first checkpoints after ⅛, ¼ and ½ of the steps. Where two of them fall on
+    one checkpoint, that is one rung.
     """
     racing, checkpoints = config.search.racing, checkpoint_steps(config.training)
     chosen: list[int] = []
@@ -243,7 +245,7 @@ class Race:
 def affordable(racing: RacingConfig, rung: Rung, rungs: Sequence[Rung], total: int, left: float) -> int:
     """Return how many candidates the steps ``left`` for each seed carry beyond ``rung``; at least one is carried on.
 
-    Later rungs are assumed to keep their share.
+    Later rungs are assumed to keep their share. The cost grows with the count, so the largest is found by counting up.
     """
     ends = [later.steps for later in rungs if later.steps > rung.steps] + [total]
 
@@ -320,20 +322,18 @@ def worst_of(candidates: Iterable[Candidate], best: Candidate) -> Candidate | No
 
 
 def winner_of(candidates: Iterable[Candidate]) -> Candidate | None:
-    """Return the best of those that were judged; else of those that fresh seeds have confirmed; else of all.
-
-    Of judged ones that nobody told apart it is the last: it was written knowing what was said of those before it.
-    """
+    """Return the best of those that were judged; else of those that fresh seeds have confirmed; else of all."""
     everyone = list(candidates)
     if judged := [each for each in everyone if each.standing is not None]:
+        # Of equals the last: it was written knowing what was said of those before it
         return best_of(reversed(judged))
-    return best_of(each for each in everyone if each.again is not None) or best_of(everyone)
+    return best_of(each for each in everyone if each.fresh_score is not None) or best_of(everyone)
 
 
 def confirm_leader(
     services: Services, place: Place, history: History, candidates: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Measure the leader again on fresh seeds until the leader is one that has been, at most ``ELITES`` times.
+    """Measure the leader again on fresh seeds until the leader is one that has been, at most ``MOST_CONFIRMED`` times.
 
     From then on it ranks by all its trainings together, old and fresh.
 
@@ -343,24 +343,30 @@ def confirm_leader(
     current = {each.key: each for each in candidates}
     former = former_points(services, history)
     fresh_seeds = place.fresh_seeds(services.config.search.remeasure)
-    for _ in range(ELITES if fresh_seeds else 0):
+    for _ in range(MOST_CONFIRMED if fresh_seeds else 0):
         leader = best_of(current.values())
-        if leader is None or leader.program is None or leader.again is not None:
+        if leader is None or leader.program is None or leader.fresh_score is not None:
             break  # nobody has a score, or the leader is confirmed
         # Train the leader on the fresh seeds
         owner = leader.key + AGAIN
         fresh = services.train({owner: leader.program}, {owner: fresh_seeds}, "again")[owner]
         again = math.fsum(training.score for training in fresh) / len(fresh)
-        # Rank again: fresh seeds tell of the spread of everyone's scores
-        current[leader.key] = replace(leader, fresh=tuple(fresh), again=again)
+        # Rank again: the fresh seeds change the bounds of all candidates
+        current[leader.key] = replace(leader, fresh=tuple(fresh), fresh_score=again)
         current = {each.key: each for each in bounded(services.config, list(current.values()), former)}
         services.reporter.say(events.Remeasured(leader.key, leader.score, again))
     return list(current.values())
 
 
-def keeps_parent(method: Method, parent: Candidate | None, best: Candidate) -> bool:
-    """Return whether the former parent stays: the method carries on the best of the run, and ``best`` is no better."""
-    return method.parent == "run" and parent is not None and parent.rank >= best.rank
+def next_parent(method: Method, history: History, best: Candidate) -> Candidate:
+    """Return the parent of the next generation: ``best``, the best of this one, or the former parent.
+
+    A method with ``parent: run`` carries on the best of the whole run: there the former parent stays unless ``best``
+    ranks above it.
+    """
+    former = history.candidates[history.parent] if history.parent is not None else None
+    stays = method.parent == "run" and former is not None and former.rank >= best.rank
+    return former if stays and former is not None else best
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -378,7 +384,7 @@ def with_standings(config: Config, verdict: Verdict, history: History) -> Histor
     liked = {standing.candidate: standing.value for standing in verdict.overall if standing.candidate in known}
     if config.search.judge == "mixed":
         weight = config.search.judging.weight
-        fitness = _standardised({key: known[key].measured for key in liked})
+        fitness = _standardised({key: known[key].lower_bound for key in liked})
         liked = {key: weight * value + (1.0 - weight) * fitness[key] for key, value in _standardised(liked).items()}
     # what differs by rounding alone is equal
     standings = {key: round(value, 9) for key, value in liked.items()}
@@ -389,102 +395,3 @@ def _standardised(values: Mapping[str, float]) -> dict[str, float]:
     """Return the values with mean 0 and standard deviation 1; all 0 where they do not differ."""
     mean, deviation = statistics.fmean(values.values()), statistics.pstdev(values.values())
     return {key: (value - mean) / deviation if deviation > 0 else 0.0 for key, value in values.items()}
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# who stays on an island
-
-
-def finite_ranks(history: History, keys: Iterable[str]) -> dict[str, float]:
-    """Return what candidates are ranked by, without those that have no such number."""
-    return {key: value for key in keys if math.isfinite(value := history.candidates[key].rank[1])}
-
-
-def settle(
-    settings: Islands, islands: IslandKeys, born: Mapping[str, int], scores: Mapping[str, float], chance: random.Random
-) -> IslandKeys:
-    """Return who lives on the islands once a generation is over.
-
-    A newcomer stays if it is no worse than its island's mean before the generation; on an empty island everyone stays.
-    Then each island keeps its ``size`` best. With the chance ``migration`` the weaker half of the islands starts again,
-    each with its own best and one that moves over from a stronger island, not that one's best.
-
-    Args:
-        born: the generation's candidates with a score → the island that each was made for.
-        scores: of everyone who lives on an island, and of the newborn.
-        chance: draws migrations.
-    """
-    # Take in newcomers and keep the best
-    settled = []
-    for index, keys in enumerate(islands):
-        bar = statistics.fmean(scores[key] for key in keys) if keys else -math.inf
-        newcomers = [key for key, home in born.items() if home == index and scores[key] >= bar]
-        settled.append(_fittest([*keys, *newcomers], scores)[: settings.size])
-
-    # Let the weaker half start again now and then
-    if len(settled) > 1 and chance.random() < settings.migration:
-        settled = _migrated(settled, scores, chance)
-    return tuple(tuple(keys) for keys in settled)
-
-
-def _migrated(islands: Sequence[list[str]], scores: Mapping[str, float], chance: random.Random) -> list[list[str]]:
-    order = sorted(range(len(islands)), key=lambda index: _best(islands[index], scores))
-    weak, strong = order[: len(order) // 2], order[len(order) // 2 :]
-    migrated = [list(keys) for keys in islands]
-    for index in weak:
-        migrated[index] = migrated[index][:1]
-        able = [other for other in strong if len(migrated[other]) > 1]
-        if able:
-            # One moves over, but not the best of the stronger island
-            stronger = migrated[chance.choice(able)]
-            others = stronger[1:]
-            moving = others[draw([scores[key] for key in others], 1.0, chance)]
-            stronger.remove(moving)
-            migrated[index] = _fittest([*migrated[index], moving], scores)
-    return migrated
-
-
-def _fittest(keys: Sequence[str], scores: Mapping[str, float]) -> list[str]:
-    return sorted(keys, key=lambda key: scores[key], reverse=True)
-
-
-def _best(keys: Sequence[str], scores: Mapping[str, float]) -> float:
-    return max((scores[key] for key in keys), default=-math.inf)
-
-
-def draw(values: Sequence[float], temperature: float, chance: random.Random) -> int:
-    """Draw an index by the softmax of the standardised values."""
-    mean, deviation = statistics.fmean(values), statistics.pstdev(values)
-    weights = [math.exp((value - mean) / (deviation or 1.0) / temperature) for value in values]
-    return chance.choices(range(len(values)), weights)[0]
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# whether scores tell candidates apart at all
-
-
-def warn_if_unreadable(services: Services, place: Place) -> None:
-    """Warn after the first generation of a restart by which the scores so far are known to be mostly due to seeds.
-
-    The restart's scores are looked at together, so later generations may show what the first ones leave open. Whether
-    an earlier generation warned follows from the store too: a resumed run says the same.
-    """
-    if place.generation + 1 == services.config.search.generations:
-        return  # nothing is left to change, and the report says it
-    found = _legibility(services, place)
-    if not found.unreadable or any(_legibility(services, earlier).unreadable for earlier in place.earlier()):
-        return
-    services.reporter.warn(
-        f"after generation {place.generation}: the scores do not tell the candidates apart. {found.sentence} "
-        "Stop and start a new search with that, or go on knowing that the choice is mostly chance."
-    )
-
-
-def _legibility(services: Services, place: Place) -> Legibility:
-    """Return the legibility of the generations of a restart up to this one."""
-    search, training, store = services.config.search, services.config.training, services.store
-    trainings = [
-        [[*store.trainings(key), *store.trainings(key + AGAIN)] for key in generation.candidates(search.candidates)]
-        for generation in [*place.earlier(), place]
-    ]
-    return legibility(trainings, seeds=search.seeds, steps=training.steps, keep=training.keep)

@@ -1,4 +1,7 @@
-"""The reported scores: fresh training seeds and fresh episodes, which no selection has seen."""
+"""The reported scores, on fresh training seeds and episodes that no selection has seen; and a warning in time.
+
+The warning says when the scores of a search do not tell its candidates apart.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections.abc import Sequence
 
 from rewardgen import baselines
 from rewardgen.config import Config
+from rewardgen.evaluation import Legibility, legibility
 from rewardgen.records import Evaluation, RewardProgram, TrainingResult
 from rewardgen.search import events
+from rewardgen.search.candidate import Place
 from rewardgen.search.services import Services
 from rewardgen.seeds import baseline_episode_seed, report_episode_seed, report_seeds
-from rewardgen.store import Baseline
+from rewardgen.store import AGAIN, Baseline
 from rewardgen.store.reader import FINALS
 from rewardgen.training import Reward, task_rewards
 
@@ -97,3 +102,30 @@ def _evaluate(services: Services, name: str, twin: str | None) -> Evaluation:
         evaluation = baselines.evaluate_trainings(task, config, trainings, baseline_episode_seed())
     baselines.keep(services.baselines, task, config, name, trainings, evaluation)
     return evaluation
+
+
+def warn_if_unreadable(services: Services, place: Place) -> None:
+    """Warn after the first generation of a restart by which the scores so far are known to be mostly due to seeds.
+
+    The restart's scores are looked at together, so later generations may show what the first ones leave open. Whether
+    an earlier generation warned follows from the store too: a resumed run says the same.
+    """
+    if place.generation + 1 == services.config.search.generations:
+        return  # nothing is left to change, and the report says it
+    found = _legibility(services, place)
+    if not found.unreadable or any(_legibility(services, earlier).unreadable for earlier in place.earlier()):
+        return
+    services.reporter.warn(
+        f"after generation {place.generation}: the scores do not tell the candidates apart. {found.sentence} "
+        "Stop and start a new search with that, or go on knowing that the choice is mostly chance."
+    )
+
+
+def _legibility(services: Services, place: Place) -> Legibility:
+    """Return the legibility of the generations of a restart up to this one."""
+    search, training, store = services.config.search, services.config.training, services.store
+    trainings = [
+        [[*store.trainings(key), *store.trainings(key + AGAIN)] for key in generation.candidates(search.candidates)]
+        for generation in [*place.earlier(), place]
+    ]
+    return legibility(trainings, seeds=search.seeds, steps=training.steps, keep=training.keep)

@@ -1,7 +1,6 @@
 """Turn replies into programs to train: check each, try it, and send failures back for repair.
 
-The checks of one program are in ``rewardgen.screening``. Programs that pass are also tried on stored episodes; copies
-of earlier programs are sent back like failures.
+The rules for one program are in ``rewardgen.screening``; here is who is asked again, how often, and what is kept.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from rewardgen import prompting
-from rewardgen.errors import RewardFailed
-from rewardgen.records import Forecast, Problem, RewardProgram
+from rewardgen.records import Problem, RewardProgram
 from rewardgen.request import Request
-from rewardgen.screening import Foresight, screen_source
+from rewardgen.screening import Foresight, Screening
 from rewardgen.search import events
 from rewardgen.search.candidate import Candidate, History, Place
 from rewardgen.search.services import Call, Services
@@ -79,7 +76,7 @@ def screen(services: Services, place: Place, history: History, candidates: Seque
     for each in failed:
         services.store.reject(each.key)
         done[each.key] = each
-    return screener.leave_out([done[candidate.key] for candidate in candidates])
+    return leave_out(services, [done[candidate.key] for candidate in candidates])
 
 
 def _repair(services: Services, candidate: Candidate) -> Request:
@@ -89,134 +86,92 @@ def _repair(services: Services, candidate: Candidate) -> Request:
 
 
 class Screener:
-    """The checks of one generation's candidates.
+    """Screens the candidates of one generation and keeps what is found.
 
     ``accepted`` holds the programs of this restart that were accepted so far, by key: a copy of one is refused.
     """
 
     def __init__(self, services: Services, place: Place, history: History) -> None:
         self._services, self._place = services, place
-        self._settings = services.config.search.screening
         self.accepted: dict[str, RewardProgram] = dict(history.tried)
-
-    def attempt(self, candidate: Candidate, attempt: int) -> Candidate:
-        """Return the candidate with its program or its problems, from the store if this attempt was made before."""
-        key, store = candidate.key, self._services.store
-        # A resumed run takes earlier attempts from the store
-        stored = store.attempts(key)
-        if len(stored) > attempt:
-            source, problems = stored[attempt]
-            program = RewardProgram(source) if source is not None and not problems else None
-        else:
-            program, problems = self._check(candidate, attempt)
-        if program is not None:
-            self.accepted[key] = program
-        return replace(candidate, program=program, problems=problems, attempt=attempt)
-
-    def _check(self, candidate: Candidate, attempt: int) -> tuple[RewardProgram | None, tuple[Problem, ...]]:
-        """Check a new reply, keep and report what was found."""
-        services = self._services
-        assert candidate.reply is not None  # it was written
-        trial = screen_source(
+        self._screening = Screening(
             services.sandbox,
             services.task,
             services.trials.transitions,
-            candidate.reply,
-            call_seconds=services.config.sandbox.smoke_seconds,
-            form=services.method.form,
+            services.config,
+            services.method.form,
+            self._make_foresight,
         )
-        program, problems, forecast = trial.program, trial.problems, None
-        # A copy is not worth a training; otherwise try the program on stored episodes
-        if program is not None and (twin := self._twin(program)) is not None:
-            message = f"this is the same program as {twin}, which is tried already; write another one"
-            problems = (Problem("copy", message),)
-        elif program is not None and self._settings.enabled:
-            forecast, problems = self._try_on_episodes(program, candidate.index, attempt)
-        # Keep the attempt before it is reported, so that a resumed run does not check it again
-        source = program.source if program else trial.source
-        services.store.add_attempt(
-            candidate.key,
-            attempt,
-            candidate.call,
-            candidate.reply_index,
-            source,
-            problems,
-            trial.output,
-            forecast,
-        )
-        shown = tuple(str(problem) for problem in problems)
-        services.reporter.say(events.AttemptScreened(candidate.key, attempt, not problems, shown))
-        return (None if problems else program), problems
 
-    def _twin(self, program: RewardProgram) -> str | None:
-        """Return the accepted candidate that has this very program already."""
-        return next((key for key, other in self.accepted.items() if other.digest == program.digest), None)
-
-    def leave_out(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Reject those whose returns agree least with the fitness of stored episodes, if not all are to be trained."""
-        accepted = [candidate.key for candidate in candidates if candidate.program is not None]
-        count = math.ceil(self._settings.keep * len(accepted))
-        if not self._settings.enabled or count >= len(accepted):
-            return list(candidates)
-        store = self._services.store
-        forecasts = {key: store.forecast(key) for key in accepted}
-        shares = {key: forecast.agreement for key, forecast in forecasts.items() if forecast is not None}
-        # A program without a forecast counts as chance, 0.5
-        order = sorted(accepted, key=lambda key: -(0.5 if (share := shares.get(key)) is None else share))
-        left_out = set(order[count:])
-        store.leave_out(order[count:])
-
-        def why(key: str) -> Problem:
-            """Say how it compares with those that are trained."""
-            return Problem(
-                "screen",
-                f"not trained: its return orders {percent(shares.get(key))} of the pairs of stored episodes as their "
-                f"fitness does, and {count} of its generation do better",
-            )
-
-        return [
-            replace(each, program=None, problems=(why(each.key),)) if each.key in left_out else each
-            for each in candidates
-        ]
-
-    @cached_property
-    def _foresight(self) -> Foresight | None:
-        """Stored episodes to try programs on; None if none has a finite fitness."""
+    def _make_foresight(self) -> Foresight | None:
+        """Load the stored episodes of the earlier generations; None if none has a finite fitness."""
         services, place = self._services, self._place
         episodes = services.trials.episodes.of(earlier.key for earlier in place.earlier())
         if not episodes:
             return None
         return Foresight(services.sandbox, services.task, episodes, services.config.training.gamma, place.probes_seed())
 
-    def _try_on_episodes(
-        self, program: RewardProgram, index: int, attempt: int
-    ) -> tuple[Forecast | None, tuple[Problem, ...]]:
-        """Return what stored episodes say of a program, and what is wrong with it by that."""
-        settings = self._settings
-        if self._foresight is None:
-            return None, ()
-        try:
-            forecast = self._foresight.forecast(program, self.accepted)
-        except RewardFailed as failure:
-            return None, (Problem("screen", f"on whole episodes: {failure}", failure.line),)
+    def attempt(self, candidate: Candidate, attempt: int) -> Candidate:
+        """Return the candidate with its program or its problems, from the store if this attempt was made before."""
+        key = candidate.key
+        stored = self._services.store.attempts(key)
+        if len(stored) > attempt:  # a resumed run
+            source, problems = stored[attempt]
+            program = RewardProgram(source) if source is not None and not problems else None
+        else:
+            program, problems = self._screen(candidate, attempt)
+        if program is not None:
+            self.accepted[key] = program
+        return replace(candidate, program=program, problems=problems, attempt=attempt)
 
-        # Does its return order episodes as their fitness does?
-        share = forecast.agreement
-        if share is not None and share < settings.agreement and attempt < self._services.config.search.repairs:
-            message = (
-                f"on {forecast.pairs} pairs of stored episodes its return is higher for the better episode in "
-                f"{percent(share)} of cases, and {percent(settings.agreement)} are asked for: what does it pay for in "
-                "the worse ones?"
-            )
-            return forecast, (Problem("preference", message),)
-
-        # Is it new? Some copies are trained anyway, to check the rule
-        if forecast.distance is None or forecast.distance > settings.copy_distance:
-            return forecast, ()
-        if self._place.audit_seed(index, attempt) / RANGE < settings.audit:
-            return replace(forecast, audit=True), ()
-        message = (
-            f"this pays for the same as {forecast.nearest}, which is tried already: up to a positive factor and "
-            f"potential shaping the two agree (distance {forecast.distance:.2g}); change what is paid for, not how much"
+    def _screen(self, candidate: Candidate, attempt: int) -> tuple[RewardProgram | None, tuple[Problem, ...]]:
+        """Screen a new reply, keep and report what is found."""
+        services, search = self._services, self._services.config.search
+        assert candidate.reply is not None  # it was written
+        trial = self._screening.screen(
+            candidate.reply,
+            self.accepted,
+            may_repair=attempt < search.repairs,
+            audit=self._place.audit_seed(candidate.index, attempt) / RANGE < search.screening.audit,
         )
-        return forecast, (Problem("copy", message),)
+        # Keep the attempt before it is reported, so that a resumed run does not check it again
+        services.store.add_attempt(
+            candidate.key,
+            attempt,
+            candidate.call,
+            candidate.reply_index,
+            trial.source,
+            trial.problems,
+            trial.output,
+            trial.forecast,
+        )
+        shown = tuple(str(problem) for problem in trial.problems)
+        services.reporter.say(events.AttemptScreened(candidate.key, attempt, not trial.problems, shown))
+        return trial.program, trial.problems
+
+
+def leave_out(services: Services, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Reject those whose returns agree least with the fitness of stored episodes, if not all are to be trained."""
+    settings, store = services.config.search.screening, services.store
+    accepted = [candidate.key for candidate in candidates if candidate.program is not None]
+    count = math.ceil(settings.keep * len(accepted))
+    if not settings.enabled or count >= len(accepted):
+        return list(candidates)
+    forecasts = {key: store.forecast(key) for key in accepted}
+    shares = {key: forecast.agreement for key, forecast in forecasts.items() if forecast is not None}
+    # A program without a forecast counts as chance, 0.5
+    order = sorted(accepted, key=lambda key: -(0.5 if (share := shares.get(key)) is None else share))
+    left_out = set(order[count:])
+    store.leave_out(order[count:])
+
+    def why(key: str) -> Problem:
+        """Say how it compares with those that are trained."""
+        return Problem(
+            "screen",
+            f"not trained: its return orders {percent(shares.get(key))} of the pairs of stored episodes as their "
+            f"fitness does, and {count} of its generation do better",
+        )
+
+    return [
+        replace(each, program=None, problems=(why(each.key),)) if each.key in left_out else each for each in candidates
+    ]

@@ -17,8 +17,9 @@ from rewardgen.training.local import make_trainer
 from rewardgen.training.population import Population
 from rewardgen.training.saves import Saves
 from rewardgen.training.sb3 import train_sb3
+from rewardgen.training.schedule import checkpoint_steps
 from rewardgen.training.timings import Timings
-from rewardgen.training.trainer import checkpoint_steps, train
+from rewardgen.training.trainer import train
 from rewardgen.training.watcher import Watcher
 
 __all__ = [

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -27,6 +27,8 @@ from rewardgen.saved import Resumable, Saved, section, value
 from rewardgen.sim import Arrangement
 from rewardgen.tasks import Task
 from rewardgen.training.labelling import Member
+
+Restored = TypeVar("Restored")
 
 FORMAT = 1
 _PACKAGES = ("rewardgen", "torch", "mujoco")
@@ -96,14 +98,13 @@ class SavedTraining:
         self._failed = False
         self.seconds = 0.0
 
-    def read(self, restore: Callable[[Saved], None]) -> bool:
-        """Restore the training's state from the file.
+    def read(self, restore: Callable[[Saved], Restored]) -> Restored | None:
+        """Return the training that ``restore`` makes of the file's state.
+
+        None if there is no file, or it is damaged or belongs to another training.
 
         Args:
-            restore: receives the state; raises ValueError if it does not fit.
-
-        Returns:
-            Whether the state was restored. False if there is no file, or it is damaged or belongs to another training.
+            restore: makes the training; raises ValueError if the state does not fit.
         """
         try:
             # Check that the file belongs to this training
@@ -115,16 +116,16 @@ class SavedTraining:
 
             # Restore the training and its companion
             seconds = value(saved, "seconds", float)
-            restore(section(saved, "training"))
+            restored = restore(section(saved, "training"))
             if self._companion is not None:
                 self._companion.restore(section(saved, "companion"))
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return None
         except (OSError, ValueError) as error:
             self._note(f"the saved state in {self._path} cannot be used, so its training starts over: {error}")
-            return False
+            return None
         self.seconds = seconds
-        return True
+        return restored
 
     def write(self, state: Saved) -> None:
         """Replace the file with ``state``. If that fails, report it once and go on with the training."""

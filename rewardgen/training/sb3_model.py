@@ -29,8 +29,8 @@ from rewardgen.training.labelling import Labelling
 from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.record import Record
+from rewardgen.training.schedule import rollout_lengths
 from rewardgen.training.seeds import first_ages, stream_seed, streams
-from rewardgen.training.trainer import rollout_lengths
 from rewardgen.training.watcher import Watcher
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import accumulate, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ from rewardgen.training.ppo import Learner
 from rewardgen.training.record import Record
 from rewardgen.training.rollout import Rollout
 from rewardgen.training.saves import SavedTraining, Saves
+from rewardgen.training.schedule import checkpoint_updates, rollout_lengths
 from rewardgen.training.scoring import score
 from rewardgen.training.seeds import first_ages, generator, streams
 from rewardgen.training.timings import Timings
@@ -149,6 +150,7 @@ def _train_group(setting: Shared, members: Sequence[Member], watcher: Watcher) -
     file = None
     if setting.saves is not None:
         file = setting.saves.file(setting.task, members, setting.config, setting.arrangement, watcher.note)
+    records: Sequence[Record] | None = None
     try:
         records = _run(setting, members, watcher, file)
     except (RuntimeError, MemoryError, SimulationFailed) as error:
@@ -159,8 +161,7 @@ def _train_group(setting: Shared, members: Sequence[Member], watcher: Watcher) -
                 f"the memory of {setting.arrangement.device} does not hold one training of {setting.config.worlds:,} "
                 f"worlds ({error}); lower training.worlds or training.rollout"
             ) from error
-        records = []
-    if not records:
+    if records is None:
         # Release outside of the except block: until then the traceback keeps the tensors alive
         devices.release_memory(setting.arrangement.device)
         return None
@@ -171,13 +172,15 @@ def _train_group(setting: Shared, members: Sequence[Member], watcher: Watcher) -
 
 
 def _run(setting: Shared, members: Sequence[Member], watcher: Watcher, file: SavedTraining | None) -> Sequence[Record]:
-    """Resume the training saved in ``file`` if it is valid, otherwise start a new one; run it to its end."""
-    restored: list[_Training] = []
-    if file is not None and file.read(lambda saved: restored.append(_Training.restored(setting, members, saved))):
-        watcher.resumed(restored[0].steps)
-        training = restored[0]
-    else:
+    """Run a training to its end, from the state in ``file`` if that is valid.
+
+    Only this function refers to the training, so that the caller can release its memory when it has run out.
+    """
+    training = file.read(lambda saved: _Training.restored(setting, members, saved)) if file is not None else None
+    if training is None:
         training = _Training(setting, members)
+    else:
+        watcher.resumed(training.steps)
     with closing(training):
         return training.run(watcher, file)
 
@@ -185,8 +188,8 @@ def _run(setting: Shared, members: Sequence[Member], watcher: Watcher, file: Sav
 class _Training:
     """One group of members in training.
 
-    ``_records`` has one record per member; ``_batch`` has the records of the members still in the batch, in the order
-    of the first (``K``) dimension of all tensors.
+    ``_records`` has one record per member, by its ``index``; ``_batch`` has the records of the members still in the
+    batch, in the order of the first (``K``) dimension of all tensors. ``k`` always counts along that dimension.
     """
 
     def __init__(self, setting: Shared, members: Sequence[Member], batch: Sequence[int] | None = None) -> None:
@@ -195,7 +198,7 @@ class _Training:
         task, config, device = setting.task, setting.config, setting.arrangement.device
         self._config, self._timings, self._device = config, setting.timings, device
         self._records = tuple(Record(member, _credit(member, task, config), keep=config.keep) for member in members)
-        self._batch = list(self._records) if batch is None else [self._records[k] for k in batch]
+        self._batch = list(self._records) if batch is None else [self._records[index] for index in batch]
         self._updates = self._done = 0
 
         # Every random stream derives from one member's seed and a name, so results do not depend on the batch
@@ -254,7 +257,7 @@ class _Training:
             return None
         return {
             "updates": self._updates,
-            "batch": [k for k, record in enumerate(self._records) if any(record is each for each in self._batch)],
+            "batch": [i for i, record in enumerate(self._records) if any(record is each for each in self._batch)],
             "records": numbered(record.save() for record in self._records),
             "credits": {
                 str(k): record.credit.save() for k, record in enumerate(self._batch) if record.credit is not None
@@ -277,8 +280,8 @@ class _Training:
             raise ValueError(f"the saved updates are {self._updates} of {len(lengths)}")
         self._done = sum(lengths[: self._updates]) * self._config.worlds
         # Curves and weights of all members, credit state of those in the batch
-        for k, record in enumerate(self._records):
-            record.restore(section(section(saved, "records"), str(k)))
+        for index, record in enumerate(self._records):
+            record.restore(section(section(saved, "records"), str(index)))
         for k, record in enumerate(self._batch):
             if record.credit is not None:
                 record.credit.restore(section(section(saved, "credits"), str(k)))
@@ -293,7 +296,7 @@ class _Training:
 
     @property
     def steps(self) -> int:
-        """Environment steps of all members together; a failed member counts as if it had gone on."""
+        """Environment steps of all members together, for progress: a failed member counts as if it had gone on."""
         return sum(record.steps if record.stopped else self._done for record in self._records)
 
     def run(self, watcher: Watcher, file: SavedTraining | None = None) -> Sequence[Record]:
@@ -337,7 +340,7 @@ class _Training:
 
     def _tell_again(self, watcher: Watcher) -> None:
         """Report the restored checkpoints and steps to ``watcher`` again, in their original order."""
-        # Checkpoint by checkpoint across members, as they were reported first, when none of them was chosen yet
+        # The first checkpoint of all members, then their second and so on; none of them was marked as chosen then
         for points in zip_longest(*(record.curve for record in self._records)):
             for record, point in zip(self._records, points, strict=True):
                 if point is not None:
@@ -357,7 +360,11 @@ class _Training:
         self._learner.close()
 
     def _simulate(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Collect and label a rollout; return rewards, values of states and of next states, each ``(K, T, W)``."""
+        """Collect a rollout and have it labelled; members whose rewards fail are marked as failed.
+
+        Returns:
+            Rewards, values of the states, and values of the next states, each ``(K, T, W)``.
+        """
         rollout = self._rollout
         # Roll out
         with self._timings.measure("rollout"):
@@ -380,7 +387,10 @@ class _Training:
         return rewards, values, following
 
     def _pay(self, rewards: Tensor) -> dict[int, str]:
-        """Overwrite ``rewards`` ``(K, T, W)`` of members that have a credit; return failed members → the message."""
+        """Overwrite ``rewards`` ``(K, T, W)`` of members that have a credit; return failed members → the message.
+
+        A credit turns a program's components into the reward that PPO trains on, for methods that need one.
+        """
         rollout, failures = self._rollout, {}
         for k, (components, names) in self._labelling.components.items():
             credit = self._batch[k].credit
@@ -460,38 +470,10 @@ class _Training:
         self._forget(k)
 
     def _forget(self, k: int) -> None:
+        """Zero a member's policy, optimiser state and statistics, so that no NaN or infinity stays in the batch."""
         self._learner.forget(k)
         self._reward_scale.forget(k)
 
 
 def _credit(member: Member, task: Task, config: TrainingConfig) -> Credit | None:
     return None if member.credit is None else member.credit(task, member.seed, config.worlds)
-
-
-def rollout_lengths(config: TrainingConfig) -> list[int]:
-    """Return the control steps of each rollout: the fewest rollouts possible, with lengths that differ by up to one."""
-    # Round up twice: control steps of all worlds, then rollouts
-    total = -(-config.steps // config.worlds)
-    count = -(-total // config.rollout)
-    short, longer = divmod(total, count)
-    return [short + 1] * longer + [short] * (count - longer)
-
-
-def checkpoint_updates(lengths: Sequence[int], checkpoints: int) -> set[int]:
-    """Return the indices of the updates that a checkpoint follows.
-
-    These are the first update to pass each of ``checkpoints`` even shares of the steps, and the last update.
-    """
-    total, done, due = sum(lengths), 0, set()
-    for update, length in enumerate(lengths):
-        before, done = done, done + length
-        if done * checkpoints // total > before * checkpoints // total:
-            due.add(update)
-    return due
-
-
-def checkpoint_steps(config: TrainingConfig) -> list[int]:
-    """Return the environment steps that a member has taken at each of its checkpoints."""
-    lengths = rollout_lengths(config)
-    done = list(accumulate(length * config.worlds for length in lengths))
-    return [done[update] for update in sorted(checkpoint_updates(lengths, config.checkpoints))]

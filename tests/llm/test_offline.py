@@ -19,7 +19,7 @@ import torch
 import rewardgen.llm.offline as offline_room
 from rewardgen import prompting
 from rewardgen.config import LLMConfig
-from rewardgen.errors import ProgramRejected
+from rewardgen.errors import LLMError, ProgramRejected
 from rewardgen.llm import make_author
 from rewardgen.llm.offline import OfflineAuthor
 from rewardgen.llm.offline.designs import designs, understand
@@ -513,3 +513,8 @@ def test_other_words_change_no_reply(tmp_path: Path) -> None:
         assert ours.messages != theirs.messages and "Etwas" in theirs.messages[-1].content
         assert ours.facts == theirs.facts
         assert AUTHOR.reply(ours, 3, seed=1) == AUTHOR.reply(theirs, 3, seed=1)
+
+
+def test_what_it_cannot_answer_is_refused() -> None:
+    with pytest.raises(LLMError, match="cannot answer a request for 2 judgements; choose a language model"):
+        AUTHOR.reply(Request("judging", (Message("user", "which is better?"),)), 2, seed=0)

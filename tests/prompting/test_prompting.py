@@ -12,7 +12,7 @@ import torch
 
 from rewardgen.errors import ConfigError
 from rewardgen.program import check, extract
-from rewardgen.prompting import default_prompts_dir, generation, render_prompt, repair, task_view, typed_view
+from rewardgen.prompting import default_prompts_dir, generation, render_prompt, repair, task_view, templates, typed_view
 from rewardgen.prompting.conversation import REPLY_LIMIT
 from rewardgen.records import Field, Layout, Message, Outcome, Problem, State
 from rewardgen.request import Turn
@@ -188,3 +188,7 @@ def test_templates_see_values_and_no_task(task: Task) -> None:
     view = task_view(task)
     assert not any(isinstance(value, Task) for value in vars(view).values())
     assert not hasattr(view, "fitness")
+
+
+def test_every_template_is_known_by_name() -> None:
+    assert sorted(templates.NAMES) == sorted(path.name for path in default_prompts_dir().glob("*.j2"))

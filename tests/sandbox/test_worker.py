@@ -188,7 +188,7 @@ def test_processor_time_is_limited_by_the_kernel_too(start, transitions):
         worker.submit(*transitions)
         (pid,) = children(server_of(box))
         wait_for_the_end_of([pid])
-        with pytest.raises(RewardFailed, match="of processor time") as caught:
+        with pytest.raises(RewardFailed, match="of CPU time") as caught:
             worker.result()
         assert caught.value.kind == "timeout"
 

@@ -53,9 +53,9 @@ def test_the_lower_bound_ranks_and_the_stopped_stand_behind() -> None:
 
 
 def test_only_a_confirmed_leader_wins() -> None:
-    confirmed, lucky = scored("a", 2.0, 1.0, again=1.5), scored("b", 2.5, 2.0)
+    confirmed, lucky = scored("a", 2.0, 1.0, fresh_score=1.5), scored("b", 2.5, 2.0)
     assert winner_of([lucky, confirmed]) == confirmed
-    assert winner_of([lucky, scored("a", 2.0, math.nan, again=math.nan)]) == lucky  # its fresh trainings failed
+    assert winner_of([lucky, scored("a", 2.0, math.nan, fresh_score=math.nan)]) == lucky  # its fresh trainings failed
     assert winner_of([lucky, scored("c", 3.0)]) == scored("c", 3.0)
     assert winner_of([]) is None
 

@@ -7,9 +7,8 @@ from collections import Counter
 
 import pytest
 
+from rewardgen.search.islands import Birth, births, settle
 from rewardgen.search.method import Islands
-from rewardgen.search.propose import Birth, births
-from rewardgen.search.rank import settle
 
 THREE = Islands(count=3, size=2, crossover=0.5)
 EMPTY = ((), (), ())

@@ -19,7 +19,7 @@ from rewardgen.report.choices import legibility_of
 from rewardgen.report.page import render
 from rewardgen.search import Event
 from rewardgen.search.candidate import Place
-from rewardgen.search.rank import warn_if_unreadable
+from rewardgen.search.report_scores import warn_if_unreadable
 from rewardgen.store import AGAIN, RunView, Store, read
 from tests.search import tiny
 

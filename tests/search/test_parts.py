@@ -15,7 +15,7 @@ from rewardgen.request import Turn
 from rewardgen.search import load_method, method_names
 from rewardgen.search.candidate import Candidate, History, Place
 from rewardgen.search.feedback import with_turn
-from rewardgen.search.rank import best_of, keeps_parent
+from rewardgen.search.rank import best_of, next_parent
 from rewardgen.search.services import WorkBudget
 from rewardgen.seeds import report_episode_seed, report_seeds
 from rewardgen.tasks import load_task
@@ -88,12 +88,17 @@ def test_history_shows_so_many_former_bests() -> None:
 
 
 def test_a_parent_stays_where_the_method_carries_on_the_best_of_the_run() -> None:
-    former, better = scored("a", 1.0), scored("b", 2.0)
+    worse, better = scored("a", 1.0), scored("b", 2.0)
+
+    def history(parent: Candidate | None) -> History:
+        return History({parent.key: parent}, parent=parent.key) if parent is not None else History()
+
     eureka = load_method("eureka")  # its code shows the last generation's best, though a former one was better
-    assert not keeps_parent(eureka, better, former)
+    assert next_parent(eureka, history(better), worse) == worse
     keeping = eureka.model_copy(update={"parent": "run"})
-    assert keeps_parent(keeping, better, former) and not keeps_parent(keeping, former, better)
-    assert not keeps_parent(keeping, None, former)
+    assert next_parent(keeping, history(better), worse) == better
+    assert next_parent(keeping, history(worse), better) == better
+    assert next_parent(keeping, history(None), worse) == worse
 
 
 def test_unknown_and_wrong_methods(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rewardgen.training.normalise import RewardScale
 from rewardgen.training.population import Population
 from rewardgen.training.ppo import Columns
 from rewardgen.training.rollout import Rollout
-from rewardgen.training.trainer import checkpoint_updates, rollout_lengths
+from rewardgen.training.schedule import checkpoint_updates, rollout_lengths
 
 MEMBERS = 2
 

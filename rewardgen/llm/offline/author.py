@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 
+from rewardgen.errors import LLMError
 from rewardgen.llm.conversation import messages_hash
 from rewardgen.llm.offline.designs import Design, UnderstoodTask, designs, extras, understand
 from rewardgen.llm.offline.forms import in_form
@@ -13,11 +14,13 @@ from rewardgen.llm.offline.improving import crossed, fresh, heeded, shaken, vari
 from rewardgen.llm.offline.roles import analyse, criticise
 from rewardgen.llm.offline.terms import Program, read, write
 from rewardgen.records import Reply
-from rewardgen.request import Attempt, Facts, Request
+from rewardgen.request import Attempt, Facts, Purpose, Request, asked_for
 
 NAME = "offline (no language model)"
 _TRIES = 20
 _LINE = re.compile(r"\bline (\d+)")
+ANSWERED: frozenset[Purpose] = frozenset({"generation", "repair", "revision", "review", "analysis", "trial"})
+"""Purposes of the requests that it can answer."""
 _MUTATIONS = (1, 2, 3, 5, 6)
 """Among the variants of a reward, those that change one thing."""
 
@@ -36,8 +39,17 @@ class OfflineAuthor:
         """Do nothing: this author never waits."""
 
     def reply(self, request: Request, n: int, *, seed: int) -> list[Reply]:
-        """Return ``n`` different rewards (as far as there are that many), at no cost."""
+        """Return ``n`` different rewards, or fewer different ones if there are not that many; at no cost.
+
+        Raises:
+            LLMError: the request asks for something other than a program, a review or an analysis.
+        """
         facts = request.facts
+        if request.purpose not in ANSWERED:
+            raise LLMError(
+                f"the offline author cannot answer a request for {asked_for(request.purpose, n)}; "
+                "choose a language model with --llm"
+            )
         # Critics and analysts get fixed texts
         if request.purpose in ("review", "analysis"):
             answer = criticise(facts.source) if request.purpose == "review" else analyse(facts.episodes)
