@@ -113,14 +113,16 @@ def _llm_settings(overrides: Mapping[str, Any]) -> LLMConfig:
     Raises:
         UsageError: they name no model, or set something besides ``llm``.
     """
-    from rewardgen.config import LLMConfig, given, validate
+    from rewardgen.config import LLMConfig, given, is_language_model, validate
+    from rewardgen.config.authors import DIALOG
     from rewardgen.errors import UsageError
 
     sections = given(None, overrides)
     if others := sorted(set(sections) - {"llm"}):
         raise UsageError(f"doctor --llm only checks a language model: --set accepts llm.*, not {', '.join(others)}.*")
     settings = validate(LLMConfig, sections["llm"], "the settings")
-    if settings.label in ("auto", "offline") or settings.label.startswith("replay"):
+    # A dialog's folder is checked, too
+    if not is_language_model(settings.label) and not settings.label.startswith(DIALOG):
         raise UsageError("name the language model to check: rewardgen doctor --llm MODEL")
     return settings
 

@@ -6,6 +6,7 @@ defaults of the search method (``settings`` in its file), the task's own ``train
 names similar keys.
 """
 
+from rewardgen.config.authors import is_language_model
 from rewardgen.config.loading import Where, explained, given, load, validate
 from rewardgen.config.sections import (
     JUDGES,
@@ -44,6 +45,7 @@ __all__ = [
     "checked_base_url",
     "explained",
     "given",
+    "is_language_model",
     "load",
     "validate",
 ]

@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rewardgen.config.authors import is_language_model
+
 
 class Section(BaseModel):
     """A group of settings. Unknown keys are errors, and errors do not repeat the whole input."""
@@ -218,7 +220,7 @@ class EndpointConfig(_EndpointSection):
     @field_validator("model")
     @classmethod
     def _is_model(cls, value: str) -> str:
-        if value in ("auto", "offline") or value.startswith(("replay:", "replay-strict:", "dialog:")):
+        if not is_language_model(value):
             raise ValueError(f"{value!r} is not a language model at an endpoint; set llm.model to it instead")
         return value
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rewardgen.config import LLMConfig, checked_base_url
+from rewardgen.config.authors import AUTO, DIALOG, OFFLINE, REPLAY, STRICT_REPLAY
 from rewardgen.errors import ConfigError, RewardgenError
 from rewardgen.llm.budget import Budget
 from rewardgen.llm.cache import ReplyCache
-from rewardgen.llm.dialog import DIALOG, DialogAuthor
+from rewardgen.llm.dialog import DialogAuthor
 from rewardgen.llm.fallback import FallbackAuthor
 from rewardgen.llm.prices import Prices
 from rewardgen.llm.recording import Recorder, read_recording
@@ -22,8 +23,6 @@ from rewardgen.records import Reply
 from rewardgen.request import Request
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-REPLAY = "replay:"
-STRICT_REPLAY = "replay-strict:"
 
 _log = logging.getLogger(__name__)
 
@@ -171,11 +170,11 @@ def _without_model(
         if not folder:
             raise ConfigError(f"{DIALOG}DIR needs a folder, such as --llm {DIALOG}answers")
         return DialogAuthor(Path(folder).expanduser(), budget=budget, on_warning=on_warning, on_notice=on_notice)
-    if config.model == "offline" or (config.model == "auto" and read_key(environ, config.key_variable) is None):
+    if config.model == OFFLINE or (config.model == AUTO and read_key(environ, config.key_variable) is None):
         from rewardgen.llm.offline import OfflineAuthor
 
         return OfflineAuthor()
-    if config.model == "auto":
+    if config.model == AUTO:
         raise ConfigError(
             f"{config.key_variable} is set, but no model is named; give --llm MODEL, or --llm offline to use none"
         )

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rewardgen.config import LLMConfig
+from rewardgen.config.authors import DIALOG
 from rewardgen.errors import LLMError
 from rewardgen.llm.author import make_author
-from rewardgen.llm.dialog import DIALOG
 from rewardgen.program import without_thoughts
 from rewardgen.records import Message, Reply
 from rewardgen.request import Request

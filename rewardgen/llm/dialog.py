@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewardgen import files
+from rewardgen.config.authors import DIALOG
 from rewardgen.errors import LLMError, Stopped, UnknownName, UsageError
 from rewardgen.llm.budget import Budget
 from rewardgen.llm.cache import disk_error
@@ -25,7 +26,6 @@ from rewardgen.llm.conversation import estimated_prompt_tokens, estimated_tokens
 from rewardgen.records import Message, Reply
 from rewardgen.request import Request
 
-DIALOG = "dialog:"
 MAX_BYTES = 200_000
 """Max. size of an answer, many times that of the longest program that is accepted."""
 _REQUEST = re.compile(r"(\d{3,})-([a-z]+)-([0-9a-f]{12})\.md")

@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rewardgen import preference, prompting, replay
-from rewardgen.config import Config, JudgingConfig, validate
+from rewardgen.config import Config, JudgingConfig, is_language_model, validate
 from rewardgen.errors import ConfigError
 from rewardgen.program import without_thoughts
 from rewardgen.quoting import one_line
@@ -275,7 +275,7 @@ def check_vision(config: Config, task: Task) -> None:
         SimulationFailed, ReplayError: nothing can be drawn here; the message says what to do.
     """
     model = config.search.judging.model
-    if model in ("", "auto", "offline") or model.startswith("replay"):
+    if not is_language_model(model):
         raise ConfigError(f"{model or 'nothing'!r} is no vision model: name one with --judge vlm:MODEL")
     model_of(task)
     renderer()

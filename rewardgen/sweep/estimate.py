@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache, reduce
 
 from rewardgen.baselines import REWARDS
-from rewardgen.config import BudgetConfig, Config
+from rewardgen.config import BudgetConfig, Config, is_language_model
 from rewardgen.errors import ConfigError, TaskError
 from rewardgen.llm import Prices
 from rewardgen.search import Resolved, load_method, resolve
@@ -146,11 +146,7 @@ def of_baselines(config: Config, rates: Rates, threads: int) -> Amounts:
 def model_of(config: Config) -> str | None:
     """Return the language model that a run would request first; None if it uses none."""
     model = config.llm.each[0].model
-    if model == "offline" or model.startswith(("replay:", "replay-strict:", "dialog:")):
-        return None
-    if model == "auto":  # an error if a key is set, which ``ready`` reports
-        return None
-    return model
+    return model if is_language_model(model) else None  # "auto" with a key is an error, which ``ready`` reports
 
 
 def bound(config: Config, amounts: Amounts) -> dict[str, float]:
