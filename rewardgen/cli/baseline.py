@@ -108,6 +108,7 @@ def _named(patterns: Sequence[str], task_folders: Sequence[Path]) -> list[str]:
     from rewardgen.errors import UnknownName
     from rewardgen.tasks import task_names
 
+    # Each pattern must match something, or a misspelt one would be ignored
     known = task_names(task_folders)
     chosen = set()
     for pattern in patterns:

@@ -57,6 +57,7 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
 
 def _facts(key: str, info: FieldInfo) -> dict[str, Any]:
     """Return a setting's key, default, bounds and description as plain values."""
+    # Bounds as pydantic holds them, as signs
     bounds = [
         f"{sign} {limit}"
         for item in info.metadata

@@ -91,6 +91,7 @@ def doctor(
 
 def _report(findings: list[Finding], *, json: bool) -> None:
     """Print the findings; exit with 1 if there is a fault."""
+    # Notes are no failure
     healthy = all(finding.level != "fault" for finding in findings)
     if json:
         print_json({"healthy": healthy, "checks": findings})
@@ -116,6 +117,7 @@ def _llm_settings(overrides: Mapping[str, Any]) -> LLMConfig:
     from rewardgen.config import LLMConfig, given, validate
     from rewardgen.errors import UsageError
 
+    # Only settings of the language model make sense here
     sections = given(None, overrides)
     if others := sorted(set(sections) - {"llm"}):
         raise UsageError(f"doctor --llm only checks a language model: --set accepts llm.*, not {', '.join(others)}.*")
@@ -169,6 +171,7 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     """Check that the packages are installed, and report their versions."""
+    # Look at each package that rewardgen imports
     found, missing = [], []
     for package in PACKAGES:
         try:
@@ -204,6 +207,7 @@ def _device() -> Finding:
 
     from rewardgen.sim import arrange
 
+    # What a run would choose
     chosen = arrange()
     found = f"--device auto: {chosen}, because {chosen.why}"
     if not torch.cuda.is_available():
@@ -213,6 +217,7 @@ def _device() -> Finding:
         free, total = torch.cuda.mem_get_info(index)
         gpus.append(f"cuda:{index} {torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
     found = f"{found}. {'; '.join(gpus)}; CUDA {torch.version.cuda}"
+    # There is a GPU, but the extra that simulates on it is missing
     if chosen.device.type == "cpu":
         return Finding("device", "note", found, "to train on the GPU: pip install 'rewardgen[gpu]'")
     return Finding("device", "ok", found)
@@ -225,6 +230,7 @@ def _physics() -> Finding:
     from rewardgen.sim import MujocoSim
     from rewardgen.tasks import load_task
 
+    # Time a few steps of many worlds
     task = load_task("cartpole/swingup")
     sim = MujocoSim(task.model, 64)
     ctrl, steps = torch.zeros(64, task.action_size, dtype=torch.float64), 200
@@ -292,6 +298,7 @@ def _confinement() -> Finding:
     """Report the layers of protection that this system offers to the sandbox."""
     from rewardgen.sandbox import layers
 
+    # Which layers work here, and does strict need those that do not?
     all_layers = layers()
     in_force = ", ".join(layer.name for layer in all_layers if layer.in_force) or "none"
     absent = [layer for layer in all_layers if not layer.in_force]

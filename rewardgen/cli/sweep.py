@@ -84,6 +84,7 @@ def _executor(plan: Plan, where: str, jobs: int | None, address: str | None, sha
     Raises:
         UsageError: there is no such executor, or the flags do not belong to it.
     """
+    # Ray is an extra, and takes seconds to import
     if where == "ray":
         from rewardgen.sweep.ray import RayExecutor
 
@@ -134,10 +135,12 @@ def _conclude(ended: Sequence[Ended], standings: Sequence[SearchState], *, json:
     Raises:
         RewardgenError: that is so; ``typer.Exit`` with --json, whose document says it already.
     """
+    # Sort out how the searches ended
     failed = [each for each in ended if each.status == "failed"]
     finished = [each for each in standings if each.status == "finished"]
     empty = [each for each in finished if each.winner is None]
     none_found = bool(finished) and len(empty) == len(finished)
+    # The document says it; only the exit code is left to set
     if json and (failed or none_found):
         raise typer.Exit(RewardgenError.exit_code)
     if failed:

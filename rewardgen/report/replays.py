@@ -67,6 +67,7 @@ def leader_replay(view: RunView) -> str | None:
 
     If people alone judged, it is the policy that they saw. Without a winner, it is the candidate carried on last.
     """
+    # The trainings of the reported score, unless people judged another policy
     final = view.final("winner")
     judged = (view.config.get("search") or {}).get("judge") == "people"
     if final is not None and not judged and any(facts.finite(training.score) for training in final.trainings):

@@ -66,6 +66,7 @@ class Judgements:
             StoreError: the file cannot be written.
         """
         _check(record)
+        # The record's fields are the columns
         values = {**asdict(record), "undone": int(record.undone)}
         if isinstance(record, Order):
             values["candidates"] = json.dumps(record.candidates)
@@ -152,6 +153,7 @@ class Judgements:
         Raises:
             StoreVersion: a newer rewardgen wrote the file.
         """
+        # 0: a new file
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise StoreVersion(

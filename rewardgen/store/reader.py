@@ -265,6 +265,7 @@ def _verdicts(connection: sqlite3.Connection) -> dict[tuple[int, int], Verdict]:
 
 def _cost(calls: tuple[CallView, ...], trainings: dict[str, tuple[TrainingResult, ...]], seconds: float) -> CostView:
     """Add up what the run has cost; replies from the cache cost nothing."""
+    # Only answered calls cost anything, and only replies that did not come from the cache
     answered = [call for call in calls if not call.error]
     paid = [reply for call in answered for reply in call.replies if not reply.cached]
     results = [result for of_owner in trainings.values() for result in of_owner]

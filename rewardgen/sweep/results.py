@@ -108,6 +108,7 @@ def _result(planned: Planned) -> SearchResult:
         view = read(planned.run_dir)
     except StoreError as error:
         return SearchResult(*place, "failed", str(error))
+    # An unknown price makes the dollars NaN, not zero
     cost = view.cost
     return SearchResult(
         *place,

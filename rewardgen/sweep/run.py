@@ -117,6 +117,7 @@ class _Driver:
 
     def run(self, executor: Executor) -> list[Ended]:
         """Carry out all jobs; return how each search ended, in the plan's order."""
+        # Report what there is to do, then do it; write how searches ended after each one
         reused = tuple(ended.planned.key for ended in self._ended.values())
         searches, where = len(self._plan.searches), executor.describe()
         self._watch(None, SweepStarted(searches, len(reused), reused, len(self._measure), where))
