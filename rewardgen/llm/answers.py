@@ -117,6 +117,7 @@ def count(value: Any) -> int | None:
 
 def shares(total: int, lengths: Sequence[int]) -> list[int]:
     """Return ``total`` divided in proportion to ``lengths``, in whole numbers that add up to it."""
+    # Round the ends, not the parts, so that the parts add up
     whole = sum(lengths)
     if whole == 0:
         return [total] + [0] * (len(lengths) - 1)

@@ -81,6 +81,7 @@ class ClientAuthor:
         uniform: Callable[[float, float], float] | None = None,
     ) -> None:
         self._config, self._base_url = config, base_url
+        # Secrets are kept masked; what the endpoint supports is learned as requests run
         self._key = Secret(key) if key else None
         self._proxy = proxy_for(base_url, environ)
         self._secrets = Secret(*([key] if key else []), *(self._proxy.passwords if self._proxy else []))
@@ -137,6 +138,7 @@ class ClientAuthor:
         if self._answered or not replies:
             return
         reason, limit = replies[0].finish_reason, self._config.max_tokens
+        # Thoughts used up the limit, or the answer was cut off
         if reason == LENGTH:
             empty = not any(without_thoughts(reply.text) for reply in replies)
             detail = (
@@ -450,6 +452,7 @@ class ClientAuthor:
                 f"{self._where()} asks to wait {failure.retry_after:.0f} s before the next try ({failure.message}), "
                 f"which is more than llm.patience ({self._config.patience:.0f} s); resume the run then, or raise it"
             )
+        # Waiting did not help
         advice = failure.advice or "try again later, or raise llm.retries and llm.patience"
         if failure.timed_out:
             advice = "raise llm.timeout or lower llm.max_tokens; what was given up may still be in the server's queue"
@@ -461,6 +464,7 @@ class ClientAuthor:
     def _lasting(self, failure: Failure) -> LLMError:
         """Return the error for a failure that no retry can fix."""
         variable = self._config.key_variable
+        # The key is missing, wrong, or not allowed to use the model
         if failure.status == 401 and self._key is None:
             detail = f"set {variable or 'llm.key_variable'}" if variable else "name its variable with llm.key_variable"
             return LLMAuthError(f"{self._where()} asks for a key ({failure.message}): {detail}")

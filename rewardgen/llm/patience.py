@@ -145,5 +145,6 @@ class Backoff:
         asked = self._asked(state.outcome.exception() if state.outcome else None)
         if asked is not None:
             return asked + self._uniform(0.0, AFTER_HINT)
+        # The exponent is bounded, so that the power cannot overflow
         ceiling = min(FIRST_WAIT * 2.0 ** min(state.attempt_number - 1, 30), LONGEST_WAIT)
         return self._uniform(ceiling / 2, ceiling)

@@ -74,6 +74,7 @@ async def _models(client: openai.AsyncOpenAI, path: str) -> tuple[list[str] | No
         if error.status_code in (401, 407):
             raise
         return None, None
+    # The list has several forms; anything else is no list
     page = web_page(response.content, response.headers.get("content-type", ""))
     try:
         content = response.json()

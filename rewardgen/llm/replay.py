@@ -147,6 +147,7 @@ class ReplayAuthor:
         Raises:
             LLMError: there is none, or the replay is strict.
         """
+        # The next recorded call with this purpose, if there is one
         number = self._asked[purpose]
         same = [index for index, call in enumerate(self._calls) if call.purpose == purpose]
         shown = _shown(messages[-1].content)

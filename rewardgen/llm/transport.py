@@ -118,6 +118,7 @@ def proxy_for(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
         ConfigError: its URL cannot be used; the message names the variable.
     """
     url = httpx2.URL(base_url)
+    # Names of the variables in either case
     named = {
         name.lower(): (name, value) for name, value in environ.items() if name.lower().endswith("_proxy") and value
     }
@@ -129,6 +130,7 @@ def proxy_for(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 def _checked(variable: str, url: str) -> Proxy:
     """Return the proxy if its URL can be used; the messages say how to correct it."""
+    # Say how to correct the most common mistakes
     scheme, sign, _ = url.partition("://")
     shown = _without_userinfo(url)
     otherwise = f"or list the endpoint's host in NO_PROXY, or unset {variable}"

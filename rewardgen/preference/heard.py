@@ -17,6 +17,7 @@ def heard(
     """
     told = sum(any(candidate_of(side) in candidates for side in (each.left, each.right)) for each in judgements)
     told += sum(candidate_of(each.replay) in candidates for each in remarks)
+    # A ranking counts as all of its pairs
     pairs = (pair for each in orders for pair in combinations(each.candidates, 2))
     return told + sum(any(key in candidates for key in pair) for pair in pairs)
 

@@ -176,6 +176,7 @@ def _valid(path: Path, offset: int, mark: bytes) -> Path | None:
     try:
         if path.is_symlink() or not path.is_file():
             return None
+        # The first bytes tell the kind
         with path.open("rb") as file:
             return path if file.read(offset + len(mark))[offset:] == mark else None
     except OSError:
@@ -217,6 +218,7 @@ def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
         UnknownName: the run has no such candidate.
         ReplayError: it has no policy.
     """
+    # Trainings of the reported scores, or a candidate's own
     if candidate in FINALS:
         finals = {final.name: _best_place(f"final/{final.name}", final.trainings) for final in view.finals}
         found = {name: place for name, place in finals.items() if place is not None}

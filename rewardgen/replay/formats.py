@@ -98,6 +98,7 @@ def dump_geometry(geometry: Geometry) -> bytes:
         "cords": [asdict(cord) for cord in geometry.cords],
         "look": asdict(geometry.look),
     }
+    # Meshes have arrays of their own
     arrays = {}
     for number, mesh in enumerate(geometry.meshes):
         arrays[f"vertices.{number}"] = np.asarray(mesh.vertices, np.float32)

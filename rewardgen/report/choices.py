@@ -154,6 +154,7 @@ def race_sentence(view: RunView, generation: GenerationView) -> str:
 
 def curse_sentence(view: RunView) -> str:
     """Return how much leaders lose on fresh seeds on average: the winner's curse."""
+    # Positive gaps are luck that was selected
     gaps = [record.score - record.again for record in curse_records(view) if finite(record.again)]
     if not gaps:
         return ""

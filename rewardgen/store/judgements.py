@@ -85,6 +85,7 @@ class Judgements:
             return False
         with self._connection(write=True) as connection:
             assert connection is not None
+            # An id is unique over all kinds of records
             counts = [
                 connection.execute(
                     f"UPDATE {table} SET undone = 1 WHERE id = ? AND judge = ? AND undone = 0", (key, judge)
@@ -160,6 +161,7 @@ class Judgements:
                 f"{self._path} was written by a newer rewardgen (version {version}; this one knows {_VERSION}); "
                 "upgrade rewardgen to read it"
             )
+        # The transaction of the caller makes the tables, or none of them
         if version == 0 and write:
             for statement in _SCHEMA.split(";"):
                 if statement.strip():

@@ -55,6 +55,7 @@ def standing(planned: Planned) -> SearchState:
 
 def of_view(planned: Planned, view: RunView) -> SearchState:
     """Return the state of a search whose store was read."""
+    # The reported score, which selected nothing
     final = view.final("winner")
     return SearchState(
         planned,

@@ -158,12 +158,14 @@ def centred(task: UnderstoodTask) -> list[Quantity]:
 def extras(task: UnderstoodTask) -> list[Term]:
     """Return single terms that may be added to any reward for the task."""
     quantities = task.quantities
+    # Terms that suit any goal
     found = [*effort(task), *alive(task, 0.5), *calm(task)]
     found += [Term("centred", 0.3, peak(q.of(), PLACE_WIDTH)) for q in quantities.centred]
     found += [Term("upright", 0.3, uprightness(task, 1))] if uprightness(task) else []
     found += [Term("steady", 0.2, peak(q.of(), TURNING_WIDTH)) for q in turning(task)[:2]]
     found += [Term("straight", -0.1, f"torch.clamp({q.of()}.square(), max=25.0)") for q in quantities.sideways]
     found += [Term("height", 0.5, f"torch.clamp({q.of()}, -2.0, 2.0)") for q in quantities.heights[:1]]
+    # Terms for speed and for distance
     if quantities.speeds and _speed_goal(task) > 0:
         found += [
             Term("quick_start", task.sign, f"torch.tanh({quantities.speeds[0].of()} / {SPEED_WIDTH})"),
@@ -194,6 +196,7 @@ def speed_designs(task: UnderstoodTask) -> list[Design]:
         found.append(("Speed, with some credit for being upright", (fast, Term("upright", 0.5, up), *effort(task))))
         gated = Term("upright_speed", task.sign, f"{fast.code} * {up}")
         found.append(("Speed counts as far as it is made upright", (gated, *alive(task, 0.5), *effort(task))))
+    # A reward for starting, with a steep slope at rest
     start = task.quantities.speeds[:1]
     quick = [Term("quick_start", task.sign, f"torch.tanh({q.of()} / {SPEED_WIDTH})") for q in start]
     if quick:
@@ -209,6 +212,7 @@ def speed_designs(task: UnderstoodTask) -> list[Design]:
 def upright_designs(task: UnderstoodTask) -> list[Design]:
     """Return designs for being upright, still and in place."""
     up = uprightness(task)
+    # Factors for being in place and still, strict and lenient ones
     rates, middle = turning(task)[:2], centred(task)[:1]
     near = "".join(f" * {peak(q.of(), PLACE_WIDTH)}" for q in middle)
     nearish = "".join(f" * {gate(q.of(), PLACE_WIDTH)}" for q in middle)
@@ -257,6 +261,7 @@ def reach_designs(task: UnderstoodTask) -> list[Design]:
     """Return designs for bringing two positions together."""
     gap = task.quantities.distances[0]
     far, now = gap.of(), gap.of("state")
+    # Nearness at two scales
     tight, wide = REACH_WIDTHS
     closer = Term("approach", 0.5, f"torch.clamp(({now} - {far}) / {task.facts.control_step}, {-FASTEST}, {FASTEST})")
     distance = Term("distance", -1.0, f"torch.clamp({far}, max=10.0)")
@@ -275,6 +280,7 @@ def reach_designs(task: UnderstoodTask) -> list[Design]:
 
 def generic_designs(task: UnderstoodTask) -> list[Design]:
     """Return designs for a description without known words: each likely number large, small, or near zero."""
+    # The numbers that share most words with the description
     numbers = sorted(task.quantities.scalars, key=lambda q: -len(task.words & q.words))[:4]
     found: list[Design] = []
     for quantity in numbers:

@@ -187,6 +187,7 @@ def _distances(fields: tuple[Field, ...]) -> list[Distance]:
         words = described[field.name]
         if words & TARGET and words & OFFSET:
             found.append(Distance(field.name, _length(f"{{s}}.{field.name}", field), 2.5))
+    # Pairs of positions, one of which is a target
     for place, one in enumerate(metres):
         for other in metres[place + 1 :]:
             if one.shape != other.shape or one.shape == ():
