@@ -27,16 +27,16 @@ def settings(
 
     # Search names and descriptions
     known = [_facts(key, info) for key, info in _fields(Config)]
-    found = [
+    matching = [
         facts for facts in known if part is None or part.lower() in f"{facts['key']} {facts['description']}".lower()
     ]
-    if not found:
+    if not matching:
         raise UnknownName("setting", part or "", [facts["key"] for facts in known])
     if json:
-        print_json({"settings": found})
+        print_json({"settings": matching})
         return
     listing = table("setting", "default", "what it does")
-    for facts in found:
+    for facts in matching:
         listing.add_row(safe(facts["key"]), safe(_shown(facts["default"])), safe(_described(facts)))
     show(listing)
     write(

@@ -141,12 +141,12 @@ def _models(settings: LLMConfig) -> list[Finding]:
         tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in checked.replies)
         dollars = sum(reply.dollars for reply in checked.replies)
         # What it answered, and what that cost
-        found = (
+        summary = (
             f"answered {one_line(checked.answer, 60)!r} in {checked.seconds:.1f} s with {tokens} tokens"
             + (f", ${dollars:.5f}" if dollars else "")
             + (" (estimated: the endpoint reports no usage)" if checked.replies[0].estimated else "")
         )
-        findings.append(Finding(checked.model, "note" if remarks else "ok", found, remarks))
+        findings.append(Finding(checked.model, "note" if remarks else "ok", summary, remarks))
     return findings
 
 
@@ -172,10 +172,10 @@ def _python() -> Finding:
 def _packages() -> Finding:
     """Check that the packages are installed, and report their versions."""
     # Look at each package that rewardgen imports
-    found, missing = [], []
+    installed, missing = [], []
     for package in PACKAGES:
         try:
-            found.append(f"{package} {version(package)}")
+            installed.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             missing.append(package)
     if missing:
@@ -185,7 +185,7 @@ def _packages() -> Finding:
             f"missing: {', '.join(missing)}",
             "run `make setup`, or install them with `pip install`",
         )
-    return Finding("packages", "ok", ", ".join(found))
+    return Finding("packages", "ok", ", ".join(installed))
 
 
 def _threads() -> Finding:
@@ -195,10 +195,10 @@ def _threads() -> Finding:
     from rewardgen.sim import available_threads
 
     available = available_threads()
-    found = f"{available} CPU threads for this process, torch uses {torch.get_num_threads()}"
+    summary = f"{available} CPU threads for this process, torch uses {torch.get_num_threads()}"
     if available < 2:
-        return Finding("threads", "note", found, "trainings will be slow; give the process more CPUs if you can")
-    return Finding("threads", "ok", found)
+        return Finding("threads", "note", summary, "trainings will be slow; give the process more CPUs if you can")
+    return Finding("threads", "ok", summary)
 
 
 def _device() -> Finding:
@@ -209,18 +209,18 @@ def _device() -> Finding:
 
     # What a run would choose
     chosen = arrange()
-    found = f"--device auto: {chosen}, because {chosen.why}"
+    summary = f"--device auto: {chosen}, because {chosen.why}"
     if not torch.cuda.is_available():
-        return Finding("device", "ok", found)
+        return Finding("device", "ok", summary)
     gpus = []
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         gpus.append(f"cuda:{index} {torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
-    found = f"{found}. {'; '.join(gpus)}; CUDA {torch.version.cuda}"
+    summary = f"{summary}. {'; '.join(gpus)}; CUDA {torch.version.cuda}"
     # There is a GPU, but the extra that simulates on it is missing
     if chosen.device.type == "cpu":
-        return Finding("device", "note", found, "to train on the GPU: pip install 'rewardgen[gpu]'")
-    return Finding("device", "ok", found)
+        return Finding("device", "note", summary, "to train on the GPU: pip install 'rewardgen[gpu]'")
+    return Finding("device", "ok", summary)
 
 
 def _physics() -> Finding:
@@ -290,8 +290,8 @@ def _sandbox() -> Finding:
         took = time.perf_counter() - began
     if not torch.equal(reward, rows[:, 0]):
         return Finding("sandbox", "fault", f"it returned {reward.tolist()}", "this is a bug: please report it")
-    found = f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it"
-    return Finding("sandbox", "ok", found)
+    summary = f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it"
+    return Finding("sandbox", "ok", summary)
 
 
 def _confinement() -> Finding:

@@ -17,7 +17,7 @@ from rewardgen.errors import RewardgenError, Stopped, UsageError
 from rewardgen.text import count
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Ended, Executor, Plan, Rates, SearchState
+    from rewardgen.sweep import Executor, Plan, Rates, SearchOutcome, SearchState
 
 
 def sweep(
@@ -129,7 +129,7 @@ def _start(plan: Plan, rates: Rates, executor: Executor, out: Path, *, json: boo
     _conclude(ended, standings, json=json)
 
 
-def _conclude(ended: Sequence[Ended], standings: Sequence[SearchState], *, json: bool) -> None:
+def _conclude(ended: Sequence[SearchOutcome], standings: Sequence[SearchState], *, json: bool) -> None:
     """Fail if a search failed, or if none of those that finished found a reward.
 
     Raises:

@@ -10,7 +10,7 @@ from rewardgen.cli.output import safe, show, table, write
 from rewardgen.text import clock, count, short_number
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Amounts, Ended, Executor, Kept, Plan, Rates, SearchState
+    from rewardgen.sweep import Amounts, Executor, Plan, Rates, SearchOutcome, SearchState, StoredSweep
 
 
 def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
@@ -181,7 +181,9 @@ def _cells(amounts: Amounts) -> tuple[str, ...]:
 # ---- the state of a sweep
 
 
-def sweep_document(summary: Kept, standings: Sequence[SearchState], ended: Sequence[Ended] = ()) -> dict[str, Any]:
+def sweep_document(
+    summary: StoredSweep, standings: Sequence[SearchState], ended: Sequence[SearchOutcome] = ()
+) -> dict[str, Any]:
     """Return the state of a sweep as plain values. ``ended`` adds what its stores do not know, such as crashes."""
     # What this process knows overrides the stores
     ends = {end.planned.key: end for end in ended}
@@ -211,7 +213,7 @@ def sweep_document(summary: Kept, standings: Sequence[SearchState], ended: Seque
     }
 
 
-def show_sweep(summary: Kept, standings: Sequence[SearchState]) -> None:
+def show_sweep(summary: StoredSweep, standings: Sequence[SearchState]) -> None:
     """Print the state of a sweep, one line for each arm on each task."""
     # Title: how many searches have which status
     counts = {status: sum(stand.status == status for stand in standings) for status in _ORDER}

@@ -67,8 +67,8 @@ def _from_events(stream: str) -> dict[str, Any]:
 
 def choices_of(completion: Any) -> list[dict[str, Any]]:
     """Return the choices of a completion; none if it has another form."""
-    found = completion.get("choices") if isinstance(completion, dict) else None
-    return [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
+    listed = completion.get("choices") if isinstance(completion, dict) else None
+    return [choice for choice in listed if isinstance(choice, dict)] if isinstance(listed, list) else []
 
 
 def text_of(choice: Mapping[str, Any]) -> str:

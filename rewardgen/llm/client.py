@@ -194,8 +194,8 @@ class ClientAuthor:
 
         async def fetch(client: openai.AsyncOpenAI, wanted: list[int]) -> None:
             """Request some of the replies, which may bring fewer; cache what is an answer."""
-            found = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
-            for index, reply in zip(wanted, found, strict=False):
+            received = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
+            for index, reply in zip(wanted, received, strict=False):
                 if answers.is_answer(reply.text, reply.finish_reason):
                     self._cache.put(keys[index], reply)
                 replies[index] = reply
@@ -424,8 +424,8 @@ class ClientAuthor:
         # Divide the cost: the prompt goes to the first reply, the rest by length
         dollars = self._price.dollars(prompt, answered, cached) if self._price else 0.0
         reservation.settle(dollars, prompt + answered)
-        kept = min(len(texts), n)
-        shares = answers.shares(answered, [len(text) for text in texts[:kept]])
+        wanted = min(len(texts), n)
+        shares = answers.shares(answered, [len(text) for text in texts[:wanted]])
         for_prompt = self._price.dollars(prompt, 0, cached) if self._price else 0.0
         model = completion.get("model")
         return [
@@ -440,7 +440,7 @@ class ClientAuthor:
                 estimated=estimated,
                 finish_reason=answers.finish_reason_of(choices[place], texts[place]),
             )
-            for place in range(kept)
+            for place in range(wanted)
         ]
 
     # ---- error messages

@@ -88,8 +88,8 @@ def _retry_info(error: Any) -> float | None:
 
 def _in_words(words: str) -> float | None:
     """Return seconds from a message in English."""
-    found = _WORDS.search(words)
-    return duration(found[1]) if found else None
+    match = _WORDS.search(words)
+    return duration(match[1]) if match else None
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -124,8 +124,8 @@ def proxy_for(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
     }
     if _bypasses(url, named.get("no_proxy", ("", ""))[1]):
         return None
-    found = named.get(f"{url.scheme}_proxy") or named.get("all_proxy")
-    return None if found is None else _checked(*found)
+    chosen = named.get(f"{url.scheme}_proxy") or named.get("all_proxy")
+    return None if chosen is None else _checked(*chosen)
 
 
 def _checked(variable: str, url: str) -> Proxy:

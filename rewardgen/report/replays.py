@@ -90,17 +90,17 @@ def film(view: RunView, *, make: bool) -> Film | None:
         return None
     note = ""
     # Find the film, or make it
-    found = find(view.path, key)
-    if make and not (found and found[0].video):
+    existing = find(view.path, key)
+    if make and not (existing and existing[0].video):
         try:
-            found = ensure(view.path, key, video=True)
-            note = found[0].note
+            existing = ensure(view.path, key, video=True)
+            note = existing[0].note
         except RewardgenError as error:
             note = str(error)
-    if not found:
+    if not existing:
         return Film(key, "", "", "", note) if note else None
     # Embed what is small enough
-    files = found[0]
+    files = existing[0]
     fits = files.video is not None and files.video.stat().st_size <= MAX_FILM
     video = data_url(files.video.read_bytes(), "video/mp4") if files.video is not None and fits else ""
     poster = _data(files.thumbnail.read_bytes()) if files.thumbnail is not None else ""
@@ -131,9 +131,9 @@ def replays(view: RunView, *, draw: bool) -> Replays | None:
     # Thumbnails
     thumbnails = {}
     for key in keys:
-        found = find(view.path, key)
-        if found and found[0].thumbnail is not None:
-            thumbnails[key] = _data(found[0].thumbnail.read_bytes())
+        existing = find(view.path, key)
+        if existing and existing[0].thumbnail is not None:
+            thumbnails[key] = _data(existing[0].thumbnail.read_bytes())
     if not strips and not thumbnails and not notes:
         return None
     return Replays(tuple(strips), thumbnails, notes[0] if notes else "")

@@ -255,7 +255,7 @@ def write_whole(path: Path, document: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredSweep:
     """The content of ``sweep.json``."""
 
     name: str
@@ -273,7 +273,7 @@ def is_sweep(folder: Path) -> bool:
     return (folder / SWEEP_FILE).is_file()
 
 
-def read_plan(folder: Path) -> Kept:
+def read_plan(folder: Path) -> StoredSweep:
     """Read the sweep that was planned in ``folder``.
 
     Raises:
@@ -285,7 +285,7 @@ def read_plan(folder: Path) -> Kept:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["form"] > FORM:
             raise StoreError(f"{path} was written by a newer rewardgen; upgrade rewardgen to read it")
-        return Kept(
+        return StoredSweep(
             name=str(content["name"]),
             folder=folder,
             arms=tuple(str(arm["name"]) for arm in content["arms"]),

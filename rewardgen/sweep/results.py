@@ -94,9 +94,9 @@ def load(folder: Path) -> Sweep:
     Raises:
         StoreError: there is no sweep, or its ``sweep.json`` is damaged. A run that cannot be read counts as failed.
     """
-    kept = read_plan(folder)
-    results = tuple(_result(planned) for planned in kept.searches)
-    return Sweep(kept.name, folder, kept.arms, kept.tasks, kept.seeds, results)
+    plan = read_plan(folder)
+    results = tuple(_result(planned) for planned in plan.searches)
+    return Sweep(plan.name, folder, plan.arms, plan.tasks, plan.seeds, results)
 
 
 def _result(planned: Planned) -> SearchResult:

@@ -69,12 +69,12 @@ def read(source: str, fields: Collection[str], helpers: Collection[str]) -> Prog
     for statement in [*tree.body, *function.body]:
         if not _assign(statement, values) and statement in function.body and not _harmless(statement):
             return None
-    found = _components(function, values)
-    if not found:
+    components = _components(function, values)
+    if not components:
         return None
     # Keep the components that can be understood
     terms = []
-    for name, expression in found:
+    for name, expression in components:
         term = _term(name, expression, fields, helpers)
         if term is not None:
             terms.append(term)
