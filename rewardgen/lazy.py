@@ -56,11 +56,11 @@ class _Package(ModuleType):
 
 def _places(path: Path) -> dict[str, tuple[str, str]]:
     """Return the name of each export → its module, and its name there."""
-    found = {}
+    exported = {}
     for block in ast.parse(path.read_bytes()).body:
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
             for statement in block.body:
                 assert isinstance(statement, ast.ImportFrom) and statement.module is not None
                 for alias in statement.names:
-                    found[alias.asname or alias.name] = (statement.module, alias.name)
-    return found
+                    exported[alias.asname or alias.name] = (statement.module, alias.name)
+    return exported

@@ -25,16 +25,16 @@ def one_line(text: str, limit: int = 200) -> str:
     them), white space becomes single spaces, backticks become apostrophes, and openings of chat markup are broken up.
     """
     cut = text[: limit * _READ]
-    kept = "".join(
+    line = "".join(
         " " if character.isspace() else character
         for character in cut
         if character.isspace() or not unicodedata.category(character).startswith("C")
     )
-    kept = _CHAT_MARKUP.sub(" ", kept.replace("`", "'").replace("~~~", "---"))
-    kept = " ".join(kept.split())
-    if len(kept) > limit or len(text) > len(cut):
-        kept = kept[: limit - 1].rstrip() + "…"
-    return kept
+    line = _CHAT_MARKUP.sub(" ", line.replace("`", "'").replace("~~~", "---"))
+    line = " ".join(line.split())
+    if len(line) > limit or len(text) > len(cut):
+        line = line[: limit - 1].rstrip() + "…"
+    return line
 
 
 def long_text(text: str, limit: int) -> str:

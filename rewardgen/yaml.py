@@ -147,11 +147,11 @@ class _Resolver(VersionedResolver):
 
 def _by_first() -> dict[str | None, list[tuple[str, re.Pattern[str]]]]:
     """Return first character ("" for an empty scalar) → the tags that a scalar can have, each with its pattern."""
-    found: dict[str | None, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
+    tags: dict[str | None, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
     for name, (pattern, first) in _SCALARS.items():
         for character in ["", *first] if name == "null" else first:
-            found[character].append((f"{_TAG}{name}", re.compile(rf"(?:{pattern})\Z")))
-    return dict(found)
+            tags[character].append((f"{_TAG}{name}", re.compile(rf"(?:{pattern})\Z")))
+    return dict(tags)
 
 
 _BY_FIRST = _by_first()

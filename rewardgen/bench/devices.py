@@ -104,13 +104,13 @@ def arrangements(sim: str = "auto", device: str = "auto") -> list[Arrangement]:
         wanted += [("mujoco", str(chosen.device)), ("mujoco", "cpu")]
     if sim == "auto" and device == "cpu":
         wanted.append(("warp", "cpu"))
-    found: list[Arrangement] = []
+    available: list[Arrangement] = []
     for kind, where in dict.fromkeys(wanted):
         try:
-            found.append(arrange(kind, where))
+            available.append(arrange(kind, where))
         except UsageError:  # mujoco_warp is not installed, and was not requested
             continue
-    return found
+    return available
 
 
 def physics_rate(task: Task, place: Arrangement, worlds: int, threads: int = 0) -> float:

@@ -92,6 +92,7 @@ def _panels(draw_by_task: Mapping[str, Callable[[Axes], None]], path: Path) -> N
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for axes, draw in zip(panels, draw_by_task.values(), strict=False):
             draw(axes)
+        # An odd number of tasks leaves a panel over
         for axes in panels[len(draw_by_task) :]:
             axes.set_visible(False)
         _save(figure, path)

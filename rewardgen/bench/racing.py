@@ -189,6 +189,7 @@ def over_rounds(values: Sequence[float]) -> tuple[float, float, float]:
     mean = math.fsum(finite) / len(finite)
     if len(finite) < 2:
         return mean, math.nan, math.nan
+    # Standard error of the mean
     error = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (len(finite) - 1) / len(finite))
     half = float(stats.t.ppf(0.5 + INTERVAL / 2.0, len(finite) - 1)) * error
     return mean, mean - half, mean + half

@@ -75,6 +75,7 @@ def envpool_rate(python: Path, gymnasium_id: str, config: TrainingConfig, worlds
         "learning_rate": config.learning_rate,
         "threads": threads or available_threads(),
     }
+    # -P: the other interpreter must not import this package
     command = [str(python), "-P", envpool_reference.__file__, json.dumps(job)]
     try:
         process = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)

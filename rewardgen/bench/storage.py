@@ -33,6 +33,7 @@ def mark_of(config: TrainingConfig) -> str:
 
     Only differences from the defaults count, so that a new setting does not invalidate all stored curves.
     """
+    # Stable across versions as long as the changed settings are
     changed = config.model_dump(mode="json", exclude={"trainer"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
 

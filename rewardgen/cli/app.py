@@ -44,7 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-SEARCH, LOOK, SINGLE, MACHINE = "Search", "Look at runs", "Single steps", "This machine"
+SEARCH, LOOK, SINGLE, MACHINE = "Search", "Inspect runs", "Single steps", "This machine"
 
 # The order of these lines is the order in ``--help``
 app.command("run", rich_help_panel=SEARCH)(run.run)

@@ -85,10 +85,10 @@ def baseline(
         settings = resolve(settings, task, arrangement=arrangement_of(settings, task)).config
         # Measure its baselines, or look them up
         if stored_only:
-            found = baselines.find(folder, task, settings)
+            stored = baselines.find(folder, task, settings)
         else:
-            found = baselines.measure(folder, task, settings, again=again, watcher=watcher)
-        measured.append(Measured(task, settings, found.get("expert"), found.get("sparse")))
+            stored = baselines.measure(folder, task, settings, again=again, watcher=watcher)
+        measured.append(Measured(task, settings, stored.get("expert"), stored.get("sparse")))
         if not json:
             _print(measured[-1], heading=len(measured) == 1)
     # Write the page, and print what was not printed yet
@@ -108,6 +108,7 @@ def _named(patterns: Sequence[str], task_folders: Sequence[Path]) -> list[str]:
     from rewardgen.errors import UnknownName
     from rewardgen.tasks import task_names
 
+    # Each pattern must match something, or a misspelt one would be ignored
     known = task_names(task_folders)
     chosen = set()
     for pattern in patterns:

@@ -171,6 +171,7 @@ def _time(
     """Measure the speed of training and print it."""
     from rewardgen.bench import draw_throughput, measure
 
+    # Measure, then draw and print
     note("close other programs: they would slow the measurement down")
     result = measure(task, population=population, updates=updates, threads=threads, envpool=envpool, on_progress=note)
     if plot is not None:
@@ -182,6 +183,7 @@ def _time(
     by_members = result.pop("scaling")
     for name, value in result.items():
         listing.add_row(name, shown(value), _MEANING.get(name, ""))
+    # Populations of other sizes
     for members, rate in by_members.items():
         listing.add_row(f"scaling: {members}", shown(rate), f"the same as train_steps_per_s, {members} together")
     show(listing)

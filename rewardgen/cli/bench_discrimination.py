@@ -76,11 +76,13 @@ def _show_rewards(task: str, found: dict[str, Any]) -> None:
 
 def _show_steps(found: dict[str, Any]) -> None:
     """Print how well the rewards are told apart after each number of steps."""
+    # Columns: picks and regrets for each number of seeds
     rows = found["by_steps"]
     counts = [each["seeds"] for each in rows[0]["picks"]] if rows else []
     picked, regret = [f"picked, {k}" for k in counts], [f"regret, {k}" for k in counts]
     numbers = ("steps", "ICC", "shared seeds", "SD rewards", "SD seeds", *picked, *regret)
     listing = table(numbers[0], numbers[1], "95 % interval", *numbers[2:], right=numbers)
+    # A row per checkpoint; shares are undefined if all scores are equal
     for row in rows:
         interval = f"{row['low']:.2f} to {row['high']:.2f}" if math.isfinite(row["icc"]) else ""
         listing.add_row(

@@ -27,16 +27,16 @@ def settings(
 
     # Search names and descriptions
     known = [_facts(key, info) for key, info in _fields(Config)]
-    found = [
+    matching = [
         facts for facts in known if part is None or part.lower() in f"{facts['key']} {facts['description']}".lower()
     ]
-    if not found:
+    if not matching:
         raise UnknownName("setting", part or "", [facts["key"] for facts in known])
     if json:
-        print_json({"settings": found})
+        print_json({"settings": matching})
         return
     listing = table("setting", "default", "what it does")
-    for facts in found:
+    for facts in matching:
         listing.add_row(safe(facts["key"]), safe(_shown(facts["default"])), safe(_described(facts)))
     show(listing)
     write(
@@ -57,6 +57,7 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
 
 def _facts(key: str, info: FieldInfo) -> dict[str, Any]:
     """Return a setting's key, default, bounds and description as plain values."""
+    # Bounds as pydantic holds them, as signs
     bounds = [
         f"{sign} {limit}"
         for item in info.metadata

@@ -91,6 +91,7 @@ def doctor(
 
 def _report(findings: list[Finding], *, json: bool) -> None:
     """Print the findings; exit with 1 if there is a fault."""
+    # Notes are no failure
     healthy = all(finding.level != "fault" for finding in findings)
     if json:
         print_json({"healthy": healthy, "checks": findings})
@@ -117,6 +118,7 @@ def _llm_settings(overrides: Mapping[str, Any]) -> LLMConfig:
     from rewardgen.config.authors import DIALOG
     from rewardgen.errors import UsageError
 
+    # Only settings of the language model make sense here
     sections = given(None, overrides)
     if others := sorted(set(sections) - {"llm"}):
         raise UsageError(f"doctor --llm only checks a language model: --set accepts llm.*, not {', '.join(others)}.*")
@@ -141,12 +143,12 @@ def _models(settings: LLMConfig) -> list[Finding]:
         tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in checked.replies)
         dollars = sum(reply.dollars for reply in checked.replies)
         # What it answered, and what that cost
-        found = (
+        summary = (
             f"answered {one_line(checked.answer, 60)!r} in {checked.seconds:.1f} s with {tokens} tokens"
             + (f", ${dollars:.5f}" if dollars else "")
             + (" (estimated: the endpoint reports no usage)" if checked.replies[0].estimated else "")
         )
-        findings.append(Finding(checked.model, "note" if remarks else "ok", found, remarks))
+        findings.append(Finding(checked.model, "note" if remarks else "ok", summary, remarks))
     return findings
 
 
@@ -171,10 +173,11 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     """Check that the packages are installed, and report their versions."""
-    found, missing = [], []
+    # Look at each package that rewardgen imports
+    installed, missing = [], []
     for package in PACKAGES:
         try:
-            found.append(f"{package} {version(package)}")
+            installed.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             missing.append(package)
     if missing:
@@ -184,7 +187,7 @@ def _packages() -> Finding:
             f"missing: {', '.join(missing)}",
             "run `make setup`, or install them with `pip install`",
         )
-    return Finding("packages", "ok", ", ".join(found))
+    return Finding("packages", "ok", ", ".join(installed))
 
 
 def _threads() -> Finding:
@@ -194,10 +197,10 @@ def _threads() -> Finding:
     from rewardgen.sim import available_threads
 
     available = available_threads()
-    found = f"{available} CPU threads for this process, torch uses {torch.get_num_threads()}"
+    summary = f"{available} CPU threads for this process, torch uses {torch.get_num_threads()}"
     if available < 2:
-        return Finding("threads", "note", found, "trainings will be slow; give the process more CPUs if you can")
-    return Finding("threads", "ok", found)
+        return Finding("threads", "note", summary, "trainings will be slow; give the process more CPUs if you can")
+    return Finding("threads", "ok", summary)
 
 
 def _device() -> Finding:
@@ -206,18 +209,20 @@ def _device() -> Finding:
 
     from rewardgen.sim import arrange
 
+    # What a run would choose
     chosen = arrange()
-    found = f"--device auto: {chosen}, because {chosen.why}"
+    summary = f"--device auto: {chosen}, because {chosen.why}"
     if not torch.cuda.is_available():
-        return Finding("device", "ok", found)
+        return Finding("device", "ok", summary)
     gpus = []
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         gpus.append(f"cuda:{index} {torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
-    found = f"{found}. {'; '.join(gpus)}; CUDA {torch.version.cuda}"
+    summary = f"{summary}. {'; '.join(gpus)}; CUDA {torch.version.cuda}"
+    # There is a GPU, but the extra that simulates on it is missing
     if chosen.device.type == "cpu":
-        return Finding("device", "note", found, "to train on the GPU: pip install 'rewardgen[gpu]'")
-    return Finding("device", "ok", found)
+        return Finding("device", "note", summary, "to train on the GPU: pip install 'rewardgen[gpu]'")
+    return Finding("device", "ok", summary)
 
 
 def _physics() -> Finding:
@@ -227,6 +232,7 @@ def _physics() -> Finding:
     from rewardgen.sim import MujocoSim
     from rewardgen.tasks import load_task
 
+    # Time a few steps of many worlds
     task = load_task("cartpole/swingup")
     sim = MujocoSim(task.model, 64)
     ctrl, steps = torch.zeros(64, task.action_size, dtype=torch.float64), 200
@@ -286,14 +292,15 @@ def _sandbox() -> Finding:
         took = time.perf_counter() - began
     if not torch.equal(reward, rows[:, 0]):
         return Finding("sandbox", "fault", f"it returned {reward.tolist()}", "this is a bug: please report it")
-    found = f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it"
-    return Finding("sandbox", "ok", found)
+    summary = f"from program to first reward in {took * 1000:.0f} ms, {in_force} layers around it"
+    return Finding("sandbox", "ok", summary)
 
 
 def _confinement() -> Finding:
     """Report the layers of protection that this system offers to the sandbox."""
     from rewardgen.sandbox import layers
 
+    # Which layers work here, and does strict need those that do not?
     all_layers = layers()
     in_force = ", ".join(layer.name for layer in all_layers if layer.in_force) or "none"
     absent = [layer for layer in all_layers if not layer.in_force]

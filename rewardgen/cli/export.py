@@ -50,5 +50,6 @@ def export(
         return
     for file in exported.files:
         write(str(file))
+    # Say what is missing, and why
     if exported.wrapper is None:
         write("no Gymnasium environment matches this task, so no wrapper was written", style="dim")

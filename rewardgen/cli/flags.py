@@ -36,6 +36,7 @@ class SettingFlag(OptionInfo):
             help=_sentence(field.description or "", choices),
             rich_help_panel=panel,
         )
+        # ``given`` finds the setting of a flag by this
         self.setting = setting
 
 

@@ -53,6 +53,7 @@ class Lines:
         match event:
             case events.RunStarted():
                 return self._run_started(event)
+            # Generations and their programs
             case events.GenerationStarted():
                 restart = f" of restart {event.restart}" if event.restart else ""
                 parent = f", improving on {event.parent}" if event.parent else ""
@@ -66,6 +67,7 @@ class Lines:
                 if not event.accepted:
                     return f"  {event.candidate}: refused: " + "; ".join(event.problems)
                 return f"  {event.candidate}: accepted" + (f" after {event.attempt} repairs" if event.attempt else "")
+            # Trainings
             case events.TrainingStarted():
                 self._last_line = self._clock()
                 purpose = TRAININGS.get(event.what, "of this generation")
@@ -81,12 +83,14 @@ class Lines:
             case events.Remeasured():
                 before, after = short_number(event.score), short_number(event.again)
                 return f"  {event.candidate}: {before} when it was chosen, {after} on fresh seeds"
+            # Judgements and selection
             case events.WaitingForPeople():
                 return f"  {waiting_text(event)}; {how_to_judge(self._progress)}"
             case events.Judged():
                 return f"  {judged_text(event)}"
             case events.Selected():
                 return self._selected(event)
+            # Reported scores
             case events.BaselineFound():
                 return f"  {event.name}: trained before on this machine, not again"
             case events.Evaluated():

@@ -72,6 +72,7 @@ class LiveView:
 
     def _print_head(self, event: RunStarted) -> None:
         """Print the task, the size of the run, and where it takes place."""
+        # Task and size, then place and arrangement
         steps = f"{event.generations} generations of {event.candidates} candidates, {event.steps:,} steps each"
         self._screen.print(
             Text.assemble(
@@ -92,6 +93,7 @@ class LiveView:
         parts: list[RenderableType] = []
         if progress.rows:
             parts.append(generation_table(progress))
+        # What the search is waiting for
         if progress.waiting is not None:
             parts.append(Spinner("dots", Text(safe(f"{waiting_text(progress.waiting)}; {how_to_judge(progress)}"))))
         if progress.asking:
@@ -115,6 +117,7 @@ def generation_table(progress: Progress) -> Table:
 
 def _cells(row: Row) -> tuple[Text, ...]:
     """Return the cells of a candidate's row."""
+    # Text from programs is untrusted, and may have many lines
     verdict = row.status + (f" ({row.attempts - 1} repairs)" if row.attempts > 1 else "")
     problem = safe(" ".join(row.problem.split()))
     if len(problem) > PROBLEM_WIDTH:
@@ -132,6 +135,7 @@ def _cells(row: Row) -> tuple[Text, ...]:
 
 def training_line(training: Training) -> Table:
     """Return the current training: what it is for, a bar, its speed and the time left."""
+    # What is trained, how far it is, how fast, and how long it takes
     line = Table.grid(padding=(0, 1))
     what = {"final": "reported scores", "again": "measuring again", "further": "further seeds"}.get(
         training.what, "training"

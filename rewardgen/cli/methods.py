@@ -69,6 +69,7 @@ def differences(one: Method, other: Method) -> dict[str, tuple[Any, Any]]:
     """
     from rewardgen.config import load
 
+    # Compare what the methods declare, and the settings that result from their defaults
     sides = []
     for method in (one, other):
         facts = flat(method.model_dump(mode="json", exclude={*NAMES, "settings"}))

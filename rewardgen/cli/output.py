@@ -119,10 +119,12 @@ def jsonable(value: Any) -> Any:
 
     Fields of records that are meant for the report alone (a program's output) are omitted.
     """
+    # Plain values
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    # Containers and records
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
@@ -130,6 +132,7 @@ def jsonable(value: Any) -> Any:
         return {name: jsonable(getattr(value, name)) for name in shown}
     if isinstance(value, list | tuple | set | frozenset):
         return [jsonable(item) for item in value]
+    # Everything else
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "model_dump"):

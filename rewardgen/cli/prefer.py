@@ -187,11 +187,13 @@ class _Session:
         """Return the replays to show: two, or one if there is nothing to compare it with; None if all are judged."""
         from rewardgen.preference import next_pair
 
+        # A single candidate can only be commented on, once
         pool = [*wanted.candidates, *wanted.against]
         if len(pool) == 1:
             only = f"{pool[0]}.0"
             commented = any(remark.replay == only and remark.judge == self.judge for remark in view.remarks)
             return None if commented or frozenset(pool) in self.skipped else (only,)
+        # Which pair is shown must not be predictable, so this generator has no seed
         generator = random.Random()
         seen = [*view.judgements, *self._skips()]
         pair = next_pair(pool, seen, view.orders, self.judge, generator)

@@ -25,6 +25,7 @@ def prompt(
     from rewardgen.search import load_method
     from rewardgen.tasks import load_task
 
+    # What the method changes in the prompt
     manner = load_method(method or SearchConfig().method).manner
     loaded, templates = load_task(task, folders(envs)), template_folder(prompts)
     if json:

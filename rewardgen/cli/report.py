@@ -72,6 +72,7 @@ def _sweep(folder: Path, to: Path | None, against: str | None, *, json: bool) ->
     from rewardgen.sweep.results import load
     from rewardgen.sweep.words import caveats, verdicts
 
+    # Analyse and write, then print the conclusions
     analysis = analyse(load(folder), baseline=against)
     written = write_sweep_report(analysis, to)
     if json:

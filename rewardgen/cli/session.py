@@ -99,6 +99,7 @@ def _watched(progress: Progress, *, json: bool) -> Iterator[Listener]:
     if json:
         yield Lines(progress, console(stderr=True))
         return
+    # A pipe or a terminal without cursor movement gets lines
     screen = console()
     if not screen.is_terminal or screen.is_dumb_terminal:
         yield Lines(progress, screen)

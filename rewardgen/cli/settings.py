@@ -33,6 +33,7 @@ def parse_assignments(assignments: Sequence[str] | None) -> dict[str, Any]:
 
     settings: dict[str, Any] = {}
     for text in assignments or ():
+        # Split at the first sign; the value may contain others
         key, sign, value = text.partition("=")
         if not sign or not all(part.strip() for part in key.split(".")):
             raise UsageError(f"--set {text}: write it as KEY=VALUE, such as --set training.steps=200000")

@@ -28,9 +28,11 @@ def show(
     from rewardgen.report.choices import legibility_facts
     from rewardgen.store import find_run, find_sweep, read
 
+    # A sweep
     if (sweep := find_sweep(run, out)) is not None:
         _show_sweep(sweep, json=json)
         return
+    # A run, or one of its candidates
     view = read(find_run(run, out))
     if candidate is None:
         print_json({**jsonable(view), "legibility": legibility_facts(view)}) if json else show_run(view)

@@ -40,6 +40,7 @@ def summary(view: RunView) -> dict[str, Any]:
         "task": view.task.get("name"),
         "author": view.author,
         "offline": view.author.startswith("offline"),
+        # What was found, and its reported scores
         "winner": None if winner is None else {"key": winner.key, "score": winner.score, "source": winner.source},
         "fitness_unit": view.task.get("fitness_unit"),
         "scores": {
@@ -48,6 +49,7 @@ def summary(view: RunView) -> dict[str, Any]:
         },
         "verdict": verdict(view),
         "result": document(result(view)),
+        # How the choice was made
         "legibility": legibility_facts(view),
         "screening": screening_record(view),
         "leaders": curse_records(view),
@@ -231,6 +233,7 @@ def _show_verdict(outcome: RunResult) -> None:
 
 def _show_scores(view: RunView, outcome: RunResult) -> None:
     """Print a bar for each reported reward, with its interval."""
+    # Nothing was measured yet
     if not any(bar.measured for bar in outcome.bars):
         return
     meaning = str(view.task.get("fitness_meaning", ""))

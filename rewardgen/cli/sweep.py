@@ -17,7 +17,7 @@ from rewardgen.errors import RewardgenError, Stopped, UsageError
 from rewardgen.text import count
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Ended, Executor, Plan, Rates, SearchState
+    from rewardgen.sweep import Executor, Plan, Rates, SearchOutcome, SearchState
 
 
 def sweep(
@@ -84,6 +84,7 @@ def _executor(plan: Plan, where: str, jobs: int | None, address: str | None, sha
     Raises:
         UsageError: there is no such executor, or the flags do not belong to it.
     """
+    # Ray is an extra, and takes seconds to import
     if where == "ray":
         from rewardgen.sweep.ray import RayExecutor
 
@@ -128,16 +129,18 @@ def _start(plan: Plan, rates: Rates, executor: Executor, out: Path, *, json: boo
     _conclude(ended, standings, json=json)
 
 
-def _conclude(ended: Sequence[Ended], standings: Sequence[SearchState], *, json: bool) -> None:
+def _conclude(ended: Sequence[SearchOutcome], standings: Sequence[SearchState], *, json: bool) -> None:
     """Fail if a search failed, or if none of those that finished found a reward.
 
     Raises:
         RewardgenError: that is so; ``typer.Exit`` with --json, whose document says it already.
     """
+    # Sort out how the searches ended
     failed = [each for each in ended if each.status == "failed"]
     finished = [each for each in standings if each.status == "finished"]
     empty = [each for each in finished if each.winner is None]
     none_found = bool(finished) and len(empty) == len(finished)
+    # The document says it; only the exit code is left to set
     if json and (failed or none_found):
         raise typer.Exit(RewardgenError.exit_code)
     if failed:

@@ -44,6 +44,7 @@ class SweepProgress:
         from rewardgen.sweep import of_planned
 
         self.plan, self._slots, self._clock, self._began = plan, max(1, slots), clock, clock()
+        # What is expected, and what has happened so far
         self._expected = {p.key: of_planned(p, rates, threads).hours * 3600 for p in plan.searches}
         self._started: dict[str, float] = {}
         self._durations: list[tuple[float, float]] = []

@@ -10,7 +10,7 @@ from rewardgen.cli.output import safe, show, table, write
 from rewardgen.text import clock, count, short_number
 
 if TYPE_CHECKING:
-    from rewardgen.sweep import Amounts, Ended, Executor, Kept, Plan, Rates, SearchState
+    from rewardgen.sweep import Amounts, Executor, Plan, Rates, SearchOutcome, SearchState, StoredSweep
 
 
 def forecast(plan: Plan, rates: Rates, executor: Executor) -> dict[str, Any]:
@@ -144,6 +144,7 @@ def show_forecast(document: dict[str, Any]) -> None:
 
 def _speeds(document: dict[str, Any]) -> str:
     """Return where the numbers come from: measured speeds, or assumed ones."""
+    # Measured and assumed speeds apart
     tasks, runs = document["rates"]["tasks"], document["rates"]["runs"]
     measured = [
         f"{name} {facts['steps_per_second_and_processor']:,}" for name, facts in tasks.items() if facts["measured"]
@@ -157,6 +158,7 @@ def _speeds(document: dict[str, Any]) -> str:
     if assumed:
         parts.append(f"{'from other tasks in them' if runs else 'assumed, without earlier runs'}: {', '.join(assumed)}")
     text = "Environment steps per second and CPU thread, " + "; ".join(parts) + "."
+    # Models of which no earlier run has replies
     used = {each["model"] for each in document["searches"] if each["amounts"].calls}
     unknown = sorted(used - set(document["rates"]["models"]))
     if unknown:
@@ -179,8 +181,11 @@ def _cells(amounts: Amounts) -> tuple[str, ...]:
 # ---- the state of a sweep
 
 
-def sweep_document(summary: Kept, standings: Sequence[SearchState], ended: Sequence[Ended] = ()) -> dict[str, Any]:
+def sweep_document(
+    summary: StoredSweep, standings: Sequence[SearchState], ended: Sequence[SearchOutcome] = ()
+) -> dict[str, Any]:
     """Return the state of a sweep as plain values. ``ended`` adds what its stores do not know, such as crashes."""
+    # What this process knows overrides the stores
     ends = {end.planned.key: end for end in ended}
     searches = []
     for stand in standings:
@@ -208,7 +213,7 @@ def sweep_document(summary: Kept, standings: Sequence[SearchState], ended: Seque
     }
 
 
-def show_sweep(summary: Kept, standings: Sequence[SearchState]) -> None:
+def show_sweep(summary: StoredSweep, standings: Sequence[SearchState]) -> None:
     """Print the state of a sweep, one line for each arm on each task."""
     # Title: how many searches have which status
     counts = {status: sum(stand.status == status for stand in standings) for status in _ORDER}
@@ -245,6 +250,7 @@ _ORDER = ("finished", "running", "interrupted", "failed", "left out", "waiting")
 
 def _row(task: str, arm: str, states: Sequence[SearchState]) -> tuple[str, ...]:
     """Return the cells of an arm on a task: its searches, their scores and their cost."""
+    # Scores of finished searches, and what all of them used
     finished = [stand for stand in states if stand.status == "finished"]
     unit = next((stand.unit for stand in states if stand.unit), "")
     scores = ", ".join(short_number(stand.score.mean if stand.score is not None else None) for stand in finished)

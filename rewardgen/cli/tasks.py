@@ -38,12 +38,12 @@ def tasks(
             f"{path} registers no task, but is executed as a task file; start its name with an underscore, or name it "
             "in a declaration's environment.imports"
         )
-    found = [declared(task) for task in known.tasks]
+    declarations = [declared(task) for task in known.tasks]
     if json:
-        print_json({"tasks": found})
+        print_json({"tasks": declarations})
         return
     listing = table("task", "group", "fields", "steps", "success from", right=("fields", "steps", "success from"))
-    for facts in found:
+    for facts in declarations:
         if "missing" in facts:
             listing.add_row(safe(facts["name"]), safe(facts["group"]), "", "", safe(f"needs {facts['install']}"))
             continue

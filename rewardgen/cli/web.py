@@ -55,6 +55,7 @@ def web(
     write(f"open {server.url}")
     for other in server.urls[1:]:
         write(f"or   {other}")
+    # The address must appear now, even in a pipe: the server runs until it is stopped
     sys.stdout.flush()
     for each in server.notes:
         note(each)

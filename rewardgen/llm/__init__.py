@@ -11,7 +11,7 @@ a reply costs, and whether the next one may be asked for.
 
 from rewardgen.llm.author import Author, make_author
 from rewardgen.llm.budget import Budget
-from rewardgen.llm.check import Checked, check
+from rewardgen.llm.check import CheckResult, check
 from rewardgen.llm.prices import Price, Prices
 
-__all__ = ["Author", "Budget", "Checked", "Price", "Prices", "check", "make_author"]
+__all__ = ["Author", "Budget", "CheckResult", "Price", "Prices", "check", "make_author"]

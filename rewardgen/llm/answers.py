@@ -67,8 +67,8 @@ def _from_events(stream: str) -> dict[str, Any]:
 
 def choices_of(completion: Any) -> list[dict[str, Any]]:
     """Return the choices of a completion; none if it has another form."""
-    found = completion.get("choices") if isinstance(completion, dict) else None
-    return [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
+    listed = completion.get("choices") if isinstance(completion, dict) else None
+    return [choice for choice in listed if isinstance(choice, dict)] if isinstance(listed, list) else []
 
 
 def text_of(choice: Mapping[str, Any]) -> str:
@@ -117,6 +117,7 @@ def count(value: Any) -> int | None:
 
 def shares(total: int, lengths: Sequence[int]) -> list[int]:
     """Return ``total`` divided in proportion to ``lengths``, in whole numbers that add up to it."""
+    # Round the ends, not the parts, so that the parts add up
     whole = sum(lengths)
     if whole == 0:
         return [total] + [0] * (len(lengths) - 1)

@@ -160,16 +160,19 @@ def _without_model(
     on_notice: Callable[[str], None],
 ) -> Author | None:
     """Return the author that uses no language model, if the configuration names one; else None."""
+    # A recording
     for prefix, strict in ((REPLAY, False), (STRICT_REPLAY, True)):
         if config.model.startswith(prefix):
             earlier = read_recording(recording) if recording is not None and recording.exists() else ()
             path = Path(config.model.removeprefix(prefix)).expanduser()
             return ReplayAuthor(path, strict=strict, earlier=earlier, on_warning=on_warning)
+    # A person or an agent who answers in files
     if config.model.startswith(DIALOG):
         folder = config.model.removeprefix(DIALOG).strip()
         if not folder:
             raise ConfigError(f"{DIALOG}DIR needs a folder, such as --llm {DIALOG}answers")
         return DialogAuthor(Path(folder).expanduser(), budget=budget, on_warning=on_warning, on_notice=on_notice)
+    # No language model
     if config.model == OFFLINE or (config.model == AUTO and read_key(environ, config.key_variable) is None):
         from rewardgen.llm.offline import OfflineAuthor
 

@@ -35,6 +35,7 @@ def reply_key(
     extra: Mapping[str, Any],
 ) -> str:
     """Return the hash of everything that reply number ``index`` depends on."""
+    # Extra fields only count if there are any, so that older keys stay valid
     parts: list[Any] = [_FORM, endpoint, model, messages_hash(messages), temperature, max_tokens, seed, index]
     if extra:
         parts.append(extra)

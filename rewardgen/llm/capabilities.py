@@ -71,12 +71,12 @@ class Capabilities:
 
     def offered(self, parameters: Mapping[str, Any], messages: Sequence[Message]) -> frozenset[str]:
         """Return the parts of a request that could be refused and left out."""
-        found = set(parameters) & set(_MEANS)
+        parts = set(parameters) & set(_MEANS)
         if self.takes(SYSTEM) and messages and messages[0].role == "system":
-            found.add(SYSTEM)
+            parts.add(SYSTEM)
         if self.takes(PLAIN):
-            found.add(PLAIN)
-        return frozenset(found)
+            parts.add(PLAIN)
+        return frozenset(parts)
 
     @staticmethod
     def words(names: frozenset[str]) -> str:

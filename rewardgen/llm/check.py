@@ -23,7 +23,7 @@ REPLIES = 2
 
 
 @dataclass
-class Checked:
+class CheckResult:
     """The result. ``error`` is "" if the model answered; ``notices``: what it does not support, and other remarks."""
 
     model: str
@@ -38,7 +38,7 @@ class Checked:
         return without_thoughts(self.replies[0].text).strip() if self.replies else ""
 
 
-def check(config: LLMConfig, environ: Mapping[str, str]) -> list[Checked]:
+def check(config: LLMConfig, environ: Mapping[str, str]) -> list[CheckResult]:
     """Request two short replies of each model of ``config``, with the settings that a search would use.
 
     Raises:
@@ -46,7 +46,7 @@ def check(config: LLMConfig, environ: Mapping[str, str]) -> list[Checked]:
     """
     results = []
     for each in config.each:
-        result = Checked(each.model)
+        result = CheckResult(each.model)
         if each.model.startswith(DIALOG):  # nobody is there to answer a check
             result.notices.append("requests are files that you or an agent answer; none was made")
             results.append(result)

@@ -81,6 +81,7 @@ class ClientAuthor:
         uniform: Callable[[float, float], float] | None = None,
     ) -> None:
         self._config, self._base_url = config, base_url
+        # Secrets are kept masked; what the endpoint supports is learned as requests run
         self._key = Secret(key) if key else None
         self._proxy = proxy_for(base_url, environ)
         self._secrets = Secret(*([key] if key else []), *(self._proxy.passwords if self._proxy else []))
@@ -137,6 +138,7 @@ class ClientAuthor:
         if self._answered or not replies:
             return
         reason, limit = replies[0].finish_reason, self._config.max_tokens
+        # Thoughts used up the limit, or the answer was cut off
         if reason == LENGTH:
             empty = not any(without_thoughts(reply.text) for reply in replies)
             detail = (
@@ -192,8 +194,8 @@ class ClientAuthor:
 
         async def fetch(client: openai.AsyncOpenAI, wanted: list[int]) -> None:
             """Request some of the replies, which may bring fewer; cache what is an answer."""
-            found = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
-            for index, reply in zip(wanted, found, strict=False):
+            received = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
+            for index, reply in zip(wanted, received, strict=False):
                 if answers.is_answer(reply.text, reply.finish_reason):
                     self._cache.put(keys[index], reply)
                 replies[index] = reply
@@ -422,8 +424,8 @@ class ClientAuthor:
         # Divide the cost: the prompt goes to the first reply, the rest by length
         dollars = self._price.dollars(prompt, answered, cached) if self._price else 0.0
         reservation.settle(dollars, prompt + answered)
-        kept = min(len(texts), n)
-        shares = answers.shares(answered, [len(text) for text in texts[:kept]])
+        wanted = min(len(texts), n)
+        shares = answers.shares(answered, [len(text) for text in texts[:wanted]])
         for_prompt = self._price.dollars(prompt, 0, cached) if self._price else 0.0
         model = completion.get("model")
         return [
@@ -438,7 +440,7 @@ class ClientAuthor:
                 estimated=estimated,
                 finish_reason=answers.finish_reason_of(choices[place], texts[place]),
             )
-            for place in range(kept)
+            for place in range(wanted)
         ]
 
     # ---- error messages
@@ -450,6 +452,7 @@ class ClientAuthor:
                 f"{self._where()} asks to wait {failure.retry_after:.0f} s before the next try ({failure.message}), "
                 f"which is more than llm.patience ({self._config.patience:.0f} s); resume the run then, or raise it"
             )
+        # Waiting did not help
         advice = failure.advice or "try again later, or raise llm.retries and llm.patience"
         if failure.timed_out:
             advice = "raise llm.timeout or lower llm.max_tokens; what was given up may still be in the server's queue"
@@ -461,6 +464,7 @@ class ClientAuthor:
     def _lasting(self, failure: Failure) -> LLMError:
         """Return the error for a failure that no retry can fix."""
         variable = self._config.key_variable
+        # The key is missing, wrong, or not allowed to use the model
         if failure.status == 401 and self._key is None:
             detail = f"set {variable or 'llm.key_variable'}" if variable else "name its variable with llm.key_variable"
             return LLMAuthError(f"{self._where()} asks for a key ({failure.message}): {detail}")

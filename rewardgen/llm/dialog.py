@@ -199,6 +199,7 @@ def answer(folder: Path, name: str, number: int, text: str) -> Path:
         UnknownName: the folder has no such request.
         UsageError: the request wants no such answer, has it already, or the text is empty or too long.
     """
+    # The request must exist and want this answer
     known = {request.name: request for request in requests(folder)}
     if name not in known:
         raise UnknownName("request", name, known)
@@ -276,6 +277,7 @@ def _write_pictures(path: Path, messages: Sequence[Message]) -> list[list[str]]:
 def _request_text(path: Path, purpose: str, messages: Sequence[Message], n: int, pictures: list[list[str]]) -> str:
     """Return a request as Markdown: where the answers go, then the messages."""
     answers = [answer_path(path, number).name for number in range(1, n + 1)]
+    # How to answer, then the messages themselves
     several = (
         f"{n} answers that differ in their idea, each in a file of its own" if n > 1 else "one answer, in the file"
     )

@@ -193,6 +193,7 @@ def _connection_failure(error: openai.APIConnectionError, base_url: str, proxy: 
     if isinstance(cause, BodyTooLarge):
         size = MAX_BODY_BYTES // 2**20
         return Failure(f"the answer is larger than {size} MiB, which no reply needs to be", passing=False, billed=True)
+    # The proxy
     if proxy is not None and isinstance(cause, httpx2.ProxyError | httpx2.ConnectError | httpx2.ConnectTimeout):
         refused = isinstance(cause, httpx2.ProxyError)
         return Failure(
@@ -201,6 +202,7 @@ def _connection_failure(error: openai.APIConnectionError, base_url: str, proxy: 
             advice=f"check {proxy.variable}, or list the endpoint's host in NO_PROXY",
         )
     words = str(cause)
+    # TLS
     if "CERTIFICATE_VERIFY_FAILED" in words:
         return Failure(
             f"its certificate cannot be trusted: {words}",
@@ -211,6 +213,7 @@ def _connection_failure(error: openai.APIConnectionError, base_url: str, proxy: 
         return Failure(
             f"it speaks no TLS: {words}", passing=False, advice="the base URL may have to begin with http://"
         )
+    # The server cannot be reached, or stopped answering
     if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
         advice = f"see whether the server runs, and check the base URL {base_url}"
         return Failure(f"no connection: {words or 'timed out'}", passing=True, advice=advice)

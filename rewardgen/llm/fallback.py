@@ -51,6 +51,7 @@ class FallbackAuthor:
             LLMError, BudgetExceeded: the last author's own error, if it cannot answer either.
             Stopped: ``close`` was called.
         """
+        # Another thread may have moved on to a later author meanwhile
         for place in range(self._first, len(self._authors)):
             try:
                 return self._authors[place].reply(request, n, seed=seed)

@@ -88,8 +88,8 @@ def _retry_info(error: Any) -> float | None:
 
 def _in_words(words: str) -> float | None:
     """Return seconds from a message in English."""
-    found = _WORDS.search(words)
-    return duration(found[1]) if found else None
+    match = _WORDS.search(words)
+    return duration(match[1]) if match else None
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -145,5 +145,6 @@ class Backoff:
         asked = self._asked(state.outcome.exception() if state.outcome else None)
         if asked is not None:
             return asked + self._uniform(0.0, AFTER_HINT)
+        # The exponent is bounded, so that the power cannot overflow
         ceiling = min(FIRST_WAIT * 2.0 ** min(state.attempt_number - 1, 30), LONGEST_WAIT)
         return self._uniform(ceiling / 2, ceiling)

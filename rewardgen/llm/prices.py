@@ -88,6 +88,7 @@ def _listed(model: str, base_url: str | None) -> Price | None:
             found_at, found = snapshot.find_provider_model(name, provider, None, None)
         except LookupError:
             continue
+        # Only a maker's own, closed models have one price everywhere
         if provider is None and (found_at.id not in _MAKERS or _OPEN.search(name)):
             continue
         listed = found.get_prices(datetime.now(UTC))

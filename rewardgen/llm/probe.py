@@ -23,7 +23,7 @@ SECONDS = 10.0
 
 
 @dataclass
-class Seen:
+class ProbeResult:
     """``failure``: why no request can succeed here. ``models``: the list; None if there is none."""
 
     failure: Failure | None = None
@@ -37,24 +37,24 @@ class Seen:
         return f"it does not list {model}; it has {', '.join(near)}"
 
 
-async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: Proxy | None) -> Seen:
+async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: Proxy | None) -> ProbeResult:
     """Request the list of models."""
     caught: Exception
     try:
         models, page = await _models(client, "/models")
         if models is not None:
             # A common mistake: the API lies below /v1
-            return Seen(models=models)
+            return ProbeResult(models=models)
         if not urlsplit(base_url).path.strip("/"):
-            found, _ = await _models(client, "/v1/models")
-            if found is not None:
+            below_v1, _ = await _models(client, "/v1/models")
+            if below_v1 is not None:
                 right = urlsplit(base_url)._replace(path="/v1").geturl()
                 failure = Failure("it has its API below /v1", False, 404, advice=f"give the base URL {right}")
-                return Seen(failure)
+                return ProbeResult(failure)
         if page is not None:
             page_text = f"a web page, {page!r}, instead of JSON"
-            return Seen(Failure(page_text, False, 200, advice=f"check the base URL{path_hint(base_url)}"))
-        return Seen()
+            return ProbeResult(Failure(page_text, False, 200, advice=f"check the base URL{path_hint(base_url)}"))
+        return ProbeResult()
     # Only some failures are conclusive: others may pass, or concern the list alone
     except Exception as error:
         caught = error
@@ -62,7 +62,7 @@ async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: 
     conclusive = failure.status in (401, 407) or (
         failure.status is None and not failure.timed_out and not failure.billed
     )
-    return Seen(failure if conclusive else None)
+    return ProbeResult(failure if conclusive else None)
 
 
 async def _models(client: openai.AsyncOpenAI, path: str) -> tuple[list[str] | None, str | None]:
@@ -74,6 +74,7 @@ async def _models(client: openai.AsyncOpenAI, path: str) -> tuple[list[str] | No
         if error.status_code in (401, 407):
             raise
         return None, None
+    # The list has several forms; anything else is no list
     page = web_page(response.content, response.headers.get("content-type", ""))
     try:
         content = response.json()

@@ -121,6 +121,7 @@ def _call(content: Any, where: str) -> RecordedCall:
     try:
         if content["form"] > FORM:
             raise LLMError(f"{where} was written by a newer rewardgen; update yours to replay it")
+        # Check each part of the line by building the records
         messages = tuple(Message(item["role"], item["content"]) for item in content["messages"])
         return RecordedCall(
             purpose=content["purpose"],

@@ -101,8 +101,8 @@ class ReplayAuthor:
     def source(self, request: Request, seed: int) -> int | None:
         """Return the recorded call that answered a request, for the run's own recording."""
         with self._lock:
-            found = self._given.get((messages_hash(request.messages), seed))
-        return found[0] if found else None
+            given = self._given.get((messages_hash(request.messages), seed))
+        return given[0] if given else None
 
     def _find(self, request: Request, seed: int) -> tuple[int, bool]:
         """Return the index of the recorded call that answers, and whether it was found by order only."""
@@ -113,15 +113,15 @@ class ReplayAuthor:
             return self._given[key]
         # Search by messages, then by the faulty reply, then by order
         taken = {index for index, _ in self._given.values()}
-        found = self._by_messages(key[0], taken)
-        if found is None and purpose in ("repair", "revision"):
-            found = self._by_faulty_reply(messages, taken, purpose)
-        by_order = found is None
-        if found is None:
-            found = self._by_order(messages, purpose)
+        index = self._by_messages(key[0], taken)
+        if index is None and purpose in ("repair", "revision"):
+            index = self._by_faulty_reply(messages, taken, purpose)
+        by_order = index is None
+        if index is None:
+            index = self._by_order(messages, purpose)
         self._asked[purpose] += 1
-        self._given[key] = found, by_order
-        return found, by_order
+        self._given[key] = index, by_order
+        return index, by_order
 
     def _by_messages(self, wanted: str, taken: set[int]) -> int | None:
         """Return a call with the same messages; one that has not answered yet, if possible."""
@@ -147,6 +147,7 @@ class ReplayAuthor:
         Raises:
             LLMError: there is none, or the replay is strict.
         """
+        # The next recorded call with this purpose, if there is one
         number = self._asked[purpose]
         same = [index for index, call in enumerate(self._calls) if call.purpose == purpose]
         shown = _shown(messages[-1].content)

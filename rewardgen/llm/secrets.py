@@ -50,6 +50,7 @@ def read_key(environ: Mapping[str, str], variable: str | None) -> str | None:
     key = environ.get(variable, "").strip() if variable else ""
     if not key:
         return None
+    # Such a key was pasted with something else
     if not key.isprintable() or not key.isascii():
         what = "a line break" if "\n" in key or "\r" in key else "a character that is no printable ASCII"
         raise ConfigError(f"the key in {variable} holds {what}; set {variable} to the key alone, in one line")

@@ -118,17 +118,19 @@ def proxy_for(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
         ConfigError: its URL cannot be used; the message names the variable.
     """
     url = httpx2.URL(base_url)
+    # Names of the variables in either case
     named = {
         name.lower(): (name, value) for name, value in environ.items() if name.lower().endswith("_proxy") and value
     }
     if _bypasses(url, named.get("no_proxy", ("", ""))[1]):
         return None
-    found = named.get(f"{url.scheme}_proxy") or named.get("all_proxy")
-    return None if found is None else _checked(*found)
+    chosen = named.get(f"{url.scheme}_proxy") or named.get("all_proxy")
+    return None if chosen is None else _checked(*chosen)
 
 
 def _checked(variable: str, url: str) -> Proxy:
     """Return the proxy if its URL can be used; the messages say how to correct it."""
+    # Say how to correct the most common mistakes
     scheme, sign, _ = url.partition("://")
     shown = _without_userinfo(url)
     otherwise = f"or list the endpoint's host in NO_PROXY, or unset {variable}"

@@ -15,10 +15,11 @@ def heard(
 
     Pairs without any of ``candidates`` do not count, so that a ranking counts as much as judgements of all its pairs.
     """
-    told = sum(any(candidate_of(side) in candidates for side in (each.left, each.right)) for each in judgements)
-    told += sum(candidate_of(each.replay) in candidates for each in remarks)
+    count = sum(any(candidate_of(side) in candidates for side in (each.left, each.right)) for each in judgements)
+    count += sum(candidate_of(each.replay) in candidates for each in remarks)
+    # A ranking counts as all of its pairs
     pairs = (pair for each in orders for pair in combinations(each.candidates, 2))
-    return told + sum(any(key in candidates for key in pair) for pair in pairs)
+    return count + sum(any(key in candidates for key in pair) for pair in pairs)
 
 
 def words_about(
@@ -26,11 +27,11 @@ def words_about(
 ) -> tuple[Words, ...]:
     """Return the comments about any of ``candidates``, in order."""
     # Comments of judgements, rankings and remarks, by time
-    found: list[tuple[str, Words]] = []
+    dated: list[tuple[str, Words]] = []
     for judgement in judgements:
         about = (candidate_of(judgement.left), candidate_of(judgement.right))
-        found.append((judgement.created, Words(about, judgement.words, judgement.judge, judgement.answer)))
-    found += [(order.created, Words(order.candidates, order.words, order.judge)) for order in orders]
-    found += [(remark.created, Words((candidate_of(remark.replay),), remark.words, remark.judge)) for remark in remarks]
-    found.sort(key=lambda item: item[0])
-    return tuple(words for _, words in found if words.text.strip() and any(key in candidates for key in words.about))
+        dated.append((judgement.created, Words(about, judgement.words, judgement.judge, judgement.answer)))
+    dated += [(order.created, Words(order.candidates, order.words, order.judge)) for order in orders]
+    dated += [(remark.created, Words((candidate_of(remark.replay),), remark.words, remark.judge)) for remark in remarks]
+    dated.sort(key=lambda item: item[0])
+    return tuple(words for _, words in dated if words.text.strip() and any(key in candidates for key in words.about))

@@ -32,11 +32,11 @@ class Strengths:
         """Return the candidates, strongest first; of equals, the one named first."""
         width = float(stats.norm.ppf(0.5 + self.confidence / 2.0))
         errors = width * np.sqrt(np.diag(self.covariance))
-        made = [
+        standings = [
             Standing(key, float(value), float(value - error), float(value + error), count)
             for key, value, error, count in zip(self.candidates, self.values, errors, self.comparisons, strict=True)
         ]
-        return sorted(made, key=lambda standing: -standing.value)
+        return sorted(standings, key=lambda standing: -standing.value)
 
     def gap(self, first: str, second: str) -> tuple[float, float]:
         """Return the difference of two strengths, and its variance."""
@@ -136,10 +136,10 @@ def _fit(
         return np.diag(precision) + second_moment - np.einsum("r,rp,rq->pq", weight, expected, expected)
 
     # Maximise the posterior; its curvature gives the covariance. Only differences of strengths have a meaning
-    found = optimize.minimize(loss, mean, jac=gradient, hess=hessian, method="trust-exact")
-    covariance = np.linalg.inv(hessian(found.x))[:count, :count]
+    solution = optimize.minimize(loss, mean, jac=gradient, hess=hessian, method="trust-exact")
+    covariance = np.linalg.inv(hessian(solution.x))[:count, :count]
     centre = np.eye(count) - 1.0 / count
-    return centre @ found.x[:count], centre @ covariance @ centre
+    return centre @ solution.x[:count], centre @ covariance @ centre
 
 
 def agreement(ranking: Sequence[Standing], fitness: Mapping[str, float]) -> float:

@@ -95,12 +95,12 @@ def extract_reply(reply: Reply) -> str:
     """
     answer = without_thoughts(reply.text)
     if reply.finish_reason == LENGTH:
-        told = (
+        reason = (
             "the reply was cut off at llm.max_tokens"
             if answer
             else "all of llm.max_tokens was used up by thoughts, so there is no answer"
         )
-        raise _rejected(f"{told}; raise it (--set llm.max_tokens=N)", stage="ended")
+        raise _rejected(f"{reason}; raise it (--set llm.max_tokens=N)", stage="ended")
     if reply.finish_reason == FILTERED and not answer:
         raise _rejected("the endpoint's content filter withheld the reply", stage="ended")
     if reply.finish_reason == TOOL_CALLS and not answer:
@@ -224,18 +224,18 @@ def _unfenced(text: str) -> str | None:
         return text
     if not _DEFINES.search(text):
         return None
-    kept: list[str] = []
+    code: list[str] = []
     inside = False
     for line in text.split("\n"):
         if line[:1] in (" ", "\t", "") or line.startswith("#"):
-            kept += [line] if inside else []
+            code += [line] if inside else []
             continue
         inside = _CODE_LINE.match(line) is not None
         if inside:
-            kept.append(line)
-        elif kept and kept[-1].strip():
-            kept.append("")
-    return _dedented(kept).strip("\n") + "\n" if any(kept) else text
+            code.append(line)
+        elif code and code[-1].strip():
+            code.append("")
+    return _dedented(code).strip("\n") + "\n" if any(code) else text
 
 
 def _from_json(text: str) -> str | None:

@@ -165,8 +165,8 @@ class Checker:
 
     def _entry(self, tree: ast.Module) -> None:
         """Check that ``compute_reward`` is there, with its arguments and return values."""
-        found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == ENTRY]
-        if not found:
+        entries = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == ENTRY]
+        if not entries:
             others = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
             if any(isinstance(node, ast.AsyncFunctionDef) and node.name == ENTRY for node in tree.body):
                 return  # reported already
@@ -174,10 +174,10 @@ class Checker:
             hint = f": rename {like[-1]} to {ENTRY}" if like else ""
             self.problems.append(Problem("check", f"there is no function {SIGNATURE}{hint}"))
             return
-        if len(found) > 1:
-            self._say(found[1], f"{ENTRY} is defined twice: keep one")
+        if len(entries) > 1:
+            self._say(entries[1], f"{ENTRY} is defined twice: keep one")
         # It must accept three positional arguments and require no others
-        entry = found[-1]
+        entry = entries[-1]
         arguments = entry.args
         positional = arguments.posonlyargs + arguments.args
         required = len(positional) - len(arguments.defaults)
@@ -193,15 +193,15 @@ class Checker:
     def _return(self, node: ast.Return) -> None:
         """Check a return statement as far as it can be known before it runs."""
         value = node.value
-        told = "return the total and a dictionary of components: 'return total, {\"name\": component}'"
+        message = "return the total and a dictionary of components: 'return total, {\"name\": component}'"
         if isinstance(value, ast.Name | ast.Call | ast.IfExp | ast.Subscript):
             return  # what it holds is checked when it runs
         if not isinstance(value, ast.Tuple) or len(value.elts) != 2:
-            self._say(node, told)
+            self._say(node, message)
             return
         components = value.elts[1]
         if not isinstance(components, _MAY_BE_COMPONENTS):
-            self._say(node, told)
+            self._say(node, message)
         if isinstance(components, ast.Dict):
             if len(components.keys) > MAX_COMPONENTS:
                 self._say(node, number_message(len(components.keys)))

@@ -66,8 +66,8 @@ def _without_stop_tokens(text: str) -> str:
     """Return text without the stop tokens at its end."""
     for _ in range(_STOP_TOKENS):
         stripped = text.rstrip()
-        found = _STOP_TOKEN.search(stripped[-50:])
-        if found is None:
+        token = _STOP_TOKEN.search(stripped[-50:])
+        if token is None:
             break
-        text = stripped[: len(stripped) - len(found[0])]
+        text = stripped[: len(stripped) - len(token[0])]
     return text

@@ -90,6 +90,7 @@ def film(painter: Painter, replay: Replay, path: Path, size: tuple[int, int] = V
     Raises:
         ReplayError: there is no ffmpeg, or it failed.
     """
+    # A film runs in real time, whatever the replay's frame rate
     chosen, rate = _steady(replay)
     write_film(path, painter.frames(replay, chosen), rate, size)
 

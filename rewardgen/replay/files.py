@@ -101,8 +101,8 @@ def find(run_dir: Path, candidate: str, *, starts: int = 1) -> tuple[ReplayFiles
     """Return those replays of a candidate that exist and are valid; make none."""
     if not _CANDIDATE.fullmatch(candidate):
         return ()
-    found = (_read_files(run_dir, candidate, start) for start in range(min(starts, MAX_STARTS)))
-    return tuple(files for files in found if files is not None)
+    candidates_files = (_read_files(run_dir, candidate, start) for start in range(min(starts, MAX_STARTS)))
+    return tuple(files for files in candidates_files if files is not None)
 
 
 def replay_ids(view: RunView, restart: int, generation: int) -> list[str]:
@@ -176,6 +176,7 @@ def _valid(path: Path, offset: int, mark: bytes) -> Path | None:
     try:
         if path.is_symlink() or not path.is_file():
             return None
+        # The first bytes tell the kind
         with path.open("rb") as file:
             return path if file.read(offset + len(mark))[offset:] == mark else None
     except OSError:
@@ -217,18 +218,19 @@ def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
         UnknownName: the run has no such candidate.
         ReplayError: it has no policy.
     """
+    # Trainings of the reported scores, or a candidate's own
     if candidate in FINALS:
         finals = {final.name: _best_place(f"final/{final.name}", final.trainings) for final in view.finals}
-        found = {name: place for name, place in finals.items() if place is not None}
+        with_policy = {name: place for name, place in finals.items() if place is not None}
     elif candidate in view.candidates:
         home = next(each for each in view.generations if any(own.key == candidate for own in each.candidates))
-        found = _companions(view, home.restart, home.index)
+        with_policy = _companions(view, home.restart, home.index)
     else:
         raise UnknownName("candidate", candidate, [*view.candidates, *FINALS], hint=f"(in {view.path})")
-    if candidate not in found:
+    if candidate not in with_policy:
         state = "" if candidate in FINALS else f" ({view.candidates[candidate].status})"
         raise ReplayError(f"{candidate}{state} has no trained policy, so there is nothing to play")
-    return found
+    return with_policy
 
 
 def _companions(view: RunView, restart: int, generation: int) -> dict[str, tuple[str, int]]:

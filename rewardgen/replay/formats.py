@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from rewardgen.errors import ReplayError
-from rewardgen.replay.geometry import KINDS, Cord, Geom, Geometry, Look, Mesh
+from rewardgen.replay.geometry import KINDS, Camera, Geom, Geometry, Mesh, Tendon
 from rewardgen.replay.recording import Replay
 
 FORMAT = "1"
@@ -98,6 +98,7 @@ def dump_geometry(geometry: Geometry) -> bytes:
         "cords": [asdict(cord) for cord in geometry.cords],
         "look": asdict(geometry.look),
     }
+    # Meshes have arrays of their own
     arrays = {}
     for number, mesh in enumerate(geometry.meshes):
         arrays[f"vertices.{number}"] = np.asarray(mesh.vertices, np.float32)
@@ -117,8 +118,8 @@ def parse_geometry(content: bytes) -> Geometry:
             task=TypeAdapter(str).validate_python(facts.get("task"), strict=True),
             shapes=TypeAdapter(tuple[Geom, ...]).validate_python(facts.get("shapes")),
             tracks=TypeAdapter(tuple[str, ...]).validate_python(facts.get("tracks")),
-            cords=TypeAdapter(tuple[Cord, ...]).validate_python(facts.get("cords")),
-            look=TypeAdapter(Look).validate_python(facts.get("look")),
+            cords=TypeAdapter(tuple[Tendon, ...]).validate_python(facts.get("cords")),
+            look=TypeAdapter(Camera).validate_python(facts.get("look")),
             meshes=tuple(_mesh(arrays, number) for number in range(len(arrays) // 2)),
         )
     except (ValidationError, KeyError) as error:
@@ -155,11 +156,11 @@ def _parse(kind: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.ndar
     try:
         arrays = load(content)
         size = int.from_bytes(content[:8], "little")
-        said = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-        facts = json.loads(said.get(kind, "null"))
+        metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+        facts = json.loads(metadata.get(kind, "null"))
     except (SafetensorError, ValueError, RecursionError, TypeError, KeyError) as error:
         raise ReplayError(f"this is no {kind} that rewardgen wrote: {str(error)[:200]}") from error
-    if said.get("format") != FORMAT or not isinstance(facts, dict):
+    if metadata.get("format") != FORMAT or not isinstance(facts, dict):
         raise ReplayError(f"this is no {kind} of a form that this rewardgen writes")
     return facts, arrays
 

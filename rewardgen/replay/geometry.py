@@ -47,7 +47,7 @@ class Geom:
 
 
 @dataclass(frozen=True)
-class Cord:
+class Tendon:
     """A visible tendon: its radius in metres, and its colour."""
 
     width: float
@@ -55,7 +55,7 @@ class Cord:
 
 
 @dataclass(frozen=True)
-class Look:
+class Camera:
     """The view of a replay, as MuJoCo's free camera has it: degrees, and metres from the point that it looks at."""
 
     azimuth: float
@@ -79,8 +79,8 @@ class Geometry:
     task: str
     shapes: tuple[Geom, ...]
     tracks: tuple[str, ...]
-    cords: tuple[Cord, ...]
-    look: Look
+    cords: tuple[Tendon, ...]
+    look: Camera
     meshes: tuple[Mesh, ...] = ()
 
 
@@ -113,7 +113,7 @@ def geometry_of(model: mujoco.MjModel, task: str) -> Geometry:
         shapes=tuple(shapes),
         tracks=tuple(model.body(body).name or f"body {body}" for body in bodies),
         cords=tuple(
-            Cord(_rounded(model.tendon_width[tendon]), _colour(model.tendon_rgba[tendon]))
+            Tendon(_rounded(model.tendon_width[tendon]), _colour(model.tendon_rgba[tendon]))
             for tendon in drawn_tendons(model)
         ),
         look=look_of(model)[0],
@@ -147,7 +147,7 @@ def followed_body(model: mujoco.MjModel) -> int:
     return max(roots, key=lambda root: (float(model.body_subtreemass[root]), -root), default=0)
 
 
-def look_of(model: mujoco.MjModel) -> tuple[Look, np.ndarray, np.ndarray | None]:
+def look_of(model: mujoco.MjModel) -> tuple[Camera, np.ndarray, np.ndarray | None]:
     """Return the view of a model: that of its first camera that is not carried about, else MuJoCo's default.
 
     Returns:
@@ -162,13 +162,13 @@ def look_of(model: mujoco.MjModel) -> tuple[Look, np.ndarray, np.ndarray | None]
     camera = _camera(model)
     if camera is None:
         distance = _rounded(1.5 * model.stat.extent)
-        return Look(float(model.vis.global_.azimuth), _ELEVATION, distance, free), model.stat.center - centre, None
+        return Camera(float(model.vis.global_.azimuth), _ELEVATION, distance, free), model.stat.center - centre, None
     ahead, eye = -data.cam_xmat[camera].reshape(3, 3)[:, 2], data.cam_xpos[camera]
     # It looks at the point straight ahead that is closest to the robot
     distance = max(float(ahead @ (centre - eye)), 0.1 * float(model.stat.extent))
     # Another field of view needs another distance for the same picture
     zoom = math.tan(math.radians(float(model.cam_fovy[camera])) / 2) / math.tan(math.radians(free) / 2)
-    look = Look(
+    look = Camera(
         azimuth=_rounded(math.degrees(math.atan2(ahead[1], ahead[0]))),
         elevation=_rounded(math.degrees(math.asin(max(-1.0, min(1.0, float(ahead[2])))))),
         distance=_rounded(distance * zoom),

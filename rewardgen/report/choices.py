@@ -96,8 +96,8 @@ def _why(view: RunView, chosen: CandidateView, other: CandidateView) -> str:
         return "because that one was stopped early"
     if chosen.again and not other.again:
         again = chosen.again_score
-        kept = f" ({number(again)}{unit_of(view)})" if finite(again) else ""
-        return f"because this one was confirmed on fresh seeds{kept} and that one was not"
+        score_text = f" ({number(again)}{unit_of(view)})" if finite(again) else ""
+        return f"because this one was confirmed on fresh seeds{score_text} and that one was not"
     if not (finite(chosen.low) and finite(other.low)) or (chosen.low or 0.0) <= (other.low or 0.0):
         return "because it ranked higher when the choice was made"
     own, theirs = bounds(view, chosen), bounds(view, other)
@@ -154,6 +154,7 @@ def race_sentence(view: RunView, generation: GenerationView) -> str:
 
 def curse_sentence(view: RunView) -> str:
     """Return how much leaders lose on fresh seeds on average: the winner's curse."""
+    # Positive gaps are luck that was selected
     gaps = [record.score - record.again for record in curse_records(view) if finite(record.again)]
     if not gaps:
         return ""

@@ -66,6 +66,7 @@ def diff(parent: str, child: str) -> Diff:
 
 def styles() -> Markup:
     """Return the CSS of highlighted code, for light and dark pages."""
+    # The page's own rules cover everything but the code
     light = HtmlFormatter(style="friendly", classprefix="k-")
     dark = HtmlFormatter(style="github-dark", classprefix="k-")
     rules = "\n".join(line for line in light.get_style_defs("pre.code").splitlines() if ".k-" in line)

@@ -134,6 +134,7 @@ def _compare(winner: Evaluation, other: Evaluation | None, label: str, unit: str
     if other is None or not usable(other):
         state = "was not measured" if other is None else "has no finite score"
         return f"The {label} {state}, so there is nothing to compare with."
+    # Only intervals that do not overlap show a difference
     against = f"the {label}: {number(other.mean)}{unit} ({_interval(other, unit)})"
     if winner.low > other.high:
         return f"Better than {against}; the intervals do not overlap."
@@ -150,6 +151,7 @@ def _on_the_common_scale(view: RunView, winner: Evaluation) -> list[str]:
     others = [final.evaluation for name in ("expert", "sparse") if (final := view.final(name)) and final.evaluation]
     if len(others) < 2:
         return []
+    # The scale is undefined if both reached the same
     expert, sparse = others
     value = normalised(winner.mean, expert.mean, sparse.mean)
     if not math.isfinite(value):
@@ -223,6 +225,7 @@ def cost_rows(view: RunView) -> list[tuple[str, str]]:
         ("time spent training", duration(cost.training_seconds)),
         ("time altogether", duration(cost.seconds)),
     ]
+    # Speed is only known once something was trained
     if cost.training_seconds > 0 and cost.steps > 0:
         rows.insert(5, ("training speed", f"{cost.steps / cost.training_seconds:,.0f} environment steps a second"))
     return rows

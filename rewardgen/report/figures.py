@@ -154,6 +154,7 @@ def candidate_curves(view: RunView) -> Picture | None:
 
 def training_curves(view: RunView, candidate: CandidateView) -> Picture | None:
     """Draw fitness over each training of one candidate; dashed: on fresh seeds."""
+    # Selection seeds solid, fresh seeds dashed
     trainings = [(training, False) for training in candidate.trainings] + [(each, True) for each in candidate.again]
     lines = [(again, _line([training], lambda p: p.fitness)) for training, again in trainings]
     lines = [(again, line) for again, line in lines if line[0]]

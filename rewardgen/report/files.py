@@ -22,6 +22,7 @@ def write_whole(text: str, out: Path) -> Path:
     try:
         files.write_text(out, text, errors="replace")
     except OSError as error:
+        # A full disk needs another advice than a wrong path
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
                 f"no space left for the report {out}; free some space, then run `rewardgen report`"

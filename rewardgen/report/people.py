@@ -153,6 +153,7 @@ def progress(view: RunView) -> Picture | None:
 
 def scatter(view: RunView) -> Picture | None:
     """Draw the strength of every candidate by judgements, with its interval, over the fitness."""
+    # The latest verdict has the strengths of all candidates so far
     verdicts = [generation.verdict for generation in view.generations if generation.verdict is not None]
     fitness = {key: value for key, value in facts.fitness(view).items() if abs(value) < _LARGEST}
     shown = [each for each in (verdicts[-1].overall if verdicts else ()) if each.candidate in fitness]

@@ -67,6 +67,7 @@ def leader_replay(view: RunView) -> str | None:
 
     If people alone judged, it is the policy that they saw. Without a winner, it is the candidate carried on last.
     """
+    # The trainings of the reported score, unless people judged another policy
     final = view.final("winner")
     judged = (view.config.get("search") or {}).get("judge") == "people"
     if final is not None and not judged and any(facts.finite(training.score) for training in final.trainings):
@@ -89,17 +90,17 @@ def film(view: RunView, *, make: bool) -> Film | None:
         return None
     note = ""
     # Find the film, or make it
-    found = find(view.path, key)
-    if make and not (found and found[0].video):
+    existing = find(view.path, key)
+    if make and not (existing and existing[0].video):
         try:
-            found = ensure(view.path, key, video=True)
-            note = found[0].note
+            existing = ensure(view.path, key, video=True)
+            note = existing[0].note
         except RewardgenError as error:
             note = str(error)
-    if not found:
+    if not existing:
         return Film(key, "", "", "", note) if note else None
     # Embed what is small enough
-    files = found[0]
+    files = existing[0]
     fits = files.video is not None and files.video.stat().st_size <= MAX_FILM
     video = data_url(files.video.read_bytes(), "video/mp4") if files.video is not None and fits else ""
     poster = _data(files.thumbnail.read_bytes()) if files.thumbnail is not None else ""
@@ -130,9 +131,9 @@ def replays(view: RunView, *, draw: bool) -> Replays | None:
     # Thumbnails
     thumbnails = {}
     for key in keys:
-        found = find(view.path, key)
-        if found and found[0].thumbnail is not None:
-            thumbnails[key] = _data(found[0].thumbnail.read_bytes())
+        existing = find(view.path, key)
+        if existing and existing[0].thumbnail is not None:
+            thumbnails[key] = _data(existing[0].thumbnail.read_bytes())
     if not strips and not thumbnails and not notes:
         return None
     return Replays(tuple(strips), thumbnails, notes[0] if notes else "")

@@ -311,6 +311,7 @@ def _scale(view: RunView) -> tuple[float, float]:
 
 def _next_steps(view: RunView, word: Word) -> tuple[NextStep, ...]:
     """Return the commands that a run's word suggests."""
+    # Names may contain characters that a shell interprets
     run, task = shlex.quote(str(view.path)), shlex.quote(str(view.task.get("name", "TASK")))
     elsewhere = "" if str(view.path.parent) == "runs" else f" --out {shlex.quote(str(view.path.parent))}"
     training = view.config.get("training")

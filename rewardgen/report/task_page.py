@@ -61,6 +61,7 @@ def _head(measured: Sequence[Measured], versions: Mapping[str, str]) -> str:
         "deterministic policies, with a bootstrap interval over training seeds and episodes. "
         "`rewardgen baseline --page` generates this page.",
     ]
+    # Say under which budgets the numbers were measured
     trained = [each for each in measured if each.baselines]
     if trained:
         budgets = sorted({_budget(each) for each in trained})
@@ -114,6 +115,7 @@ def _cells(baseline: Baseline | None) -> tuple[str, str]:
 def _section(measured: Measured, pictures: Path) -> str:
     """Return the section about one task."""
     task = measured.task
+    # The fields that rewards may read
     fields = ["| field | shape | unit | meaning |", "|---|---|---|---|"]
     for field in task.layout.shown.fields:
         shape = ", ".join(["n", *map(str, field.shape)]) + ("" if field.shape else ",")

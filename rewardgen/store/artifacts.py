@@ -30,6 +30,7 @@ def read_artifact(run_dir: Path, name: str) -> bytes:
     Raises:
         StoreError: it is missing or was changed.
     """
+    # A stored name must not lead out of the folder
     path = run_dir / FOLDER / Path(name).name
     with translated(run_dir):
         if not path.is_file():
@@ -47,6 +48,7 @@ def read_weights(run_dir: Path, owner: str, seed: int) -> bytes | None:
     """Return the policy of ``owner`` (a candidate's key, or "final/winner") for ``seed``, as safetensors bytes."""
     from rewardgen.store.database import connect
 
+    # Look its file up
     connection = connect(run_dir, write=False)
     try:
         with translated(run_dir):

@@ -147,6 +147,7 @@ def create(run_dir: Path) -> sqlite3.Connection:
         StoreError: there already is one, or the directory cannot be written.
     """
     path = run_dir / FILE_NAME
+    # A run is never overwritten
     if path.exists():
         raise StoreError(
             f"{run_dir} already holds a run; `rewardgen resume {run_dir}` continues it, or choose another folder"
@@ -168,6 +169,7 @@ def translated(where: Path) -> Iterator[None]:
     """
     try:
         yield
+    # SQLite has its own code for a full disk, the file system another
     except sqlite3.Error as error:
         text = str(error)
         if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":

@@ -70,6 +70,7 @@ def glance(run_dir: Path) -> Glance:
     search = config.get("search") if isinstance(config, dict) else None
     search = search if isinstance(search, dict) else {}
     wanted = search.get("generations", 0), search.get("restarts", 1)
+    # The lock tells whether a run that says it is running still is
     status = held_status(run_dir, str(meta.get("status", "interrupted")))
     winner, threshold = meta.get("winner"), task.get("success_threshold")
     return Glance(

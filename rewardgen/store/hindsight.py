@@ -122,6 +122,7 @@ def _predicted(one: CandidateView, other: CandidateView) -> int | None:
 
 def _measured(one: CandidateView, other: CandidateView) -> int | None:
     """Return 1 if training showed the first to be better, -1 if the second, 0 if neither; None without scores."""
+    # Only intervals that do not overlap tell two candidates apart
     ends = [one.low, one.high, other.low, other.high]
     if any(end is None or not math.isfinite(end) for end in ends):
         return None

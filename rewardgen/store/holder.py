@@ -26,6 +26,7 @@ def read_holder(run_dir: Path) -> int | None:
     Whether it is still alive is told by the lock (``held``), not by this.
     """
     try:
+        # The file may be missing or cut short
         content = json.loads((run_dir / _FILE).read_bytes())
     except (OSError, ValueError):
         return None

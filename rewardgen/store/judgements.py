@@ -66,6 +66,7 @@ class Judgements:
             StoreError: the file cannot be written.
         """
         _check(record)
+        # The record's fields are the columns
         values = {**asdict(record), "undone": int(record.undone)}
         if isinstance(record, Order):
             values["candidates"] = json.dumps(record.candidates)
@@ -84,6 +85,7 @@ class Judgements:
             return False
         with self._connection(write=True) as connection:
             assert connection is not None
+            # An id is unique over all kinds of records
             counts = [
                 connection.execute(
                     f"UPDATE {table} SET undone = 1 WHERE id = ? AND judge = ? AND undone = 0", (key, judge)
@@ -152,12 +154,14 @@ class Judgements:
         Raises:
             StoreVersion: a newer rewardgen wrote the file.
         """
+        # 0: a new file
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise StoreVersion(
                 f"{self._path} was written by a newer rewardgen (version {version}; this one knows {_VERSION}); "
                 "upgrade rewardgen to read it"
             )
+        # The transaction of the caller makes the tables, or none of them
         if version == 0 and write:
             for statement in _SCHEMA.split(";"):
                 if statement.strip():

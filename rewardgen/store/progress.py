@@ -48,6 +48,7 @@ def read_progress(run_dir: Path) -> TrainingStatus | None:
     """Read the latest progress; None if there is none, if it is old, or if the file is damaged."""
     try:
         status = TypeAdapter(TrainingStatus).validate_json((run_dir / _FILE).read_bytes())
+        # Files of a killed process are old
         age = (datetime.now(UTC) - datetime.fromisoformat(status.written)).total_seconds()
     except (OSError, ValidationError, ValueError, TypeError):
         return None

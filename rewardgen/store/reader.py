@@ -157,6 +157,7 @@ def held_status(run_dir: Path, status: str) -> str:
 
 def held(run_dir: Path) -> bool:
     """Return whether a running process holds a run."""
+    # The lock of a dead process is free
     lock = FileLock(run_dir / LOCK_NAME)
     try:
         lock.acquire(timeout=0)
@@ -194,6 +195,7 @@ def _calls(connection: sqlite3.Connection, replies: dict[str, dict[int, Reply]])
 def _trainings(connection: sqlite3.Connection) -> dict[str, tuple[TrainingResult, ...]]:
     """Read owner → its trainings by seed, without weights."""
     by_key: dict[str, tuple[TrainingResult, ...]] = defaultdict(tuple)
+    # Owners are candidates, candidates measured again, and reported rewards
     for row in connection.execute("SELECT * FROM trainings ORDER BY owner, seed"):
         by_key[row["owner"]] += (training_of(row),)
     return by_key
@@ -265,6 +267,7 @@ def _verdicts(connection: sqlite3.Connection) -> dict[tuple[int, int], Verdict]:
 
 def _cost(calls: tuple[CallView, ...], trainings: dict[str, tuple[TrainingResult, ...]], seconds: float) -> CostView:
     """Add up what the run has cost; replies from the cache cost nothing."""
+    # Only answered calls cost anything, and only replies that did not come from the cache
     answered = [call for call in calls if not call.error]
     paid = [reply for call in answered for reply in call.replies if not reply.cached]
     results = [result for of_owner in trainings.values() for result in of_owner]

@@ -17,6 +17,7 @@ def reply_of(row: sqlite3.Row) -> Reply:
         completion_tokens=row["completion_tokens"],
         dollars=row["dollars"],
         seconds=row["seconds"],
+        # SQLite has no booleans
         cached=bool(row["cached"]),
         estimated=bool(row["estimated"]),
         finish_reason=row["finish_reason"],

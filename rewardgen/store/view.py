@@ -109,6 +109,7 @@ class CandidateView:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Problems of the last attempt, or of the training."""
+        # Failed trainings, a decision against training, or the checks of the last attempt
         failed = tuple(Problem("train", t.message) for t in self.trainings if t.status == "failed")
         if self.forecast is not None and self.forecast.left_out:
             return (Problem("screen", "not trained: others of its generation order stored episodes better"),)
@@ -176,6 +177,7 @@ class CostView:
     @property
     def paid(self) -> str:
         """The dollars as text; an unknown price is not called free."""
+        # Tokens without a known price may have cost something
         if self.dollars:
             return f"{'about ' if self.estimated else ''}${self.dollars:,.4f}"
         return "at no known price" if self.prompt_tokens + self.completion_tokens else "$0"

@@ -107,6 +107,7 @@ class Store:
         error: str = "",
     ) -> None:
         """Store a call and its replies, in place of an earlier failure; pictures are omitted, as replays have them."""
+        # A failed call is made again under the same key
         messages = [replace(message, images=()) for message in messages]
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM calls WHERE key = ? AND error != ''", (call,))
@@ -114,6 +115,7 @@ class Store:
                 "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
                 (call, purpose, seed, to_json(messages, list[Message]), error, now()),
             )
+            # Its replies, in order
             for number, reply in enumerate(replies):
                 cursor.execute(
                     "INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -11,26 +11,26 @@ its own: ``local`` on this machine, ``ray`` on a cluster. ``standing`` reads the
 from rewardgen.sweep.estimate import Amounts, of_baselines, of_planned, of_search, total, wall_hours
 from rewardgen.sweep.executor import Executor, Finished, Job
 from rewardgen.sweep.local import LocalExecutor
-from rewardgen.sweep.plan import Kept, Plan, Planned, is_sweep, make_plan, read_plan
+from rewardgen.sweep.plan import Plan, Planned, StoredSweep, is_sweep, make_plan, read_plan
 from rewardgen.sweep.rates import Rates, measured_rates
-from rewardgen.sweep.run import Ended, Watch, rates_of, run_sweep
+from rewardgen.sweep.run import SearchOutcome, Watch, rates_of, run_sweep
 from rewardgen.sweep.spec import Share, SweepSpec, read_spec
 from rewardgen.sweep.standing import SearchState, sweep_standing
 from rewardgen.sweep.work import carry_out
 
 __all__ = [
     "Amounts",
-    "Ended",
     "Executor",
     "Finished",
     "Job",
-    "Kept",
     "LocalExecutor",
     "Plan",
     "Planned",
     "Rates",
+    "SearchOutcome",
     "SearchState",
     "Share",
+    "StoredSweep",
     "SweepSpec",
     "Watch",
     "carry_out",

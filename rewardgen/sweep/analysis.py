@@ -257,6 +257,7 @@ def _overlap(one: Score, other: Score) -> bool:
 
 def _cell(sweep: Sweep, arm: str, scale: Scale, bootstrap: Bootstrap) -> Cell:
     """Summarise an arm on a task."""
+    # Only finished searches with a score count
     planned = of(sweep, arm, scale.task)
     scored = [result for result in planned if result.scored]
     scores = [result.found.mean for result in scored]

@@ -55,6 +55,7 @@ class Job:
         return {
             "key": self.key,
             "kind": self.kind,
+            # The settings are validated again on the other side
             "config": self.config.model_dump(mode="json"),
             "run_dir": str(self.run_dir),
             "baselines": str(self.baselines),

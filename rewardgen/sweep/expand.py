@@ -178,6 +178,7 @@ def _folder(name: str) -> str:
 
 def _clashes(arms: list[Arm], source: Document) -> Iterator[YamlProblem]:
     """Yield arms that have the same name or folder."""
+    # Different names may become the same folder
     first: dict[str, Arm] = {}
     for arm in arms:
         other = first.setdefault(arm.folder, arm)

@@ -239,6 +239,7 @@ def _short(arm: str) -> str:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     """Draw the legend within the figure, so that it is part of the file."""
+    # All panels have the same arms
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
 

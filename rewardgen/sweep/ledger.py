@@ -33,6 +33,7 @@ class Limit:
 
 def limits(budgets: Budgets, arms: Sequence[str]) -> list[Limit]:
     """Return every limit that the budgets of a sweep set: on all arms together, and on each arm."""
+    # A pattern limits each arm that it matches, not all of them together
     whole = [("the sweep's budget", budgets.total, frozenset(arms))]
     each = [
         (f"the budget of {arm}", budget, frozenset([arm]))

@@ -209,6 +209,7 @@ class LocalExecutor:
         """Ask all jobs to stop; kill those that take too long, or all of them on a second Ctrl-C."""
         for child in self._children:
             child.process.terminate()
+        # All jobs share one deadline
         deadline = time.monotonic() + GRACE
         try:
             for child in self._children:

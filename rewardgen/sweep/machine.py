@@ -17,6 +17,7 @@ def available_memory() -> int | None:
 def _of_system() -> int | None:
     """Return the free memory of the machine."""
     try:
+        # Linux only; other systems have no such file
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None

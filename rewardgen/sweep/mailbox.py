@@ -28,6 +28,7 @@ class Mailbox:
         """Wait for reports; return all since the last call."""
         await self._arrived.wait()
         self._arrived.clear()
+        # Take all reports; later ones set the event again
         post, self._post = self._post, []
         return post
 

@@ -57,7 +57,7 @@ def render(analysis: Analysis, pictures: Mapping[str, Picture], tables_: list[Ta
         .render(
             analysis=analysis,
             sweep=sweep,
-            pictures=pictures,
+            drawn=pictures,
             tables=by_name,
             verdicts=verdicts(analysis),
             caveats=caveats(analysis),

@@ -214,6 +214,7 @@ def write_plan(plan: Plan, rates: Mapping[str, Any], machine: Mapping[str, str])
     Raises:
         StoreError: the folder cannot be written.
     """
+    # Everything that is needed to read the sweep without its spec
     document = {
         "form": FORM,
         "name": plan.name,
@@ -254,7 +255,7 @@ def write_whole(path: Path, document: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredSweep:
     """The content of ``sweep.json``."""
 
     name: str
@@ -272,7 +273,7 @@ def is_sweep(folder: Path) -> bool:
     return (folder / SWEEP_FILE).is_file()
 
 
-def read_plan(folder: Path) -> Kept:
+def read_plan(folder: Path) -> StoredSweep:
     """Read the sweep that was planned in ``folder``.
 
     Raises:
@@ -280,10 +281,11 @@ def read_plan(folder: Path) -> Kept:
     """
     path = folder / SWEEP_FILE
     try:
+        # The file may have been edited, or be of a newer version
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["form"] > FORM:
             raise StoreError(f"{path} was written by a newer rewardgen; upgrade rewardgen to read it")
-        return Kept(
+        return StoredSweep(
             name=str(content["name"]),
             folder=folder,
             arms=tuple(str(arm["name"]) for arm in content["arms"]),
@@ -305,6 +307,7 @@ def _searches(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Pl
     """Yield the searches of ``sweep.json``; the file may have been edited, so they are validated again."""
     for entry in entries:
         run_dir = (folder / entry["folder"]).resolve()
+        # A folder from elsewhere must not be read as a run of this sweep
         if not run_dir.is_relative_to(folder.resolve()):
             raise StoreError(f"{folder / SWEEP_FILE} names a folder outside of the sweep: {entry['folder']}")
         yield Planned(

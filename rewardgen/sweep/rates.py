@@ -82,6 +82,7 @@ def measured_rates(out: Path) -> Rates:
     steps: dict[str, list[float]] = defaultdict(list)
     replies: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     this_machine, runs = machine(), 0
+    # A median is robust against runs that shared the machine with others
     for path in _newest(out):
         summary = _of_run(path, this_machine)
         if summary is None:

@@ -17,6 +17,7 @@ def check_authors(plan: Plan) -> None:
     Raises:
         ConfigError: one of them cannot; the message says for which arms and why.
     """
+    # Report all of them at once
     problems = [f"arm {arm!r}: {why}" for arm, why in authors_missing(plan).items()]
     if problems:
         raise ConfigError("\n".join(problems))

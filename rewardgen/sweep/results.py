@@ -94,9 +94,9 @@ def load(folder: Path) -> Sweep:
     Raises:
         StoreError: there is no sweep, or its ``sweep.json`` is damaged. A run that cannot be read counts as failed.
     """
-    kept = read_plan(folder)
-    results = tuple(_result(planned) for planned in kept.searches)
-    return Sweep(kept.name, folder, kept.arms, kept.tasks, kept.seeds, results)
+    plan = read_plan(folder)
+    results = tuple(_result(planned) for planned in plan.searches)
+    return Sweep(plan.name, folder, plan.arms, plan.tasks, plan.seeds, results)
 
 
 def _result(planned: Planned) -> SearchResult:
@@ -108,6 +108,7 @@ def _result(planned: Planned) -> SearchResult:
         view = read(planned.run_dir)
     except StoreError as error:
         return SearchResult(*place, "failed", str(error))
+    # An unknown price makes the dollars NaN, not zero
     cost = view.cost
     return SearchResult(
         *place,
@@ -167,6 +168,7 @@ def _rank(candidate: CandidateView) -> float:
 
 def _shown(candidate: CandidateView) -> float:
     """Return a leader's score, on fresh seeds if it has one there."""
+    # Fresh seeds did not select it, so their mean is not flattered
     again = candidate.again_score
     if again is not None and math.isfinite(again):
         return again
@@ -177,6 +179,7 @@ def _dollars(view: RunView) -> dict[tuple[int, int], float]:
     """Return the dollars paid for each generation, by restart and index; other calls are not counted."""
     paid: dict[tuple[int, int], float] = {}
     for call in view.calls:
+        # Replies from the cache were paid for before
         if match := _GENERATION.match(call.key):
             place = int(match[1]), int(match[2])
             paid[place] = paid.get(place, 0.0) + sum(reply.dollars for reply in call.replies if not reply.cached)

@@ -25,7 +25,7 @@ LOCK_NAME = "sweep.lock"
 
 
 @dataclass(frozen=True)
-class Ended:
+class SearchOutcome:
     """How a search of a sweep ended. ``reused``: it was finished before; ``message``: why it is not finished."""
 
     planned: Planned
@@ -57,7 +57,7 @@ def rates_of(plan: Plan, out: Path) -> Rates:
 
 def run_sweep(
     plan: Plan, executor: Executor, *, baselines: Path, rates: Rates, threads: int, watch: Watch = unwatched
-) -> list[Ended]:
+) -> list[SearchOutcome]:
     """Run everything in ``plan`` that is not finished.
 
     Args:
@@ -103,20 +103,21 @@ class _Driver:
         self._plan, self._baselines, self._watch = plan, baselines, watch
         arms = [planned.arm for planned in plan.searches]
         self._ledger = Ledger(limits(plan.spec.budgets, list(dict.fromkeys(arms))), arms, most)
-        self._ended: dict[int, Ended] = {}
+        self._ended: dict[int, SearchOutcome] = {}
         self._running: dict[str, int] = {}
         self._attempts = [0] * len(plan.searches)
         self._reported: set[int] = set()
         # Searches that are finished count against the budgets
         for index, (planned, state) in enumerate(zip(plan.searches, states, strict=True)):
             if state.status == "finished":
-                self._end(index, Ended(planned, "finished", reused=True), state)
+                self._end(index, SearchOutcome(planned, "finished", reused=True), state)
         # Baselines that the other searches need
         missing = [planned for index, planned in enumerate(plan.searches) if index not in self._ended]
         self._measure = [self._baseline_job(n, each) for n, each in enumerate(baselines_of(missing).values())]
 
-    def run(self, executor: Executor) -> list[Ended]:
+    def run(self, executor: Executor) -> list[SearchOutcome]:
         """Carry out all jobs; return how each search ended, in the plan's order."""
+        # Report what there is to do, then do it; write how searches ended after each one
         reused = tuple(ended.planned.key for ended in self._ended.values())
         searches, where = len(self._plan.searches), executor.describe()
         self._watch(None, SweepStarted(searches, len(reused), reused, len(self._measure), where))
@@ -127,7 +128,7 @@ class _Driver:
         finally:
             self._write_ends()
         return [
-            self._ended.get(index) or Ended(planned, "left out", self._ledger.left_out.get(index, ""))
+            self._ended.get(index) or SearchOutcome(planned, "left out", self._ledger.left_out.get(index, ""))
             for index, planned in enumerate(self._plan.searches)
         ]
 
@@ -175,13 +176,13 @@ class _Driver:
             error, message = "StoreError", f"the search in {planned.run_dir} ended, but its store says {state.status}"
         # Finished, to be retried, or failed for good
         if not error:
-            self._end(index, Ended(planned, "finished"), state)
+            self._end(index, SearchOutcome(planned, "finished"), state)
         elif not finished.lasting and self._attempts[index] < self._plan.spec.retries:
             self._attempts[index] += 1
             self._watch(job, JobRetried(error, message, self._attempts[index]))
             return
         else:
-            self._end(index, Ended(planned, "failed", f"{error}: {message}"), state)
+            self._end(index, SearchOutcome(planned, "failed", f"{error}: {message}"), state)
         self._watch(job, JobEnded(self._ended[index].status, error, message))
 
     def _write_ends(self) -> None:
@@ -194,7 +195,7 @@ class _Driver:
             ends[self._plan.searches[index].key] = ("left out", why)
         write_ends(self._plan.folder, ends)
 
-    def _end(self, index: int, ended: Ended, state: SearchState) -> None:
+    def _end(self, index: int, ended: SearchOutcome, state: SearchState) -> None:
         """Record a search that is over."""
         self._ended[index] = ended
         self._ledger.ended(index, state.spent)

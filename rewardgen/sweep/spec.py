@@ -109,7 +109,7 @@ def read_spec(path: Path) -> tuple[SweepSpec, yaml.Document]:
         return SweepSpec.model_validate(source.values), source
     except ValidationError as error:
         # Report each problem with its line
-        found = zip(error.errors(), explained(SweepSpec, error), strict=True)
+        located = zip(error.errors(), explained(SweepSpec, error), strict=True)
         raise source.error(
-            [yaml.YamlProblem(source.line(detail["loc"]), text) for detail, (_, text) in found]
+            [yaml.YamlProblem(source.line(detail["loc"]), text) for detail, (_, text) in located]
         ) from error

@@ -14,7 +14,7 @@ from rewardgen.records import Evaluation
 from rewardgen.store import CostView, RunView, read
 from rewardgen.store.database import FILE_NAME
 from rewardgen.sweep.estimate import Amounts
-from rewardgen.sweep.plan import Kept, Planned, read_plan, write_whole
+from rewardgen.sweep.plan import Planned, StoredSweep, read_plan, write_whole
 
 Status = Literal["waiting", "running", "interrupted", "failed", "left out", "finished"]
 ENDS = "ends.json"
@@ -55,6 +55,7 @@ def standing(planned: Planned) -> SearchState:
 
 def of_view(planned: Planned, view: RunView) -> SearchState:
     """Return the state of a search whose store was read."""
+    # The reported score, which selected nothing
     final = view.final("winner")
     return SearchState(
         planned,
@@ -67,15 +68,15 @@ def of_view(planned: Planned, view: RunView) -> SearchState:
     )
 
 
-def sweep_standing(folder: Path) -> tuple[Kept, list[SearchState]]:
+def sweep_standing(folder: Path) -> tuple[StoredSweep, list[SearchState]]:
     """Return the sweep in ``folder`` and the state of each search. A store that cannot be read counts as failed.
 
     Raises:
         StoreError: there is no sweep.
     """
-    kept, ends = read_plan(folder), _read_ends(folder)
+    plan, ends = read_plan(folder), _read_ends(folder)
     states = []
-    for planned in kept.searches:
+    for planned in plan.searches:
         try:
             state = standing(planned)
         except StoreError as error:
@@ -85,7 +86,7 @@ def sweep_standing(folder: Path) -> tuple[Kept, list[SearchState]]:
             status, message = ends[planned.key]
             state = replace(state, status=status, message=message)
         states.append(state)
-    return kept, states
+    return plan, states
 
 
 def write_ends(folder: Path, ends: Mapping[str, tuple[str, str]]) -> None:

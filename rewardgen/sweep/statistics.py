@@ -110,6 +110,7 @@ def performance_profile(strata: Strata, thresholds: Values, bootstrap: Bootstrap
         every = np.concatenate(of, axis=-1)
         return np.stack([(every > threshold).mean(-1) for threshold in thresholds], axis=-1)
 
+    # The bootstrap resamples each task's seeds
     shares = profile(strata)
     if not _enough(strata):
         nothing = np.full(len(thresholds), math.nan)

@@ -71,6 +71,7 @@ class Table:
 
     def latex(self) -> str:
         """Return the table as LaTeX; it needs the package booktabs."""
+        # Text to the left, numbers to the right
         align = "".join("l" if column.text else "r" for column in self.columns)
         lines = [
             r"\begin{table}",
@@ -212,6 +213,7 @@ def _by_task(analysis: Analysis) -> Table:
 
 def _costs(analysis: Analysis) -> Table:
     """Tabulate what searches used, next to what they reached."""
+    # What an arm reached stands next to what it cost
     reached = {aggregate.arm: aggregate.iqm for aggregate in analysis.aggregates}
     return Table(
         "cost",

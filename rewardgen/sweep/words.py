@@ -57,6 +57,7 @@ def verdicts(analysis: Analysis) -> list[str]:
     """Return one sentence for each arm that is compared, and one on how sure they are."""
     if len(analysis.sweep.arms) < 2:
         return ["There is one arm, so there is nothing to compare it with."]
+    # Without a common scale, tasks can only be compared one by one
     if not any(scale.known for scale in analysis.scales):
         sentences = [verdict(each) for each in analysis.by_task]
     else:

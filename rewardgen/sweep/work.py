@@ -106,6 +106,7 @@ def _changeable(job: Job) -> dict[str, Any]:
     """Return the settings that a search may be continued with."""
     sections = {"budget": job.config.budget, "llm": job.config.llm}
     values = {
+        # Budgets and models may change between attempts, what a search trains may not
         f"{name}.{key}": value
         for name, section in sections.items()
         for key, value in section.model_dump(mode="json").items()
@@ -155,6 +156,7 @@ def main() -> int:
 def _patiently(work: Callable[[], None]) -> None:
     """Run ``work``, and again for up to ``PATIENCE`` seconds while another process holds the run."""
     deadline = time.monotonic() + PATIENCE
+    # The sweep before may have been killed a moment ago, and its process not have noticed yet
     while True:
         try:
             return work()

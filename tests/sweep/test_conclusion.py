@@ -9,7 +9,7 @@ import typer
 
 from rewardgen.cli.sweep import _conclude
 from rewardgen.errors import RewardgenError
-from rewardgen.sweep import Ended, SearchState, make_plan
+from rewardgen.sweep import SearchOutcome, SearchState, make_plan
 from tests.sweep.specs import SMALL, written
 
 
@@ -29,7 +29,7 @@ def test_what_a_sweep_says_at_its_end(
 ) -> None:
     spec = written(tmp_path, f"tasks: [cartpole/swingup]\nseeds: 2\n{SMALL}")
     searches = make_plan(spec, tmp_path / "runs").searches
-    ended = [Ended(each, status) for each, status in zip(searches, statuses, strict=True)]
+    ended = [SearchOutcome(each, status) for each, status in zip(searches, statuses, strict=True)]
     standings = [
         SearchState(each, status, winner=winner)
         for each, status, winner in zip(searches, statuses, winners, strict=True)

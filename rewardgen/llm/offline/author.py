@@ -117,11 +117,12 @@ def _repaired(
     refused = facts.attempts[-1] if facts.attempts else Attempt("")
     program = _read(refused, facts)
     if program is not None and number == 0 and not again:
+        # Terms that a problem names, or that stand in a line that it names, are dropped
         lines = refused.source.splitlines()
         blamed = " ".join(lines[int(at) - 1] for at in _LINE.findall(problems) if 0 < int(at) <= len(lines))
-        kept = tuple(t for t in program if not re.search(rf"\b{t.name}\b", f"{problems} {blamed}"))
-        if kept and len(kept) < len(program):
-            return ("The reward without what was wrong with it", kept)
+        remaining = tuple(t for t in program if not re.search(rf"\b{t.name}\b", f"{problems} {blamed}"))
+        if remaining and len(remaining) < len(program):
+            return ("The reward without what was wrong with it", remaining)
     if number == 0 and not again:
         return designs(task)[0]
     return fresh(task, random_)

@@ -67,14 +67,14 @@ def designs(task: UnderstoodTask) -> list[Design]:
         (2.0 * len(task.words & REACH), reach_designs if quantities.distances else None),
     ]
     ranked = [(score, make) for score, make in sorted(goals, key=lambda goal: -goal[0]) if make and score > 0]
-    found = [design for _, make in ranked[:1] for design in make(task)]
+    candidates = [design for _, make in ranked[:1] for design in make(task)]
     # Also try a second goal that the description mentions nearly as often
     if len(ranked) > 1 and ranked[1][0] >= 0.7 * ranked[0][0]:
-        found[3:3] = ranked[1][1](task)[:2]
-    found += generic_designs(task) if not found else []
+        candidates[3:3] = ranked[1][1](task)[:2]
+    candidates += generic_designs(task) if not candidates else []
     # Drop duplicates
     unique: dict[tuple[str, ...], Design] = {}
-    for idea, program in found:
+    for idea, program in candidates:
         unique.setdefault(tuple(f"{term.weight:.3g} {term.code}" for term in program), (idea, program))
     return list(unique.values())
 
@@ -158,23 +158,25 @@ def centred(task: UnderstoodTask) -> list[Quantity]:
 def extras(task: UnderstoodTask) -> list[Term]:
     """Return single terms that may be added to any reward for the task."""
     quantities = task.quantities
-    found = [*effort(task), *alive(task, 0.5), *calm(task)]
-    found += [Term("centred", 0.3, peak(q.of(), PLACE_WIDTH)) for q in quantities.centred]
-    found += [Term("upright", 0.3, uprightness(task, 1))] if uprightness(task) else []
-    found += [Term("steady", 0.2, peak(q.of(), TURNING_WIDTH)) for q in turning(task)[:2]]
-    found += [Term("straight", -0.1, f"torch.clamp({q.of()}.square(), max=25.0)") for q in quantities.sideways]
-    found += [Term("height", 0.5, f"torch.clamp({q.of()}, -2.0, 2.0)") for q in quantities.heights[:1]]
+    # Terms that suit any goal
+    terms = [*effort(task), *alive(task, 0.5), *calm(task)]
+    terms += [Term("centred", 0.3, peak(q.of(), PLACE_WIDTH)) for q in quantities.centred]
+    terms += [Term("upright", 0.3, uprightness(task, 1))] if uprightness(task) else []
+    terms += [Term("steady", 0.2, peak(q.of(), TURNING_WIDTH)) for q in turning(task)[:2]]
+    terms += [Term("straight", -0.1, f"torch.clamp({q.of()}.square(), max=25.0)") for q in quantities.sideways]
+    terms += [Term("height", 0.5, f"torch.clamp({q.of()}, -2.0, 2.0)") for q in quantities.heights[:1]]
+    # Terms for speed and for distance
     if quantities.speeds and _speed_goal(task) > 0:
-        found += [
+        terms += [
             Term("quick_start", task.sign, f"torch.tanh({quantities.speeds[0].of()} / {SPEED_WIDTH})"),
             Term("forward_speed", task.sign, speed(task)),
         ]
-    found += [Term("closeness", 0.5, peak(d.of(), REACH_WIDTHS[1])) for d in quantities.distances[:1]]
+    terms += [Term("closeness", 0.5, peak(d.of(), REACH_WIDTHS[1])) for d in quantities.distances[:1]]
     for field in task.facts.fields:
         if field.unit in ("m/s", "rad/s") and len(field.shape) == 1:
             change = f"(next_state.{field.name} - state.{field.name}).square().mean(-1)"
-            found.append(Term(f"smooth_{field.name}", -0.02, f"torch.clamp({change}, max=25.0)"))
-    return found
+            terms.append(Term(f"smooth_{field.name}", -0.02, f"torch.clamp({change}, max=25.0)"))
+    return terms
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -186,29 +188,31 @@ def speed_designs(task: UnderstoodTask) -> list[Design]:
     fast = Term("forward_speed", task.sign, speed(task))
     up = uprightness(task, 1) if task.quantities.upright else ""
     straight = [Term("straight", -0.1, f"torch.clamp({q.of()}.square(), max=25.0)") for q in task.quantities.sideways]
-    found: list[Design] = [
+    variants: list[Design] = [
         ("The speed itself, a little less for effort", (fast, *effort(task), *straight)),
         ("Speed and staying in the episode", (fast, *alive(task, 1.0), *effort(task, -0.1), *straight)),
     ]
     if up:
-        found.append(("Speed, with some credit for being upright", (fast, Term("upright", 0.5, up), *effort(task))))
+        variants.append(("Speed, with some credit for being upright", (fast, Term("upright", 0.5, up), *effort(task))))
         gated = Term("upright_speed", task.sign, f"{fast.code} * {up}")
-        found.append(("Speed counts as far as it is made upright", (gated, *alive(task, 0.5), *effort(task))))
+        variants.append(("Speed counts as far as it is made upright", (gated, *alive(task, 0.5), *effort(task))))
+    # A reward for starting, with a steep slope at rest
     start = task.quantities.speeds[:1]
     quick = [Term("quick_start", task.sign, f"torch.tanh({q.of()} / {SPEED_WIDTH})") for q in start]
     if quick:
-        found.append(("Speed, the first bit of it counting most", (fast, *quick, *alive(task, 0.5), *effort(task))))
-    found.append(("Speed with calm joints", (fast, *calm(task), *alive(task, 0.5), *effort(task, -0.02))))
+        variants.append(("Speed, the first bit of it counting most", (fast, *quick, *alive(task, 0.5), *effort(task))))
+    variants.append(("Speed with calm joints", (fast, *calm(task), *alive(task, 0.5), *effort(task, -0.02))))
     if task.quantities.places:
         way = Term("progress", task.sign, difference(task.quantities.places[0], task.facts.control_step))
-        found.append(("The way made in each step", (way, *alive(task, 0.2), *effort(task, -0.02))))
-    found.append(("Speed alone", (fast,)))
-    return found
+        variants.append(("The way made in each step", (way, *alive(task, 0.2), *effort(task, -0.02))))
+    variants.append(("Speed alone", (fast,)))
+    return variants
 
 
 def upright_designs(task: UnderstoodTask) -> list[Design]:
     """Return designs for being upright, still and in place."""
     up = uprightness(task)
+    # Factors for being in place and still, strict and lenient ones
     rates, middle = turning(task)[:2], centred(task)[:1]
     near = "".join(f" * {peak(q.of(), PLACE_WIDTH)}" for q in middle)
     nearish = "".join(f" * {gate(q.of(), PLACE_WIDTH)}" for q in middle)
@@ -222,7 +226,7 @@ def upright_designs(task: UnderstoodTask) -> list[Design]:
     in_place = Term("upright_in_place", 1.0, f"{up}{nearish}{slowish}")
     beside = [Term("centred", 0.3, peak(q.of(), PLACE_WIDTH)) for q in middle]
     beside += [Term("steady", 0.2, f"{up} * {peak(q.of(), TURNING_WIDTH)}") for q in rates[:1]]
-    found: list[Design] = [
+    variants: list[Design] = [
         ("Upright counts, and more so when it is calm and in place", (in_place, *stay, *little)),
         ("Nearly upright counts much more than half upright", (squared, Term("upright", 0.2, up), *stay, *little)),
         (
@@ -249,14 +253,15 @@ def upright_designs(task: UnderstoodTask) -> list[Design]:
     ]
     if task.quantities.heights and task.quantities.upright:
         high = Term("height", 1.0, f"torch.clamp({task.quantities.heights[0].of()}, -2.0, 2.0)")
-        found.append(("Height, and calm", (high, Term("steady", 0.3, f"{up}{slow}"), *stay, *little)))
-    return found
+        variants.append(("Height, and calm", (high, Term("steady", 0.3, f"{up}{slow}"), *stay, *little)))
+    return variants
 
 
 def reach_designs(task: UnderstoodTask) -> list[Design]:
     """Return designs for bringing two positions together."""
     gap = task.quantities.distances[0]
     far, now = gap.of(), gap.of("state")
+    # Nearness at two scales
     tight, wide = REACH_WIDTHS
     closer = Term("approach", 0.5, f"torch.clamp(({now} - {far}) / {task.facts.control_step}, {-FASTEST}, {FASTEST})")
     distance = Term("distance", -1.0, f"torch.clamp({far}, max=10.0)")
@@ -275,20 +280,21 @@ def reach_designs(task: UnderstoodTask) -> list[Design]:
 
 def generic_designs(task: UnderstoodTask) -> list[Design]:
     """Return designs for a description without known words: each likely number large, small, or near zero."""
+    # The numbers that share most words with the description
     numbers = sorted(task.quantities.scalars, key=lambda q: -len(task.words & q.words))[:4]
-    found: list[Design] = []
+    variants: list[Design] = []
     for quantity in numbers:
         code = f"torch.tanh({quantity.of()} / 1.0)"
         small = Term(f"small_{quantity.label}", 1.0, peak(quantity.of(), 1.0))
-        found += [
+        variants += [
             (f"As much {quantity.label} as possible", (Term(quantity.label, 1.0, code), *effort(task))),
             (f"{quantity.label} near zero", (small, *effort(task))),
             (f"As little {quantity.label} as possible", (Term(quantity.label, -1.0, code), *effort(task))),
         ]
     for field in [] if numbers else task.facts.fields:
         small = Term(f"small_{field.name}", -1.0, f"torch.clamp({mean_square(field)}, max=25.0)")
-        found.append((f"Small {field.name}", (small, *effort(task))))
-    return found or [("Little effort", (Term("effort", -1.0, "action.square().mean(-1)"),))]
+        variants.append((f"Small {field.name}", (small, *effort(task))))
+    return variants or [("Little effort", (Term("effort", -1.0, "action.square().mean(-1)"),))]
 
 
 def replace_weight(term: Term, weight: float) -> Term:

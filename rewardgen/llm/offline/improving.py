@@ -105,6 +105,7 @@ def reduced(program: Program, trained: TrainingFacts, random_: random.Random) ->
             return random_.random()
         return (facts.correlation or 0.0) + (facts.share or 0.0)
 
+    # Drop the least useful one
     worst = min(range(len(program)), key=lambda place: use(program[place]))
     return (*program[:worst], *program[worst + 1 :])
 
@@ -156,8 +157,10 @@ def variants(
 
     If the parent's training hardly changed the fitness, every second variant starts from a fresh design.
     """
+    # No direction to follow: explore
     if flat(trained) and number % 2 == 1:
         return fresh(task, random_)
+    # Follow the training, then change one more thing
     better = guided(parent, trained)
     step = number % 8
     if step == 0:

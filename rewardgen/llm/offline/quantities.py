@@ -152,7 +152,7 @@ def read_quantities(task: TaskFacts, axis: str) -> Quantities:
 
 def _upright(fields: tuple[Field, ...], described: frozenset[str]) -> list[tuple[str, str]]:
     """Return (label, expression in [-1, 1] that is 1 when upright), those that the description mentions first."""
-    found: list[tuple[float, str, str]] = []
+    scored: list[tuple[float, str, str]] = []
     for place, field in enumerate(fields):
         words, meaning = stems(f"{field.name} {field.meaning}"), field.meaning.lower()
         score = SHARED_WORD * shared(described, words) - 0.01 * place
@@ -160,33 +160,34 @@ def _upright(fields: tuple[Field, ...], described: frozenset[str]) -> list[tuple
         # A cosine, an angle, a quaternion, or an up vector
         if field.unit in ("1", "") and field.shape == () and words & UP_NUMBER and "sin" not in words:
             sign = "-" if _ONE_IS_DOWN.search(meaning) and not _ONE_IS_UP.search(meaning) else ""
-            found.append((score + 2.0, field.name, f"{sign}torch.clamp({value}, -1.0, 1.0)"))
+            scored.append((score + 2.0, field.name, f"{sign}torch.clamp({value}, -1.0, 1.0)"))
         elif field.unit == "rad" and field.shape == () and words & ANGLE:
             sign = "-" if _ZERO_IS_DOWN.search(meaning) else ""
-            found.append((score + (1.0 if "upright" in words else 0.0), field.name, f"{sign}torch.cos({value})"))
+            scored.append((score + (1.0 if "upright" in words else 0.0), field.name, f"{sign}torch.cos({value})"))
         elif field.shape == (4,) and field.unit in ("1", "") and words & stems("quaternion orientation"):
-            found.append((score + 1.0, field.name, f"(1.0 - 2.0 * {value}[:, 1:3].square().sum(-1))"))
+            scored.append((score + 1.0, field.name, f"(1.0 - 2.0 * {value}[:, 1:3].square().sum(-1))"))
         elif field.shape == (3,) and field.unit in ("1", "") and words & stems("up upright vertical"):
-            found.append((score, field.name, f"torch.clamp({value}[:, 2], -1.0, 1.0)"))
-    kept, seen = [], set[frozenset[str]]()
-    for _, name, code in sorted(found, key=lambda item: -item[0]):
+            scored.append((score, field.name, f"torch.clamp({value}[:, 2], -1.0, 1.0)"))
+    distinct, seen = [], set[frozenset[str]]()
+    for _, name, code in sorted(scored, key=lambda item: -item[0]):
         # pole_upright and pole_angle tell the same about one thing: keep the first
         thing = stems(name) - stems("angle upright cos cosine pitch")
         if thing not in seen:
-            kept.append((name, code))
+            distinct.append((name, code))
         seen.add(thing)
-    return kept
+    return distinct
 
 
 def _distances(fields: tuple[Field, ...]) -> list[Distance]:
     """Return distances to a target: fields that are offsets, and differences of two positions."""
-    found = []
+    distances = []
     metres = [field for field in fields if field.unit == "m"]
     described = {field.name: stems(f"{field.name} {field.meaning}") for field in metres}
     for field in metres:
         words = described[field.name]
         if words & TARGET and words & OFFSET:
-            found.append(Distance(field.name, _length(f"{{s}}.{field.name}", field), 2.5))
+            distances.append(Distance(field.name, _length(f"{{s}}.{field.name}", field), 2.5))
+    # Pairs of positions, one of which is a target
     for place, one in enumerate(metres):
         for other in metres[place + 1 :]:
             if one.shape != other.shape or one.shape == ():
@@ -195,8 +196,8 @@ def _distances(fields: tuple[Field, ...]) -> list[Distance]:
             movers = bool((described[one.name] | described[other.name]) & MOVER)
             if marks:
                 code = _length(f"({{s}}.{one.name} - {{s}}.{other.name})", one)
-                found.append(Distance(f"{one.name}_{other.name}", code, 2.0 + movers))
-    return found
+                distances.append(Distance(f"{one.name}_{other.name}", code, 2.0 + movers))
+    return distances
 
 
 def _length(code: str, field: Field) -> str:

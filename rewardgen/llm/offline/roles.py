@@ -42,6 +42,7 @@ def analyse(episodes: Sequence[EpisodeFacts]) -> str:
     if series:
         largest = max(series, key=lambda name: max(map(abs, series[name])))
         lines.append(f"finding: {largest} is most of the reward; what it pays for is what the policy does.")
+    # A component that never changes teaches nothing
     still = [name for name, values in series.items() if max(values) - min(values) <= 0.02 * max(map(abs, values))]
     if still:
         lines.append(f"finding: {', '.join(still)} hardly changes within an episode; another scale would teach more.")

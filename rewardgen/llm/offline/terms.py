@@ -69,12 +69,12 @@ def read(source: str, fields: Collection[str], helpers: Collection[str]) -> Prog
     for statement in [*tree.body, *function.body]:
         if not _assign(statement, values) and statement in function.body and not _harmless(statement):
             return None
-    found = _components(function, values)
-    if not found:
+    components = _components(function, values)
+    if not components:
         return None
     # Keep the components that can be understood
     terms = []
-    for name, expression in found:
+    for name, expression in components:
         term = _term(name, expression, fields, helpers)
         if term is not None:
             terms.append(term)
@@ -84,6 +84,7 @@ def read(source: str, fields: Collection[str], helpers: Collection[str]) -> Prog
 def rescaled(code: str, random_: random.Random) -> str:
     """Return ``code`` with one of its scales (a divisor) changed; unchanged if it has none."""
     tree = ast.parse(code, mode="eval")
+    # Scales are the float divisors
     scales = [
         node.right
         for node in ast.walk(tree)
@@ -103,6 +104,7 @@ def _statement(term: Term) -> list[str]:
     line = f"    {term.name} = {_number(term.weight)} * {term.code}"
     if len(line) <= MAX_LINE:
         return [line]
+    # Split the product into its factors
     node = ast.parse(line.strip().split(" = ", 1)[1], mode="eval").body
     factors: list[str] = []
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -158,6 +160,7 @@ def _resolve(expression: ast.expr, values: dict[str, ast.expr]) -> ast.expr:
 
 def _components(function: ast.FunctionDef, values: dict[str, ast.expr]) -> list[tuple[str, ast.expr]]:
     """Return the components that a function returns; none if it returns something else."""
+    # The last return value must be a pair whose second part is a dictionary
     returned = next((s.value for s in reversed(function.body) if isinstance(s, ast.Return)), None)
     if isinstance(returned, ast.Name):
         returned = values.get(returned.id)
@@ -218,6 +221,7 @@ def _is_float(node: ast.expr) -> bool:
 
 def _understood(expression: ast.expr, fields: Collection[str], helpers: Collection[str]) -> bool:
     """Return whether an expression reads declared fields or the action, and only names that are in scope."""
+    # A constant is no term
     reads = False
     for node in ast.walk(expression):
         if isinstance(node, ast.Name):
