@@ -209,7 +209,7 @@ class EndpointConfig(_EndpointSection):
     @field_validator("model")
     @classmethod
     def _is_model(cls, value: str) -> str:
-        if value in ("auto", "offline") or value.startswith(("replay:", "replay-strict:", "dialog:")):
+        if value in ("auto", "offline", "dialog") or value.startswith(("replay:", "replay-strict:", "dialog:")):
             raise ValueError(f"{value!r} is no language model at an endpoint")
         return value
 
@@ -218,7 +218,9 @@ class LLMConfig(_EndpointSection):
     """The language model that writes the rewards, and how it is asked."""
 
     model: str = Field(
-        "auto", description="a model's name, 'offline', 'replay:FILE', 'dialog:DIR', or 'auto': offline without a key"
+        "auto",
+        description="a model's name, 'offline', 'replay:FILE', 'dialog:DIR', 'dialog' (its files are in the run's "
+        "folder), or 'auto': offline without a key",
     )
     models: tuple[EndpointConfig, ...] = Field(
         (), description="models in order, instead of llm.model: the next one answers where one is down or over budget"

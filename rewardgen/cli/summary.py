@@ -122,6 +122,8 @@ def show_run(view: RunView) -> None:
     write(view.name, style="bold")
     _show_verdict(found)
     write(f"{view.task.get('name', '?')}, rewards written by {view.author or '?'}, begun {view.created}")
+    for growth in view.grown:
+        write(str(growth))
     if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
     for generation in view.generations:
@@ -212,7 +214,7 @@ def _show_verdict(found: RunResult) -> None:
     """The verdict's word, and what it rests on."""
     why = f": {found.why}" if found.why else ""
     write(f"{found.word.capitalize()}{why.rstrip('.')}.", style=f"bold {STYLES[found.tone]}")
-    if found.word not in ("no reward found", "waiting for you", "running"):
+    if found.word not in ("no reward found", "waiting for you", "waiting for answers", "running"):
         write(found.headline.verdict)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rewardgen.config import LLMConfig
 from rewardgen.errors import LLMError
 from rewardgen.llm.author import make_author
-from rewardgen.llm.dialog import DIALOG
+from rewardgen.llm.dialog import is_dialog
 from rewardgen.program import without_thoughts
 from rewardgen.records import Message, Reply
 from rewardgen.request import Request
@@ -46,7 +46,7 @@ def check(config: LLMConfig, environ: Mapping[str, str]) -> list[Checked]:
     found = []
     for each in config.each:
         made = Checked(each.model)
-        if each.model.startswith(DIALOG):  # nobody waits to answer a check
+        if is_dialog(each.model):  # nobody waits to answer a check
             made.notices.append("requests are files that you or an agent answer; none was made")
             found.append(made)
             continue

@@ -13,7 +13,8 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from rewardgen.records import Message, Reply
 from rewardgen.request import Request
 
 DIALOG = "dialog:"
+OWN_DIALOG = "dialog"
+"""The model's name for a dialog in the run's own folder."""
 MOST_BYTES = 200_000
 """Of an answer: the longest program that is accepted has a small part of that."""
 _REQUEST = re.compile(r"(\d{3,})-([a-z]+)-([0-9a-f]{12})\.md")
@@ -45,10 +48,47 @@ class DialogRequest:
     missing: tuple[int, ...]
 
 
+class Dialog:
+    """A run's own dialog: its folder, and which requests its authors wait for. Any thread may use it.
+
+    Args:
+        folder: where requests and answers are if the model is ``OWN_DIALOG``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._open: dict[Path, int] = {}
+
+    @contextmanager
+    def waiting(self, request: Path) -> Iterator[None]:
+        """Count ``request`` among the open ones; several threads may wait for the same one."""
+        with self._lock:
+            self._open[request] = self._open.get(request, 0) + 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[request] -= 1
+
+    @property
+    def open_requests(self) -> tuple[Path, ...]:
+        """The requests that are waited for, in the order of their names."""
+        with self._lock:
+            return tuple(sorted(path for path, count in self._open.items() if count))
+
+
+def is_dialog(model: str) -> bool:
+    """Return whether the setting ``llm.model`` names a dialog."""
+    return model == OWN_DIALOG or model.startswith(DIALOG)
+
+
 class DialogAuthor:
     """Writes each request into ``folder`` and waits until its answers are there, however long that takes.
 
     Args:
+        name: what the author is called; None names the folder.
+        dialog: is told which requests are waited for.
         budget: calls and tokens that may be used, tokens by estimate.
         on_warning: told of an answer that cannot be used.
         on_notice: told where a request waits for its answers.
@@ -60,19 +100,22 @@ class DialogAuthor:
         self,
         folder: Path,
         *,
+        name: str | None = None,
+        dialog: Dialog | None = None,
         budget: Budget | None = None,
         on_warning: Callable[[str], None] = lambda message: None,
         on_notice: Callable[[str], None] = lambda message: None,
         settle: float = _SETTLE,
     ) -> None:
         self._folder, self._budget = folder, budget or Budget()
+        self._name, self._dialog = name, dialog or Dialog(folder)
         self._warn, self._notice, self._settle = on_warning, on_notice, settle
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
     @property
     def name(self) -> str:
-        return f"{DIALOG}{self._folder}"
+        return self._name or f"{DIALOG}{self._folder}"
 
     def close(self) -> None:
         self._closed.set()
@@ -90,7 +133,8 @@ class DialogAuthor:
         held = self._budget.reserve(0.0, prompt)
         try:
             path = self._written(request, n, seed)
-            texts = self._answers(path, n)
+            with self._dialog.waiting(path):
+                texts = self._answers(path, n)
         except BaseException:
             held.release()
             raise

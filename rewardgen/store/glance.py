@@ -16,7 +16,8 @@ from rewardgen.store.reader import held_status
 class Glance:
     """A run in a line. ``best`` is its highest selection score, ``evaluations`` are the reported scores by name.
 
-    ``waiting``: it waits for people. ``judge`` is the setting ``search.judge``, ``threshold`` the task's for a success.
+    ``waiting``: it waits for judgements; ``asking``: it waits for answers to dialog requests. ``judge`` is the setting
+    ``search.judge``, ``threshold`` the task's for a success.
 
     ``generations`` counts those that are finished, ``wanted`` those that were asked for (0: unknown).
     """
@@ -34,6 +35,7 @@ class Glance:
     best: float | None
     winner: str | None = None
     waiting: bool = False
+    asking: bool = False
     judge: str = "fitness"
     threshold: float | None = None
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
@@ -84,6 +86,7 @@ def glance(run_dir: Path) -> Glance:
         best=best,
         winner=str(winner) if winner is not None else None,
         waiting=status == "running" and meta.get("waiting") is not None,
+        asking=status == "running" and bool(meta.get("asking")),
         judge=str(search.get("judge", "fitness")),
         threshold=float(threshold) if isinstance(threshold, int | float) and math.isfinite(threshold) else None,
         evaluations=evaluations,

@@ -12,6 +12,7 @@ from rewardgen.baselines import REWARDS
 from rewardgen.config import BudgetConfig, Config
 from rewardgen.errors import ConfigError, TaskError
 from rewardgen.llm import Prices
+from rewardgen.llm.dialog import is_dialog
 from rewardgen.search import Resolved, load_method, resolve
 from rewardgen.search.rank import planned_steps
 from rewardgen.sweep.plan import Planned
@@ -141,7 +142,7 @@ def of_baselines(config: Config, rates: Rates, threads: int) -> Amounts:
 def model_of(config: Config) -> str | None:
     """The language model that a run would ask first; None where none is."""
     model = config.llm.each[0].model
-    if model == "offline" or model.startswith(("replay:", "replay-strict:", "dialog:")):
+    if model == "offline" or is_dialog(model) or model.startswith(("replay:", "replay-strict:")):
         return None
     if model == "auto":  # with a key it is an error, which is said elsewhere
         return None

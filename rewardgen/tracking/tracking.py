@@ -91,6 +91,7 @@ class Tracking:
 
     def __init__(self, names: Sequence[str], subject: Subject, on_warning: Callable[[str], None]) -> None:
         known = makers()
+        self._names: dict[str, str] = {}
         self._workers = [_QueueWorker(name, partial(known[name], subject), on_warning) for name in dict.fromkeys(names)]
 
     def __enter__(self) -> Tracking:
@@ -100,6 +101,10 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(CLOSE_SECONDS if error is None else STOP_SECONDS)
+
+    def rename(self, key: str, name: str) -> None:
+        """Track the trainings of ``key`` as ``name`` from now on."""
+        self._names[key] = name
 
     def begin(self, trainings: Iterable[tuple[str, int]]) -> None:
         """Trainings begin: (key, seed) of each."""
@@ -133,9 +138,9 @@ class Tracking:
         for worker in self._workers:
             worker.wait(max(0.0, until - time.monotonic()))
 
-    def _tell(self, what: str, *arguments: Any) -> None:
+    def _tell(self, what: str, key: str, *arguments: Any) -> None:
         for worker in self._workers:
-            worker.tell(what, *arguments)
+            worker.tell(what, self._names.get(key, key), *arguments)
 
 
 class _QueueWorker:
