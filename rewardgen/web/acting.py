@@ -15,7 +15,7 @@ from rewardgen.export import export_run
 from rewardgen.search import method_names
 from rewardgen.sweep.rates import Rates, measured_rates
 from rewardgen.tasks import Task, declared_tasks
-from rewardgen.web.asking import check_acting, launcher_of, recorder_of, runs_of
+from rewardgen.web.context import check_acting, launcher_of, recorder_of, runs_of
 from rewardgen.web.rendering import page
 from rewardgen.web.searchform import (
     AUTHORS,
@@ -42,14 +42,14 @@ def start_page(request: Request) -> str:
     """Show the form for a new search."""
     check_acting(request)
     first = FIRST_TASK if FIRST_TASK in _tasks(request) else next(iter(_tasks(request)), "")
-    return page("start.html.j2", request, **_form(request, {"task": first}))
+    return page("start.html.j2", request, **_form_values(request, {"task": first}))
 
 
 @router.post("/start/cost")
 def start_cost(request: Request) -> str:
     """Show the cost of the search in the form, or what is wrong with it. Requested whenever a field changes."""
     check_acting(request)
-    return page("start_cost.html.j2", request, **_form(request, request.state.form))
+    return page("start_cost.html.j2", request, **_form_values(request, request.state.form))
 
 
 @router.post("/start")
@@ -60,7 +60,7 @@ def start(request: Request) -> Response:
     form = dict(request.state.form)
     if (do := form.pop("do", "start")) not in ("start", "cost"):
         raise UsageError("the form has no such button")
-    values = _form(request, form)
+    values = _form_values(request, form)
     if do == "cost" or values["problem"]:
         return HTMLResponse(page("start.html.j2", request, **values), 400 if values["problem"] else 200)
     # Start the process, whose page follows it until its run exists
@@ -88,21 +88,21 @@ def started_live(request: Request, name: str) -> Response:
 @router.post("/runs/{run}/stop")
 def stop(request: Request, run: str) -> Response:
     """Ask the run's process to stop; the run's page shows when it has stopped."""
-    launcher_of(request).stop(_own_name(request, run))
+    launcher_of(request).stop(_run_name(request, run))
     return RedirectResponse(f"/runs/{run}", 303)
 
 
 @router.post("/runs/{run}/resume")
 def resume(request: Request, run: str) -> Response:
     """Resume a run."""
-    launcher_of(request).resume(_own_name(request, run))
+    launcher_of(request).resume(_run_name(request, run))
     return RedirectResponse(f"/runs/{run}", 303)
 
 
 @router.post("/runs/{run}/generations")
 def add_generations(request: Request, run: str) -> Response:
     """Continue a run with the total number of generations that the form gives."""
-    name = _own_name(request, run)
+    name = _run_name(request, run)
     given = request.state.form.get("generations", "").strip()
     if not NUMBER.fullmatch(given):
         raise UsageError(f"generations: {given[:40]!r} is not a whole number")
@@ -144,7 +144,7 @@ def picture_file(request: Request, task: str) -> Response:
 # ---- helpers
 
 
-def _form(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
+def _form_values(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of the form's templates: its fields, and the cost of the search or the problem."""
     tasks = _tasks(request)
     values: dict[str, Any] = {
@@ -193,7 +193,7 @@ def _rates(request: Request) -> Rates:
         return state.rates[1]
 
 
-def _own_name(request: Request, run: str) -> str:
+def _run_name(request: Request, run: str) -> str:
     """Return the name of a run directly in the runs folder; the runs of a sweep are managed by the sweep.
 
     Raises:

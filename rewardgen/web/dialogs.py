@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from rewardgen.errors import LLMError, RewardgenError, UnknownName, UsageError
 from rewardgen.llm.dialog import answer, requests
 from rewardgen.store import RunView
-from rewardgen.web.asking import check_acting, runs_of
+from rewardgen.web.context import check_acting, runs_of
 from rewardgen.web.rendering import page
 
 router = APIRouter(default_response_class=HTMLResponse)

@@ -14,7 +14,7 @@ from rewardgen.report.downloads import exported_files
 from rewardgen.report.page import render
 from rewardgen.report.replays import leader_replay
 from rewardgen.store import RunView
-from rewardgen.web.asking import runs_of
+from rewardgen.web.context import runs_of
 from rewardgen.web.guard import POLICY, REPORT_POLICY
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -53,5 +53,5 @@ def report(request: Request, run: str) -> Response:
         with DRAWING:
             return render(view)
 
-    text = runs.kept("report", view.path, runs.mark(view.path), draw)
+    text = runs.cached("report", view.path, runs.mark(view.path), draw)
     return HTMLResponse(text, headers={POLICY: REPORT_POLICY})

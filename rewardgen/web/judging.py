@@ -21,7 +21,7 @@ from rewardgen.records import Answer, Judgement, Order, Remark, candidate_of
 from rewardgen.report import facts
 from rewardgen.store import MAX_WORDS, GenerationView, Judgements, RunView
 from rewardgen.web.access import Visitor, usable_name
-from rewardgen.web.asking import check_replay, check_seal, identity, key_of, new_id, replays_of, runs_of, seal
+from rewardgen.web.context import check_replay, check_seal, identity, key_of, new_id, replays_of, runs_of, seal
 from rewardgen.web.guard import visitor_cookie
 from rewardgen.web.people import remarks_on
 from rewardgen.web.rendering import page
@@ -40,7 +40,7 @@ ANSWERS: tuple[tuple[Answer, str, str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgeableGeneration:
     """A generation to judge.
 
     Attributes:
@@ -68,7 +68,7 @@ def you(request: Request, to: str = "/") -> str:
 
 
 @router.post("/you")
-def say_name(request: Request) -> Response:
+def enter_name(request: Request) -> Response:
     """Store the visitor's name in the cookie; ask for confirmation if somebody else uses that name."""
     form, visitor = request.state.form, request.state.visitor
     to, name = _local(form.get("to", "/")), usable_name(form.get("name", ""))
@@ -93,13 +93,13 @@ def judge_page(request: Request, run: str, generation: str = "") -> Response:
     """Show two replays to compare."""
     if not request.state.visitor.name:
         return RedirectResponse(f"/you?to=/runs/{run}/judge", 303)
-    return HTMLResponse(page("judge.html.j2", request, **_pair(request, run, generation)))
+    return HTMLResponse(page("judge.html.j2", request, **_pair_values(request, run, generation)))
 
 
 @router.get("/runs/{run}/judge/pair")
 def judge_pair(request: Request, run: str, generation: str = "") -> str:
     """Show the next pair, as a part of the page."""
-    return page("pair.html.j2", request, **_pair(request, run, generation))
+    return page("pair.html.j2", request, **_pair_values(request, run, generation))
 
 
 @router.get("/runs/{run}/judge/later")
@@ -107,14 +107,14 @@ def judge_later(request: Request, run: str, generation: str = "") -> str:
     """Show whether a later generation can be judged; polled by the page while the search continues."""
     view = runs_of(request).view(run)
     judgeable = _judgeable(view)
-    asked = _asked(view, judgeable, generation)
-    return page("later.html.j2", request, run=run, view=view, asked=asked, later=_later(judgeable, asked))
+    asked = _generation_to_judge(view, judgeable, generation)
+    return page("later.html.j2", request, run=run, view=view, asked=asked, later=_newer_generation(judgeable, asked))
 
 
 @router.post("/runs/{run}/judgements")
 def add_judgement(request: Request, run: str) -> Response:
     """Store an answer and show the next pair."""
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
     # Check that this pair was shown
     left, right, answer = form.get("left", ""), form.get("right", ""), form.get("answer", "")
     for replay in (left, right):
@@ -128,27 +128,29 @@ def add_judgement(request: Request, run: str) -> Response:
         left=left,
         right=right,
         answer=answer,
-        words=_words(form),
+        words=_remark(form),
         judge=judge,
         kind="person",
         created=_now(),
         seconds=_seconds(form),
     )
     Judgements(view.path).add(judgement)
-    return _after(request, f"/runs/{run}/judge", "pair.html.j2", _pair(request, run, form.get("generation", "")))
+    return _respond(
+        request, f"/runs/{run}/judge", "pair.html.j2", _pair_values(request, run, form.get("generation", ""))
+    )
 
 
 @router.post("/runs/{run}/undo")
 def undo(request: Request, run: str) -> Response:
     """Remove the visitor's own last answer and show its pair again."""
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
     kept = Judgements(view.path)
     found = [each for each in kept.judgements() if each.id == form.get("last") and each.judge == judge]
     again = (found[0].left, found[0].right, found[0].words) if found else None
     if found:
         kept.undo(found[0].id, judge)
-    values = _pair(request, run, form.get("generation", ""), again)
-    return _after(request, f"/runs/{run}/judge", "pair.html.j2", values)
+    values = _pair_values(request, run, form.get("generation", ""), again)
+    return _respond(request, f"/runs/{run}/judge", "pair.html.j2", values)
 
 
 # ---- orders of a generation
@@ -159,14 +161,14 @@ def order_page(request: Request, run: str, generation: str) -> Response:
     """Show a generation's replays to put in order."""
     if not request.state.visitor.name:
         return RedirectResponse(f"/you?to=/runs/{run}/order/{generation}", 303)
-    return HTMLResponse(page("order.html.j2", request, **_order(request, run, generation, saved=False)))
+    return HTMLResponse(page("order.html.j2", request, **_order_values(request, run, generation, saved=False)))
 
 
 @router.post("/runs/{run}/orders")
 def add_order(request: Request, run: str) -> Response:
     """Store an order; it replaces an earlier one of the same person for the same generation."""
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
-    asked = _asked(view, _judgeable(view), form.get("generation", ""))
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
+    asked = _generation_to_judge(view, _judgeable(view), form.get("generation", ""))
     candidates = tuple(form.get("candidates", "").split(","))
     # Check that these candidates were shown
     if sorted(candidates) != sorted(asked.candidates):
@@ -177,7 +179,7 @@ def add_order(request: Request, run: str) -> Response:
         restart=asked.generation.restart,
         generation=asked.generation.index,
         candidates=candidates,
-        words=_words(form),
+        words=_remark(form),
         judge=judge,
         kind="person",
         created=_now(),
@@ -189,8 +191,8 @@ def add_order(request: Request, run: str) -> Response:
     if kept.add(order):
         for each in earlier:
             kept.undo(each.id, judge)
-    values = _order(request, run, asked.name, saved=True)
-    return _after(request, f"/runs/{run}/order/{asked.name}", "ordered.html.j2", values)
+    values = _order_values(request, run, asked.name, saved=True)
+    return _respond(request, f"/runs/{run}/order/{asked.name}", "ordered.html.j2", values)
 
 
 # ---- remarks
@@ -199,24 +201,24 @@ def add_order(request: Request, run: str) -> Response:
 @router.post("/runs/{run}/remarks")
 def add_remark(request: Request, run: str) -> Response:
     """Store a remark on one replay."""
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
-    replay, words = form.get("replay", ""), _words(form)
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
+    replay, words = form.get("replay", ""), _remark(form)
     candidate, _ = check_replay(view, replay)
     check_seal(request, view, "replay", replay)
     if words.strip():
         Judgements(view.path).add(Remark(_id(form), replay, words, judge, "person", _now()))
-    return _after(request, f"/runs/{run}/candidates/{candidate}", "remarks.html.j2",
+    return _respond(request, f"/runs/{run}/candidates/{candidate}", "remarks.html.j2",
                   {"run": run, **remarks_on(request, runs_of(request).view(run), replay)})  # fmt: skip
 
 
 # ---- values of the templates
 
 
-def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | None = None) -> dict[str, Any]:
+def _pair_values(request: Request, run: str, name: str, again: tuple[str, str, str] | None = None) -> dict[str, Any]:
     """Return the values of the pair page; ``again``: the pair of an answer that was removed, and its remark."""
     view, judge = runs_of(request).view(run), request.state.visitor.name
     judgeable = _judgeable(view)
-    asked = _asked(view, judgeable, name)
+    asked = _generation_to_judge(view, judgeable, name)
     kept = Judgements(view.path)
     judgements, orders = kept.judgements(), kept.orders()
     mine = [each for each in judgements if each.judge == judge]
@@ -231,7 +233,7 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
         "view": view,
         "asked": asked,
         "judgeable": judgeable,
-        "later": _later(judgeable, asked),
+        "later": _newer_generation(judgeable, asked),
         "shown": shown,
         "words": again[2] if again is not None else "",
         **({"seal": seal(request, view, "pair", *shown)} if shown else {}),
@@ -249,7 +251,7 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
 def _next(
     request: Request,
     view: RunView,
-    asked: Asked,
+    asked: JudgeableGeneration,
     judgements: Sequence[Judgement],
     orders: Sequence[Order],
     judge: str,
@@ -264,11 +266,11 @@ def _next(
     return f"{pair[0]}.{start}", f"{pair[1]}.{start}"
 
 
-def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, Any]:
+def _order_values(request: Request, run: str, name: str, *, saved: bool) -> dict[str, Any]:
     """Return the values of the order page."""
     view, judge = runs_of(request).view(run), request.state.visitor.name
     judgeable = _judgeable(view)
-    asked = _asked(view, judgeable, name)
+    asked = _generation_to_judge(view, judgeable, name)
     kept = Judgements(view.path)
     before = _orders_of(kept, asked, judge)
     waiting = view.waiting if asked.waiting else None
@@ -277,7 +279,7 @@ def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, A
     labels = list(asked.candidates)
     random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge)).shuffle(labels)
     order = before[-1].candidates if before and set(before[-1].candidates) == set(labels) else tuple(labels)
-    letters = {candidate: _letters(place) for place, candidate in enumerate(labels)}
+    letters = {candidate: _label(place) for place, candidate in enumerate(labels)}
     return {
         "run": run,
         "view": view,
@@ -295,7 +297,7 @@ def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, A
     }
 
 
-def _asked(view: RunView, judgeable: Sequence[Asked], name: str) -> Asked:
+def _generation_to_judge(view: RunView, judgeable: Sequence[JudgeableGeneration], name: str) -> JudgeableGeneration:
     """Return the generation of that name; without a name, the one that the search waits for, or the latest.
 
     Raises:
@@ -311,7 +313,7 @@ def _asked(view: RunView, judgeable: Sequence[Asked], name: str) -> Asked:
     return names[name] if name else waiting or judgeable[-1]
 
 
-def _judgeable(view: RunView) -> list[Asked]:
+def _judgeable(view: RunView) -> list[JudgeableGeneration]:
     """Return the generations with at least two replays, and the one that a search waits for even with a single one."""
     ready = {candidate_of(replay) for replay in replays_of(view)}
     found = []
@@ -325,16 +327,18 @@ def _judgeable(view: RunView) -> list[Asked]:
             starts = max(1, waiting.starts)
         if len(candidates) > 1 or (waits and candidates):
             name, title = generation_name(generation), facts.generation_title(view, generation)
-            found.append(Asked(generation, name, title, tuple(candidates), starts, waits))
+            found.append(JudgeableGeneration(generation, name, title, tuple(candidates), starts, waits))
     return found
 
 
-def _later(judgeable: Sequence[Asked], asked: Asked) -> Asked | None:
+def _newer_generation(
+    judgeable: Sequence[JudgeableGeneration], asked: JudgeableGeneration
+) -> JudgeableGeneration | None:
     """Return the latest generation that can be judged; None if that is the present one."""
     return judgeable[-1] if judgeable[-1].name != asked.name else None
 
 
-def _orders_of(kept: Judgements, asked: Asked, judge: str) -> list[Order]:
+def _orders_of(kept: Judgements, asked: JudgeableGeneration, judge: str) -> list[Order]:
     """Return a judge's orders of a generation."""
     place = asked.generation.restart, asked.generation.index
     return [each for each in kept.orders() if each.judge == judge and (each.restart, each.generation) == place]
@@ -343,7 +347,7 @@ def _orders_of(kept: Judgements, asked: Asked, judge: str) -> list[Order]:
 # ---- values of the forms
 
 
-def _named(request: Request) -> str:
+def _visitor_name(request: Request) -> str:
     """Return the visitor's name.
 
     Raises:
@@ -365,7 +369,7 @@ def _has_judged(request: Request, name: str) -> bool:
     return False
 
 
-def _words(form: dict[str, str]) -> str:
+def _remark(form: dict[str, str]) -> str:
     """Return the remark in a form, with Unix line ends."""
     return form.get("words", "").replace("\r\n", "\n").replace("\0", "").strip()
 
@@ -392,12 +396,12 @@ def _local(path: str) -> str:
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
 
 
-def _letters(place: int) -> str:
+def _label(place: int) -> str:
     """Return the label of an index: A, B, … Z, AA, AB, …"""
-    return (_letters(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
+    return (_label(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
 
 
-def _after(request: Request, to: str, template: str, values: dict[str, Any]) -> Response:
+def _respond(request: Request, to: str, template: str, values: dict[str, Any]) -> Response:
     """Return the changed part of the page if a script asked for it, otherwise redirect to the page."""
     if request.headers.get("x-part") == "1":
         return HTMLResponse(page(template, request, **values))

@@ -21,7 +21,7 @@ from rewardgen.errors import UsageError
 from rewardgen.store import held, read_holder
 from rewardgen.store.database import FILE_NAME
 
-KEPT_IN = ".started"
+STARTED_FOLDER = ".started"
 TOKEN_VARIABLE = "REWARDGEN_WEB_TOKEN"
 """Environment variable of the server's token; not passed on to searches."""
 MAX_RUNNING = 4
@@ -109,13 +109,13 @@ class Launcher:
 
     def names(self) -> list[str]:
         """List the runs that a process was started for, by this server or an earlier one."""
-        return sorted(path.stem for path in (self._folder / KEPT_IN).glob("*.json"))
+        return sorted(path.stem for path in (self._folder / STARTED_FOLDER).glob("*.json"))
 
     def find(self, name: str) -> Started | None:
         """Return the last process that was started for a run, by this server or an earlier one."""
         try:
-            told = json.loads(self._record(name).read_bytes())
-            pid = int(told["pid"])
+            record = json.loads(self._record(name).read_bytes())
+            pid = int(record["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         # Exit codes are known of own children only
@@ -125,7 +125,7 @@ class Launcher:
 
     def _spawn(self, name: str, arguments: Sequence[str]) -> None:
         """Start a process without a shell and record it."""
-        kept = self._folder / KEPT_IN
+        kept = self._folder / STARTED_FOLDER
         try:
             kept.mkdir(mode=0o700, exist_ok=True)
             with open(kept / f"{name}.log", "wb", opener=_private) as log:
@@ -160,12 +160,12 @@ class Launcher:
         return held(path) if (path / FILE_NAME).is_file() else started.alive
 
     def _record(self, name: str) -> Path:
-        return self._folder / KEPT_IN / f"{name}.json"
+        return self._folder / STARTED_FOLDER / f"{name}.json"
 
     def _log_end(self, name: str) -> str:
         """Return the end of what the last process of a run printed."""
         try:
-            with (self._folder / KEPT_IN / f"{name}.log").open("rb") as log:
+            with (self._folder / STARTED_FOLDER / f"{name}.log").open("rb") as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - LOG_END))
                 return log.read().decode("utf-8", "replace")
         except OSError:

@@ -13,7 +13,7 @@ from rewardgen.records import Judgement, Order, Remark, Standing, Words, candida
 from rewardgen.report import facts
 from rewardgen.store import MAX_WORDS, RunView
 from rewardgen.text import number
-from rewardgen.web.asking import new_id, seal
+from rewardgen.web.context import new_id, seal
 
 _WORDS = 50
 """Number of remarks on a run's page, the latest ones."""

@@ -23,7 +23,7 @@ PICTURES = ".pictures"
 
 
 @dataclass(frozen=True)
-class Made:
+class ReplayState:
     """The state of a requested replay: its ``files``, or why it failed; neither while it is rendered."""
 
     files: ReplayFiles | None = None
@@ -31,7 +31,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PictureState:
     """The state of a task's picture: its ``path``, or why it failed; neither while it is rendered."""
 
     path: Path | None = None
@@ -49,7 +49,7 @@ class ReplayRecorder:
         self._tasks: dict[Path, Future[str]] = {}
         self._workers: list[BaseProcess] = []
 
-    def ask(self, run_dir: Path, replay: str, *, video: bool = False) -> Made:
+    def ask(self, run_dir: Path, replay: str, *, video: bool = False) -> ReplayState:
         """Return the state of a replay; start rendering it if that has not happened yet. Does not block.
 
         Raises:
@@ -57,28 +57,28 @@ class ReplayRecorder:
         """
         candidate, start = split_id(replay)
         if start >= MAX_STARTS:
-            return Made(failure=f"there are replays from {MAX_STARTS} start states, 0 to {MAX_STARTS - 1}")
+            return ReplayState(failure=f"there are replays from {MAX_STARTS} start states, 0 to {MAX_STARTS - 1}")
         # Take it if it exists
         files = next((each for each in find(run_dir, candidate, starts=start + 1) if each.id == replay), None)
         if files is not None and (files.video is not None or not video):
-            return Made(files)
+            return ReplayState(files)
         # Start or poll the job
         job = run_dir, candidate, start + 1, video
         with self._lock:
             future = self._jobs.get(job)
             if future is None:
                 self._jobs[job] = self._begin(job)
-                return Made()
+                return ReplayState()
             if not future.done():
-                return Made()
+                return ReplayState()
             del self._jobs[job]  # a failure is reported once; the next request tries again
         # Report a failure; after a crash the next job gets a new process
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
             with self._lock:
                 self._pool = None
-            return Made(failure="the rendering process crashed; reload the page to try again")
-        return Made(failure=str(error) if error is not None else future.result() or "it could not be rendered")
+            return ReplayState(failure="the rendering process crashed; reload the page to try again")
+        return ReplayState(failure=str(error) if error is not None else future.result() or "it could not be rendered")
 
     def draw(self, run_dir: Path, candidates: Iterable[str]) -> frozenset[str]:
         """Return the candidates that have a thumbnail; start rendering the others', once per server."""
@@ -91,23 +91,23 @@ class ReplayRecorder:
                     self._begin((run_dir, key, 1, False))
         return there
 
-    def ask_task(self, folder: Path, task: str) -> Drawn:
+    def ask_task(self, folder: Path, task: str) -> PictureState:
         """Return the state of a known task's picture below ``folder``; start rendering it if needed. Does not block."""
         path = folder / PICTURES / f"{task.replace('/', '~')}.png"
         if path.is_file():
-            return Drawn(path)
+            return PictureState(path)
         with self._lock:
             future = self._tasks.get(path)
             if future is None:
                 self._tasks[path] = self._submit(_draw_task, task, path)
-                return Drawn()
+                return PictureState()
         if not future.done():
-            return Drawn()
+            return PictureState()
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
             with self._lock:
                 self._pool = None
-        return Drawn(failure=str(error) if error is not None else future.result() or "it could not be drawn")
+        return PictureState(failure=str(error) if error is not None else future.result() or "it could not be drawn")
 
     def close(self) -> None:
         """End the process at once. Files are written atomically, so only unfinished work is lost."""
@@ -123,14 +123,14 @@ class ReplayRecorder:
 
     def _submit(self, work: Callable[..., str], *arguments: Any) -> Future[str]:
         if self._pool is None:  # spawn: this process has threads
-            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_stand_back)
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_lower_priority)
         before = multiprocessing.active_children()
         future = self._pool.submit(work, *arguments)
         self._workers += [child for child in multiprocessing.active_children() if child not in before]
         return future
 
 
-def _stand_back() -> None:
+def _lower_priority() -> None:
     """Lower the process's priority below that of trainings."""
     if hasattr(os, "nice"):
         os.nice(5)  # with more, visitors would wait for minutes while a training uses all CPUs

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from rewardgen.replay import find
-from rewardgen.web.asking import check_replay, recorder_of, runs_of
+from rewardgen.web.context import check_replay, recorder_of, runs_of
 from rewardgen.web.rendering import page
 
 router = APIRouter(default_response_class=HTMLResponse)

@@ -16,9 +16,9 @@ from rewardgen.store.database import FILE_NAME
 
 DEPTH = 4
 """Max. depth of a run below the folder: a sweep keeps its runs in ``arm/task/seed``."""
-_FRESH = 2.0
+_LIVENESS_SECONDS = 2.0
 """Seconds for which a running run is assumed to be alive: no file changes when its process dies."""
-_KEPT = 400
+_MAX_CACHED = 400
 
 Value = TypeVar("Value")
 Mark = tuple[tuple[int, int], ...]
@@ -30,11 +30,11 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, Path], tuple[object, Any]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, Path], tuple[object, Any]] = OrderedDict()
 
     def names(self) -> dict[str, Path]:
         """Return the directory of each run by name; "~" stands for a slash in the path below the folder."""
-        return {"~".join(path.relative_to(self.folder).parts): path for path in sorted(_runs(self.folder, DEPTH))}
+        return {"~".join(path.relative_to(self.folder).parts): path for path in sorted(_find_runs(self.folder, DEPTH))}
 
     def path(self, name: str) -> Path:
         """Look up the directory of a run. Names from URLs are never used as paths.
@@ -60,29 +60,29 @@ class Runs:
             StoreError: it cannot be read.
         """
         path = self.path(name)
-        return self.kept("view", path, self.mark(path), lambda: read(path))
+        return self.cached("view", path, self.mark(path), lambda: read(path))
 
     def mark(self, path: Path) -> object:
         """Return a value that changes whenever the run does."""
         # The process of a live run may die without a trace in its files
         mark = _mark(path)
-        kept = self._kept.get(("view", path))
+        kept = self._cache.get(("view", path))
         live = kept is not None and kept[1].status == "running"
-        return (mark, int(time.monotonic() / _FRESH)) if live else (mark, 0)
+        return (mark, int(time.monotonic() / _LIVENESS_SECONDS)) if live else (mark, 0)
 
-    def kept(self, what: str, path: Path, mark: object, make: Callable[[], Value]) -> Value:
+    def cached(self, what: str, path: Path, mark: object, make: Callable[[], Value]) -> Value:
         """Return the result of ``make`` for a run, computed once for each ``mark``."""
         with self._lock:
-            found = self._kept.get((what, path))
+            found = self._cache.get((what, path))
         if found is not None and found[0] == mark:
             return found[1]
         # Computed without the lock; two threads may do it at once
         made = make()
         with self._lock:
-            self._kept[what, path] = mark, made
-            self._kept.move_to_end((what, path))
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._cache[what, path] = mark, made
+            self._cache.move_to_end((what, path))
+            while len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)
         return made
 
     def _glance(self, path: Path) -> Glance | StoreError:
@@ -92,10 +92,10 @@ class Runs:
             except StoreError as error:
                 return error
 
-        return self.kept("glance", path, (_mark(path), int(time.monotonic() / _FRESH)), look)
+        return self.cached("glance", path, (_mark(path), int(time.monotonic() / _LIVENESS_SECONDS)), look)
 
 
-def _runs(folder: Path, depth: int) -> Iterator[Path]:
+def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
     """Find runs below a folder, hidden folders left out."""
     try:
         inside = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
@@ -105,7 +105,7 @@ def _runs(folder: Path, depth: int) -> Iterator[Path]:
         if (path / FILE_NAME).is_file():
             yield path
         elif depth > 1:
-            yield from _runs(path, depth - 1)
+            yield from _find_runs(path, depth - 1)
 
 
 def _mark(path: Path) -> Mark:

@@ -19,7 +19,7 @@ from rewardgen.web.guard import Rules
 
 MIN_TOKEN = 12
 """Min. characters of a chosen token: shorter ones can be guessed."""
-_TOGETHER = 200
+MAX_CONCURRENT = 200
 """Max. concurrent requests; the server rejects more."""
 
 
@@ -96,7 +96,7 @@ def pages(
         access_log=False,  # a URL may contain the token
         server_header=False,
         proxy_headers=False,  # headers about the origin of a request are not trusted
-        limit_concurrency=_TOGETHER,
+        limit_concurrency=MAX_CONCURRENT,
         timeout_graceful_shutdown=2,
     )
     urls = _urls(listening, token if control or not may_look else None)

@@ -19,7 +19,7 @@ from rewardgen.report.result import TONES, result, status_word
 from rewardgen.report.svg import Picture
 from rewardgen.store import GenerationView, Glance, RunView, read_progress
 from rewardgen.text import number, percent
-from rewardgen.web.asking import candidate_in, generation_of, launcher_of, recorder_of, replay_of, runs_of
+from rewardgen.web.context import candidate_in, generation_of, launcher_of, recorder_of, replay_of, runs_of
 from rewardgen.web.dialogs import shown_requests
 from rewardgen.web.downloads import DRAWING, files_of
 from rewardgen.web.people import people_rows, remarks_on
@@ -43,25 +43,25 @@ RUN_FIGURES: Mapping[str, Callable[[RunView], Picture | None]] = {
 @router.get("/")
 def index(request: Request) -> str:
     """Show the list of runs."""
-    return page("runs.html.j2", request, **_lines(request))
+    return page("runs.html.j2", request, **_list_values(request))
 
 
 @router.get("/live")
 def index_live(request: Request) -> str:
     """Update the list of runs."""
-    return page("runs_live.html.j2", request, **_lines(request))
+    return page("runs_live.html.j2", request, **_list_values(request))
 
 
 @router.get("/runs/{run}")
 def run_page(request: Request, run: str) -> str:
     """Show a run."""
-    return page("run.html.j2", request, **_run(request, run))
+    return page("run.html.j2", request, **_run_values(request, run))
 
 
 @router.get("/runs/{run}/live")
 def run_live(request: Request, run: str) -> str:
     """Update a run's page."""
-    return page("run_live.html.j2", request, **_run(request, run))
+    return page("run_live.html.j2", request, **_run_values(request, run))
 
 
 @router.get("/runs/{run}/figures")
@@ -74,7 +74,7 @@ def run_figures(request: Request, run: str) -> str:
         with DRAWING:
             return {name: figure(view) for name, figure in RUN_FIGURES.items()}
 
-    pictures = runs.kept("figures", view.path, runs.mark(view.path), draw)
+    pictures = runs.cached("figures", view.path, runs.mark(view.path), draw)
     return page("run_figures.html.j2", request, run=run, view=view, pictures=pictures)
 
 
@@ -89,7 +89,7 @@ def candidate_page(request: Request, run: str, key: str) -> str:
         with DRAWING:
             return figures.training_curves(view, candidate), figures.components(candidate, "components")
 
-    curves, components = runs.kept(f"figures of {key}", view.path, runs.mark(view.path), draw)
+    curves, components = runs.cached(f"figures of {key}", view.path, runs.mark(view.path), draw)
     generation = generation_of(view, key)
     unit = facts.unit_of(view)
     replay = replay_of(view, key)
@@ -110,7 +110,7 @@ def candidate_page(request: Request, run: str, key: str) -> str:
         success=facts.success(candidate.trainings),
         reason=choice_reason(view, candidate),
         children=[each.key for each in view.candidates.values() if each.parent == key],
-        siblings=_beside(generation, key),
+        siblings=_neighbours(generation, key),
         **(remarks_on(request, view, replay) if replay else {"replay": None}),
     )
 
@@ -133,7 +133,7 @@ def compare_page(request: Request, run: str, left: str = "", right: str = "") ->
             return [figures.components(candidate, f"side-{side}") for side, candidate in enumerate(pair)]
 
     # Draw and describe both
-    drawn = runs.kept(f"components of {pair[0].key}, {pair[1].key}", view.path, runs.mark(view.path), draw)
+    drawn = runs.cached(f"components of {pair[0].key}, {pair[1].key}", view.path, runs.mark(view.path), draw)
     sides = [
         {
             "candidate": candidate,
@@ -151,7 +151,7 @@ def compare_page(request: Request, run: str, left: str = "", right: str = "") ->
     return page("compare.html.j2", request, run=run, view=view, sides=sides, diff=diff, keys=list(view.candidates))
 
 
-def _beside(generation: GenerationView, key: str) -> tuple[str | None, str | None]:
+def _neighbours(generation: GenerationView, key: str) -> tuple[str | None, str | None]:
     """Return the keys of the candidates before and after ``key`` in its generation."""
     keys = [candidate.key for candidate in generation.candidates]
     place = keys.index(key)
@@ -163,7 +163,7 @@ def _replays(view: RunView, generation: GenerationView) -> list[str]:
     return replay_ids(view, generation.restart, generation.index)
 
 
-def _lines(request: Request) -> dict[str, Any]:
+def _list_values(request: Request) -> dict[str, Any]:
     """Return the values of the list of runs."""
     runs = runs_of(request)
     lines = [(name, line, status_word(line) if isinstance(line, Glance) else "failed") for name, line in runs.glances()]
@@ -177,7 +177,7 @@ def _wanted(view: RunView) -> int:
     return wanted if isinstance(wanted, int) else 0
 
 
-def _run(request: Request, run: str) -> dict[str, Any]:
+def _run_values(request: Request, run: str) -> dict[str, Any]:
     """Return the values of a run's page."""
     runs = runs_of(request)
     view = runs.view(run)
@@ -213,12 +213,12 @@ def _run(request: Request, run: str) -> dict[str, Any]:
         "requests_problem": requests_problem,
         "may_export": any(facts.finite(each.score) for each in view.candidates.values()),
         "legibility": legibility_sentence(view),
-        "generations": runs.kept("rows", view.path, mark, lambda: generation_rows(view)),
+        "generations": runs.cached("rows", view.path, mark, lambda: generation_rows(view)),
         "cost": facts.cost_rows(view),
         "warnings": [str(e.data["message"]) for e in view.events if e.kind == "warning" and e.data.get("message")],
         "version": abs(hash(mark)),
         "progress": read_progress(view.path) if view.status == "running" else None,
-        "people": runs.kept("people", view.path, mark, lambda: people_rows(view)),
+        "people": runs.cached("people", view.path, mark, lambda: people_rows(view)),
         "judgeable": view.waiting is not None or any(len(_replays(view, each)) > 1 for each in view.generations),
         "heard": heard(view.waiting.candidates, view.judgements, view.orders, view.remarks) if view.waiting else 0,
     }

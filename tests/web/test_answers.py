@@ -18,7 +18,7 @@ from rewardgen.records import Message, Reply
 from rewardgen.request import Request
 from rewardgen.store import Store, read
 from rewardgen.web.guard import MAX_ANSWER_BODY, MAX_BODY
-from rewardgen.web.launching import KEPT_IN
+from rewardgen.web.launching import STARTED_FOLDER
 from tests.web.conftest import RUN, Site, open_site
 from tests.web.test_acting import admitted, post
 from tests.web.test_guard import token_in
@@ -180,7 +180,7 @@ def test_another_sites_page_answers_nothing(admitted: httpx2.Client, asking: Ask
         for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
             assert admitted.post(path, data={**form, "csrf": csrf}, headers=headers).status_code == 403
         assert admitted.get(path).status_code == 405
-    assert not asking.answers and not (runs_dir / KEPT_IN).exists()
+    assert not asking.answers and not (runs_dir / STARTED_FOLDER).exists()
 
 
 def test_where_control_is_off_nobody_answers(runs_dir: Path, asking: Asking) -> None:
@@ -198,7 +198,7 @@ def test_where_control_is_off_nobody_answers(runs_dir: Path, asking: Asking) -> 
 def test_a_total_that_adds_nothing_is_refused(admitted: httpx2.Client, runs_dir: Path, total: str) -> None:
     assert 'min="2"' in admitted.get(f"/runs/{RUN}").text  # the run has one generation
     assert post(admitted, f"/runs/{RUN}/generations", generations=total).status_code == 400
-    assert not (runs_dir / KEPT_IN).exists()
+    assert not (runs_dir / STARTED_FOLDER).exists()
 
 
 def test_generations_are_added_to_runs_alone_that_nobody_works_on(admitted: httpx2.Client, runs_dir: Path) -> None:
@@ -212,7 +212,7 @@ def test_generations_are_added_to_runs_alone_that_nobody_works_on(admitted: http
     answer = post(admitted, f"/runs/sweep~{RUN}/generations", generations="2")
     assert answer.status_code == 400 and "belongs to a sweep" in answer.text
     assert post(admitted, "/runs/nothing/generations", generations="2").status_code == 404
-    assert not (runs_dir / KEPT_IN).exists()
+    assert not (runs_dir / STARTED_FOLDER).exists()
 
 
 def test_the_author_in_the_form_is_no_path(admitted: httpx2.Client, runs_dir: Path) -> None:
@@ -227,7 +227,7 @@ def test_the_author_in_the_form_is_no_path(admitted: httpx2.Client, runs_dir: Pa
         assert post(admitted, "/start", **{**form, **change}).status_code == 400
     told = post(admitted, "/start/cost", **form, author="dialog")
     assert told.status_code == 200 and "waits whenever an answer is due" in told.text
-    assert not (runs_dir / KEPT_IN).exists()
+    assert not (runs_dir / STARTED_FOLDER).exists()
 
 
 @pytest.mark.slow
