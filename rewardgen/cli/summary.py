@@ -15,7 +15,7 @@ from rewardgen.report.choices import (
     race_sentence,
     screening_sentences,
 )
-from rewardgen.report.facts import interval
+from rewardgen.report.facts import interval, unit_of
 from rewardgen.report.result import RunResult, document, result, text_bar
 from rewardgen.store import curse_records, screening_record
 from rewardgen.store.reader import FINALS
@@ -123,7 +123,7 @@ def show_run(view: RunView) -> None:
     _show_verdict(found)
     write(f"{view.task.get('name', '?')}, rewards written by {view.author or '?'}, begun {view.created}")
     for growth in view.grown:
-        write(str(growth))
+        write(f"{growth.sentence(unit_of(view))}.")
     if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
     for generation in view.generations:

@@ -311,7 +311,7 @@ def _request_text(path: Path, purpose: str, messages: Sequence[Message], n: int,
     )
     lines = [
         f"<!-- answers: {n} -->",
-        f"# DialogRequest {path.stem}",
+        f"# Request {path.stem}",
         "",
         f"This {purpose} waits for {several} beside this one:",
         "",

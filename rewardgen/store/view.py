@@ -51,11 +51,12 @@ class Growth:
     winner: str | None
     mean: float | None
 
-    def __str__(self) -> str:
-        score = "" if self.mean is None else f" with a reported score of {number(self.mean)}"
+    def sentence(self, unit: str) -> str:
+        """Describe the change; ``unit`` follows the score."""
+        score = "" if self.mean is None else f" with a reported score of {number(self.mean)}{unit}"
         earlier = "" if self.winner is None else f"; the winner before was {self.winner}{score}"
         when = self.time[:16].replace("T", " ")
-        return f"continued from {self.before} to {self.after} generations on {when}{earlier}"
+        return f"Continued from {self.before} to {self.after} generations on {when}{earlier}"
 
 
 def _shown(value: Any) -> str:

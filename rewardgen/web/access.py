@@ -41,6 +41,7 @@ class SigningKey:
 
     def sign(self, purpose: str, *parts: str) -> str:
         """Return the signature (HMAC-SHA-256, hexadecimal) of ``parts``, valid for this ``purpose`` only."""
+        # JSON separates the parts unambiguously
         message = json.dumps([purpose, *parts]).encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
@@ -116,5 +117,6 @@ def csrf_token(visitor: Visitor, key: SigningKey) -> str:
 
 def usable_name(text: str) -> str | None:
     """Return ``text`` as a person's name with normalised whitespace; None if it is not an allowed name."""
+    # Collapse whitespace before the length is checked
     name = " ".join(text.split())
     return name if _NAME.fullmatch(name) else None

@@ -102,6 +102,7 @@ def resume(request: Request, run: str) -> Response:
 @router.post("/runs/{run}/generations")
 def add_generations(request: Request, run: str) -> Response:
     """Continue a run with the total number of generations that the form gives."""
+    # Check the number against the run's own generations
     name = _run_name(request, run)
     given = request.state.form.get("generations", "").strip()
     if not NUMBER.fullmatch(given):
@@ -147,6 +148,7 @@ def picture_file(request: Request, task: str) -> Response:
 def _form_values(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of the form's templates: its fields, and the cost of the search or the problem."""
     tasks = _tasks(request)
+    # The form's fields and choices
     values: dict[str, Any] = {
         "form": dict(form),
         "tasks": tasks,
@@ -159,6 +161,7 @@ def _form_values(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
         "wanted": None,
         "cost": None,
     }
+    # The search and its cost, or the first problem
     try:
         values["wanted"] = check_form(form, tasks)
         values["cost"] = cost_of(values["wanted"], _rates(request))
@@ -169,6 +172,7 @@ def _form_values(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
 
 def _tasks(request: Request) -> Mapping[str, type[Task]]:
     """Return the tasks that can be trained on this machine, by name; cached."""
+    # Task files are read once per server
     state = request.app.state
     with _tasks_lock:
         if not hasattr(state, "tasks"):
@@ -211,6 +215,7 @@ def _started(request: Request, name: str, template: str) -> Response:
     """Show a start whose run does not exist yet, or why it failed; redirect to the run once it exists."""
     check_acting(request)
     if name in runs_of(request).names():
+        # Scripts are redirected by a header
         to = f"/runs/{name}"
         if template == "started.html.j2":
             return RedirectResponse(to, 303)

@@ -35,6 +35,9 @@ def key_of(request: Request) -> SigningKey:
     return request.app.state.rules.key
 
 
+# ---- lookups
+
+
 def candidate_in(view: RunView, key: str) -> CandidateView:
     """Look up a candidate of a run.
 
@@ -92,6 +95,9 @@ def check_replay(view: RunView, replay: str) -> tuple[str, int]:
     if replay_of(view, candidate) is None:
         raise UnknownName("replay", replay, replays_of(view), hint=f"(in the run {view.name})")
     return candidate, start
+
+
+# ---- signatures on what was shown
 
 
 def identity(view: RunView) -> tuple[str, str]:

@@ -26,7 +26,8 @@ _NUMBER = re.compile(r"[0-9]{1,3}")
 class OpenRequest:
     """A request that a live search waits for.
 
-    ``text`` is its file's Markdown; it wants the answers 1 to ``wanted``, and those in ``missing`` are not there yet.
+    ``text`` are the messages as its file has them, in Markdown. It wants the answers 1 to ``wanted``; those in
+    ``missing`` are not there yet.
     """
 
     name: str
@@ -48,7 +49,9 @@ def open_requests(view: RunView) -> list[OpenRequest]:
         for each in requests(folder):
             if each.path in view.asking and each.missing:
                 text = each.path.read_text(encoding="utf-8", errors="replace")[:MAX_TEXT]
-                found.append(OpenRequest(each.name, each.purpose, text, each.wanted, each.missing))
+                # What comes before the first rule tells where the files of the answers go
+                messages = text.partition("\n---\n")[2].strip() or text
+                found.append(OpenRequest(each.name, each.purpose, messages, each.wanted, each.missing))
     return found
 
 
@@ -97,6 +100,7 @@ def _folder_of(view: RunView, name: str) -> Path:
     Raises:
         UnknownName: the run waits for no such request.
     """
+    # Requests of other runs may be in the same folder
     folders = {path.stem: path.parent for path in view.asking}
     if name not in folders:
         raise UnknownName("open request", name[:80], folders, hint=f"(in the run {view.name})")

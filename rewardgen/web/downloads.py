@@ -49,6 +49,7 @@ def report(request: Request, run: str) -> Response:
     runs = runs_of(request)
     view = runs.view(run)
 
+    # Rendered once for each state of the run
     def draw() -> str:
         with DRAWING:
             return render(view)

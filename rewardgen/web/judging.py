@@ -70,6 +70,7 @@ def you(request: Request, to: str = "/") -> str:
 @router.post("/you")
 def enter_name(request: Request) -> Response:
     """Store the visitor's name in the cookie; ask for confirmation if somebody else uses that name."""
+    # Check the name
     form, visitor = request.state.form, request.state.visitor
     to, name = _local(form.get("to", "/")), usable_name(form.get("name", ""))
     if name is None:
@@ -79,6 +80,7 @@ def enter_name(request: Request) -> Response:
     elsewhere = people[name] != visitor.id if name in people else _has_judged(request, name)
     if elsewhere and name not in (form.get("mine"), visitor.name):
         return HTMLResponse(page("you.html.j2", request, to=to, taken=name, wrong=False, max_name=60), 409)
+    # The cookie keeps the name for later visits
     people[name] = visitor.id
     response = RedirectResponse(to, 303)
     response.headers.append("Set-Cookie", visitor_cookie(Visitor(visitor.id, name), request.app.state.rules.key))
@@ -144,6 +146,7 @@ def add_judgement(request: Request, run: str) -> Response:
 def undo(request: Request, run: str) -> Response:
     """Remove the visitor's own last answer and show its pair again."""
     form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
+    # Only the visitor's own answers can be undone
     kept = Judgements(view.path)
     found = [each for each in kept.judgements() if each.id == form.get("last") and each.judge == judge]
     again = (found[0].left, found[0].right, found[0].words) if found else None
@@ -203,6 +206,7 @@ def add_remark(request: Request, run: str) -> Response:
     """Store a remark on one replay."""
     form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
     replay, words = form.get("replay", ""), _remark(form)
+    # Check that this replay was shown
     candidate, _ = check_replay(view, replay)
     check_seal(request, view, "replay", replay)
     if words.strip():
@@ -262,6 +266,7 @@ def _next(
     pair = next_pair(asked.candidates, judgements, orders, judge, generator)
     if pair is None:
         return None
+    # Go through the start states in turn
     start = answered % asked.starts
     return f"{pair[0]}.{start}", f"{pair[1]}.{start}"
 
@@ -272,6 +277,7 @@ def _order_values(request: Request, run: str, name: str, *, saved: bool) -> dict
     judgeable = _judgeable(view)
     asked = _generation_to_judge(view, judgeable, name)
     kept = Judgements(view.path)
+    # What this visitor has said before, and what the search waits for
     before = _orders_of(kept, asked, judge)
     waiting = view.waiting if asked.waiting else None
     said = kept.judgements(), kept.orders(), kept.remarks()
@@ -361,6 +367,7 @@ def _visitor_name(request: Request) -> str:
 
 def _has_judged(request: Request, name: str) -> bool:
     """Return whether somebody of that name has judged any run in this folder."""
+    # Judgements are beside each run, so this reads all of them
     for path in runs_of(request).names().values():
         kept = Judgements(path)
         said: list[Judgement | Order | Remark] = [*kept.judgements(), *kept.orders(), *kept.remarks()]
@@ -380,6 +387,7 @@ def _id(form: dict[str, str]) -> str:
 
 def _seconds(form: dict[str, str]) -> float:
     """Return the seconds from showing to answering, as the browser measured them; 0 if the value is not plausible."""
+    # NaN fails both comparisons below
     try:
         seconds = float(form.get("seconds", "0"))
     except ValueError:

@@ -57,6 +57,7 @@ class Launcher:
         """
         with self._lock:
             self._check_room()
+            # A start that failed early leaves a record without a run
             if (self._folder / name).exists() or self._record(name).exists():
                 raise UsageError(f"a run named {name} exists already; choose another name")
             self._spawn(name, ["run", *arguments, f"--name={name}", f"--out={self._folder}"])
@@ -69,6 +70,7 @@ class Launcher:
         """
         with self._lock:
             self._check_room()
+            # A process that is starting does not hold the run yet
             path = self._folder / name
             if held(path) or self.is_busy(name):
                 raise UsageError(f"{name} is running already")
@@ -94,6 +96,7 @@ class Launcher:
             raise UsageError(f"{name} is not running")
         if not self.may_stop(name):
             raise UsageError(f"{name} was not started from these pages; stop it where it was started, with Ctrl-C")
+        # Signal the process that holds the run's lock
         pid = read_holder(path)
         assert pid is not None  # checked by may_stop
         os.kill(pid, signal.SIGTERM)
@@ -125,10 +128,11 @@ class Launcher:
 
     def _spawn(self, name: str, arguments: Sequence[str]) -> None:
         """Start a process without a shell and record it."""
-        kept = self._folder / STARTED_FOLDER
+        folder = self._folder / STARTED_FOLDER
         try:
-            kept.mkdir(mode=0o700, exist_ok=True)
-            with open(kept / f"{name}.log", "wb", opener=_private) as log:
+            # Only the server's user may read what searches print
+            folder.mkdir(mode=0o700, exist_ok=True)
+            with open(folder / f"{name}.log", "wb", opener=_private) as log:
                 child = subprocess.Popen(
                     [sys.executable, "-m", "rewardgen.cli", *arguments],
                     env={key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE},
@@ -137,9 +141,11 @@ class Launcher:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C in the server's terminal must not reach it
                 )
+            # Later servers find the process by its record
             files.write_text(self._record(name), json.dumps({"pid": child.pid}), mode=files.PRIVATE)
         except OSError as error:
             raise UsageError(f"the search could not be started: {error}") from error
+        # Wait for its exit code in the background
         self._codes[child.pid] = None
         threading.Thread(target=self._reap, args=(child,), daemon=True).start()
 
@@ -156,8 +162,10 @@ class Launcher:
             )
 
     def _is_at_work(self, started: Started) -> bool:
+        """Return whether a process works on a run, or is starting to."""
         path = self._folder / started.name
-        return held(path) if (path / FILE_NAME).is_file() else started.alive
+        # Without a store there is no lock to ask yet
+        return held(path) or self.is_busy(started.name) if (path / FILE_NAME).is_file() else started.alive
 
     def _record(self, name: str) -> Path:
         return self._folder / STARTED_FOLDER / f"{name}.json"

@@ -67,6 +67,7 @@ def people_rows(view: RunView) -> People | None:
 
 def _places(ranking: list[Standing], by_fitness: list[str]) -> tuple[RankedCandidate, ...]:
     """Return the ranking with intervals on a common scale."""
+    # Equal bounds would divide by zero
     low, high = min(each.low for each in ranking), max(each.high for each in ranking)
     span = (high - low) or 1.0
     return tuple(

@@ -82,6 +82,7 @@ class ReplayRecorder:
 
     def draw(self, run_dir: Path, candidates: Iterable[str]) -> frozenset[str]:
         """Return the candidates that have a thumbnail; start rendering the others', once per server."""
+        # A thumbnail's file tells that it was rendered
         folder = run_dir / FOLDER
         there = frozenset(key for key in candidates if (folder / f"{key}.0.png").is_file())
         with self._lock:
@@ -93,6 +94,7 @@ class ReplayRecorder:
 
     def ask_task(self, folder: Path, task: str) -> PictureState:
         """Return the state of a known task's picture below ``folder``; start rendering it if needed. Does not block."""
+        # One picture per task, kept for all servers of this folder
         path = folder / PICTURES / f"{task.replace('/', '~')}.png"
         if path.is_file():
             return PictureState(path)
@@ -124,6 +126,7 @@ class ReplayRecorder:
     def _submit(self, work: Callable[..., str], *arguments: Any) -> Future[str]:
         if self._pool is None:  # spawn: this process has threads
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_lower_priority)
+        # Remember the worker processes, to end them with the server
         before = multiprocessing.active_children()
         future = self._pool.submit(work, *arguments)
         self._workers += [child for child in multiprocessing.active_children() if child not in before]

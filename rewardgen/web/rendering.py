@@ -30,6 +30,7 @@ def _environment() -> jinja2.Environment:
 
 def page(template: str, request: Request | None, **values: Any) -> str:
     """Render a template with the visitor's state; ``request`` is None if the visitor is not known yet."""
+    # The guard has set the visitor's state
     state = request.state if request is not None else None
     known = {"visitor": None, "csrf": "", "may_act": False}
     if state is not None:
@@ -54,5 +55,6 @@ def author(name: str) -> str:
 
 def problem(text: object) -> str:
     """Shorten an error message to one line of at most 300 characters."""
+    # Tables have room for a few lines
     told = " ".join(str(text).split())
     return told if len(told) <= 300 else told[:300] + "…"

@@ -27,6 +27,7 @@ def player(
     play: bool = False,
 ) -> str:
     """Show a replay; while it is rendered, a line that polls for it."""
+    # Only replays that the run can have are rendered
     view = runs_of(request).view(run)
     check_replay(view, replay)
     made = recorder_of(request).ask(view.path, replay, video=film)

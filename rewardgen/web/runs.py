@@ -32,6 +32,8 @@ class Runs:
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[str, Path], tuple[object, Any]] = OrderedDict()
 
+    # ---- lookups
+
     def names(self) -> dict[str, Path]:
         """Return the directory of each run by name; "~" stands for a slash in the path below the folder."""
         return {"~".join(path.relative_to(self.folder).parts): path for path in sorted(_find_runs(self.folder, DEPTH))}
@@ -62,6 +64,8 @@ class Runs:
         path = self.path(name)
         return self.cached("view", path, self.mark(path), lambda: read(path))
 
+    # ---- cache
+
     def mark(self, path: Path) -> object:
         """Return a value that changes whenever the run does."""
         # The process of a live run may die without a trace in its files
@@ -81,6 +85,7 @@ class Runs:
         with self._lock:
             self._cache[what, path] = mark, made
             self._cache.move_to_end((what, path))
+            # Drop what was not used for longest
             while len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
         return made
@@ -110,6 +115,7 @@ def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
 
 def _mark(path: Path) -> Mark:
     """Return times and sizes of a run's files. An empty log counts as none: reading a store may create one."""
+    # Committed changes are in the write-ahead log first
     marks = []
     for name in (FILE_NAME, JUDGEMENTS_FILE):
         for suffix in ("", "-wal"):

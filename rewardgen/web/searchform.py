@@ -133,6 +133,7 @@ def check_form(form: Mapping[str, str], tasks: Mapping[str, Any]) -> Wanted:
 
 def cost_of(wanted: Wanted, rates: Rates) -> SearchCost:
     """Estimate the cost of the search on this machine, with the trainings of the expert's and the sparse reward."""
+    # The number of threads decides the speed of physics
     config = wanted.config
     threads = config.threads or os.cpu_count() or 1
     return SearchCost(

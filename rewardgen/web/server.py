@@ -129,6 +129,7 @@ def _is_loopback(listening: socket.socket) -> bool:
 
 def _urls(listening: socket.socket, token: str | None) -> tuple[str, ...]:
     """Return the URLs to open: by name and by numeric address if the server listens on all interfaces."""
+    # All interfaces: the address listened on cannot be opened
     name, port = listening.getsockname()[:2]
     names = [name]
     if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:
@@ -141,6 +142,7 @@ def _urls(listening: socket.socket, token: str | None) -> tuple[str, ...]:
 
 def _own_addresses(family: int) -> list[str]:
     """Return this machine's numeric addresses without loopback, that of the default route first."""
+    # The address of the default route
     found: list[str] = []
     elsewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # reserved for documentation
     try:
@@ -149,6 +151,7 @@ def _own_addresses(family: int) -> list[str]:
             found.append(asked.getsockname()[0])
     except OSError:
         pass
+    # Further addresses of the host name
     try:
         known = socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM)
         found += [str(place[0]) for *_, place in known]

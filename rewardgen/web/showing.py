@@ -85,6 +85,7 @@ def candidate_page(request: Request, run: str, key: str) -> str:
     view = runs.view(run)
     candidate = candidate_in(view, key)
 
+    # Drawn once for each state of the run
     def draw() -> tuple[Picture | None, Picture | None]:
         with DRAWING:
             return figures.training_curves(view, candidate), figures.components(candidate, "components")
@@ -166,12 +167,14 @@ def _replays(view: RunView, generation: GenerationView) -> list[str]:
 def _list_values(request: Request) -> dict[str, Any]:
     """Return the values of the list of runs."""
     runs = runs_of(request)
+    # An unreadable run has an error in place of its short view
     lines = [(name, line, status_word(line) if isinstance(line, Glance) else "failed") for name, line in runs.glances()]
     return {"folder": runs.folder, "tones": TONES, "lines": lines}
 
 
 def _wanted(view: RunView) -> int:
     """Return the setting ``search.generations``, 0 if it was not kept."""
+    # Settings of old or hand-made runs may lack anything
     search = view.config.get("search")
     wanted = search.get("generations") if isinstance(search, Mapping) else None
     return wanted if isinstance(wanted, int) else 0

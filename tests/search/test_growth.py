@@ -89,6 +89,7 @@ def test_a_grown_run_equals_one_that_was_as_long_from_the_start(runs: Path, shor
     (growth,) = view.grown
     assert (growth.before, growth.after, growth.winner) == (2, 3, before.winner)
     assert growth.mean == reported.evaluation.mean
+    assert f"to 3 generations on {growth.time[:10]}" in growth.sentence(" m") and before.winner in growth.sentence(" m")
     assert view.config["search"]["generations"] == view.given["search"]["generations"] == 3
 
     # The earlier winner's trainings are kept, and their steps count as spent

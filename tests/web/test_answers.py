@@ -65,7 +65,7 @@ def send(client: httpx2.Client, name: str, number: str = "1", text: str = "an an
 
 def test_what_is_sent_is_what_the_author_replies(admitted: httpx2.Client, asking: Asking) -> None:
     page = admitted.get(f"/runs/{RUN}").text
-    assert "waiting for answers" in page and asking.name in page
+    assert "waiting for answers" in page and asking.name in page and "in a file of its own" not in page
     assert "Swing it up. &lt;script&gt;" in page and "<script>alert" not in page  # the messages as the file has them
     assert "waiting for answers" in admitted.get("/").text
     first = "```python\r\nx = 1\r\n```\r\n<b>it's</b> & more \u00e4\u4e16"  # as a browser sends lines
