@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 def resume(
     run: RunName = "latest",
+    generations: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="The new total of generations; a finished run continues with the added ones."
+        ),
+    ] = None,
     llm: Annotated[str | None, typer.Option(metavar="MODEL", help="Continue with another model.")] = None,
     base_url: Annotated[str | None, typer.Option(metavar="URL", help="Continue at another endpoint.")] = None,
     budget_dollars: Annotated[float | None, SettingFlag("budget.dollars")] = None,
@@ -29,19 +35,21 @@ def resume(
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Continue a run where it stopped. Nothing that was paid for is paid for again."""
+    """Continue a run where it stopped, or add generations to it. Nothing that was paid for is paid for again."""
     flags = given(resume, locals())
     from rewardgen.cli.session import search
     from rewardgen.config import Config, validate
+    from rewardgen.search.start import changed
     from rewardgen.store import find_run, read
 
     # --llm also replaces a list of models that the run began with
     flags |= with_flags({"llm.model": llm, "llm.models": [] if llm else None, "llm.base_url": base_url})
+    flags |= with_flags({"search.generations": generations})
     overrides = {**parse_assignments(assignments), **flags}
     path = find_run(run, out)
     view = read(path)
     # The settings only serve to estimate the remaining time; a run that was killed at once has none yet
-    settings = validate(Config, view.config, str(path)) if view.config else None
+    settings = validate(Config, changed(dict(view.config), overrides), str(path)) if view.config else None
 
     def work(listener: Listener) -> RunView:
         """Continue the search."""

@@ -15,7 +15,7 @@ from rewardgen.report.choices import (
     race_sentence,
     screening_sentences,
 )
-from rewardgen.report.facts import interval
+from rewardgen.report.facts import interval, unit_of
 from rewardgen.report.result import RunResult, document, result, text_bar
 from rewardgen.store import curse_records, screening_record
 from rewardgen.store.reader import FINALS
@@ -129,6 +129,8 @@ def show_run(view: RunView) -> None:
     write(view.name, style="bold")
     _show_verdict(outcome)
     write(f"{view.task.get('name', '?')}, rewards written by {view.author or '?'}, begun {view.created}")
+    for growth in view.grown:
+        write(f"{growth.sentence(unit_of(view))}.")
     if view.author.startswith("offline"):
         write(OFFLINE, style="dim")
     # Each generation as a table, followed by the reasons of the choice
@@ -227,7 +229,7 @@ def _show_verdict(outcome: RunResult) -> None:
     """Print the verdict and its reason."""
     why = f": {outcome.why}" if outcome.why else ""
     write(f"{outcome.word.capitalize()}{why.rstrip('.')}.", style=f"bold {STYLES[outcome.tone]}")
-    if outcome.word not in ("no reward found", "waiting for you", "running"):
+    if outcome.word not in ("no reward found", "waiting for you", "waiting for answers", "running"):
         write(outcome.headline.verdict)
 
 

@@ -9,10 +9,17 @@ AUTO = "auto"
 REPLAY = "replay:"
 STRICT_REPLAY = "replay-strict:"
 DIALOG = "dialog:"
+OWN_DIALOG = "dialog"
+"""A dialog in the run's own folder."""
 FILE_AUTHORS = (REPLAY, STRICT_REPLAY, DIALOG)
 """Prefixes of the authors that read or write files; the path follows."""
 
 
+def is_dialog(name: str) -> bool:
+    """Return whether ``name`` is that of a dialog, in which a person or an agent answers."""
+    return name == OWN_DIALOG or name.startswith(DIALOG)
+
+
 def is_language_model(name: str) -> bool:
     """Return whether ``name`` is that of a language model at an endpoint, rather than of another author."""
-    return name not in ("", AUTO, OFFLINE) and not name.startswith(FILE_AUTHORS)
+    return name not in ("", AUTO, OFFLINE, OWN_DIALOG) and not name.startswith(FILE_AUTHORS)

@@ -229,7 +229,9 @@ class LLMConfig(_EndpointSection):
     """The language model that writes the rewards, and how it is requested."""
 
     model: str = Field(
-        "auto", description="a model's name, 'offline', 'replay:FILE', 'dialog:DIR', or 'auto': offline without a key"
+        "auto",
+        description="a model's name, 'offline', 'replay:FILE', 'dialog:DIR', 'dialog' (its files are in the run's "
+        "folder), or 'auto': offline without a key",
     )
     models: tuple[EndpointConfig, ...] = Field(
         (), description="models in order, instead of llm.model: the next one answers if one is down or over budget"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rewardgen.config import LLMConfig, checked_base_url
-from rewardgen.config.authors import AUTO, DIALOG, OFFLINE, REPLAY, STRICT_REPLAY
+from rewardgen.config.authors import AUTO, DIALOG, OFFLINE, OWN_DIALOG, REPLAY, STRICT_REPLAY
 from rewardgen.errors import ConfigError, RewardgenError
 from rewardgen.llm.budget import Budget
 from rewardgen.llm.cache import ReplyCache
-from rewardgen.llm.dialog import DialogAuthor
+from rewardgen.llm.dialog import Dialog, DialogAuthor
 from rewardgen.llm.fallback import FallbackAuthor
 from rewardgen.llm.prices import Prices
 from rewardgen.llm.recording import Recorder, read_recording
@@ -102,13 +102,14 @@ def make_author(
     on_notice: Callable[[str], None] = _log.info,
     run: str = "",
     jitter: str = "",
+    dialog: Dialog | None = None,
 ) -> Author:
     """Return the author that ``config.model`` names, or that ``config.models`` do.
 
     "offline" writes rewards without a language model, "replay:FILE" answers from a recording ("replay-strict:FILE"
-    only where the messages are exactly those recorded), "dialog:DIR" waits for answers in files, "auto" is offline
-    unless the key's variable is set, and anything else is a model's name at ``config.base_url`` (else at
-    ``OPENAI_BASE_URL``, else at OpenAI).
+    only where the messages are exactly those recorded), "dialog:DIR" waits for answers in files, "dialog" in those of
+    the run's own folder, "auto" is offline unless the key's variable is set, and anything else is a model's name at
+    ``config.base_url`` (else at ``OPENAI_BASE_URL``, else at OpenAI).
 
     Args:
         environ: where the key is looked up, by ``config.key_variable``; proxies too.
@@ -120,10 +121,11 @@ def make_author(
         run: names the run that asks: what the cache holds of its own replies counts as its cost.
         jitter: seeds the random part of waits between tries. Searches that run side by side should differ in it, lest
             they all come back to a busy server at once.
+        dialog: the run's own dialog, which is told what "dialog" and "dialog:DIR" wait for.
 
     Raises:
-        ConfigError: no model is named, the base URL or a proxy's is not valid, the key cannot be one, or a dollar
-            budget meets a model without a price.
+        ConfigError: no model is named, "dialog" is named outside of a run, the base URL or a proxy's is not valid, the
+            key cannot be one, or a dollar budget meets a model without a price.
         LLMError: the recording to be replayed cannot be used.
     """
     # Models at endpoints, in order, share a cache and a budget
@@ -138,7 +140,7 @@ def make_author(
         author = clients[0] if len(clients) == 1 else FallbackAuthor(clients, on_warning, _in_use(clients, recording))
     # A single model, or an author without one
     else:
-        author = _without_model(config, environ, recording, budget, on_warning, on_notice) or _client(
+        author = _without_model(config, environ, recording, budget, on_warning, on_notice, dialog) or _client(
             config, environ, cache, budget, on_warning, on_notice, jitter
         )
     return author if recording is None else RecordedAuthor(author, Recorder(recording))
@@ -158,6 +160,7 @@ def _without_model(
     budget: Budget,
     on_warning: Callable[[str], None],
     on_notice: Callable[[str], None],
+    dialog: Dialog | None,
 ) -> Author | None:
     """Return the author that uses no language model, if the configuration names one; else None."""
     # A recording
@@ -171,7 +174,20 @@ def _without_model(
         folder = config.model.removeprefix(DIALOG).strip()
         if not folder:
             raise ConfigError(f"{DIALOG}DIR needs a folder, such as --llm {DIALOG}answers")
-        return DialogAuthor(Path(folder).expanduser(), budget=budget, on_warning=on_warning, on_notice=on_notice)
+        return DialogAuthor(
+            Path(folder).expanduser(), dialog=dialog, budget=budget, on_warning=on_warning, on_notice=on_notice
+        )
+    if config.model == OWN_DIALOG:
+        if dialog is None:
+            raise ConfigError(f"{OWN_DIALOG!r} keeps its files in a run's folder, and this is no run; name {DIALOG}DIR")
+        return DialogAuthor(
+            dialog.folder,
+            name=OWN_DIALOG,
+            dialog=dialog,
+            budget=budget,
+            on_warning=on_warning,
+            on_notice=on_notice,
+        )
     # No language model
     if config.model == OFFLINE or (config.model == AUTO and read_key(environ, config.key_variable) is None):
         from rewardgen.llm.offline import OfflineAuthor

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rewardgen.config import LLMConfig
-from rewardgen.config.authors import DIALOG
+from rewardgen.config.authors import is_dialog
 from rewardgen.errors import LLMError
 from rewardgen.llm.author import make_author
 from rewardgen.program import without_thoughts
@@ -47,7 +47,7 @@ def check(config: LLMConfig, environ: Mapping[str, str]) -> list[CheckResult]:
     results = []
     for each in config.each:
         result = CheckResult(each.model)
-        if each.model.startswith(DIALOG):  # nobody is there to answer a check
+        if is_dialog(each.model):  # nobody is there to answer a check
             result.notices.append("requests are files that you or an agent answer; none was made")
             results.append(result)
             continue

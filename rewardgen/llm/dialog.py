@@ -13,7 +13,8 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,42 @@ class DialogRequest:
     missing: tuple[int, ...]
 
 
+class Dialog:
+    """A run's own dialog: its folder, and which requests its authors wait for. Any thread may use it.
+
+    Args:
+        folder: where requests and answers are if the model is ``OWN_DIALOG``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._open: dict[Path, int] = {}
+
+    @contextmanager
+    def waiting(self, request: Path) -> Iterator[None]:
+        """Count ``request`` among the open ones; several threads may wait for the same one."""
+        with self._lock:
+            self._open[request] = self._open.get(request, 0) + 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[request] -= 1
+
+    @property
+    def open_requests(self) -> tuple[Path, ...]:
+        """The requests that are waited for, in the order of their names."""
+        with self._lock:
+            return tuple(sorted(path for path, count in self._open.items() if count))
+
+
 class DialogAuthor:
     """Writes each request to ``folder`` and waits until its answers are written, however long that takes.
 
     Args:
+        name: what the author is called; None names the folder.
+        dialog: is told which requests are waited for.
         budget: limits on calls and on estimated tokens.
         on_warning: called with a message about an answer that cannot be used.
         on_notice: called with a message on where a request waits for its answers.
@@ -60,20 +93,23 @@ class DialogAuthor:
         self,
         folder: Path,
         *,
+        name: str | None = None,
+        dialog: Dialog | None = None,
         budget: Budget | None = None,
         on_warning: Callable[[str], None] = lambda message: None,
         on_notice: Callable[[str], None] = lambda message: None,
         settle: float = _SETTLE_SECONDS,
     ) -> None:
         self._folder, self._budget = folder, budget or Budget()
+        self._name, self._dialog = name, dialog or Dialog(folder)
         self._warn, self._notice, self._settle = on_warning, on_notice, settle
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
     @property
     def name(self) -> str:
-        """The folder."""
-        return f"{DIALOG}{self._folder}"
+        """The folder, or the name that was given."""
+        return self._name or f"{DIALOG}{self._folder}"
 
     def close(self) -> None:
         """See ``Author``."""
@@ -92,7 +128,8 @@ class DialogAuthor:
         reservation = self._budget.reserve(0.0, prompt)
         try:
             path = self._request_file(request, n, seed)
-            texts = self._answers(path, n)
+            with self._dialog.waiting(path):
+                texts = self._answers(path, n)
         except BaseException:
             reservation.release()
             raise
@@ -283,7 +320,7 @@ def _request_text(path: Path, purpose: str, messages: Sequence[Message], n: int,
     )
     lines = [
         f"<!-- answers: {n} -->",
-        f"# DialogRequest {path.stem}",
+        f"# Request {path.stem}",
         "",
         f"This {purpose} waits for {several} beside this one:",
         "",

@@ -15,6 +15,7 @@ from rewardgen.replay.files import (
     ensure,
     find,
     load_replay,
+    remove,
     replay_ids,
     stills,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "find",
     "load_replay",
     "record",
+    "remove",
     "replay_ids",
     "stills",
 ]

@@ -105,6 +105,12 @@ def find(run_dir: Path, candidate: str, *, starts: int = 1) -> tuple[ReplayFiles
     return tuple(files for files in candidates_files if files is not None)
 
 
+def remove(run_dir: Path, candidate: str) -> None:
+    """Delete the replays of a candidate, or of the "winner" when that becomes another one."""
+    for path in (run_dir / FOLDER).glob(f"{candidate}.*"):
+        path.unlink(missing_ok=True)
+
+
 def replay_ids(view: RunView, restart: int, generation: int) -> list[str]:
     """Return the replay from the first start state of every candidate of a generation that has a policy."""
     return [f"{key}.0" for key in _companions(view, restart, generation)]

@@ -32,6 +32,7 @@ Word = Literal[
     "inconclusive",
     "nothing learned",
     "waiting for you",
+    "waiting for answers",
     "running",
     "stopped",
     "failed",
@@ -44,6 +45,7 @@ TONES: Mapping[Word, Tone] = {
     "inconclusive": "unsure",
     "nothing learned": "bad",
     "waiting for you": "busy",
+    "waiting for answers": "busy",
     "running": "busy",
     "stopped": "unsure",
     "failed": "bad",
@@ -122,7 +124,15 @@ def result(view: RunView) -> RunResult:
 def status_word(glance: Glance) -> Word:
     """Return the verdict's word for a run in a list."""
     judged = glance.judge == "people"
-    return _word(glance.status, glance.waiting, glance.winner, glance.evaluations, glance.threshold, judged=judged)
+    return _word(
+        glance.status,
+        glance.waiting,
+        glance.winner,
+        glance.evaluations,
+        glance.threshold,
+        judged=judged,
+        asking=glance.asking,
+    )
 
 
 def document(outcome: RunResult) -> dict[str, Any]:
@@ -146,15 +156,21 @@ def _word(
     level: float | None,
     *,
     judged: bool,
+    asking: bool,
 ) -> Word:
-    """Return the word for a run's state. ``judged``: people alone ranked, so the fitness does not decide."""
+    """Return the word for a run's state.
+
+    Args:
+        waiting: it waits for judgements; ``asking``: for answers to requests.
+        judged: people alone ranked, so the fitness does not decide.
+    """
     # Runs without a result
     if status == "failed":
         return "failed"
     if waiting:
         return "waiting for you"
     if status == "running":
-        return "running"
+        return "waiting for answers" if asking else "running"
     if status == "interrupted":
         return "stopped"
     if winner is None:
@@ -191,7 +207,8 @@ def _verdict(view: RunView) -> tuple[Word, str]:
     evaluations = {final.name: final.evaluation for final in view.finals if final.evaluation is not None}
     judged = _judge(view) == "people"
     level = threshold(view)
-    word = _word(view.status, view.waiting is not None, view.winner, evaluations, level, judged=judged)
+    waiting, asking = view.waiting is not None, bool(view.asking)
+    word = _word(view.status, waiting, view.winner, evaluations, level, judged=judged, asking=asking)
     return word, _reason(view, word, evaluation_of(view, "winner"), level)
 
 
@@ -206,6 +223,8 @@ def _reason(view: RunView, word: Word, own: Evaluation | None, level: float | No
     if word == "waiting for you":
         assert view.waiting is not None
         return f"the search goes on once generation {view.waiting.generation} has been judged"
+    if word == "waiting for answers":
+        return f"the author has to answer {view.asking[0].name} in {view.asking[0].parent}"
     if word == "running":
         done = sum(generation.finished for generation in view.generations)
         return f"{done} of {_wanted(view)} generations are finished"
@@ -334,6 +353,8 @@ def _next_steps(view: RunView, word: Word) -> tuple[NextStep, ...]:
             NextStep("judge in the browser", f"rewardgen web{elsewhere}"),
             NextStep("judge in a terminal", f"rewardgen prefer {run}"),
         )
+    if word == "waiting for answers":
+        return (NextStep("answer in the browser", f"rewardgen web{elsewhere}"),)
     if word == "running":
         return (NextStep("watch it in the browser", f"rewardgen web{elsewhere}"),)
     if word in ("stopped", "failed"):

@@ -16,6 +16,10 @@ from rewardgen.search.propose import propose, write
 from rewardgen.search.rank import best_of, confirm_leader, planned_steps, train, winner_of
 from rewardgen.search.screen import screen
 from rewardgen.search.services import Services
+from rewardgen.store import AGAIN
+
+NO_REWARD, NO_FURTHER = "no reward found", "no further generation"
+"""How the warnings begin that hold for the end of a run only; deleted when generations are added to it."""
 
 
 def search(services: Services) -> None:
@@ -38,11 +42,11 @@ def search(services: Services) -> None:
     except BudgetExceeded as limit:
         if best_of(history.everyone) is None:
             raise
-        services.reporter.warn(f"no further generation: {limit}")
+        services.reporter.warn(f"{NO_FURTHER}: {limit}")
     winner = winner_of(history.everyone)
-    services.store.set_meta(winner=winner.key if winner else None)
+    services.store.set_winner(winner.key if winner else None)
     if winner is None or winner.program is None:
-        services.reporter.warn("no reward found: no candidate could be trained; see why in `rewardgen show`")
+        services.reporter.warn(f"{NO_REWARD}: no candidate could be trained; see why in `rewardgen show`")
         return
     report_scores.measure(services, winner.program)
 
@@ -87,7 +91,7 @@ def generation(services: Services, place: Place, history: History) -> Iterator[H
 
 
 def begin(services: Services, place: Place, candidates: Sequence[Candidate]) -> None:
-    """Store and report what is asked for, and check that the budget allows the generation.
+    """Store and report what is asked for, and check that the budget allows what the generation has yet to train.
 
     The store has one parent for each candidate, the first of a crossover's two, and one prompt for the generation, its
     first candidate's; the calls hold all prompts.
@@ -99,8 +103,13 @@ def begin(services: Services, place: Place, candidates: Sequence[Candidate]) -> 
     services.store.begin_generation(place.restart, place.generation, candidates[0].asked.messages)
     services.store.begin_candidates(place.restart, place.generation, parents)
     services.reporter.say(events.GenerationStarted(place.restart, place.generation, parents[candidates[0].key]))
-    config = services.config
-    services.budget.check_steps(planned_steps(config), reserve=report_scores.planned_steps(config))
+    if services.store.is_finished(place.restart, place.generation):
+        return  # checked when it was trained; a resumed run has spent the steps of later generations since
+    keys = [each.key for each in candidates]
+    taken = services.store.steps_of([*keys, *(key + AGAIN for key in keys)])
+    services.budget.check_steps(
+        max(0, planned_steps(services.config) - taken), reserve=report_scores.planned_steps(services)
+    )
 
 
 def store_scores(services: Services, candidates: Sequence[Candidate]) -> list[Candidate]:

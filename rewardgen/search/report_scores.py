@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rewardgen import baselines
-from rewardgen.config import Config
+from rewardgen import baselines, replay
 from rewardgen.evaluation import Legibility, legibility
 from rewardgen.records import Evaluation, RewardProgram, TrainingResult
 from rewardgen.search import events
@@ -20,9 +19,14 @@ from rewardgen.store.reader import FINALS
 from rewardgen.training import Reward, task_rewards
 
 
-def planned_steps(config: Config) -> int:
-    """Return the environment steps that the reported scores will train for."""
-    return len(FINALS) * config.evaluation.report_seeds * config.training.steps
+def planned_steps(services: Services) -> int:
+    """Return the environment steps that the reported scores will train for.
+
+    The baselines of a run that grows are stored already; its winner may change.
+    """
+    config = services.config
+    missing = [name for name in FINALS if name == "winner" or not services.store.trainings(_owner(name))]
+    return len(missing) * config.evaluation.report_seeds * config.training.steps
 
 
 def measure(services: Services, winner: RewardProgram) -> None:
@@ -33,6 +37,11 @@ def measure(services: Services, winner: RewardProgram) -> None:
     either way: what a run comes to must not depend on what was run before it.
     """
     config = services.config
+    if services.store.evaluation("winner") is None:
+        replay.remove(services.store.run_dir, "winner")  # those of an earlier winner, if the run has grown
+    if services.store.has_earlier_winner():
+        # Trackers already have curves under the usual name
+        services.tracking.rename(_owner("winner"), f"{_owner('winner')}-{services.store.meta('winner')}")
     rewards: dict[str, RewardProgram | Reward] = {"winner": winner, **task_rewards(services.task)}
     seeds = {
         "winner": report_seeds(config.seed, config.evaluation.report_seeds),

@@ -16,6 +16,7 @@ from pathlib import Path
 from rewardgen.config import BudgetConfig, Config
 from rewardgen.errors import BudgetExceeded, LLMError
 from rewardgen.llm import Author
+from rewardgen.llm.dialog import Dialog
 from rewardgen.records import Checkpoint, Reply, RewardProgram, TrainingResult
 from rewardgen.request import Purpose, Request
 from rewardgen.sandbox import Sandbox
@@ -126,6 +127,7 @@ class Reporter:
 
     ``pending_warnings`` and ``pending_notices`` are filled from any thread, by the author and the trackers; they are
     reported from the thread of the loop. Notices, such as that a request is tried again, are shown and not stored.
+    Which requests of ``dialog`` wait for answers is kept in the store, for those who can answer.
     """
 
     def __init__(
@@ -135,9 +137,12 @@ class Reporter:
         listener: Listener,
         pending_warnings: list[str],
         pending_notices: list[str],
+        dialog: Dialog,
     ) -> None:
         self._store, self._budget, self._listener = store, budget, listener
         self._warnings, self._notices = pending_warnings, pending_notices
+        self._dialog = dialog
+        self._asking: tuple[Path, ...] = ()
         self._progress_due = 0.0
 
     def say(self, event: Event) -> None:
@@ -155,9 +160,12 @@ class Reporter:
         self.say(events.RunWarning(message))
 
     def tell_notices(self) -> None:
-        """Report the pending notices."""
+        """Report the pending notices, and keep which requests wait for answers."""
         while self._notices:
             self.say(events.EndpointNotice(self._notices.pop(0)))
+        if (asking := self._dialog.open_requests) != self._asking:
+            self._store.set_meta(asking=[str(path.resolve()) for path in asking] or None)
+            self._asking = asking
 
     def warn_pending(self) -> None:
         """Report the pending warnings."""

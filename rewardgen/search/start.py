@@ -13,26 +13,29 @@ from typing import Any
 
 from rewardgen import config as settings
 from rewardgen.config import Config
-from rewardgen.errors import ConfigError, RewardgenError, StoreError
+from rewardgen.config.authors import OWN_DIALOG
+from rewardgen.errors import ConfigError, RewardgenError, StoreError, UsageError
 from rewardgen.llm import Budget, make_author
+from rewardgen.llm.dialog import Dialog
 from rewardgen.records import plain
 from rewardgen.replay.recording import model_of
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search import events
 from rewardgen.search.events import Listener, silent
 from rewardgen.search.judging import check_vision
-from rewardgen.search.loop import search
+from rewardgen.search.loop import NO_FURTHER, NO_REWARD, search
 from rewardgen.search.method import Method, load_method
 from rewardgen.search.services import Reporter, Services, Trials, WorkBudget
 from rewardgen.search.settings import Resolved, resolve
 from rewardgen.sim import Arrangement
 from rewardgen.sim.machine import machine, versions
-from rewardgen.store import BASELINES, Change, RunView, Store, read
+from rewardgen.store import BASELINES, Change, Growth, RunView, Store, read
 from rewardgen.store.database import from_json, now, to_json
 from rewardgen.tasks import Task, load_task, task_fault
 from rewardgen.tracking import Subject, Tracking
 from rewardgen.training import MakeTrainer, TrainingSetup, arrangement_of, make_trainer, save_folders
 
+GENERATIONS = "search.generations"
 REPLIES = ".replies"
 """The folder beside the runs that caches paid replies: the same request in another run is free."""
 
@@ -70,7 +73,7 @@ def run(
     method = load_method(config.search.method)  # user errors are reported before anything is created
     arrangement = arrangement_of(config, task)
     resolved = resolve(config, task, method, arrangement)
-    _check_ready(resolved.config, task)
+    _check_ready(resolved.config, task, run_dir)
     # Record all that resume needs before any work is done
     with Store(run_dir, new=True) as store:
         store.set_meta(
@@ -101,17 +104,18 @@ def resume(
     overrides: dict[str, Any] | None = None,
     remote: MakeTrainer | None = None,
 ) -> RunView:
-    """Resume a run where it stopped; a finished one is only read.
+    """Resume a run where it stopped; a finished one is only read, unless ``overrides`` ask for more generations.
 
     Args:
-        overrides: dotted settings to change, only of the ``budget`` and ``llm`` sections and ``threads``: any other
-            would make the rest of the run a different experiment.
+        overrides: dotted settings to change: ``search.generations`` (the new total), ``threads``, and those of the
+            ``budget`` and ``llm`` sections. Any other would make the rest of the run a different experiment.
         remote: as for ``run``; may differ from what the run started with.
 
     Raises:
         StoreError: there is no run, a live process holds it, or a newer rewardgen wrote it.
-        UsageError: the task's file is gone or wrong.
+        UsageError: the task's file is gone or wrong, or the run has finished more generations than are asked for.
     """
+    overrides = overrides or {}
     with Store(run_dir) as store:
         stored = store.meta("config")
         if stored is None:
@@ -120,12 +124,13 @@ def resume(
             )
         # Runs of versions without this setting were on the CPU
         stored = {"sim": "mujoco", "device": "cpu", **stored}
-        config = settings.validate(Config, changed(stored, overrides or {}), str(run_dir))
+        config = settings.validate(Config, changed(stored, overrides), str(run_dir))
         folder, known = store.meta("prompts_dir"), store.meta("method")
         # The method as it was when the run started, even if its file has changed
         method = settings.validate(Method, known, str(run_dir)) if known else load_method(config.search.method)
         task = load_task(config.task, [Path(path) for path in store.meta("envs", [])])
-        if store.meta("status") == "finished":
+        growth = _growth(store, stored["search"]["generations"], config) if GENERATIONS in overrides else None
+        if store.meta("status") == "finished" and growth is None:
             return read(run_dir)
         # Fitness values of two versions of a task cannot be compared
         if describe(task) != store.meta("task"):
@@ -134,16 +139,48 @@ def resume(
                 "start a new run"
             )
         arrangement = replace(arrangement_of(config, task), why="as it began")
-        store.set_meta(config=config.model_dump(mode="json"), status="running", message="")
+        values: dict[str, Any] = {"config": config.model_dump(mode="json"), "status": "running", "message": ""}
         if given := store.meta("given"):
-            store.set_meta(given=changed(given, overrides or {}))
+            values["given"] = changed(given, overrides)
+        if growth is not None:
+            values["grown"] = [*store.meta("grown", []), plain(growth)]
+        # A killed process may have left behind what it waited for
+        values |= {key: None for key in ("waiting", "asking") if store.meta(key) is not None}
+        store.reopen((NO_REWARD, NO_FURTHER) if growth is not None else (), **values)
         prompts_dir = Path(folder) if folder else None
         changes = from_json(to_json(store.meta("changes", [])), tuple[Change, ...])
         _work(store, Resolved(config, changes), task, method, listener, prompts_dir, arrangement, remote, resumed=True)
     return read(run_dir)
 
 
-def _check_ready(config: Config, task: Task) -> None:
+def _growth(store: Store, before: int, config: Config) -> Growth | None:
+    """Return how the number of generations changes; None if the run has that many already, or is to have them.
+
+    Raises:
+        UsageError: the run has finished more generations, or cannot grow.
+    """
+    search, done = config.search, store.finished_generations()
+    finished = store.meta("status") == "finished"
+    if search.generations < (most := max(done.values(), default=0)):
+        raise UsageError(
+            f"{store.run_dir} has finished {most} generations, so it cannot end after {search.generations}; "
+            f"give --generations {most + 1} or more to add some"
+        )
+    complete = all(done.get(restart, 0) == search.generations for restart in range(search.restarts))
+    if complete if finished else search.generations == before:
+        return None
+    if search.restarts > 1 and search.judge != "fitness" and len(done) > 1:
+        raise UsageError(
+            f"{store.run_dir} has judged several restarts on one scale, so none of them can grow; start a new run"
+        )
+    score = store.evaluation("winner")
+    winner = store.meta("winner") if finished else None
+    return Growth(
+        most if finished else before, search.generations, now(), winner, score.mean if score and winner else None
+    )
+
+
+def _check_ready(config: Config, task: Task, run_dir: Path) -> None:
     """Reject authors and judges that cannot be used, before a folder is created and anything is spent.
 
     Raises:
@@ -159,6 +196,7 @@ def _check_ready(config: Config, task: Task) -> None:
         recording=None,
         budget=budget,
         on_warning=lambda warning: None,  # reported by the author that the run uses
+        dialog=Dialog(run_dir / OWN_DIALOG),
     ).close()
     judging = config.search.judging
     if config.search.judge != "fitness" and judging.by == "vlm":
@@ -180,12 +218,12 @@ def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
         if dotted == "threads":  # the number of threads does not change results
             values[dotted] = value
             continue
-        if section not in ("budget", "llm") or not key:
+        if dotted != GENERATIONS and (section not in ("budget", "llm") or not key):
             raise ConfigError(
-                f"a resumed run cannot change {dotted!r}: only budget.*, llm.* and threads may differ; "
+                f"a resumed run cannot change {dotted!r}: only {GENERATIONS}, budget.*, llm.* and threads may differ; "
                 "start a new run for it"
             )
-        values[section][key] = value
+        values.setdefault(section, {})[key] = value
     return values
 
 
@@ -206,6 +244,7 @@ def _work(
     limits = SandboxLimits(config.sandbox.call_seconds, config.sandbox.program_seconds, config.sandbox.memory_gb)
     warnings: list[str] = []
     notices: list[str] = []
+    dialog = Dialog(store.run_dir / OWN_DIALOG)
     try:
         spending = _spending(config, store.spent())  # shared by author and judge: the limits are the run's
         make = partial(
@@ -217,6 +256,7 @@ def _work(
             on_notice=notices.append,
             run=str(store.meta("id")),
             jitter=f"{store.run_dir.name}/{config.seed}",
+            dialog=dialog,
         )
         author = make(config.llm, recording=store.run_dir / "recording.jsonl")
         # A vision model as judge gets a client of its own, under the same spending limits
@@ -238,7 +278,7 @@ def _work(
             envs = tuple(Path(folder) for folder in store.meta("envs", []))
             saves = save_folders.for_run(store.run_dir, task, config, method.form)
             setup = TrainingSetup(task, config, arrangement, sandbox, method.form, envs, saves)
-            reporter = Reporter(store, budget, listener, warnings, notices)
+            reporter = Reporter(store, budget, listener, warnings, notices, dialog)
             services = Services(
                 config=config,
                 task=task,

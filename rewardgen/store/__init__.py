@@ -32,6 +32,7 @@ from rewardgen.store.view import (
     EventView,
     FinalView,
     GenerationView,
+    Growth,
     RunView,
     Waiting,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "FinalView",
     "GenerationView",
     "Glance",
+    "Growth",
     "Judgements",
     "RaceRecord",
     "RunView",

@@ -16,7 +16,8 @@ from rewardgen.store.reader import held_status
 class Glance:
     """A run in one line. ``best`` is its highest selection score; ``evaluations`` are the reported scores by name.
 
-    ``waiting``: it waits for people. ``judge`` is ``search.judge``; ``threshold`` is the task's, for success.
+    ``waiting``: it waits for judgements; ``asking``: it waits for answers to dialog requests. ``judge`` is
+    ``search.judge``; ``threshold`` is the task's, for success.
 
     ``generations`` counts finished ones, ``wanted`` is how many were requested (0: unknown).
     """
@@ -34,6 +35,7 @@ class Glance:
     best: float | None
     winner: str | None = None
     waiting: bool = False
+    asking: bool = False
     judge: str = "fitness"
     threshold: float | None = None
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
@@ -87,6 +89,7 @@ def glance(run_dir: Path) -> Glance:
         best=best,
         winner=str(winner) if winner is not None else None,
         waiting=status == "running" and meta.get("waiting") is not None,
+        asking=status == "running" and bool(meta.get("asking")),
         judge=str(search.get("judge", "fitness")),
         threshold=float(threshold) if isinstance(threshold, int | float) and math.isfinite(threshold) else None,
         evaluations=evaluations,

@@ -23,6 +23,7 @@ from rewardgen.store.view import (
     EventView,
     FinalView,
     GenerationView,
+    Growth,
     RunView,
     Waiting,
 )
@@ -127,6 +128,8 @@ def _view(connection: sqlite3.Connection, run_dir: Path) -> RunView:
         form=_mapping(meta.get("method")).get("form", "reward"),
         given=_mapping(meta.get("given")),
         changes=_changes(meta.get("changes")),
+        grown=from_json(to_json(meta.get("grown") or []), tuple[Growth, ...]),
+        asking=tuple(Path(name) for name in _list(meta.get("asking"))) if status == "running" else (),
     )
 
 

@@ -21,6 +21,7 @@ from rewardgen.records import (
     TrainingResult,
     Verdict,
 )
+from rewardgen.text import number
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,28 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.setting} is {_shown(self.used)}, not {_shown(self.given)} as given: {self.why}"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A change of the number of generations of a run that had already begun, from ``before`` to ``after``.
+
+    For a finished run ``before`` counts those that were finished, ``winner`` is the winner at that time and ``mean``
+    its reported score; both are None if the run was not finished.
+    """
+
+    before: int
+    after: int
+    time: str
+    winner: str | None
+    mean: float | None
+
+    def sentence(self, unit: str) -> str:
+        """Describe the change; ``unit`` follows the score."""
+        score = "" if self.mean is None else f" with a reported score of {number(self.mean)}{unit}"
+        earlier = "" if self.winner is None else f"; the winner before was {self.winner}{score}"
+        when = self.time[:16].replace("T", " ")
+        return f"Continued from {self.before} to {self.after} generations on {when}{earlier}"
 
 
 def _shown(value: Any) -> str:
@@ -228,6 +251,10 @@ class RunView:
     """The settings as they were given; empty in old runs, which did not store them."""
     changes: tuple[Change, ...] = ()
     """How ``config`` differs from ``given``, and why."""
+    grown: tuple[Growth, ...] = ()
+    """Later changes of the number of generations, oldest first."""
+    asking: tuple[Path, ...] = ()
+    """The dialog requests whose answers a live search waits for (``llm.dialog``)."""
 
     @property
     def candidates(self) -> dict[str, CandidateView]:

@@ -73,8 +73,7 @@ class Store:
     def set_meta(self, **values: Any) -> None:
         """Store plain values of the run by name, over older ones."""
         with self._transaction() as cursor:
-            for key, value in values.items():
-                cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, to_json(value)))
+            _set_meta(cursor, values)
 
     def meta(self, key: str, default: Any = None) -> Any:
         """Return a plain value of the run."""
@@ -87,6 +86,34 @@ class Store:
         with self._transaction() as cursor:
             if not cursor.execute("SELECT 1 FROM events WHERE kind = ? AND data = ?", values).fetchone():
                 cursor.execute("INSERT INTO events (time, kind, data) VALUES (?, ?, ?)", (now(), *values))
+
+    def reopen(self, outdated: Sequence[str], **values: Any) -> None:
+        """Set ``values`` and delete the warnings that begin with one of ``outdated``: the run goes on past them."""
+        with self._transaction() as cursor:
+            for row in cursor.execute("SELECT id, data FROM events WHERE kind = 'warning'").fetchall():
+                if str(from_json(row["data"], dict).get("message", "")).startswith(tuple(outdated)):
+                    cursor.execute("DELETE FROM events WHERE id = ?", (row["id"],))
+            _set_meta(cursor, values)
+
+    def set_winner(self, key: str | None) -> None:
+        """Store the winner.
+
+        Reported trainings and scores of an earlier winner, from before the run grew, move to that candidate's own key
+        (``final/r0g1c0``); those of a candidate that wins again move back.
+        """
+        before = self.meta("winner")
+        with self._transaction() as cursor:
+            if before != key:
+                moves = [("winner", before)] if before is not None else []
+                moves += [(key, "winner")] if key is not None else []
+                for name, to in moves:
+                    cursor.execute("UPDATE trainings SET owner = ? WHERE owner = ?", (f"final/{to}", f"final/{name}"))
+                    cursor.execute("UPDATE evaluations SET name = ? WHERE name = ?", (to, name))
+            _set_meta(cursor, {"winner": key})
+
+    def has_earlier_winner(self) -> bool:
+        """Return whether reported trainings of another candidate than the winner are stored."""
+        return self._one("SELECT 1 FROM trainings WHERE owner LIKE 'final/r%'", ()) is not None
 
     # ---- calls to the language model
 
@@ -233,6 +260,16 @@ class Store:
             )
             cursor.execute("UPDATE generations SET finished = 1 WHERE restart = ? AND number = ?", (restart, number))
 
+    def is_finished(self, restart: int, number: int) -> bool:
+        """Return whether a generation is finished."""
+        query = "SELECT 1 FROM generations WHERE restart = ? AND number = ? AND finished"
+        return self._one(query, (restart, number)) is not None
+
+    def finished_generations(self) -> dict[int, int]:
+        """Count the finished generations of each restart that has any."""
+        query = "SELECT restart, COUNT(*) AS n FROM generations WHERE finished GROUP BY restart"
+        return {row["restart"]: row["n"] for row in self._all(query, ())}
+
     # ---- judgements of a generation
 
     def add_verdict(self, verdict: Verdict) -> None:
@@ -291,6 +328,12 @@ class Store:
             for row in rows
         ]
 
+    def steps_of(self, owners: Sequence[str]) -> int:
+        """Sum the environment steps of the stored trainings of ``owners``."""
+        marks = ", ".join("?" * len(owners))
+        row = self._one(f"SELECT COALESCE(SUM(steps), 0) AS n FROM trainings WHERE owner IN ({marks})", owners)
+        return int(row["n"]) if row is not None else 0
+
     def episodes(self, place: str) -> bytes | None:
         """Return the episodes stored for the generation ``place``; None if there are none."""
         row = self._one("SELECT artifact FROM episodes WHERE place = ?", (place,))
@@ -348,3 +391,8 @@ class Store:
         """Return all rows of a query."""
         with translated(self.run_dir):
             return self._connection.execute(query, tuple(values)).fetchall()
+
+
+def _set_meta(cursor: sqlite3.Cursor, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, to_json(value)))

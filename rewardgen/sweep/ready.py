@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from rewardgen.config import Config
+from rewardgen.config.authors import OWN_DIALOG
 from rewardgen.errors import ConfigError, RewardgenError
 from rewardgen.llm import Budget, make_author
+from rewardgen.llm.dialog import Dialog
 from rewardgen.sweep.plan import Plan
 
 
@@ -47,6 +50,7 @@ def _problems_of(config: Config) -> Iterator[str]:
             recording=None,
             budget=Budget.of(config.budget),
             on_warning=lambda warning: None,  # the search itself will report it
+            dialog=Dialog(Path(OWN_DIALOG)),  # in the run's folder, which each search makes
         )
     except RewardgenError as error:
         yield str(error)

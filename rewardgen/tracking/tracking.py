@@ -94,6 +94,7 @@ class Tracking:
 
     def __init__(self, names: Sequence[str], subject: Subject, on_warning: Callable[[str], None]) -> None:
         known = makers()
+        self._names: dict[str, str] = {}
         self._workers = [_QueueWorker(name, partial(known[name], subject), on_warning) for name in dict.fromkeys(names)]
 
     def __enter__(self) -> Tracking:
@@ -103,6 +104,10 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(CLOSE_SECONDS if error is None else STOP_SECONDS)
+
+    def rename(self, key: str, name: str) -> None:
+        """Track the trainings of ``key`` as ``name`` from now on."""
+        self._names[key] = name
 
     def begin(self, trainings: Iterable[tuple[str, int]]) -> None:
         """Begin trainings: (key, seed) of each."""
@@ -138,10 +143,10 @@ class Tracking:
         for worker in self._workers:
             worker.wait(max(0.0, until - time.monotonic()))
 
-    def _tell(self, what: str, *arguments: Any) -> None:
+    def _tell(self, what: str, key: str, *arguments: Any) -> None:
         """Queue a call for all trackers."""
         for worker in self._workers:
-            worker.tell(what, *arguments)
+            worker.tell(what, self._names.get(key, key), *arguments)
 
 
 class _QueueWorker:

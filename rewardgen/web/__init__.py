@@ -1,7 +1,7 @@
-"""The live pages: runs and how they go, candidates side by side, and where people judge what they see.
+"""The live pages: watch runs, compare candidates, judge replays, start searches and answer their requests.
 
-``pages`` is a server for a folder of runs. The pages read the store alone and write nothing but judgements. Needs the
-extra ``web``.
+``pages`` makes the server for a folder of runs. Pages read runs from their stores; they write judgements, answers of a
+dialog and exports, and start ``rewardgen`` processes. Needs the extra ``web``.
 """
 
 from __future__ import annotations

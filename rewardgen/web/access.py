@@ -1,4 +1,4 @@
-"""Who is at the browser, and whether they may be: signatures, visitors' cookies, the token of other machines."""
+"""Identify and admit visitors: signatures, cookies, and the access token."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from rewardgen import files
 
 _BYTES = 32
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,60}")
-"""What a person may be called: no control characters, and none that turn the reading direction around."""
+"""Allowed names of people: no control characters, and none that change the direction of text."""
 
 
 class SigningKey:
-    """Signs what a browser keeps and gives back.
+    """Sign values that a browser stores and sends back.
 
     Args:
-        secret: at least 16 bytes; whoever has them can pretend to be anybody.
+        secret: at least 16 bytes; whoever knows them can impersonate anybody.
+
+    Raises:
+        ValueError: the secret is shorter.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -37,59 +40,66 @@ class SigningKey:
         return "SigningKey(…)"
 
     def sign(self, purpose: str, *parts: str) -> str:
-        """The signature (HMAC-SHA-256, hexadecimal) of ``parts`` for one ``purpose``, good for no other."""
+        """Return the signature (HMAC-SHA-256, hexadecimal) of ``parts``, valid for this ``purpose`` only."""
+        # JSON separates the parts unambiguously
         message = json.dumps([purpose, *parts]).encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
     def signed(self, signature: str, purpose: str, *parts: str) -> bool:
-        """Whether ``signature`` is that of ``sign``, in a time that tells nothing."""
+        """Return whether ``signature`` is the one that ``sign`` makes; compared in constant time."""
         return same(signature, self.sign(purpose, *parts))
 
 
 def same(given: str, wanted: str) -> bool:
-    """Whether two texts are equal, in a time that does not depend on where they differ."""
+    """Return whether two texts are equal; compared in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
 
 
 def state_folder() -> Path:
-    """Return the folder for data of this user that outlives the program: ~/.local/state/rewardgen on Linux (XDG)."""
+    """Return the folder for persistent state of this user: ~/.local/state/rewardgen on Linux (XDG)."""
     return user_state_path("rewardgen", appauthor=False)
 
 
 def load_key(folder: Path) -> tuple[SigningKey, bool]:
-    """The key kept in ``folder``, made if there is none; False: nothing can be kept there, it is for this once.
+    """Load the signing key from ``folder``, or create it.
 
-    A key that outlives the server is what lets people go on after a restart, in the very page that they had open.
+    Returns:
+        The key, and whether it is stored. With a stored key, pages that were open before a restart still work.
     """
     path = folder / "web.key"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Two servers may start at once: only the first one's key is written
         if not path.exists():
             files.write_new(path, secrets.token_bytes(_BYTES), mode=files.PRIVATE)
         return SigningKey(path.read_bytes()), True
     except (OSError, ValueError):
+        # A read-only home folder: use a key for this process alone
         return SigningKey(secrets.token_bytes(_BYTES)), False
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """One browser: ``id`` is drawn at random, ``name`` is what its person wants to be called, "" until they said."""
+    """One browser: a random ``id``, and the ``name`` that its user has entered ("" before that)."""
 
     id: str
     name: str = ""
 
     @classmethod
     def new(cls) -> Visitor:
+        """Create a visitor with a new random id."""
         return cls(secrets.token_urlsafe(12))
 
 
 def to_cookie(visitor: Visitor, key: SigningKey) -> str:
+    """Encode a visitor as the value of a signed cookie."""
     text = base64.urlsafe_b64encode(json.dumps([visitor.id, visitor.name]).encode()).decode()
     return f"{text}.{key.sign('visitor', text)}"
 
 
 def from_cookie(cookie: str, key: SigningKey) -> Visitor | None:
-    """The visitor of a cookie that this server signed; None for any other."""
+    """Decode the cookie of a visitor; None unless this server signed it."""
+    # Check the signature before the content is decoded
     text, _, signature = cookie.partition(".")
     if not key.signed(signature, "visitor", text):
         return None
@@ -101,11 +111,12 @@ def from_cookie(cookie: str, key: SigningKey) -> Visitor | None:
 
 
 def csrf_token(visitor: Visitor, key: SigningKey) -> str:
-    """What every form of a visitor's pages carries: other sites cannot know it."""
+    """Return the token in every form of a visitor's pages, which other sites cannot know."""
     return key.sign("form", visitor.id)
 
 
 def usable_name(text: str) -> str | None:
-    """``text`` as a person's name, its whitespace tidied; None where it cannot be one."""
+    """Return ``text`` as a person's name with normalised whitespace; None if it is not an allowed name."""
+    # Collapse whitespace before the length is checked
     name = " ".join(text.split())
     return name if _NAME.fullmatch(name) else None

@@ -1,4 +1,4 @@
-"""The pages that act: start a search, stop it, resume it, export what it found. For those who have shown the token."""
+"""Routes that act on runs: start, stop, resume, add generations, export. They need the token."""
 
 from __future__ import annotations
 
@@ -15,42 +15,55 @@ from rewardgen.export import export_run
 from rewardgen.search import method_names
 from rewardgen.sweep.rates import Rates, measured_rates
 from rewardgen.tasks import Task, declared_tasks
-from rewardgen.web.asking import check_acting, launcher_of, recorder_of, runs_of
+from rewardgen.web.context import check_acting, launcher_of, recorder_of, runs_of
 from rewardgen.web.rendering import page
-from rewardgen.web.searchform import JUDGES, MAX_MODEL, check_form, cost_of, free_name
+from rewardgen.web.searchform import (
+    AUTHORS,
+    JUDGES,
+    MAX_GENERATIONS,
+    MAX_MODEL,
+    NUMBER,
+    check_form,
+    cost_of,
+    free_name,
+    generations_at_least,
+)
 
 router = APIRouter(default_response_class=HTMLResponse)
 
 FIRST_TASK = "cartpole/swingup"
 _RATES_SECONDS = 60.0
-"""For which measured speeds are believed without looking again."""
+"""How long measured training speeds are cached."""
 _tasks_lock, _rates_lock = threading.Lock(), threading.Lock()
 
 
 @router.get("/start")
 def start_page(request: Request) -> str:
+    """Show the form for a new search."""
     check_acting(request)
     first = FIRST_TASK if FIRST_TASK in _tasks(request) else next(iter(_tasks(request)), "")
-    return page("start.html.j2", request, **_form(request, {"task": first}))
+    return page("start.html.j2", request, **_form_values(request, {"task": first}))
 
 
 @router.post("/start/cost")
 def start_cost(request: Request) -> str:
-    """What the form as it stands would cost, or what is wrong with it: asked whenever a field changes."""
+    """Show the cost of the search in the form, or what is wrong with it. Requested whenever a field changes."""
     check_acting(request)
-    return page("start_cost.html.j2", request, **_form(request, request.state.form))
+    return page("start_cost.html.j2", request, **_form_values(request, request.state.form))
 
 
 @router.post("/start")
 def start(request: Request) -> Response:
-    """Start the search that the form describes; with ``do=cost``, show the form again with its cost."""
+    """Start the search in the form; with ``do=cost`` show the form again with its cost."""
     check_acting(request)
+    # Without scripts a second button shows the cost
     form = dict(request.state.form)
     if (do := form.pop("do", "start")) not in ("start", "cost"):
         raise UsageError("the form has no such button")
-    values = _form(request, form)
+    values = _form_values(request, form)
     if do == "cost" or values["problem"]:
         return HTMLResponse(page("start.html.j2", request, **values), 400 if values["problem"] else 200)
+    # Start the process, whose page follows it until its run exists
     wanted = values["wanted"]
     name = wanted.name or free_name(runs_of(request).folder, wanted.config.task)
     try:
@@ -62,30 +75,48 @@ def start(request: Request) -> Response:
 
 @router.get("/starts/{name}")
 def started_page(request: Request, name: str) -> Response:
+    """Show a search that is starting."""
     return _started(request, name, "started.html.j2")
 
 
 @router.get("/starts/{name}/live")
 def started_live(request: Request, name: str) -> Response:
+    """Update the page of a search that is starting."""
     return _started(request, name, "started_live.html.j2")
 
 
 @router.post("/runs/{run}/stop")
 def stop(request: Request, run: str) -> Response:
-    """Ask the run's process to stop; the run's page shows when it has."""
-    launcher_of(request).stop(_own_name(request, run))
+    """Ask the run's process to stop; the run's page shows when it has stopped."""
+    launcher_of(request).stop(_run_name(request, run))
     return RedirectResponse(f"/runs/{run}", 303)
 
 
 @router.post("/runs/{run}/resume")
 def resume(request: Request, run: str) -> Response:
-    launcher_of(request).resume(_own_name(request, run))
+    """Resume a run."""
+    launcher_of(request).resume(_run_name(request, run))
+    return RedirectResponse(f"/runs/{run}", 303)
+
+
+@router.post("/runs/{run}/generations")
+def add_generations(request: Request, run: str) -> Response:
+    """Continue a run with the total number of generations that the form gives."""
+    # Check the number against the run's own generations
+    name = _run_name(request, run)
+    given = request.state.form.get("generations", "").strip()
+    if not NUMBER.fullmatch(given):
+        raise UsageError(f"generations: {given[:40]!r} is not a whole number")
+    least = generations_at_least(runs_of(request).view(run))
+    if not least <= int(given) <= MAX_GENERATIONS:
+        raise UsageError(f"generations: give a total from {least} to {MAX_GENERATIONS}, not {int(given)}")
+    launcher_of(request).resume(name, int(given))
     return RedirectResponse(f"/runs/{run}", 303)
 
 
 @router.post("/runs/{run}/export")
 def export(request: Request, run: str) -> Response:
-    """Write the run's export into its folder, where the command writes it."""
+    """Export the run into its folder, as ``rewardgen export`` does."""
     check_acting(request)
     view = runs_of(request).view(run)
     export_run(view, view.path / "export")
@@ -94,7 +125,7 @@ def export(request: Request, run: str) -> Response:
 
 @router.get("/tasks/{task}/picture")
 def picture(request: Request, task: str) -> str:
-    """A task's picture as a part of the form, or, while it is drawn, a line that asks again."""
+    """Show a task's picture in the form; while it is rendered, a line that polls for it."""
     check_acting(request)
     name = _task_of(request, task)
     drawn = recorder_of(request).ask_task(runs_of(request).folder, name)
@@ -103,6 +134,7 @@ def picture(request: Request, task: str) -> str:
 
 @router.get("/tasks/{task}/picture.png")
 def picture_file(request: Request, task: str) -> Response:
+    """Return a task's picture as PNG; 404 until it is rendered."""
     check_acting(request)
     drawn = recorder_of(request).ask_task(runs_of(request).folder, _task_of(request, task))
     if drawn.path is None:
@@ -110,23 +142,26 @@ def picture_file(request: Request, task: str) -> Response:
     return FileResponse(drawn.path, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
-# ---- what they share
+# ---- helpers
 
 
-def _form(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
-    """What the form's templates need: its values, the cost of the search, or what is wrong."""
+def _form_values(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the form's templates: its fields, and the cost of the search or the problem."""
     tasks = _tasks(request)
+    # The form's fields and choices
     values: dict[str, Any] = {
         "form": dict(form),
         "tasks": tasks,
         "task": tasks.get(form.get("task", "")),
         "methods": method_names(),
         "judges": JUDGES,
+        "authors": AUTHORS,
         "max_model": MAX_MODEL,
         "problem": "",
         "wanted": None,
         "cost": None,
     }
+    # The search and its cost, or the first problem
     try:
         values["wanted"] = check_form(form, tasks)
         values["cost"] = cost_of(values["wanted"], _rates(request))
@@ -136,7 +171,8 @@ def _form(request: Request, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _tasks(request: Request) -> Mapping[str, type[Task]]:
-    """The tasks that can be searched on here, by name; looked up once."""
+    """Return the tasks that can be trained on this machine, by name; cached."""
+    # Task files are read once per server
     state = request.app.state
     with _tasks_lock:
         if not hasattr(state, "tasks"):
@@ -145,7 +181,7 @@ def _tasks(request: Request) -> Mapping[str, type[Task]]:
 
 
 def _task_of(request: Request, address: str) -> str:
-    """The task that an address names, with "~" for the slash."""
+    """Return the task that a URL names, with "~" in place of the slash."""
     name = address.replace("~", "/")
     if name not in _tasks(request):
         raise UnknownName("task", name[:80], _tasks(request))
@@ -153,6 +189,7 @@ def _task_of(request: Request, address: str) -> str:
 
 
 def _rates(request: Request) -> Rates:
+    """Return the training speeds measured on this machine; cached for ``_RATES_SECONDS``."""
     state = request.app.state
     with _rates_lock:
         if not hasattr(state, "rates") or time.monotonic() - state.rates[0] > _RATES_SECONDS:
@@ -160,24 +197,25 @@ def _rates(request: Request) -> Rates:
         return state.rates[1]
 
 
-def _own_name(request: Request, run: str) -> str:
-    """The name of a run right in the folder of runs; those of a sweep are the sweep's.
+def _run_name(request: Request, run: str) -> str:
+    """Return the name of a run directly in the runs folder; the runs of a sweep are managed by the sweep.
 
     Raises:
         HTTPException: this browser may not act (403).
-        UnknownName, UsageError: there is no such run, or it lies deeper.
+        UnknownName, UsageError: there is no such run, or it is a sweep's.
     """
     check_acting(request)
     path = runs_of(request).path(run)
     if path.parent != runs_of(request).folder:
-        raise UsageError(f"{path} belongs to a sweep; `rewardgen sweep` goes on with it")
+        raise UsageError(f"{path} belongs to a sweep; continue it with `rewardgen sweep`")
     return path.name
 
 
 def _started(request: Request, name: str, template: str) -> Response:
-    """A start that has not become a run yet, or why it did not; the run's page once there is one."""
+    """Show a start whose run does not exist yet, or why it failed; redirect to the run once it exists."""
     check_acting(request)
     if name in runs_of(request).names():
+        # Scripts are redirected by a header
         to = f"/runs/{name}"
         if template == "started.html.j2":
             return RedirectResponse(to, 303)

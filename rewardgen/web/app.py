@@ -1,4 +1,4 @@
-"""The application: its routes, its files, and what it answers when something is wrong."""
+"""The web application: routes, static files and error pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from rewardgen.errors import RewardgenError, UnknownName, UsageError
 from rewardgen.report import code
 from rewardgen.report.page import styles
-from rewardgen.web import acting, downloads, judging, replays, showing
+from rewardgen.web import acting, dialogs, downloads, judging, replays, showing
 from rewardgen.web.guard import Guard, Rules
 from rewardgen.web.launching import Launcher
 from rewardgen.web.recording import ReplayRecorder
@@ -25,16 +25,19 @@ STATIC = Path(__file__).parent / "static"
 
 
 def make_app(folder: Path, rules: Rules) -> FastAPI:
-    """The pages of the runs in ``folder``, for those whom ``rules`` let in."""
+    """Make the application for the runs in ``folder``; ``rules`` decide who may use it."""
     app = FastAPI(title="rewardgen", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
+    # Shared by all requests
     app.state.runs, app.state.rules = Runs(folder), rules
     app.state.recorder, app.state.people = ReplayRecorder(), {}
     app.state.launcher = Launcher(folder)
-    for room in (showing, replays, judging, downloads, acting):
+    # Routes and files
+    for room in (showing, replays, judging, downloads, acting, dialogs):
         app.include_router(room.router)
     app.add_api_route("/static/code.css", _code_styles, methods=["GET"])
     app.add_api_route("/static/report.css", _report_styles, methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC))
+    # Errors as pages, and the guard in front of everything
     app.add_exception_handler(RewardgenError, _failed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, rules=rules)
@@ -43,11 +46,13 @@ def make_app(folder: Path, rules: Rules) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """End the rendering process when the server stops."""
     yield
     app.state.recorder.close()
 
 
 def _failed(request: Request, error: Exception) -> Response:
+    """Show an error of rewardgen: 404 for unknown names, 400 for wrong input, otherwise 500."""
     status = 404 if isinstance(error, UnknownName) else 400 if isinstance(error, UsageError) else 500
     return _error(request, status, str(error))
 

@@ -1,10 +1,10 @@
-"""What stands between the network and the pages: every request passes here, and every answer leaves here.
+"""The middleware that checks every request and sets the security headers of every response.
 
-Host                 one of the names that the server goes by (DNS rebinding: a foreign name for our address)
-token                from other machines, and to act, once in an address or a form, then in a cookie
-origin, form token   whatever changes something comes from a page of ours, and from this visitor's
-size                 a body is small
-headers              nothing inline, nothing from elsewhere, in nobody's frame
+Host                 must be one of the server's names (DNS rebinding: a foreign name that resolves to our address)
+token                from other machines, and to act on runs; once in a URL or a form, then in a cookie
+origin, form token   requests that change something must come from our own pages, and from this visitor's session
+size                 request bodies are limited
+headers              no inline scripts, nothing from other servers, no frames
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rewardgen.llm.dialog import MAX_BYTES
 from rewardgen.web.access import SigningKey, Visitor, csrf_token, from_cookie, same, to_cookie
 from rewardgen.web.rendering import page
 
 MAX_BODY = 64 * 1024
-"""Bytes of a form: the longest words, with every character written out as an escape."""
+"""Max. bytes of a form: the longest remark, with every character escaped."""
+MAX_ANSWER_BODY = 3 * MAX_BYTES + 4096
+"""Max. bytes of a form with an answer, from those who may act; each byte of an answer may be escaped as three."""
 MAX_FIELDS = 200
 VISITOR_COOKIE, TOKEN_COOKIE = "rewardgen_visitor", "rewardgen_token"
 _YEAR = 365 * 24 * 3600
@@ -32,7 +35,7 @@ REPORT_POLICY = (
     "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Of a run's report, which has its styles and pictures within itself: shown as if it came from nowhere."""
+"""For a run's report, which contains its styles and pictures: a sandboxed document without an origin."""
 _HEADERS = {
     POLICY: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -46,10 +49,15 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Rules:
-    """``names``: host names that the server goes by besides addresses in digits. ``token``: admits whoever shows it.
+    """Who may use the server.
 
-    ``local`` says that the server listens on loopback alone, where no address but a loopback one is ours. ``open`` lets
-    everybody look and judge; with ``control``, those who have shown the token may start and stop searches.
+    Attributes:
+        key: signs cookies and forms.
+        names: the server's host names, besides numeric addresses.
+        token: admits whoever shows it.
+        local: the server listens on loopback only, so only loopback addresses are its own.
+        open: everybody may look and judge without the token.
+        control: whoever has shown the token may start and stop searches, and answer their requests.
     """
 
     key: SigningKey
@@ -60,7 +68,8 @@ class Rules:
     control: bool = False
 
     def is_ours(self, host: str) -> bool:
-        """Whether a Host header names this server. An address in digits cannot be rebound to another."""
+        """Return whether a Host header names this server. A numeric address cannot be rebound by DNS."""
+        # Strip the port; IPv6 addresses are in brackets
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         name = name.lower().rstrip(".")
         try:
@@ -71,12 +80,12 @@ class Rules:
 
     @property
     def admission(self) -> str:
-        """What the cookie of somebody holds who has shown the token."""
+        """The value of the cookie of somebody who has shown the token."""
         return self.key.sign("token", self.token)
 
 
 class Guard:
-    """Refuses what the rules refuse, and hands on the rest with ``visitor``, ``form`` and ``csrf`` in its state."""
+    """Reject requests that break the rules; pass on the others with ``visitor``, ``form``, ``csrf`` in their state."""
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app, self._rules = app, rules
@@ -85,14 +94,16 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":  # no page of ours opens a WebSocket
+        if scope["type"] != "http":  # our pages open no WebSockets
             await send({"type": "websocket.close", "code": 1008})
             return
+        # Identify the visitor
         known = from_cookie(Request(scope).cookies.get(VISITOR_COOKIE, ""), self._rules.key)
         visitor = known or Visitor.new()
         state: dict[str, Any] = scope.setdefault("state", {})
         state.update(visitor=visitor, csrf=csrf_token(visitor, self._rules.key), form={}, may_act=False)
 
+        # Add the headers to whatever is answered
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -108,72 +119,82 @@ class Guard:
         await answer(scope, receive, send_guarded)
 
     async def _answer(self, request: Request, state: dict[str, Any]) -> Response | None:
-        """What is answered at once: a refusal, or the way in; None lets the request pass."""
+        """Return the response of a rejected request or the page that asks for the token; None passes the request on."""
+        # Host and method
         if not self._rules.is_ours(request.headers.get("host", "")):
-            return _refusal(421, "This server does not go by that name.", "Open it by its address, or start it with "
+            return _refusal(421, "This server does not have that name.", "Open it by its address, or start it with "
                             "--host-name and the name that you use.")  # fmt: skip
         if request.method not in ("GET", "HEAD", "POST"):
-            return _refusal(405, "This server knows GET and POST alone.")
+            return _refusal(405, "This server only accepts GET and POST.")
+        # Origin and size
         if request.method == "POST":
             refusal = await self._read_form(request, state)
             if refusal is not None:
                 return refusal
+        # Token
         admitted = self._is_admitted(request)
         shown = "token" in request.query_params or "token" in state["form"]
         if not admitted and (shown or not self._rules.open):
             return self._admit(request, state)
+        # Form token of this visitor's session
         state["may_act"] = admitted and self._rules.control
         if request.method == "POST" and not self._rules.key.signed(
             state["form"].pop("csrf", "") or request.headers.get("x-csrf-token", ""), "form", state["visitor"].id
         ):
             return _refusal(403, "This page is older than your visit.", "Reload it and try again.")
-        if "token" in request.query_params:  # nobody should send on an address that holds one
+        if "token" in request.query_params:  # the URL may be copied or shared
             return RedirectResponse(_without_token(request), 303)
         return None
 
     async def _read_form(self, request: Request, state: dict[str, Any]) -> Response | None:
-        """Read the body into ``state``; what is too large is refused before it was taken in."""
+        """Read the form into ``state``. Too large bodies are rejected before they are read to the end."""
+        # The browser says which site the request comes from
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         host = request.headers["host"].lower()
-        ours = (None, f"http://{host}", f"https://{host}")  # https where a proxy in front of us speaks it
+        ours = (None, f"http://{host}", f"https://{host}")  # https: behind a proxy
         if site not in (None, "same-origin") or (origin and origin.lower()) not in ours:
-            return _refusal(403, "That came from another site.", "Nothing was changed.")
+            return _refusal(403, "The request came from another site.", "Nothing was changed.")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
-            return _refusal(415, "Only forms are taken here.")
+            return _refusal(415, "Only forms are accepted.")
+        # Limit the size, whatever length is declared
+        answers = request.url.path.endswith("/answers") and self._rules.control and self._is_admitted(request)
+        limit = MAX_ANSWER_BODY if answers else MAX_BODY
         size = request.headers.get("content-length", "0")
-        if not size.isdigit() or int(size) > MAX_BODY:
-            return _refusal(413, f"At most {MAX_BODY // 1024} KiB are taken at once.")
+        if not size.isdigit() or int(size) > limit:
+            return _refusal(413, f"At most {limit // 1024} KiB are accepted in one request.")
         body = b""
-        async for chunk in request.stream():  # the length may be unsaid or a lie
+        async for chunk in request.stream():  # the declared length may be missing or wrong
             body += chunk
-            if len(body) > MAX_BODY:
-                return _refusal(413, f"At most {MAX_BODY // 1024} KiB are taken at once.")
+            if len(body) > limit:
+                return _refusal(413, f"At most {limit // 1024} KiB are accepted in one request.")
+        # Parse
         try:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict",
                               max_num_fields=MAX_FIELDS)  # fmt: skip
         except ValueError:
-            return _refusal(400, "That is no form.")
+            return _refusal(400, "The body is not a valid form.")
         state["form"] = dict(pairs)
         return None
 
     def _is_admitted(self, request: Request) -> bool:
+        """Return whether the browser has shown the token before."""
         return same(request.cookies.get(TOKEN_COOKIE, ""), self._rules.admission)
 
     def _admit(self, request: Request, state: dict[str, Any]) -> Response:
-        """Let in whoever shows the token; ask all others for it."""
+        """Admit a browser that shows the token; ask all others for it."""
         given = request.query_params.get("token") or state["form"].get("token")
         if given is None or not same(given, self._rules.token):
             return HTMLResponse(page("token.html.j2", request, wrong=given is not None, path=request.url.path), 401)
-        # A page that goes on by itself: a redirection would still count as coming from wherever the link was, and the
-        # browser would keep the strict cookie back.
+        # A page that continues by itself: after a redirect the request would still count as coming from the site with
+        # the link, and the browser would not send the strict cookie.
         response = HTMLResponse(page("admitted.html.j2", request, path=_without_token(request)))
         response.headers.append("Set-Cookie", _cookie(TOKEN_COOKIE, self._rules.admission, "Strict"))
         return response
 
 
 def visitor_cookie(visitor: Visitor, key: SigningKey) -> str:
-    """The header that keeps a visitor. Lax: who follows a link from a message stays who they are."""
+    """Return the Set-Cookie header of a visitor. Lax: it is also sent when a link from elsewhere is followed."""
     return _cookie(VISITOR_COOKIE, to_cookie(visitor, key), "Lax")
 
 
@@ -182,8 +203,9 @@ def _cookie(name: str, value: str, site: str) -> str:
 
 
 def _without_token(request: Request) -> str:
+    """Return the request's path and query without the token."""
     rest = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
-    path = "/" + request.url.path.lstrip("/")  # "//elsewhere" would lead there
+    path = "/" + request.url.path.lstrip("/")  # "//host" would lead to another server
     return f"{path}?{urlencode(rest)}" if rest else path
 
 

@@ -1,7 +1,7 @@
-"""Where people say what they think of replays: of two, of a whole generation, of one.
+"""Routes for judging replays: pairs, the order of a whole generation, and remarks on one replay.
 
-Nobody is shown a score or a program here. What a page sends back carries a seal of what it showed, so that nothing can
-be said of another run's replays, and an id that the page made, so that what is sent twice is kept once.
+These pages show no scores and no programs. Each form carries a signature on what was shown, so that nothing can be said
+of another run's replays, and an id, so that a form that is sent twice is stored once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rewardgen.records import Answer, Judgement, Order, Remark, candidate_of
 from rewardgen.report import facts
 from rewardgen.store import MAX_WORDS, GenerationView, Judgements, RunView
 from rewardgen.web.access import Visitor, usable_name
-from rewardgen.web.asking import check_replay, check_seal, identity, key_of, new_id, replays_of, runs_of, seal
+from rewardgen.web.context import check_replay, check_seal, identity, key_of, new_id, replays_of, runs_of, seal
 from rewardgen.web.guard import visitor_cookie
 from rewardgen.web.people import remarks_on
 from rewardgen.web.rendering import page
@@ -36,12 +36,19 @@ ANSWERS: tuple[tuple[Answer, str, str, str], ...] = (
     ("unsure", "Can't tell", "?", "?"),
     ("both_bad", "Both bad", "x", "x"),
 )
-"""What may be answered: its label, the key that answers it as people read it, and as browsers call it."""
+"""The possible answers: value, label, key as shown, and key as browsers name it."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is up for judging: a generation's candidates, with the best before it while a search waits for that."""
+class JudgeableGeneration:
+    """A generation to judge.
+
+    Attributes:
+        generation: the generation; ``name`` stands in URLs ("r0g1"), ``title`` on pages.
+        candidates: those with a policy, and the best one before them while a search waits for this generation.
+        starts: how many start states replays are shown from.
+        waiting: a live search waits for it.
+    """
 
     generation: GenerationView
     name: str
@@ -51,157 +58,175 @@ class Asked:
     waiting: bool
 
 
-# ---- who is asked
+# ---- the visitor's name
 
 
 @router.get("/you")
 def you(request: Request, to: str = "/") -> str:
+    """Ask for the visitor's name."""
     return page("you.html.j2", request, to=_local(to), taken="", wrong=False, max_name=60)
 
 
 @router.post("/you")
-def say_name(request: Request) -> Response:
+def enter_name(request: Request) -> Response:
+    """Store the visitor's name in the cookie; ask for confirmation if somebody else uses that name."""
+    # Check the name
     form, visitor = request.state.form, request.state.visitor
     to, name = _local(form.get("to", "/")), usable_name(form.get("name", ""))
     if name is None:
         return HTMLResponse(page("you.html.j2", request, to=to, taken="", wrong=True, max_name=60), 400)
+    # Names in use, by whom this server has seen and by the runs' judgements
     people: dict[str, str] = request.app.state.people
     elsewhere = people[name] != visitor.id if name in people else _has_judged(request, name)
     if elsewhere and name not in (form.get("mine"), visitor.name):
         return HTMLResponse(page("you.html.j2", request, to=to, taken=name, wrong=False, max_name=60), 409)
+    # The cookie keeps the name for later visits
     people[name] = visitor.id
     response = RedirectResponse(to, 303)
     response.headers.append("Set-Cookie", visitor_cookie(Visitor(visitor.id, name), request.app.state.rules.key))
     return response
 
 
-# ---- two replays
+# ---- pairs
 
 
 @router.get("/runs/{run}/judge")
 def judge_page(request: Request, run: str, generation: str = "") -> Response:
+    """Show two replays to compare."""
     if not request.state.visitor.name:
         return RedirectResponse(f"/you?to=/runs/{run}/judge", 303)
-    return HTMLResponse(page("judge.html.j2", request, **_pair(request, run, generation)))
+    return HTMLResponse(page("judge.html.j2", request, **_pair_values(request, run, generation)))
 
 
 @router.get("/runs/{run}/judge/pair")
 def judge_pair(request: Request, run: str, generation: str = "") -> str:
-    return page("pair.html.j2", request, **_pair(request, run, generation))
+    """Show the next pair, as a part of the page."""
+    return page("pair.html.j2", request, **_pair_values(request, run, generation))
 
 
 @router.get("/runs/{run}/judge/later")
 def judge_later(request: Request, run: str, generation: str = "") -> str:
-    """Whether there is something newer to judge: asked again and again by the page of a search that goes on."""
+    """Show whether a later generation can be judged; polled by the page while the search continues."""
     view = runs_of(request).view(run)
     judgeable = _judgeable(view)
-    asked = _asked(view, judgeable, generation)
-    return page("later.html.j2", request, run=run, view=view, asked=asked, later=_later(judgeable, asked))
+    asked = _generation_to_judge(view, judgeable, generation)
+    return page("later.html.j2", request, run=run, view=view, asked=asked, later=_newer_generation(judgeable, asked))
 
 
 @router.post("/runs/{run}/judgements")
 def add_judgement(request: Request, run: str) -> Response:
-    """Keep an answer, and show the next two."""
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    """Store an answer and show the next pair."""
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
+    # Check that this pair was shown
     left, right, answer = form.get("left", ""), form.get("right", ""), form.get("answer", "")
     for replay in (left, right):
         check_replay(view, replay)
     check_seal(request, view, "pair", left, right)
     if answer not in get_args(Answer):
-        raise UsageError(f"{answer[:40]!r} is no answer")
+        raise UsageError(f"{answer[:40]!r} is not a valid answer")
+    # Store the answer; the same id is stored once
     judgement = Judgement(
         id=_id(form),
         left=left,
         right=right,
         answer=answer,
-        words=_words(form),
+        words=_remark(form),
         judge=judge,
         kind="person",
         created=_now(),
         seconds=_seconds(form),
     )
     Judgements(view.path).add(judgement)
-    return _after(request, f"/runs/{run}/judge", "pair.html.j2", _pair(request, run, form.get("generation", "")))
+    return _respond(
+        request, f"/runs/{run}/judge", "pair.html.j2", _pair_values(request, run, form.get("generation", ""))
+    )
 
 
 @router.post("/runs/{run}/undo")
 def undo(request: Request, run: str) -> Response:
-    """Take back one's own last answer, and show its two again."""
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
+    """Remove the visitor's own last answer and show its pair again."""
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
+    # Only the visitor's own answers can be undone
     kept = Judgements(view.path)
     found = [each for each in kept.judgements() if each.id == form.get("last") and each.judge == judge]
     again = (found[0].left, found[0].right, found[0].words) if found else None
     if found:
         kept.undo(found[0].id, judge)
-    values = _pair(request, run, form.get("generation", ""), again)
-    return _after(request, f"/runs/{run}/judge", "pair.html.j2", values)
+    values = _pair_values(request, run, form.get("generation", ""), again)
+    return _respond(request, f"/runs/{run}/judge", "pair.html.j2", values)
 
 
-# ---- a whole generation
+# ---- orders of a generation
 
 
 @router.get("/runs/{run}/order/{generation}")
 def order_page(request: Request, run: str, generation: str) -> Response:
+    """Show a generation's replays to put in order."""
     if not request.state.visitor.name:
         return RedirectResponse(f"/you?to=/runs/{run}/order/{generation}", 303)
-    return HTMLResponse(page("order.html.j2", request, **_order(request, run, generation, saved=False)))
+    return HTMLResponse(page("order.html.j2", request, **_order_values(request, run, generation, saved=False)))
 
 
 @router.post("/runs/{run}/orders")
 def add_order(request: Request, run: str) -> Response:
-    """Keep an order; an earlier one of the same person for the same generation no longer counts."""
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
-    asked = _asked(view, _judgeable(view), form.get("generation", ""))
+    """Store an order; it replaces an earlier one of the same person for the same generation."""
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
+    asked = _generation_to_judge(view, _judgeable(view), form.get("generation", ""))
     candidates = tuple(form.get("candidates", "").split(","))
+    # Check that these candidates were shown
     if sorted(candidates) != sorted(asked.candidates):
-        raise UsageError("this is no order of the generation's candidates; reload the page and try again")
+        raise UsageError("the order does not list the generation's candidates; reload the page and try again")
     check_seal(request, view, "order", *sorted(candidates))
     order = Order(
         id=_id(form),
         restart=asked.generation.restart,
         generation=asked.generation.index,
         candidates=candidates,
-        words=_words(form),
+        words=_remark(form),
         judge=judge,
         kind="person",
         created=_now(),
         seconds=_seconds(form),
     )
+    # Replace an earlier order
     kept = Judgements(view.path)
     earlier = _orders_of(kept, asked, judge)
     if kept.add(order):
         for each in earlier:
             kept.undo(each.id, judge)
-    values = _order(request, run, asked.name, saved=True)
-    return _after(request, f"/runs/{run}/order/{asked.name}", "ordered.html.j2", values)
+    values = _order_values(request, run, asked.name, saved=True)
+    return _respond(request, f"/runs/{run}/order/{asked.name}", "ordered.html.j2", values)
 
 
-# ---- a single replay
+# ---- remarks
 
 
 @router.post("/runs/{run}/remarks")
 def add_remark(request: Request, run: str) -> Response:
-    form, judge, view = request.state.form, _named(request), runs_of(request).view(run)
-    replay, words = form.get("replay", ""), _words(form)
+    """Store a remark on one replay."""
+    form, judge, view = request.state.form, _visitor_name(request), runs_of(request).view(run)
+    replay, words = form.get("replay", ""), _remark(form)
+    # Check that this replay was shown
     candidate, _ = check_replay(view, replay)
     check_seal(request, view, "replay", replay)
     if words.strip():
         Judgements(view.path).add(Remark(_id(form), replay, words, judge, "person", _now()))
-    return _after(request, f"/runs/{run}/candidates/{candidate}", "remarks.html.j2",
+    return _respond(request, f"/runs/{run}/candidates/{candidate}", "remarks.html.j2",
                   {"run": run, **remarks_on(request, runs_of(request).view(run), replay)})  # fmt: skip
 
 
-# ---- what is shown
+# ---- values of the templates
 
 
-def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | None = None) -> dict[str, Any]:
-    """The next two for whoever asks; ``again``: those whose answer was just taken back, and its words."""
+def _pair_values(request: Request, run: str, name: str, again: tuple[str, str, str] | None = None) -> dict[str, Any]:
+    """Return the values of the pair page; ``again``: the pair of an answer that was removed, and its remark."""
     view, judge = runs_of(request).view(run), request.state.visitor.name
     judgeable = _judgeable(view)
-    asked = _asked(view, judgeable, name)
+    asked = _generation_to_judge(view, judgeable, name)
     kept = Judgements(view.path)
     judgements, orders = kept.judgements(), kept.orders()
     mine = [each for each in judgements if each.judge == judge]
+    # Count the visitor's answers on this generation, and choose the pair
     here = [each for each in mine if {candidate_of(each.left), candidate_of(each.right)} <= set(asked.candidates)]
     shown = again[:2] if again is not None else _next(request, view, asked, judgements, orders, judge, len(mine))
     alone = f"{asked.candidates[0]}.0" if len(asked.candidates) == 1 else None
@@ -212,7 +237,7 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
         "view": view,
         "asked": asked,
         "judgeable": judgeable,
-        "later": _later(judgeable, asked),
+        "later": _newer_generation(judgeable, asked),
         "shown": shown,
         "words": again[2] if again is not None else "",
         **({"seal": seal(request, view, "pair", *shown)} if shown else {}),
@@ -230,33 +255,37 @@ def _pair(request: Request, run: str, name: str, again: tuple[str, str, str] | N
 def _next(
     request: Request,
     view: RunView,
-    asked: Asked,
+    asked: JudgeableGeneration,
     judgements: Sequence[Judgement],
     orders: Sequence[Order],
     judge: str,
     answered: int,
 ) -> tuple[str, str] | None:
-    """The pair to show now. Drawn from the visitor's own stream: who reloads the page sees the same again."""
+    """Choose the pair to show. It depends on the visitor's number of answers, so reloading shows the same one."""
     generator = random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge, str(answered)))
     pair = next_pair(asked.candidates, judgements, orders, judge, generator)
     if pair is None:
         return None
+    # Go through the start states in turn
     start = answered % asked.starts
     return f"{pair[0]}.{start}", f"{pair[1]}.{start}"
 
 
-def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, Any]:
+def _order_values(request: Request, run: str, name: str, *, saved: bool) -> dict[str, Any]:
+    """Return the values of the order page."""
     view, judge = runs_of(request).view(run), request.state.visitor.name
     judgeable = _judgeable(view)
-    asked = _asked(view, judgeable, name)
+    asked = _generation_to_judge(view, judgeable, name)
     kept = Judgements(view.path)
+    # What this visitor has said before, and what the search waits for
     before = _orders_of(kept, asked, judge)
     waiting = view.waiting if asked.waiting else None
     said = kept.judgements(), kept.orders(), kept.remarks()
+    # Letters in a random order, the same for this visitor each time
     labels = list(asked.candidates)
     random.Random(key_of(request).sign("draw", *identity(view), asked.name, judge)).shuffle(labels)
     order = before[-1].candidates if before and set(before[-1].candidates) == set(labels) else tuple(labels)
-    letters = {candidate: _letters(place) for place, candidate in enumerate(labels)}
+    letters = {candidate: _label(place) for place, candidate in enumerate(labels)}
     return {
         "run": run,
         "view": view,
@@ -274,28 +303,29 @@ def _order(request: Request, run: str, name: str, *, saved: bool) -> dict[str, A
     }
 
 
-def _asked(view: RunView, judgeable: Sequence[Asked], name: str) -> Asked:
-    """The one of ``judgeable`` of that name; without one, what the search waits for, or the last that can be judged.
+def _generation_to_judge(view: RunView, judgeable: Sequence[JudgeableGeneration], name: str) -> JudgeableGeneration:
+    """Return the generation of that name; without a name, the one that the search waits for, or the latest.
 
     Raises:
-        UnknownName: there is none of that name.
-        UsageError: nothing in it can be judged.
+        UnknownName: no generation of that name can be judged.
+        UsageError: no generation can be judged.
     """
     names = {each.name: each for each in judgeable}
     if name and name not in names:
         raise UnknownName("generation to judge", name, names)
     if not judgeable:
-        raise UsageError(f"nothing in {view.name} can be judged yet: it takes two trained candidates of a generation")
+        raise UsageError(f"nothing in {view.name} can be judged yet: a generation needs two trained candidates")
     waiting = next((each for each in judgeable if each.waiting), None)
     return names[name] if name else waiting or judgeable[-1]
 
 
-def _judgeable(view: RunView) -> list[Asked]:
-    """The generations with at least two candidates to show, and the one that a search waits for with one alone."""
+def _judgeable(view: RunView) -> list[JudgeableGeneration]:
+    """Return the generations with at least two replays, and the one that a search waits for even with a single one."""
     ready = {candidate_of(replay) for replay in replays_of(view)}
     found = []
     for generation in view.generations:
         candidates = [candidate.key for candidate in generation.candidates if candidate.key in ready]
+        # While the search waits, the best of earlier generations is compared too
         waiting, starts = view.waiting, 1
         waits = waiting is not None and (waiting.restart, waiting.generation) == (generation.restart, generation.index)
         if waits and waiting is not None:
@@ -303,32 +333,41 @@ def _judgeable(view: RunView) -> list[Asked]:
             starts = max(1, waiting.starts)
         if len(candidates) > 1 or (waits and candidates):
             name, title = generation_name(generation), facts.generation_title(view, generation)
-            found.append(Asked(generation, name, title, tuple(candidates), starts, waits))
+            found.append(JudgeableGeneration(generation, name, title, tuple(candidates), starts, waits))
     return found
 
 
-def _later(judgeable: Sequence[Asked], asked: Asked) -> Asked | None:
-    """The last generation that can be judged, where that comes after the one asked for."""
+def _newer_generation(
+    judgeable: Sequence[JudgeableGeneration], asked: JudgeableGeneration
+) -> JudgeableGeneration | None:
+    """Return the latest generation that can be judged; None if that is the present one."""
     return judgeable[-1] if judgeable[-1].name != asked.name else None
 
 
-def _orders_of(kept: Judgements, asked: Asked, judge: str) -> list[Order]:
+def _orders_of(kept: Judgements, asked: JudgeableGeneration, judge: str) -> list[Order]:
+    """Return a judge's orders of a generation."""
     place = asked.generation.restart, asked.generation.index
     return [each for each in kept.orders() if each.judge == judge and (each.restart, each.generation) == place]
 
 
-# ---- what is taken
+# ---- values of the forms
 
 
-def _named(request: Request) -> str:
+def _visitor_name(request: Request) -> str:
+    """Return the visitor's name.
+
+    Raises:
+        HTTPException: none was entered (403).
+    """
     name: str = request.state.visitor.name
     if not name:
-        raise HTTPException(403, "Say who you are first.")
+        raise HTTPException(403, "Enter your name first.")
     return name
 
 
 def _has_judged(request: Request, name: str) -> bool:
-    """Whether somebody of that name has said anything of any run here."""
+    """Return whether somebody of that name has judged any run in this folder."""
+    # Judgements are beside each run, so this reads all of them
     for path in runs_of(request).names().values():
         kept = Judgements(path)
         said: list[Judgement | Order | Remark] = [*kept.judgements(), *kept.orders(), *kept.remarks()]
@@ -337,7 +376,8 @@ def _has_judged(request: Request, name: str) -> bool:
     return False
 
 
-def _words(form: dict[str, str]) -> str:
+def _remark(form: dict[str, str]) -> str:
+    """Return the remark in a form, with Unix line ends."""
     return form.get("words", "").replace("\r\n", "\n").replace("\0", "").strip()
 
 
@@ -346,7 +386,8 @@ def _id(form: dict[str, str]) -> str:
 
 
 def _seconds(form: dict[str, str]) -> float:
-    """From the showing to the answer, as the browser tells it; 0 where it tells nothing that can be."""
+    """Return the seconds from showing to answering, as the browser measured them; 0 if the value is not plausible."""
+    # NaN fails both comparisons below
     try:
         seconds = float(form.get("seconds", "0"))
     except ValueError:
@@ -359,17 +400,17 @@ def _now() -> str:
 
 
 def _local(path: str) -> str:
-    """``path`` if it leads to a page of ours."""
+    """Return ``path`` if it is on this server, otherwise "/"."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
 
 
-def _letters(place: int) -> str:
-    """A, B, … Z, AA, AB, …"""
-    return (_letters(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
+def _label(place: int) -> str:
+    """Return the label of an index: A, B, … Z, AA, AB, …"""
+    return (_label(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
 
 
-def _after(request: Request, to: str, template: str, values: dict[str, Any]) -> Response:
-    """The changed part of the page for a script that asked for it, the whole page for a form."""
+def _respond(request: Request, to: str, template: str, values: dict[str, Any]) -> Response:
+    """Return the changed part of the page if a script asked for it, otherwise redirect to the page."""
     if request.headers.get("x-part") == "1":
         return HTMLResponse(page(template, request, **values))
     return RedirectResponse(to, 303)

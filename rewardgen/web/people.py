@@ -1,4 +1,4 @@
-"""What people said of a run, as rows of a table."""
+"""Judgements and remarks of people on a run, as values for templates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rewardgen.records import Judgement, Order, Remark, Standing, Words, candida
 from rewardgen.report import facts
 from rewardgen.store import MAX_WORDS, RunView
 from rewardgen.text import number
-from rewardgen.web.asking import new_id, seal
+from rewardgen.web.context import new_id, seal
 
 _WORDS = 50
-"""Words that the page of a run shows, the latest."""
+"""Number of remarks on a run's page, the latest ones."""
 
 
 @dataclass(frozen=True)
 class RankedCandidate:
-    """A candidate's place by what people said, and by true fitness among the same candidates."""
+    """A candidate's rank by judgements, and by fitness among the same candidates."""
 
     standing: Standing
     place: int
@@ -29,12 +29,12 @@ class RankedCandidate:
     low: float
     high: float
     at: float
-    """The interval and the strength on a scale from 0 to 1 over all of them."""
+    """``low``, ``high`` and ``at``: the interval and the strength, scaled to [0, 1] over all candidates."""
 
 
 @dataclass(frozen=True)
 class People:
-    """``judges``: who said how much. ``agreement``: Kendall's τ with the true fitness, "" where it says nothing."""
+    """``judges``: names and counts of answers. ``agreement``: Kendall's τ with the fitness, "" if undefined."""
 
     places: tuple[RankedCandidate, ...]
     judges: tuple[tuple[str, int], ...]
@@ -43,10 +43,11 @@ class People:
 
 
 def people_rows(view: RunView) -> People | None:
-    """None where nobody has said anything."""
+    """Summarise the judgements on a run; None if there are none."""
     said: list[Judgement | Order | Remark] = [*view.judgements, *view.orders, *view.remarks]
     if not said:
         return None
+    # Rank the candidates that were judged
     named = {candidate_of(side) for each in view.judgements for side in (each.left, each.right)}
     named |= {key for each in view.orders for key in each.candidates}
     known = [key for key in view.candidates if key in named]
@@ -54,15 +55,19 @@ def people_rows(view: RunView) -> People | None:
     tau = ""
     if len(known) > 1:
         ranking = strengths(known, view.judgements, view.orders).ranking()
+        # Compare with the ranking by fitness
         fitness = {key: score for key, score in facts.fitness(view).items() if key in named}
         places = _places(ranking, sorted(fitness, key=lambda key: -fitness[key]))
         value = agreement(ranking, fitness)
+        # NaN differs from itself
         tau = number(value) if value == value else ""
     words = words_about(view.candidates, view.judgements, view.orders, view.remarks)
     return People(places, tuple(Counter(each.judge for each in said).most_common()), tau, words[-_WORDS:][::-1])
 
 
 def _places(ranking: list[Standing], by_fitness: list[str]) -> tuple[RankedCandidate, ...]:
+    """Return the ranking with intervals on a common scale."""
+    # Equal bounds would divide by zero
     low, high = min(each.low for each in ranking), max(each.high for each in ranking)
     span = (high - low) or 1.0
     return tuple(
@@ -79,7 +84,7 @@ def _places(ranking: list[Standing], by_fitness: list[str]) -> tuple[RankedCandi
 
 
 def remarks_on(request: Request, view: RunView, replay: str) -> dict[str, Any]:
-    """What a page needs to show and take words about one replay."""
+    """Return the template values for the remarks on one replay and the form for a new one."""
     return {
         "replay": replay,
         "remarks": [each for each in view.remarks if each.replay == replay],

@@ -1,4 +1,4 @@
-"""Has replays made while pages answer: in one other process, one after the other."""
+"""Render replays and pictures in one separate process, one after another, while the pages stay responsive."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from rewardgen.replay import FOLDER, MAX_STARTS, ReplayFiles, ensure, find
 from rewardgen.replay.files import split_id
 
 PICTURES = ".pictures"
-"""The folder of tasks' pictures, beside the runs."""
+"""The folder for tasks' pictures, beside the runs."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """``files`` once they are there, ``failure`` once it is known that they will not be; neither: under way."""
+class ReplayState:
+    """The state of a requested replay: its ``files``, or why it failed; neither while it is rendered."""
 
     files: ReplayFiles | None = None
     failure: str = ""
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """``path`` of a task's picture once it is there, ``failure`` once it is known that it will not be."""
+class PictureState:
+    """The state of a task's picture: its ``path``, or why it failed; neither while it is rendered."""
 
     path: Path | None = None
     failure: str = ""
 
 
 class ReplayRecorder:
-    """Makes what is asked for. A renderer that brings its process down takes no page with it."""
+    """Renders in a separate process, so that a crashing renderer does not end the server. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,36 +49,40 @@ class ReplayRecorder:
         self._tasks: dict[Path, Future[str]] = {}
         self._workers: list[BaseProcess] = []
 
-    def ask(self, run_dir: Path, replay: str, *, video: bool = False) -> Made:
-        """The replay as far as it is; it is begun if nobody has yet. Never waits.
+    def ask(self, run_dir: Path, replay: str, *, video: bool = False) -> ReplayState:
+        """Return the state of a replay; start rendering it if that has not happened yet. Does not block.
 
         Raises:
-            UsageError: this is no replay's id.
+            UsageError: the id is malformed.
         """
         candidate, start = split_id(replay)
         if start >= MAX_STARTS:
-            return Made(failure=f"there are replays from {MAX_STARTS} start states, 0 to {MAX_STARTS - 1}")
+            return ReplayState(failure=f"there are replays from {MAX_STARTS} start states, 0 to {MAX_STARTS - 1}")
+        # Take it if it exists
         files = next((each for each in find(run_dir, candidate, starts=start + 1) if each.id == replay), None)
         if files is not None and (files.video is not None or not video):
-            return Made(files)
+            return ReplayState(files)
+        # Start or poll the job
         job = run_dir, candidate, start + 1, video
         with self._lock:
             future = self._jobs.get(job)
             if future is None:
                 self._jobs[job] = self._begin(job)
-                return Made()
+                return ReplayState()
             if not future.done():
-                return Made()
-            del self._jobs[job]  # a failure is told once: whoever asks again has it tried again
+                return ReplayState()
+            del self._jobs[job]  # a failure is reported once; the next request tries again
+        # Report a failure; after a crash the next job gets a new process
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
             with self._lock:
                 self._pool = None
-            return Made(failure="the process that makes replays died; reload the page to try again")
-        return Made(failure=str(error) if error is not None else future.result() or "it could not be made")
+            return ReplayState(failure="the rendering process crashed; reload the page to try again")
+        return ReplayState(failure=str(error) if error is not None else future.result() or "it could not be rendered")
 
     def draw(self, run_dir: Path, candidates: Iterable[str]) -> frozenset[str]:
-        """Those of ``candidates`` that have a thumbnail. The others' are begun, once for as long as the server runs."""
+        """Return the candidates that have a thumbnail; start rendering the others', once per server."""
+        # A thumbnail's file tells that it was rendered
         folder = run_dir / FOLDER
         there = frozenset(key for key in candidates if (folder / f"{key}.0.png").is_file())
         with self._lock:
@@ -88,26 +92,27 @@ class ReplayRecorder:
                     self._begin((run_dir, key, 1, False))
         return there
 
-    def ask_task(self, folder: Path, task: str) -> Drawn:
-        """The picture of a known task, kept below ``folder``; it is begun if nobody has yet. Never waits."""
+    def ask_task(self, folder: Path, task: str) -> PictureState:
+        """Return the state of a known task's picture below ``folder``; start rendering it if needed. Does not block."""
+        # One picture per task, kept for all servers of this folder
         path = folder / PICTURES / f"{task.replace('/', '~')}.png"
         if path.is_file():
-            return Drawn(path)
+            return PictureState(path)
         with self._lock:
             future = self._tasks.get(path)
             if future is None:
                 self._tasks[path] = self._submit(_draw_task, task, path)
-                return Drawn()
+                return PictureState()
         if not future.done():
-            return Drawn()
+            return PictureState()
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
             with self._lock:
                 self._pool = None
-        return Drawn(failure=str(error) if error is not None else future.result() or "it could not be drawn")
+        return PictureState(failure=str(error) if error is not None else future.result() or "it could not be drawn")
 
     def close(self) -> None:
-        """End at once: a file is there as a whole or not at all, so nothing is lost but what was under way."""
+        """End the process at once. Files are written atomically, so only unfinished work is lost."""
         with self._lock:
             for worker in self._workers:
                 worker.terminate()
@@ -119,22 +124,23 @@ class ReplayRecorder:
         return self._submit(_make, *job)
 
     def _submit(self, work: Callable[..., str], *arguments: Any) -> Future[str]:
-        if self._pool is None:  # spawned: this process has threads
-            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_stand_back)
+        if self._pool is None:  # spawn: this process has threads
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_lower_priority)
+        # Remember the worker processes, to end them with the server
         before = multiprocessing.active_children()
         future = self._pool.submit(work, *arguments)
         self._workers += [child for child in multiprocessing.active_children() if child not in before]
         return future
 
 
-def _stand_back() -> None:
-    """Trainings on the same machine go first."""
+def _lower_priority() -> None:
+    """Lower the process's priority below that of trainings."""
     if hasattr(os, "nice"):
-        os.nice(5)  # more, and whoever looks would wait for minutes while a training takes all processors
+        os.nice(5)  # with more, visitors would wait for minutes while a training uses all CPUs
 
 
 def _draw_task(task: str, path: Path) -> str:
-    """In the other process. Draws a task's first moment; returns why that could not be done, or ""."""
+    """Render a task's start state, in the other process. Returns the error message, or ""."""
     from rewardgen.report.task_page import draw_task
     from rewardgen.tasks import load_task
 
@@ -146,7 +152,7 @@ def _draw_task(task: str, path: Path) -> str:
 
 
 def _make(run_dir: Path, candidate: str, starts: int, video: bool) -> str:
-    """In the other process. Returns why something is missing that was asked for."""
+    """Render a replay, in the other process. Returns why something requested is missing, or ""."""
     try:
         return ensure(run_dir, candidate, starts=starts, video=video)[-1].note
     except RewardgenError as error:

@@ -1,4 +1,4 @@
-"""Fills the templates in. Everything that is no markup of ours is escaped."""
+"""Render the templates. Values are escaped unless they are our own markup."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import jinja2
 from starlette.requests import Request
 
 from rewardgen import text
+from rewardgen.config.authors import is_dialog
 from rewardgen.report import code
 from rewardgen.report.page import environment
 
@@ -19,13 +20,17 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @cache
 def _environment() -> jinja2.Environment:
-    made = environment(TEMPLATES)  # the report's macros draw the same things here
-    made.filters.update(cut=code.cut, when=when, problem=problem, duration=text.duration, unit_suffix=text.unit_suffix)
+    """Return the template environment with the report's macros and the filters of these pages."""
+    made = environment(TEMPLATES)  # shares macros with the report
+    made.filters.update(
+        cut=code.cut, when=when, problem=problem, author=author, duration=text.duration, unit_suffix=text.unit_suffix
+    )
     return made
 
 
 def page(template: str, request: Request | None, **values: Any) -> str:
-    """``template`` as text, with whoever asks for it; ``request`` is None where nobody is known yet."""
+    """Render a template with the visitor's state; ``request`` is None if the visitor is not known yet."""
+    # The guard has set the visitor's state
     state = request.state if request is not None else None
     known = {"visitor": None, "csrf": "", "may_act": False}
     if state is not None:
@@ -34,14 +39,22 @@ def page(template: str, request: Request | None, **values: Any) -> str:
 
 
 def when(time: str) -> str:
-    """A stored time as people write it, in UTC; as it is where it is none."""
+    """Format a stored time for people, in UTC; other text is returned unchanged."""
     try:
         return datetime.fromisoformat(time).astimezone(UTC).strftime("%d %b %Y, %H:%M UTC")
     except ValueError:
         return time
 
 
+def author(name: str) -> str:
+    """Name the author of a run's rewards for people: a model's name as it is."""
+    if name.startswith("offline"):
+        return "the offline author"
+    return "a person or an agent" if is_dialog(name) else name
+
+
 def problem(text: object) -> str:
-    """What went wrong, at a length that a table bears."""
+    """Shorten an error message to one line of at most 300 characters."""
+    # Tables have room for a few lines
     told = " ".join(str(text).split())
     return told if len(told) <= 300 else told[:300] + "…"

@@ -1,4 +1,4 @@
-"""Replays as parts of pages, and their files."""
+"""Routes of replays: the player as a part of a page, and the files that it loads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from rewardgen.replay import find
-from rewardgen.web.asking import check_replay, recorder_of, runs_of
+from rewardgen.web.context import check_replay, recorder_of, runs_of
 from rewardgen.web.rendering import page
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -26,7 +26,8 @@ def player(
     film: bool = False,
     play: bool = False,
 ) -> str:
-    """A replay to be looked at, or, while it is being made, a line that asks again."""
+    """Show a replay; while it is rendered, a line that polls for it."""
+    # Only replays that the run can have are rendered
     view = runs_of(request).view(run)
     check_replay(view, replay)
     made = recorder_of(request).ask(view.path, replay, video=film)
@@ -37,10 +38,11 @@ def player(
 
 @router.get("/runs/{run}/replays/{replay}/{kind}")
 def replay_file(request: Request, run: str, replay: str, kind: str) -> Response:
-    """A file of a replay that was made: poses, thumbnail or video, or the geometry of the run's model."""
+    """Return a file of a replay: poses, thumbnail or video, or the geometry of the run's model."""
     view = runs_of(request).view(run)
     candidate, start = check_replay(view, replay)
     files = next((each for each in find(view.path, candidate, starts=start + 1) if each.id == replay), None)
+    # Only known kinds are attributes to look up
     path = None
     if files is not None and kind in (*_KINDS, "geometry"):
         path = getattr(files, kind)

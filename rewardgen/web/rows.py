@@ -1,4 +1,4 @@
-"""A run's candidates and generations as the rows of a table."""
+"""Candidates and generations of a run as table rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rewardgen.text import number, percent
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """``share`` is its score's place between the run's lowest (or 0) and highest, in [0, 1]; None without one."""
+    """A candidate. ``share``: its score scaled to [0, 1] from the run's lowest (or 0) to its highest; None without."""
 
     view: CandidateView
     score: str
@@ -28,7 +28,7 @@ class CandidateRow:
 
 @dataclass(frozen=True)
 class GenerationRows:
-    """``name`` stands in addresses ("r0g1"); ``progress`` says how far it is, "" once it is finished."""
+    """A generation. ``name`` is used in URLs ("r0g1"); ``progress`` counts candidates by state, "" once finished."""
 
     view: GenerationView
     name: str
@@ -39,11 +39,13 @@ class GenerationRows:
 
 
 def generation_name(generation: GenerationView) -> str:
+    """Return a generation's name in URLs."""
     return f"r{generation.restart}g{generation.index}"
 
 
 def generation_rows(view: RunView) -> tuple[GenerationRows, ...]:
-    """All generations, in the order in which they were made."""
+    """Return all generations as rows, in order."""
+    # All rows share one scale
     scores = facts.fitness(view).values()
     low, high = (min(0.0, *scores, 0.0), max(scores)) if scores else (0.0, 0.0)
     return tuple(
@@ -60,7 +62,7 @@ def generation_rows(view: RunView) -> tuple[GenerationRows, ...]:
 
 
 def changes(view: RunView, candidate: CandidateView) -> Diff | None:
-    """What it changed of its parent's program; None where one of the two has none."""
+    """Return the diff to the parent's program; None if one of the two has no program."""
     parent = view.candidates.get(candidate.parent or "")
     if parent is None or parent.source is None or candidate.source is None:
         return None
@@ -68,6 +70,7 @@ def changes(view: RunView, candidate: CandidateView) -> Diff | None:
 
 
 def score_text(candidate: CandidateView, unit: str) -> str:
+    """Format a candidate's selection score."""
     if candidate.score is None:
         return "none"
     return number(candidate.score) + (unit if facts.finite(candidate.score) else "")
@@ -75,9 +78,11 @@ def score_text(candidate: CandidateView, unit: str) -> str:
 
 def _row(view: RunView, candidate: CandidateView, low: float, high: float) -> CandidateRow:
     score = candidate.score
+    # Scale the score
     share = None
     if score is not None and facts.finite(score) and high > low:
         share = round((score - low) / (high - low), 3)
+    # Show problems only where they ended the candidate
     troubled = candidate.status in ("rejected", "failed") or (candidate.forecast and candidate.forecast.left_out)
     return CandidateRow(
         view=candidate,
@@ -92,7 +97,7 @@ def _row(view: RunView, candidate: CandidateView, low: float, high: float) -> Ca
 
 
 def _progress(generation: GenerationView) -> str:
-    """ "3 trained, 2 accepted, 3 being written"."""
+    """Count a generation's candidates by state: "3 trained, 2 to be trained"."""
     counts: Counter[str] = Counter(candidate.status for candidate in generation.candidates)
     named = {"trained": "trained", "failed": "failed", "rejected": "rejected", "accepted": "to be trained",
              "writing": "being written"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The runs under a folder, by the names that addresses use; read anew only when something was written."""
+"""The runs below a folder, by their names in URLs. Results are cached until a run's files change."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ from rewardgen.store import JUDGEMENTS_FILE, Glance, RunView, glance, read
 from rewardgen.store.database import FILE_NAME
 
 DEPTH = 4
-"""How far below the folder a run may lie: a sweep keeps its runs in ``arm/task/seed``."""
-_FRESH = 2.0
-"""Seconds for which it is believed that the process of a running run is alive: no file tells when it dies."""
-_KEPT = 400
+"""Max. depth of a run below the folder: a sweep keeps its runs in ``arm/task/seed``."""
+_LIVENESS_SECONDS = 2.0
+"""Seconds for which a running run is assumed to be alive: no file changes when its process dies."""
+_MAX_CACHED = 400
 
 Value = TypeVar("Value")
 Mark = tuple[tuple[int, int], ...]
 
 
 class Runs:
-    """What the pages know of the runs in ``folder``. Any thread may ask."""
+    """The runs in ``folder``, with a cache. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, Path], tuple[object, Any]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, Path], tuple[object, Any]] = OrderedDict()
+
+    # ---- lookups
 
     def names(self) -> dict[str, Path]:
-        """Name → directory. A run in a folder of its own below is named with "~" where its path has a slash."""
-        return {"~".join(path.relative_to(self.folder).parts): path for path in sorted(_runs(self.folder, DEPTH))}
+        """Return the directory of each run by name; "~" stands for a slash in the path below the folder."""
+        return {"~".join(path.relative_to(self.folder).parts): path for path in sorted(_find_runs(self.folder, DEPTH))}
 
     def path(self, name: str) -> Path:
-        """The directory of the run that an address names.
+        """Look up the directory of a run. Names from URLs are never used as paths.
 
         Raises:
-            UnknownName: there is none. A name is looked up among those that are there, never made into a path.
+            UnknownName: there is no such run.
         """
         names = self.names()
         if name not in names:
@@ -48,39 +50,44 @@ class Runs:
         return names[name]
 
     def glances(self) -> list[tuple[str, Glance | StoreError]]:
-        """A line for every run, the newest first; for one that cannot be read, why."""
+        """Return a short view of every run, newest first; for an unreadable one, the error."""
         lines = [(name, self._glance(path)) for name, path in self.names().items()]
         return sorted(lines, key=lambda line: getattr(line[1], "created", ""), reverse=True)
 
     def view(self, name: str) -> RunView:
-        """The whole of a run.
+        """Read a run.
 
         Raises:
-            UnknownName: there is none of that name.
+            UnknownName: there is no such run.
             StoreError: it cannot be read.
         """
         path = self.path(name)
-        return self.kept("view", path, self.mark(path), lambda: read(path))
+        return self.cached("view", path, self.mark(path), lambda: read(path))
+
+    # ---- cache
 
     def mark(self, path: Path) -> object:
-        """What changes when anything of a run does."""
+        """Return a value that changes whenever the run does."""
+        # The process of a live run may die without a trace in its files
         mark = _mark(path)
-        kept = self._kept.get(("view", path))
+        kept = self._cache.get(("view", path))
         live = kept is not None and kept[1].status == "running"
-        return (mark, int(time.monotonic() / _FRESH)) if live else (mark, 0)
+        return (mark, int(time.monotonic() / _LIVENESS_SECONDS)) if live else (mark, 0)
 
-    def kept(self, what: str, path: Path, mark: object, make: Callable[[], Value]) -> Value:
-        """What ``make`` gives for a run, made once for each ``mark``."""
+    def cached(self, what: str, path: Path, mark: object, make: Callable[[], Value]) -> Value:
+        """Return the result of ``make`` for a run, computed once for each ``mark``."""
         with self._lock:
-            found = self._kept.get((what, path))
+            found = self._cache.get((what, path))
         if found is not None and found[0] == mark:
             return found[1]
+        # Computed without the lock; two threads may do it at once
         made = make()
         with self._lock:
-            self._kept[what, path] = mark, made
-            self._kept.move_to_end((what, path))
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._cache[what, path] = mark, made
+            self._cache.move_to_end((what, path))
+            # Drop what was not used for longest
+            while len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)
         return made
 
     def _glance(self, path: Path) -> Glance | StoreError:
@@ -90,10 +97,11 @@ class Runs:
             except StoreError as error:
                 return error
 
-        return self.kept("glance", path, (_mark(path), int(time.monotonic() / _FRESH)), look)
+        return self.cached("glance", path, (_mark(path), int(time.monotonic() / _LIVENESS_SECONDS)), look)
 
 
-def _runs(folder: Path, depth: int) -> Iterator[Path]:
+def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
+    """Find runs below a folder, hidden folders left out."""
     try:
         inside = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
     except OSError:
@@ -102,11 +110,12 @@ def _runs(folder: Path, depth: int) -> Iterator[Path]:
         if (path / FILE_NAME).is_file():
             yield path
         elif depth > 1:
-            yield from _runs(path, depth - 1)
+            yield from _find_runs(path, depth - 1)
 
 
 def _mark(path: Path) -> Mark:
-    """Times and sizes of a run's files; a log that holds nothing counts as none, since reading alone may make one."""
+    """Return times and sizes of a run's files. An empty log counts as none: reading a store may create one."""
+    # Committed changes are in the write-ahead log first
     marks = []
     for name in (FILE_NAME, JUDGEMENTS_FILE):
         for suffix in ("", "-wal"):

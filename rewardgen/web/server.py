@@ -1,4 +1,4 @@
-"""Answers browsers until it is stopped."""
+"""The web server: addresses, token and life cycle."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from rewardgen.web.app import make_app
 from rewardgen.web.guard import Rules
 
 MIN_TOKEN = 12
-"""Characters of a token that somebody chose: fewer can be guessed."""
-_TOGETHER = 200
-"""Requests that are answered at once; beyond them the server says that it is busy."""
+"""Min. characters of a chosen token: shorter ones can be guessed."""
+MAX_CONCURRENT = 200
+"""Max. concurrent requests; the server rejects more."""
 
 
 @dataclass(frozen=True)
 class Pages:
-    """A server that is about to answer: the ``urls`` to open, token included, and what is to be said of it.
+    """A server that is ready to run: the ``urls`` to open, with the token, and ``notes`` for the person who starts it.
 
-    Its socket is open already, so that whoever asks from now on is answered as soon as it runs.
+    Its socket listens already, so early requests are answered once it runs.
     """
 
     urls: tuple[str, ...]
@@ -37,15 +37,16 @@ class Pages:
 
     @property
     def url(self) -> str:
-        """The first address to open."""
+        """The first URL to open."""
         return self.urls[0]
 
     def run(self) -> None:
-        """Answer until Ctrl-C, or until ``stop`` is called from another thread."""
+        """Serve until Ctrl-C, or until ``stop`` is called from another thread."""
         with self.listening:
             self.server.run(sockets=[self.listening])
 
     def stop(self) -> None:
+        """Stop the server, from any thread."""
         self.server.should_exit = True
 
 
@@ -58,17 +59,17 @@ def pages(
     host_names: Sequence[str] = (),
     control: bool | None = None,
 ) -> Pages:
-    """A server for the runs in ``folder``, listening.
+    """Make a listening server for the runs in ``folder``.
 
     Args:
-        folder: where runs lie, themselves or in folders below.
-        host: the address to listen on. Beyond loopback a token is needed: without one, this machine's own is used.
-        port: 0 takes one that is free.
-        token: what must be shown once by each browser; None takes this machine's own. On loopback that one is needed
-            only to start, stop, resume and export runs.
-        host_names: further names under which browsers may ask for this server.
-        control: whether browsers that have shown the token may start, stop, resume and export runs; None: only where
-            the server listens on loopback.
+        folder: contains the runs, directly or in folders below.
+        host: the address to listen on. Other addresses than loopback need a token.
+        port: 0 chooses a free one.
+        token: each browser must show it once; None uses this machine's own, which is needed on loopback only to act on
+            runs.
+        host_names: further host names of this server.
+        control: whether browsers that have shown the token may act on runs (start, stop, resume, extend, export them,
+            and answer requests); None: only if the server listens on loopback.
 
     Raises:
         UsageError: the folder is missing, the address cannot be listened on, or the token is too short.
@@ -77,12 +78,14 @@ def pages(
         raise UsageError(f"there is no folder {folder}; name the one that holds the runs with --out")
     if token is not None and len(token) < MIN_TOKEN:
         raise UsageError(f"a token of fewer than {MIN_TOKEN} characters can be guessed; leave it out to have one made")
+    # Listen first: what follows depends on the address
     listening = _listen(host, port)
     key, kept = load_key(state_folder())
     local = _is_loopback(listening)
     may_look = local and token is None
     token = token if token is not None else key.sign("own token")[:32]
     control = local if control is None else control
+    # Host names that requests may have
     names = frozenset({"localhost", *(name.lower() for name in host_names)})
     if not local:
         names |= {host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -90,10 +93,10 @@ def pages(
     config = uvicorn.Config(
         make_app(folder, rules),
         log_level="warning",
-        access_log=False,  # an address may hold the token
+        access_log=False,  # a URL may contain the token
         server_header=False,
-        proxy_headers=False,  # nobody is believed about where a request came from
-        limit_concurrency=_TOGETHER,
+        proxy_headers=False,  # headers about the origin of a request are not trusted
+        limit_concurrency=MAX_CONCURRENT,
         timeout_graceful_shutdown=2,
     )
     urls = _urls(listening, token if control or not may_look else None)
@@ -101,7 +104,11 @@ def pages(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, taken before anything is said of it."""
+    """Open a listening socket.
+
+    Raises:
+        UsageError: the address cannot be listened on.
+    """
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, protocol)
@@ -121,7 +128,8 @@ def _is_loopback(listening: socket.socket) -> bool:
 
 
 def _urls(listening: socket.socket, token: str | None) -> tuple[str, ...]:
-    """The addresses to open: by name and by number where the server listens on all of them."""
+    """Return the URLs to open: by name and by numeric address if the server listens on all interfaces."""
+    # All interfaces: the address listened on cannot be opened
     name, port = listening.getsockname()[:2]
     names = [name]
     if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:
@@ -133,15 +141,17 @@ def _urls(listening: socket.socket, token: str | None) -> tuple[str, ...]:
 
 
 def _own_addresses(family: int) -> list[str]:
-    """This machine's addresses in digits, the one that leads to other machines first; loopback ones are left out."""
+    """Return this machine's numeric addresses without loopback, that of the default route first."""
+    # The address of the default route
     found: list[str] = []
-    elsewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # for documentation: nobody has them
+    elsewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # reserved for documentation
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as asked:
-            asked.connect((elsewhere, 9))  # chooses a route and sends nothing
+            asked.connect((elsewhere, 9))  # UDP: chooses a route, sends nothing
             found.append(asked.getsockname()[0])
     except OSError:
         pass
+    # Further addresses of the host name
     try:
         known = socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM)
         found += [str(place[0]) for *_, place in known]
@@ -151,11 +161,16 @@ def _own_addresses(family: int) -> list[str]:
 
 
 def _notes(*, local: bool, kept: bool, control: bool) -> tuple[str, ...]:
+    """Return what the person who starts the server should know."""
     notes = []
     if control:
-        notes.append("whoever opens the address with its token can start and stop searches; --no-control forbids it")
+        notes.append(
+            "whoever opens the address with its token can start and stop searches; --no-control switches this off"
+        )
     if not local:
-        notes.append("what is sent is not encrypted: beyond a network that you trust, put it behind HTTPS or SSH")
+        notes.append("traffic is not encrypted: outside of a trusted network use an HTTPS proxy or SSH")
     if not kept:
-        notes.append(f"no key can be kept in {state_folder()}: after a restart everybody has to say their name again")
+        notes.append(
+            f"no key can be stored in {state_folder()}: after a restart everybody has to enter their name again"
+        )
     return tuple(notes)

@@ -70,8 +70,13 @@ def test_a_list_of_runs_has_the_same_words(tmp_path: Path) -> None:
     with Store(run_dir) as store:
         store.set_meta(status="running", waiting=WAITING.facts)
         assert status_word(glance(run_dir)) == result(read(run_dir)).word == "waiting for you"
-        store.set_meta(waiting=None)
+        store.set_meta(waiting=None, asking=["/runs/run/dialog/001-generation-0f3a5b7c9d1e.md"])
+        found = result(read(run_dir))
+        assert status_word(glance(run_dir)) == found.word == "waiting for answers"
+        assert "001-generation-0f3a5b7c9d1e.md in /runs/run/dialog" in found.why
+        store.set_meta(asking=None)
         assert status_word(glance(run_dir)) == result(read(run_dir)).word == "running"
+        store.set_meta(asking=["/elsewhere/002-repair-0f3a5b7c9d1e.md"])
     assert status_word(glance(run_dir)) == result(read(run_dir)).word == "stopped"  # nobody holds it
     with Store(run_dir) as store:
         store.set_meta(status="finished", winner=None)

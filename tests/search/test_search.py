@@ -113,7 +113,7 @@ def test_a_budget_of_zero_starts_nothing_and_a_larger_one_goes_on(start: Start, 
         start(budget__steps=0)
     stopped = read(tmp_path / "run")
     assert stopped.status == "failed" and "budget" in stopped.message and stopped.cost.steps == 0
-    with pytest.raises(ConfigError, match=r"only budget\.\*, llm\.\* and threads may differ"):
+    with pytest.raises(ConfigError, match=r"only search.generations, budget\.\*, llm\.\* and threads may differ"):
         search.resume(tmp_path / "run", overrides={"training.steps": 10})
     view = search.resume(tmp_path / "run", overrides={"budget.steps": 20 * 1024})
     assert view.status == "finished" and view.cost.steps <= 20 * 1024

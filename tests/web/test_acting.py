@@ -11,7 +11,7 @@ import pytest
 
 from rewardgen.store import Store, held, read_holder
 from rewardgen.web.guard import MAX_BODY
-from rewardgen.web.launching import KEPT_IN, MAX_RUNNING
+from rewardgen.web.launching import MAX_RUNNING, STARTED_FOLDER
 from tests.web.conftest import RUN, Site, open_site
 from tests.web.test_guard import token_in
 
@@ -31,7 +31,7 @@ def post(client: httpx2.Client, path: str, **form: str) -> httpx2.Response:
 
 
 def nothing_began(folder: Path) -> bool:
-    return not (folder / KEPT_IN).exists() and [path.name for path in folder.iterdir() if path.is_dir()] == [RUN]
+    return not (folder / STARTED_FOLDER).exists() and [path.name for path in folder.iterdir() if path.is_dir()] == [RUN]
 
 
 def test_without_the_token_one_may_look_and_not_act(site: Site, runs_dir: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_process_that_the_pages_did_not_start_is_not_stopped(admitted: httpx2.
         answer = post(admitted, f"/runs/{RUN}/stop")
         assert answer.status_code == 400 and "was not started from these pages" in answer.text
         assert post(admitted, f"/runs/{RUN}/resume").status_code == 400
-        kept = runs_dir / KEPT_IN
+        kept = runs_dir / STARTED_FOLDER
         kept.mkdir()
         for told in ('{"pid": 1}', '{"pid": "x"}', "[]", '{"pid": -1}', "\0"):  # records that are stale or damaged
             (kept / f"{RUN}.json").write_text(told)
@@ -159,7 +159,7 @@ def test_a_search_of_a_sweep_is_left_to_the_sweep(site: Site, runs_dir: Path, ad
 
 
 def test_so_many_searches_run_at_once_and_no_more(admitted: httpx2.Client, runs_dir: Path) -> None:
-    kept = runs_dir / KEPT_IN
+    kept = runs_dir / STARTED_FOLDER
     kept.mkdir()
     for number in range(MAX_RUNNING):  # on their way, as this process is
         (kept / f"other-{number}.json").write_text(f'{{"pid": {os.getpid()}}}')

@@ -1,4 +1,4 @@
-// Two replays and one answer: by click or by key, without leaving the page.
+// Judge a pair of replays by click or key, without reloading the page.
 
 import { drafts, flush, newId, say, send } from "./outbox.js";
 import { group } from "./player.js";
@@ -34,7 +34,7 @@ function answer(form, submitter) {
   });
 }
 
-// Who works by keyboard stays where they were: at the answers.
+// Keep the keyboard focus on the answers.
 function focus() {
   if (document.activeElement && document.activeElement !== document.body) return;
   (document.querySelector(".answers button") ?? document.querySelector("#done a") ?? document.getElementById("main")).focus({ preventScroll: true });

@@ -1,4 +1,4 @@
-// A list to be put in order: by dragging with mouse, pen or finger, by keys on a handle, or by buttons.
+// Sort a list by dragging (mouse, pen or finger), by keys on a handle, or by buttons.
 
 import { drafts, flush, newId, say, send } from "./outbox.js";
 
@@ -14,7 +14,7 @@ function prepare() {
   drafts(form);
 }
 
-// What stands in the form and in the names of the handles follows the list.
+// Update the form and the labels of the handles after the list has changed.
 function number() {
   const all = rows();
   document.getElementById("ordering").elements.candidates.value = all.map((row) => row.dataset.candidate).join(",");
@@ -28,7 +28,7 @@ function move(row, place) {
   const to = Math.min(Math.max(place, 0), all.length - 1);
   const from = all.indexOf(row);
   if (to === from) return;
-  // moveBefore keeps the replay in the row alive where the browser knows it
+  // moveBefore, where supported, does not restart the replay in the row
   const before = all[to > from ? to + 1 : to] ?? null;
   if (list().moveBefore) list().moveBefore(row, before);
   else list().insertBefore(row, before);

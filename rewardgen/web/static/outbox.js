@@ -1,6 +1,5 @@
-// What somebody said goes into this browser's own keeping first and leaves it when the server has it: a closed
-// browser, a lost network and a restarted server lose nothing. Each carries an id of its own, so that what arrives
-// twice is kept once.
+// Answers are stored in this browser until the server has confirmed them, so they survive a closed browser, a lost
+// network and a restarted server. Each has an id of its own, so that the server stores a repeated one once.
 
 const PLACE = "rewardgen-unsent";
 const LONGEST = 30_000;
@@ -38,8 +37,8 @@ export function say(text, bad = false) {
   line.classList.toggle("bad", bad);
 }
 
-// Send the form. The part that the server answers with takes its place in the page; then `answered` is told whether it
-// was taken, and that part.
+// Send the form and replace the part of the page with the server's response; then call `answered` with whether the
+// answer was accepted, and that part.
 export function send(form, submitter, answered) {
   const body = new URLSearchParams(new FormData(form, submitter));
   const id = body.get("id") ?? `undo-${body.get("last")}`;
@@ -93,7 +92,7 @@ async function post(item, again = false) {
   }
 }
 
-// The visit may have begun anew since this page was opened.
+// The session may be a new one since this page was opened.
 async function renew(csrf) {
   const response = await fetch("/you");
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -107,7 +106,7 @@ function heading(text) {
   return new DOMParser().parseFromString(text, "text/html").querySelector("h1")?.textContent ?? "the server said no";
 }
 
-// Put a part of the page in place of the one with the same id.
+// Replace the part of the page with the same id.
 function replace(text) {
   const part = new DOMParser().parseFromString(text, "text/html").querySelector("[data-part]");
   const old = part && document.getElementById(part.getAttribute("id")); // a form with a field "id" hides its own
@@ -118,7 +117,7 @@ function replace(text) {
   return made;
 }
 
-// Words that were typed and not sent are still there when the page is opened again.
+// Restore text that was typed and not sent.
 export function drafts(form) {
   const words = form.querySelector("textarea");
   if (!words) return;

@@ -1,5 +1,4 @@
-// Replays on a page: mounts the 3-D view of each, or its film where the browser has no WebGL, and plays those of a
-// group together.
+// Mount the 3-D view of each replay on a page, or its film without WebGL, and play the replays of a group together.
 
 const groups = new Map();
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -32,7 +31,7 @@ class Group {
     }
   }
 
-  // Replays that were taken off the page play no more.
+  // Stop replays that were removed from the page.
   prune() {
     for (const player of this.players) {
       if (!player.element.isConnected) {
@@ -69,7 +68,7 @@ class Group {
     this.draw();
   }
 
-  // One clock for all, so that they stay together.
+  // One clock for all replays of a group keeps them synchronised.
   step(now) {
     this.prune();
     if (!this.playing || !this.players.size) return;
@@ -104,7 +103,7 @@ async function view(element) {
   const { mount } = await import("./viewer.js");
   const stage = element.querySelector(".stage");
   const { geometry, poses, label, group: own } = element.dataset;
-  // those of a group have one bar and one clock, and leave the keys to the page
+  // a group has one bar and one clock; the page handles the keys
   const made = await mount(stage, { geometry, poses, label: `Replay ${label}`, controls: !own, keyboard: !own, loop: "autoplay" in element.dataset });
   if ("autoplay" in element.dataset && !calm.matches) made.play();
   return {
@@ -117,7 +116,7 @@ async function view(element) {
   };
 }
 
-// Without WebGL there is still the film, if this machine could draw one.
+// Without WebGL show the film, if the server could render one.
 function film(element) {
   const video = document.createElement("video");
   Object.assign(video, { src: element.dataset.video, muted: true, playsInline: true, preload: "auto" });

@@ -1,4 +1,4 @@
-// Words about one replay.
+// Send a remark on one replay.
 
 import { drafts, flush, newId, say, send } from "./outbox.js";
 

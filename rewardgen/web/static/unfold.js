@@ -1,4 +1,4 @@
-// What somebody unfolded on a page that follows a run stays so when the page is brought up to date.
+// Keep the sections that a visitor has opened or closed when the page of a run updates itself.
 
 const chosen = new Map();
 

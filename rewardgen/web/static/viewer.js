@@ -1,9 +1,9 @@
-// A replay in three dimensions: draws what `rewardgen.replay` recorded, in the browser, and asks nothing of anybody.
+// The 3-D view of a replay recorded by `rewardgen.replay`. Loads nothing but its two files.
 //
 //     const viewer = await mount(element, { geometry: url, poses: url, label: "Replay r0g1c3.0" });
 //     viewer.play();
 //
-// Both files are safetensors: eight bytes that say how long the JSON behind them is, the JSON, the arrays.
+// Both files are safetensors: 8 bytes with the length of the JSON header, the header, the arrays.
 
 import * as THREE from "./three.min.js";
 
@@ -13,11 +13,11 @@ const TURN = 32767; // rotations are kept in parts of this
 const GROUND = 400; // camera distances that a plane without an end reaches
 
 /**
- * Shows a replay in `element`, in place of what it holds, standing at its first moment.
+ * Show a replay in `element`, replacing its content, paused at the first frame.
  *
- * geometry, poses: addresses, or ArrayBuffers. label: what a screen reader says of it. controls: a bar to play and to
- * seek. keyboard: whether keys act while the picture has the focus. loop: begin again at the end.
- * Rejects with an Error, whose message `element` shows too, where the files are damaged or the browser has no WebGL.
+ * geometry, poses: URLs or ArrayBuffers. label: text for screen readers. controls: show a bar to play and seek.
+ * keyboard: handle keys while the picture has the focus. loop: restart at the end.
+ * Rejects with an Error, also shown in `element`, if the files are damaged or the browser has no WebGL.
  */
 export async function mount(element, options) {
   try {
@@ -36,7 +36,7 @@ export async function mount(element, options) {
   }
 }
 
-/** Plays several viewers on one clock. */
+/** Play several viewers on one clock. */
 export function together(viewers) {
   const duration = Math.max(0, ...viewers.map((viewer) => viewer.duration));
   return {
@@ -137,7 +137,7 @@ function colour(rgba) {
   return new THREE.Color().setRGB(rgba[0], rgba[1], rgba[2], THREE.SRGBColorSpace);
 }
 
-/** A floor with squares on it, so that one sees how fast something moves over it; `cell` metres each. */
+/** Make a floor with squares of `cell` metres, which show how fast a body moves over it. */
 function floor(shape, cell, distance) {
   const endless = (half) => (half > 0 ? Math.min(2 * half, GROUND * distance) : GROUND * distance);
   const sides = [endless(shape.size[0]), endless(shape.size[1])];
@@ -248,7 +248,7 @@ class Viewer {
     delete this.element.dataset.viewer;
   }
 
-  // -- what is seen
+  // -- the scene
 
   lights() {
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -298,7 +298,7 @@ class Viewer {
     this.strings(facts.cords, poses.arrays);
   }
 
-  /** Tendons, as lines. */
+  /** Draw tendons as lines. */
   strings(cords, { cords: ends, cord_of }) {
     if (!cord_of?.values.length) return;
     const points = new THREE.BufferAttribute(new Float32Array(cord_of.values.length * 6), 3);
@@ -315,7 +315,7 @@ class Viewer {
     this.strung = { points, ends: ends.values };
   }
 
-  /** Looks from where the recording says. */
+  /** Set the camera to the recorded view. */
   home() {
     const { azimuth, elevation, distance } = this.look;
     const [turn, lift] = [azimuth, elevation].map((degrees) => (degrees * Math.PI) / 180);
@@ -327,7 +327,7 @@ class Viewer {
     this.orbit.update();
   }
 
-  /** Puts everything where it is at `time`, between two frames where it falls between them. */
+  /** Place all bodies as at `time`, interpolated between frames. */
   show(time) {
     this.time = time;
     const { times, positions, rotations, look_at } = this.frames;
@@ -365,7 +365,7 @@ class Viewer {
     this.onframe?.(time);
   }
 
-  /** Moves the camera, the light and floors without an end along with what is looked at. */
+  /** Move the camera, the light and endless floors along with the followed body. */
   follow(target) {
     this.camera.position.add(target).sub(this.target ?? this.orbit.target);
     if (this.target) this.orbit.target.add(target).sub(this.target);
@@ -375,7 +375,7 @@ class Viewer {
     this.sun.target.position.copy(target);
     this.sun.position.copy(target).add(new THREE.Vector3(-0.7, -1.1, 2.2).multiplyScalar(distance));
     for (const { object, cell, position } of this.floors) {
-      const whole = (value) => 2 * cell * Math.round(value / (2 * cell)); // the squares stay where they are
+      const whole = (value) => 2 * cell * Math.round(value / (2 * cell)); // the squares stay in place
       object.position.set(position.x + whole(target.x - position.x), position.y + whole(target.y - position.y), position.z);
     }
   }
@@ -413,7 +413,7 @@ class Viewer {
     this.invalidate();
   }
 
-  // -- by hand
+  // -- mouse and keyboard
 
   furnish({ label, keyboard = true }) {
     const { canvas, orbit } = this;
@@ -460,7 +460,7 @@ class Viewer {
     this.seek(this.time + frames / 30);
   }
 
-  /** Turns the camera about what it looks at, by angles in radians. */
+  /** Turn the camera around its target by angles in radians. */
   turn(around, up) {
     const arm = this.camera.position.clone().sub(this.orbit.target);
     const reach = arm.length();
@@ -501,7 +501,7 @@ class Viewer {
     return bar;
   }
 
-  /** Has the bar show the time. */
+  /** Show the time on the bar. */
   tell() {
     if (!this.button) return;
     const word = this.playing ? "Pause" : "Play";
