@@ -96,7 +96,8 @@ def bench(
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw what was measured: FILE.svg or FILE.png. Not of races.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw what was measured: FILE.svg, FILE.pdf or FILE.png. Not of races."),
     ] = None,
     devices: Annotated[
         bool, typer.Option("--devices", help="Instead: every arrangement of physics and learning that there is here.")

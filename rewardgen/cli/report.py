@@ -28,7 +28,7 @@ def report(
     figures: Annotated[
         Path | None,
         typer.Option(
-            "--figures", metavar="DIR", help="Of a run: write its figures there too, as SVG files for papers."
+            "--figures", metavar="DIR", help="Of a run: write its figures there too, as SVG and PDF files for papers."
         ),
     ] = None,
     replays: Annotated[
@@ -39,7 +39,7 @@ def report(
 ) -> None:
     """Write a run's report: one HTML file that needs nothing else.
 
-    A sweep's comes with its tables as CSV and LaTeX and its figures as SVG beside it.
+    A sweep's comes with its tables as CSV and LaTeX and its figures as SVG and PDF beside it.
     """
     from rewardgen.errors import UsageError
     from rewardgen.report import write_figures, write_report

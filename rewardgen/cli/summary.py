@@ -108,7 +108,8 @@ def show_ending(view: RunView, report: Path | None, exported: Exported | None) -
     write()
     places: list[tuple[str, Path | None]] = [("report", report)]
     if exported is not None:
-        places += [("reward", exported.reward), ("wrapper", exported.wrapper), ("policy", exported.policy)]
+        places += [("reward", exported.reward), ("env", exported.environment), ("wrapper", exported.wrapper)]
+        places += [("policy", exported.policy)]
     for name, path in places:
         if path is not None:
             write(f"{name:<9}{path}")

@@ -11,7 +11,10 @@ from rewardgen.store import RunView
 
 FOLDER = "export"
 README = "README.md"
-FILES = ("reward.py", "wrapper.py", "policy.safetensors", "policy.py", README)
+FILES = (
+    *("reward.py", "environment.py", "model.mjb", "wrapper.py"),
+    *("policy.safetensors", "policy.py", "policy.onnx", README),
+)
 """What an export consists of."""
 EMBEDDED = ("reward.py", "policy.safetensors")
 """What a report carries with it."""

@@ -9,8 +9,10 @@ from rewardgen import files
 from rewardgen.errors import DiskFull, StoreError
 
 
-def write_whole(text: str, out: Path) -> Path:
-    """``text`` as the file ``out``, whose folder is made. An older file is replaced at once or not at all.
+def write_whole(content: str | bytes, out: Path) -> Path:
+    """``content``, text as UTF-8, as the file ``out``, whose folder is made.
+
+    An older file is replaced at once or not at all.
 
     Returns:
         ``out``.
@@ -20,7 +22,8 @@ def write_whole(text: str, out: Path) -> Path:
         StoreError: the file cannot be written.
     """
     try:
-        files.write_text(out, text, errors="replace")
+        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        files.write_bytes(out, data)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(

@@ -117,6 +117,8 @@ class Environments:
             "low": [0.0] * sum(self.choices) or space.low.astype(float).reshape(-1).tolist(),
             "high": [1.0] * sum(self.choices) or space.high.astype(float).reshape(-1).tolist(),
             "choices": self.choices,
+            "action_shape": list(space.shape),
+            "action_start": np.broadcast_to(getattr(space, "start", 0), space.shape).reshape(-1).tolist(),
             "horizon": spec.max_episode_steps if spec is not None else None,
             "control_step": float(step) if isinstance(step, (int, float)) else None,
         }
