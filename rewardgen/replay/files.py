@@ -4,6 +4,8 @@ RUN/replays/geometry.safetensors    what is to be seen of the task's model
 RUN/replays/r0g1c3.0.safetensors    candidate r0g1c3 from start state 0: how its bodies moved
 RUN/replays/r0g1c3.0.png            a thumbnail, where this machine can draw
 RUN/replays/r0g1c3.0.mp4            a film, when one was asked for
+
+Environments of Gymnasium draw themselves: their replays are films, and have no poses and no geometry.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from filelock import FileLock
 from rewardgen.errors import ReplayError, SimulationFailed, UnknownName, UsageError
 from rewardgen.files import replacing, write_bytes
 from rewardgen.records import TrainingResult
-from rewardgen.replay import drawing, formats
+from rewardgen.replay import drawing, filming, formats
 from rewardgen.replay.geometry import geometry_of
 from rewardgen.replay.recording import Replay, model_of, record
 from rewardgen.store import RunView, read, read_weights
-from rewardgen.tasks import Task, load_task
+from rewardgen.tasks import EnvironmentTask, Task, load_task
 
 FOLDER = "replays"
 GEOMETRY = "geometry.safetensors"
@@ -41,7 +43,8 @@ class ReplayFiles:
     """One replay and where it lies. ``thumbnail`` and ``video`` are None where there is none.
 
     ``seconds`` is how long the episode took, ``length`` the same in control steps; ``fitness`` is its true one (NaN:
-    it has none) and ``cause`` says how it ended. ``note`` says why something that was asked for is missing.
+    it has none) and ``cause`` says how it ended. ``note`` says why something that was asked for is missing. A replay of
+    which there are only pictures has a film and no ``geometry``.
     """
 
     id: str
@@ -51,7 +54,7 @@ class ReplayFiles:
     length: int
     fitness: float
     cause: str
-    geometry: Path
+    geometry: Path | None
     poses: Path
     thumbnail: Path | None
     video: Path | None
@@ -138,17 +141,24 @@ def stills(run_dir: Path, replay_id: str, count: int, envs: Sequence[Path] = ())
     Raises:
         SimulationFailed: nothing can draw here; the message says what to install.
     """
-    return drawing.stills(model_of(_task(read(run_dir), envs)), load_replay(run_dir, replay_id), count)
+    replay = load_replay(run_dir, replay_id)
+    if replay.filmed:
+        return filming.film_stills(run_dir / FOLDER / f"{replay.id}.mp4", count, drawing.STILL_SIZE)
+    return drawing.stills(model_of(_task(read(run_dir), envs)), replay, count)
 
 
 def _found(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
     folder = run_dir / FOLDER
     path = folder / f"{candidate}.{start}.safetensors"
-    if not path.is_file() or not (folder / GEOMETRY).is_file():
+    if not path.is_file():
         return None
+    video = _sound(path.with_suffix(".mp4"), 4, _MP4)
     try:
         replay = load_replay(run_dir, f"{candidate}.{start}")
-        formats.parse_geometry(formats.read_file(folder / GEOMETRY))
+        if not replay.filmed:
+            formats.parse_geometry(formats.read_file(folder / GEOMETRY))
+        elif video is None:
+            return None
     except ReplayError:
         return None
     return ReplayFiles(
@@ -159,10 +169,10 @@ def _found(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
         length=replay.length,
         fitness=replay.fitness,
         cause=replay.cause,
-        geometry=folder / GEOMETRY,
+        geometry=None if replay.filmed else folder / GEOMETRY,
         poses=path,
         thumbnail=_sound(path.with_suffix(".png"), 0, _PNG),
-        video=_sound(path.with_suffix(".mp4"), 4, _MP4),
+        video=video,
     )
 
 
@@ -184,6 +194,9 @@ def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seq
     """Play what is missing of a candidate and of those of its generation, and keep it."""
     policies = _policies(view, candidate)
     task = _task(view, envs)
+    if isinstance(task, EnvironmentTask):
+        _film(run_dir, view, candidate, policies[candidate], starts, task)
+        return
     model = model_of(task)
     with _locked(run_dir, "recording"):
         missing = {name: place for name, place in policies.items() if len(find(run_dir, name, starts=starts)) < starts}
@@ -202,6 +215,28 @@ def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seq
                 named = replace(made, candidate=name)
                 if _found(run_dir, name, named.start) is None:  # one that was shown, or judged, stays as it is
                     write_bytes(run_dir / FOLDER / f"{named.id}.safetensors", formats.dump_replay(named))
+
+
+def _film(
+    run_dir: Path, view: RunView, candidate: str, place: tuple[str, int], starts: int, task: EnvironmentTask
+) -> None:
+    """Have an environment draw what is missing of a candidate alone: one step of it takes as long as the next."""
+    with _locked(run_dir, "recording"):
+        if len(find(run_dir, candidate, starts=starts)) == starts:  # another process made it meanwhile
+            return
+        weights = read_weights(run_dir, *place)
+        if weights is None:
+            raise ReplayError(f"{candidate} has no stored policy, so there is nothing to play")
+        seed, threads = int(view.config.get("seed", 0)), int(view.config.get("threads", 0))
+        for filmed in filming.record_film(task, weights, starts, seed, threads):
+            named = replace(filmed.replay, candidate=candidate)
+            if _found(run_dir, candidate, named.start) is not None:  # one that was shown, or judged, stays as it is
+                continue
+            path = run_dir / FOLDER / f"{named.id}.safetensors"
+            with replacing(path.with_suffix(".mp4")) as part:
+                filmed.write_film(part)
+            write_bytes(path.with_suffix(".png"), filmed.thumbnail())
+            write_bytes(path, formats.dump_replay(named))
 
 
 def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
@@ -258,7 +293,7 @@ def _task(view: RunView, envs: Sequence[Path]) -> Task:
 def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Sequence[Path], *, video: bool) -> str:
     """Draw thumbnails, and films if they are wanted. Returns why that could not be done, or ""."""
     with _locked(run_dir, "drawing"):
-        present = find(run_dir, candidate, starts=starts)
+        present = [files for files in find(run_dir, candidate, starts=starts) if files.geometry is not None]
         thumbnails = [files for files in present if files.thumbnail is None]
         films = [files for files in present if video and files.video is None]
         if not thumbnails and not films:

@@ -63,6 +63,11 @@ class Replay:
     def seconds(self) -> float:
         return self.length * self.control_step
 
+    @property
+    def filmed(self) -> bool:
+        """Whether there are only pictures of it: those that an environment drew itself."""
+        return self.coordinates.shape[1] == 0
+
 
 @torch.no_grad()
 def record(task: Task, weights: Sequence[bytes], starts: int, seed: int, threads: int = 0) -> list[list[Replay]]:
@@ -121,8 +126,8 @@ def model_of(task: Task) -> mujoco.MjModel:
     model: object = task.model
     if not isinstance(model, mujoco.MjModel):
         raise ReplayError(
-            f"there is no replay for {task.name}: its environment runs in a package of its own, which does not tell "
-            "where its bodies are; only tasks on MuJoCo models have replays"
+            f"there are no poses of {task.name}: its environment runs in a package of its own, which does not tell "
+            "where its bodies are"
         )
     made = copy.copy(model)
     for geom in range(made.ngeom):

@@ -16,7 +16,7 @@ from rewardgen.config import Config
 from rewardgen.errors import ConfigError, RewardgenError, StoreError
 from rewardgen.llm import Budget, make_author
 from rewardgen.records import plain
-from rewardgen.replay.recording import model_of
+from rewardgen.replay import check_shown
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search import events
 from rewardgen.search.events import Listener, silent
@@ -164,7 +164,7 @@ def _check_ready(config: Config, task: Task) -> None:
     if config.search.judge != "fitness" and judging.by == "vlm":
         check_vision(config, task)
     elif config.search.judge != "fitness" and judging.by == "people":
-        model_of(task)
+        check_shown(task)
 
 
 def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -254,7 +254,8 @@ DECLARED = {"pendulum/swing": PENDULUM, "pole/stay": CARTPOLE, "mixed/choose": M
 def declared(name: str, folder: Path) -> Task:
     folder.mkdir()
     (folder / "task.yaml").write_text(DECLARED[name])
-    (folder / "mixed.py").write_text(MIXED_MODULE)
+    if name == "mixed/choose":
+        (folder / "mixed.py").write_text(MIXED_MODULE)
     return load_task(name, [folder])
 
 
