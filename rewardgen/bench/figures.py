@@ -18,6 +18,7 @@ from rewardgen.evaluation import LEGIBLE
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType: many journals refuse Type 3
     "svg.hashsalt": "rewardgen",  # the same numbers, the same file
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -27,6 +28,7 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "#dddddd",
 }
 _COLOURS = {"population": "#1f6f8b", "sb3-matched": "#c0562f", "sb3": "#8a8a8a"}
+_UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 _NAMES = {"population": "rewardgen", "sb3-matched": "SB3, same settings and worlds", "sb3": "SB3, its defaults"}
 _BARS = {
     "physics_steps_per_s": "raw physics",
@@ -135,6 +137,6 @@ def _curves(axes: Axes, task: str, by_trainer: Mapping[str, Any]) -> None:
 def _save(figure: Figure, path: Path) -> None:
     try:
         # no date: the same numbers, the same file
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(path, metadata=_UNDATED.get(path.suffix.lower()))
     except (OSError, ValueError) as error:
-        raise UsageError(f"--plot {path}: {error}; give a file that ends in .svg or .png") from error
+        raise UsageError(f"--plot {path}: {error}; give a file that ends in .svg, .pdf or .png") from error

@@ -100,7 +100,7 @@ def bench(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the measurements: FILE.svg or FILE.png. Not with --racing."),
+        typer.Option(metavar="FILE", help="Draw the measurements: FILE.svg, FILE.pdf or FILE.png. Not with --racing."),
     ] = None,
     devices: Annotated[
         bool, typer.Option("--devices", help="Instead: every arrangement of physics and learning on this machine.")

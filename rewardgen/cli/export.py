@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rewardgen.cli.options import Envs, Json, RunName, RunsDir, folders
-from rewardgen.cli.output import print_json, write
+from rewardgen.cli.output import note, print_json, write
 from rewardgen.errors import UsageError
 
 
@@ -27,7 +27,7 @@ def export(
     out: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Write the best reward, a Gymnasium wrapper that uses it, and the policy; none of them needs rewardgen."""
+    """Write the best reward, a Gymnasium environment that uses it, and the policy; none of them needs rewardgen."""
     from rewardgen.export import PREFERENCES, export_preferences, export_run
     from rewardgen.store import find_run, read
 
@@ -50,6 +50,5 @@ def export(
         return
     for file in exported.files:
         write(str(file))
-    # Say what is missing, and why
-    if exported.wrapper is None:
-        write("no Gymnasium environment matches this task, so no wrapper was written", style="dim")
+    for text in exported.notes:
+        note(text)

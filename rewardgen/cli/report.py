@@ -28,7 +28,7 @@ def report(
         typer.Option(
             "--figures",
             metavar="DIR",
-            help="For a run: also write its figures to this folder, as SVG files for papers.",
+            help="For a run: also write its figures to this folder, as SVG and PDF files for papers.",
         ),
     ] = None,
     replays: Annotated[
@@ -39,7 +39,7 @@ def report(
 ) -> None:
     """Write a run's report: one HTML file without references to others.
 
-    A sweep's report comes with its tables as CSV and LaTeX and its figures as SVG files.
+    A sweep's report comes with its tables as CSV and LaTeX and its figures as SVG and PDF files.
     """
     from rewardgen.errors import UsageError
     from rewardgen.report import write_figures, write_report

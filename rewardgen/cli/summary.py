@@ -114,7 +114,8 @@ def show_result(view: RunView, report: Path | None, exported: Exported | None) -
     # Where the files are, the cost, and what to do next
     places: list[tuple[str, Path | None]] = [("report", report)]
     if exported is not None:
-        places += [("reward", exported.reward), ("wrapper", exported.wrapper), ("policy", exported.policy)]
+        places += [("reward", exported.reward), ("env", exported.environment), ("wrapper", exported.wrapper)]
+        places += [("policy", exported.policy)]
     for name, path in places:
         if path is not None:
             write(f"{name:<9}{path}")

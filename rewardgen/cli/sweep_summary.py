@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -243,6 +244,9 @@ def show_sweep(summary: StoredSweep, standings: Sequence[SearchState]) -> None:
     for stand in standings:
         if stand.status in ("failed", "left out"):
             write(f"{stand.status}: {stand.planned.key}: {stand.message}", style="yellow")
+    if counts["finished"]:
+        write("Compare the arms:")
+        write(f"  rewardgen report {shlex.quote(str(summary.folder))}")
 
 
 _ORDER = ("finished", "running", "interrupted", "failed", "left out", "waiting")

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jinja2
+import mujoco
 
 from rewardgen import files
-from rewardgen.errors import RewardgenError
-from rewardgen.export.carry import CannotCarry, Carried, carry_state
+from rewardgen.errors import MissingPackage, RewardgenError
+from rewardgen.export.carry import CannotCarry, carry
+from rewardgen.export.onnx import to_onnx
 from rewardgen.program import STATE_METHODS, standalone
 from rewardgen.records import Evaluation, Form, RewardProgram
-from rewardgen.tasks import Task
+from rewardgen.sim import gymnasium_worker
+from rewardgen.sim.derived import keeps_current, keeps_post_constraint
+from rewardgen.tasks import Task, random
+from rewardgen.tasks.adapter import EnvironmentTask
 
 NO_REWARD: Mapping[Form, str] = {
     "progress": "the components are measures of progress, and training pays for values that were seldom reached",
     "factors": "the components are factors, from which a network learns in training what to pay",
 }
+
+_ENVIRONMENT_METHODS = ("reset", "state", "observation", "terminations", "advance", "clip")
+"""Methods of a task that an environment of its own calls."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +48,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class Exported:
-    """Where everything went; None for what there was no ground for. ``note`` says why there is no wrapper."""
+    """Paths of an export's files; None for a file that could not be made. ``notes`` say why."""
 
     folder: Path
     reward: Path
+    environment: Path | None
+    model: Path | None
     wrapper: Path | None
     policy: Path | None
     policy_code: Path | None
+    onnx: Path | None
     readme: Path
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        every = (self.reward, self.wrapper, self.policy, self.policy_code, self.readme)
+        every = (
+            *(self.reward, self.environment, self.model, self.wrapper),
+            *(self.policy, self.policy_code, self.onnx, self.readme),
+        )
         return tuple(path for path in every if path is not None)
 
 
@@ -72,27 +88,34 @@ def export(
         RewardgenError: the folder cannot be written to.
     """
     origin = origin or Origin()
-    carried, note = _carried(task) if origin.form == "reward" else (None, NO_REWARD[origin.form])
+    actions = _actions(task)
     facts: dict[str, Any] = {
         "task": task,
         "layout": task.layout,
         "origin": origin,
-        "carried": carried,
-        "note": note,
-        "has_policy": weights is not None,
         "state_methods": STATE_METHODS,
         "own_state": "class State" not in program.source,
+        **actions,
     }
     said = f"# No reward: {NO_REWARD[origin.form]}.\n" if origin.form != "reward" else ""
-    texts = {"reward.py": said + standalone(program).rstrip("\n") + "\n\n\n" + _render("state.py.j2", **facts)}
-    if carried is not None:
-        texts["wrapper.py"] = _render("wrapper.py.j2", **facts)
-    if weights is not None:
-        texts["policy.py"] = _render("policy.py.j2", **facts)
-    texts["README.md"] = _render("README.md.j2", **facts)
-    content = {name: text.encode() for name, text in texts.items()}
+    reward = said + standalone(program).rstrip("\n") + "\n\n\n" + _render("state.py.j2", **facts)
+    content: dict[str, bytes] = {"reward.py": reward.encode()}
+    notes: list[str] = []
+    # Environments that pay the reward
+    if origin.form != "reward":
+        notes.append(f"There is no environment with this reward: {NO_REWARD[origin.form]}.")
+    else:
+        content |= _environments(task, facts, notes)
+    # The policy
     if weights is not None:
         content["policy.safetensors"] = weights
+        content["policy.py"] = _render("policy.py.j2", **facts).encode()
+        try:
+            name = task.name.replace("/", "_")
+            content["policy.onnx"] = to_onnx(weights, actions["action_shape"], actions["action_start"], name)
+        except MissingPackage as missing:
+            notes.append(f"There is no policy.onnx: {missing}.")
+    content["README.md"] = _render("README.md.j2", **facts, files=set(content), notes=notes).encode()
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         for name, data in content.items():
@@ -106,21 +129,86 @@ def export(
     return Exported(
         folder=out_dir,
         reward=out_dir / "reward.py",
+        environment=place("environment.py"),
+        model=place("model.mjb"),
         wrapper=place("wrapper.py"),
         policy=place("policy.safetensors"),
         policy_code=place("policy.py"),
+        onnx=place("policy.onnx"),
         readme=out_dir / "README.md",
-        note=note,
+        notes=tuple(notes),
     )
 
 
-def _carried(task: Task) -> tuple[Carried | None, str]:
-    if task.gymnasium_id is None:
-        return None, f"no Gymnasium environment matches {task.name}"
+def _actions(task: Task) -> dict[str, Any]:
+    """Range and form of the environment's own actions: what the templates and the ONNX model need."""
+    about = task.about if isinstance(task, EnvironmentTask) else {}
+    return {
+        "action_low": task.action_low.tolist(),
+        "action_high": task.action_high.tolist(),
+        "action_shape": about.get("action_shape", [task.action_size]),
+        "action_start": about.get("action_start", []),
+        "render_fps": max(1, round(1.0 / task.control_step)),
+    }
+
+
+def _environments(task: Task, facts: Mapping[str, Any], notes: list[str]) -> dict[str, bytes]:
+    """File name -> content of the environments that pay the reward; adds to ``notes`` what could not be made."""
+    if isinstance(task, EnvironmentTask):
+        fields = task.layout.shown.fields
+        sources = [
+            (field.name, source.path, source.start, source.stop)
+            for field, source in zip(fields, task.sources, strict=False)
+        ]
+        wrapper = _render(
+            "environment_wrapper.py.j2", **facts, spec=task.model, sources=sources, worker_source=_worker_source()
+        )
+        return {"wrapper.py": wrapper.encode()}
+    content: dict[str, bytes] = {}
     try:
-        return carry_state(task), ""
+        carried = carry(task, *_ENVIRONMENT_METHODS)
+        content["environment.py"] = _render(
+            "environment.py.j2",
+            **facts,
+            carried=carried,
+            mujoco_version=mujoco.__version__,
+            keeps_current=keeps_current(task.model),
+            keeps_post_constraint=keeps_post_constraint(task.model),
+            random_source=_random_source(),
+        ).encode()
+        content["model.mjb"] = _binary(task.model)
     except CannotCarry as reason:
-        return None, f"the state of {task.name} cannot be computed outside rewardgen: {reason}"
+        content["environment.py"] = _render("environment_with_rewardgen.py.j2", **facts, reason=reason).encode()
+        notes.append(f"environment.py needs rewardgen: the code of {task.name} cannot be copied, since {reason}.")
+    if task.gymnasium_id is not None:
+        try:
+            state = carry(task, "state")
+            content["wrapper.py"] = _render("wrapper.py.j2", **facts, carried=state).encode()
+        except CannotCarry as reason:
+            notes.append(f"There is no wrapper of {task.gymnasium_id}: the state cannot be computed outside: {reason}.")
+    return content
+
+
+def _binary(model: mujoco.MjModel) -> bytes:
+    """The model in MuJoCo's binary format, with its meshes and textures."""
+    with TemporaryDirectory(prefix="rewardgen-") as folder:
+        path = Path(folder) / "model.mjb"
+        mujoco.mj_saveModel(model, str(path))
+        return path.read_bytes()
+
+
+@cache
+def _random_source() -> str:
+    """The generator of a task's ``reset`` as source, without its imports."""
+    source = inspect.getsource(random)
+    return source[source.index("_GOLDEN") :].strip()
+
+
+@cache
+def _worker_source() -> str:
+    """How the process of an environment reads sources and actions, as source."""
+    functions = (gymnasium_worker.options, gymnasium_worker.values)
+    return "\n\n\n".join(inspect.getsource(each).strip() for each in functions)
 
 
 def _render(template: str, **values: Any) -> str:

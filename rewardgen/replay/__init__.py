@@ -20,6 +20,7 @@ from rewardgen.replay.files import (
     stills,
 )
 from rewardgen.replay.recording import Replay, record
+from rewardgen.replay.showing import check_shown
 
 __all__ = [
     "FINALS",
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_STARTS",
     "Replay",
     "ReplayFiles",
+    "check_shown",
     "ensure",
     "find",
     "load_replay",

@@ -18,6 +18,7 @@ from rewardgen.sim.rendering import Canvas
 
 VIDEO_SIZE = (480, 360)
 THUMBNAIL_SIZE = (192, 144)
+STILL_SIZE = (320, 240)
 FRAMES_PER_SECOND = 30.0
 """Max. frame rate of a film."""
 
@@ -66,7 +67,7 @@ def thumbnail(painter: Painter, replay: Replay) -> bytes:
     return encoded(next(painter.frames(replay, [len(replay.times) // 2])))
 
 
-def stills(model: mujoco.MjModel, replay: Replay, count: int, size: tuple[int, int] = (320, 240)) -> list[bytes]:
+def stills(model: mujoco.MjModel, replay: Replay, count: int, size: tuple[int, int] = STILL_SIZE) -> list[bytes]:
     """Return ``count`` pictures, evenly spaced in time from the first state to the last, as PNG files.
 
     Raises:

@@ -4,6 +4,8 @@ RUN/replays/geometry.safetensors    the visible part of the task's model
 RUN/replays/r0g1c3.0.safetensors    candidate r0g1c3 from start state 0: how its bodies move
 RUN/replays/r0g1c3.0.png            a thumbnail, if this machine can render
 RUN/replays/r0g1c3.0.mp4            a film, if one was requested
+
+Gymnasium environments draw themselves: their replays are films, without poses and geometry.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from filelock import FileLock
 from rewardgen.errors import ReplayError, SimulationFailed, UnknownName, UsageError
 from rewardgen.files import replacing, write_bytes
 from rewardgen.records import TrainingResult
-from rewardgen.replay import drawing, formats
+from rewardgen.replay import drawing, filming, formats
 from rewardgen.replay.geometry import geometry_of
 from rewardgen.replay.recording import Replay, model_of, record
 from rewardgen.store import RunView, read, read_weights
-from rewardgen.tasks import Task, load_task
+from rewardgen.tasks import EnvironmentTask, Task, load_task
 
 FOLDER = "replays"
 GEOMETRY = "geometry.safetensors"
@@ -41,7 +43,8 @@ class ReplayFiles:
     """One replay and its files. ``thumbnail`` and ``video`` are None if there are none.
 
     ``seconds`` is the episode's length, ``length`` the same in control steps; ``fitness`` is its fitness (NaN: it has
-    none) and ``cause`` says how it ended. ``note`` says why something that was requested is missing.
+    none) and ``cause`` says how it ended. ``note`` says why something that was requested is missing. A replay that is
+    only a film has no ``geometry``.
     """
 
     id: str
@@ -51,7 +54,7 @@ class ReplayFiles:
     length: int
     fitness: float
     cause: str
-    geometry: Path
+    geometry: Path | None
     poses: Path
     thumbnail: Path | None
     video: Path | None
@@ -148,18 +151,25 @@ def stills(run_dir: Path, replay_id: str, count: int, envs: Sequence[Path] = ())
     Raises:
         SimulationFailed: this machine cannot render; the message says what to install.
     """
-    return drawing.stills(model_of(_task(read(run_dir), envs)), load_replay(run_dir, replay_id), count)
+    replay = load_replay(run_dir, replay_id)
+    if replay.filmed:
+        return filming.film_stills(run_dir / FOLDER / f"{replay.id}.mp4", count, drawing.STILL_SIZE)
+    return drawing.stills(model_of(_task(read(run_dir), envs)), replay, count)
 
 
 def _read_files(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None:
     """Return a replay's files if they exist and are valid."""
     folder = run_dir / FOLDER
     path = folder / f"{candidate}.{start}.safetensors"
-    if not path.is_file() or not (folder / GEOMETRY).is_file():
+    if not path.is_file():
         return None
+    video = _valid(path.with_suffix(".mp4"), 4, _MP4)
     try:
         replay = load_replay(run_dir, f"{candidate}.{start}")
-        formats.parse_geometry(formats.read_file(folder / GEOMETRY))
+        if not replay.filmed:
+            formats.parse_geometry(formats.read_file(folder / GEOMETRY))
+        elif video is None:
+            return None
     except ReplayError:
         return None
     return ReplayFiles(
@@ -170,10 +180,10 @@ def _read_files(run_dir: Path, candidate: str, start: int) -> ReplayFiles | None
         length=replay.length,
         fitness=replay.fitness,
         cause=replay.cause,
-        geometry=folder / GEOMETRY,
+        geometry=None if replay.filmed else folder / GEOMETRY,
         poses=path,
         thumbnail=_valid(path.with_suffix(".png"), 0, _PNG),
-        video=_valid(path.with_suffix(".mp4"), 4, _MP4),
+        video=video,
     )
 
 
@@ -196,6 +206,9 @@ def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seq
     """Play and store what is missing of a candidate, and of the others of its generation."""
     policies = _policies(view, candidate)
     task = _task(view, envs)
+    if isinstance(task, EnvironmentTask):
+        _film(run_dir, view, candidate, policies[candidate], starts, task)
+        return
     model = model_of(task)
     with _locked(run_dir, "recording"):
         missing = {name: place for name, place in policies.items() if len(find(run_dir, name, starts=starts)) < starts}
@@ -215,6 +228,28 @@ def _record(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Seq
                 named = replace(ready, candidate=name)
                 if _read_files(run_dir, name, named.start) is None:  # a replay that was shown or judged never changes
                     write_bytes(run_dir / FOLDER / f"{named.id}.safetensors", formats.dump_replay(named))
+
+
+def _film(
+    run_dir: Path, view: RunView, candidate: str, place: tuple[str, int], starts: int, task: EnvironmentTask
+) -> None:
+    """Have an environment draw what is missing of a candidate alone: one step of it takes as long as the next."""
+    with _locked(run_dir, "recording"):
+        if len(find(run_dir, candidate, starts=starts)) == starts:  # another process made it meanwhile
+            return
+        weights = read_weights(run_dir, *place)
+        if weights is None:
+            raise ReplayError(f"{candidate} has no stored policy, so there is nothing to play")
+        seed, threads = int(view.config.get("seed", 0)), int(view.config.get("threads", 0))
+        for filmed in filming.record_film(task, weights, starts, seed, threads):
+            named = replace(filmed.replay, candidate=candidate)
+            if _read_files(run_dir, candidate, named.start) is not None:  # one that was shown, or judged, stays as it is
+                continue
+            path = run_dir / FOLDER / f"{named.id}.safetensors"
+            with replacing(path.with_suffix(".mp4")) as part:
+                filmed.write_film(part)
+            write_bytes(path.with_suffix(".png"), filmed.thumbnail())
+            write_bytes(path, formats.dump_replay(named))
 
 
 def _policies(view: RunView, candidate: str) -> dict[str, tuple[str, int]]:
@@ -274,7 +309,7 @@ def _task(view: RunView, envs: Sequence[Path]) -> Task:
 def _draw(run_dir: Path, view: RunView, candidate: str, starts: int, envs: Sequence[Path], *, video: bool) -> str:
     """Render thumbnails and, if requested, films; return why that failed, or ""."""
     with _locked(run_dir, "drawing"):
-        present = find(run_dir, candidate, starts=starts)
+        present = [files for files in find(run_dir, candidate, starts=starts) if files.geometry is not None]
         thumbnails = [files for files in present if files.thumbnail is None]
         films = [files for files in present if video and files.video is None]
         if not thumbnails and not films:

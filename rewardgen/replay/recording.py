@@ -65,6 +65,11 @@ class Replay:
         """Simulated length of the episode, in s."""
         return self.length * self.control_step
 
+    @property
+    def filmed(self) -> bool:
+        """Whether there are only pictures of it: those that an environment drew itself."""
+        return self.coordinates.shape[1] == 0
+
 
 @torch.no_grad()
 def record(task: Task, weights: Sequence[bytes], starts: int, seed: int, threads: int = 0) -> list[list[Replay]]:
@@ -124,8 +129,8 @@ def model_of(task: Task) -> mujoco.MjModel:
     model: object = task.model
     if not isinstance(model, mujoco.MjModel):
         raise ReplayError(
-            f"there is no replay for {task.name}: its environment runs in a separate package, which does not report "
-            "where its bodies are; only tasks on MuJoCo models have replays"
+            f"there are no poses for {task.name}: its environment runs in a separate package, which does not report "
+            "where its bodies are"
         )
     copied = copy.copy(model)
     for geom in range(copied.ngeom):

@@ -35,7 +35,7 @@ def write_report(view: RunView, out: Path, *, draw: bool = False, film: bool = F
 
 
 def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:
-    """Write a run's figures as SVG files; see ``rewardgen.report.papers.write_figures``."""
+    """Write a run's figures as SVG and PDF files; see ``rewardgen.report.papers.write_figures``."""
     from rewardgen.report import papers
 
     return papers.write_figures(view, folder)

@@ -11,7 +11,10 @@ from rewardgen.store import RunView
 
 FOLDER = "export"
 README = "README.md"
-FILES = ("reward.py", "wrapper.py", "policy.safetensors", "policy.py", README)
+FILES = (
+    *("reward.py", "environment.py", "model.mjb", "wrapper.py"),
+    *("policy.safetensors", "policy.py", "policy.onnx", README),
+)
 """The files of an export."""
 EMBEDDED = ("reward.py", "policy.safetensors")
 """The files that a report embeds."""

@@ -81,7 +81,7 @@ def scores(view: RunView) -> Picture | None:
     )
     if success is not None:
         caption += " Dashed line: the threshold of success."
-    return Picture(svg, caption, wide=True)
+    return Picture(svg, figure, caption, wide=True)
 
 
 def final_curves(view: RunView) -> Picture | None:
@@ -104,6 +104,7 @@ def final_curves(view: RunView) -> Picture | None:
         )
     return Picture(
         svg,
+        figure,
         "Trainings behind the reported scores. Line: mean over training seeds; shade: their range.",
         tuple(LegendKey(variable(COLOURS[name]), LABELS[name]) for name in lines),
     )
@@ -146,6 +147,7 @@ def candidate_curves(view: RunView) -> Picture | None:
     early = any(candidate.stopped for candidate in view.candidates.values())
     return Picture(
         svg,
+        figure,
         "Trainings that selected the winner: every candidate, averaged over its seeds."
         + (" A line that ends early was stopped by a race." if early else ""),
         (*legend, LegendKey("soft", "other candidates")),
@@ -173,7 +175,7 @@ def training_curves(view: RunView, candidate: CandidateView) -> Picture | None:
         description = "; ".join(_describe(key.label, line) for key, (_, line) in zip(legend, lines, strict=True))
         svg = to_svg(figure, "trainings", f"Fitness over the trainings of {one_line(candidate.key, 40)}", description)
     dashed = " Dashed: trained again on fresh seeds, since it led its generation." if candidate.again else ""
-    return Picture(svg, f"True fitness over training, one line for each seed.{dashed}", tuple(legend))
+    return Picture(svg, figure, f"True fitness over training, one line for each seed.{dashed}", tuple(legend))
 
 
 def lineage(view: RunView) -> Picture | None:
@@ -238,7 +240,7 @@ def lineage(view: RunView) -> Picture | None:
     caption = "Each mark is a candidate at its selection score."
     if len(heights) < len(known):
         caption += " Crosses at the bottom: no score (rejected, failed or not trained yet)."
-    return Picture(svg, caption, tuple(legend), wide=wide)
+    return Picture(svg, figure, caption, tuple(legend), wide=wide)
 
 
 def components(candidate: CandidateView, name: str) -> Picture | None:
@@ -264,7 +266,7 @@ def components(candidate: CandidateView, name: str) -> Picture | None:
         description = "; ".join(_describe(one_line(component, 40), line) for component, line in lines.items())
         svg = to_svg(figure, name, f"Components of {one_line(candidate.key, 40)} over training", description)
     several = " Shade: range over seeds." if len(candidate.trainings) > 1 else ""
-    return Picture(svg, f"What each component gave per step over training.{several}", tuple(legend))
+    return Picture(svg, figure, f"What each component gave per step over training.{several}", tuple(legend))
 
 
 def _line(trainings: Sequence[TrainingResult], value: Callable[[Checkpoint], float]) -> Line:

@@ -9,8 +9,8 @@ from rewardgen import files
 from rewardgen.errors import DiskFull, StoreError
 
 
-def write_whole(text: str, out: Path) -> Path:
-    """Write ``text`` to ``out``, whose folder is made. An older file is replaced atomically.
+def write_whole(content: str | bytes, out: Path) -> Path:
+    """Write ``content``, text as UTF-8, to ``out``, whose folder is made. An older file is replaced atomically.
 
     Returns:
         ``out``.
@@ -20,7 +20,8 @@ def write_whole(text: str, out: Path) -> Path:
         StoreError: the file cannot be written.
     """
     try:
-        files.write_text(out, text, errors="replace")
+        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        files.write_bytes(out, data)
     except OSError as error:
         # A full disk needs another advice than a wrong path
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

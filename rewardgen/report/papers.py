@@ -1,4 +1,4 @@
-"""Figures as separate SVG files for papers: on white, in the colours of a light page, with their legends."""
+"""Figures as separate SVG and PDF files for papers: on white, in the colours of a light page, with their legends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from markupsafe import escape
 from rewardgen.report import figures, people
 from rewardgen.report.files import write_whole
 from rewardgen.report.page import styles
+from rewardgen.report.pdf import to_pdf
 from rewardgen.report.svg import Picture
 from rewardgen.store import RunView
 
@@ -19,7 +20,7 @@ _LINE = 13  # height of a legend's line, in pt
 
 
 def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:
-    """Write the figures of a run's report that have something to show, each as ``NAME.svg`` in ``folder``.
+    """Write the figures of a run's report that have something to show, as ``NAME.svg`` and ``NAME.pdf`` in ``folder``.
 
     Raises:
         DiskFull: no space left to write.
@@ -36,11 +37,17 @@ def write_figures(view: RunView, folder: Path) -> tuple[Path, ...]:
     winner = view.candidates.get(view.winner or "")
     if winner is not None:
         drawn["winner_components"] = figures.components(winner, "winner")
-    return tuple(
-        write_whole(standing_alone(picture), folder / f"{name}.svg")
-        for name, picture in drawn.items()
-        if picture is not None
-    )
+    shown = {name: picture for name, picture in drawn.items() if picture is not None}
+    return tuple(write_whole(content, folder / name) for name, content in figure_files(shown).items())
+
+
+def figure_files(pictures: Mapping[str, Picture]) -> dict[str, str | bytes]:
+    """File name → content: each picture as SVG and as PDF."""
+    contents: dict[str, str | bytes] = {}
+    for name, picture in pictures.items():
+        contents[f"{name}.svg"] = standing_alone(picture)
+        contents[f"{name}.pdf"] = to_pdf(picture, _light())
+    return contents
 
 
 def standing_alone(picture: Picture) -> str:

@@ -148,7 +148,7 @@ def progress(view: RunView) -> Picture | None:
         svg = to_svg(figure, "judgements", "Fitness of people's favourite by the number of judgements", description)
     legend = (LegendKey(variable(WINNER), "people's favourite"), LegendKey(variable(SOFT), "the fittest so far", True))
     caption = "Selection score of whom people liked best of all candidates so far; bar: the interval of its ranking."
-    return Picture(svg, caption, legend)
+    return Picture(svg, figure, caption, legend)
 
 
 def scatter(view: RunView) -> Picture | None:
@@ -173,7 +173,7 @@ def scatter(view: RunView) -> Picture | None:
             f"{len(shown)} candidates; Kendall's tau {tau:+.2f}" if facts.finite(tau) else f"{len(shown)} candidates"
         )
         svg = to_svg(figure, "liked", "Strength by judgements over fitness", description)
-    return Picture(svg, f"Dot: strength in log-odds; bar: 95 % interval. {description}.")
+    return Picture(svg, figure, f"Dot: strength in log-odds; bar: 95 % interval. {description}.")
 
 
 def _bracketed(view: RunView) -> str:

@@ -21,7 +21,7 @@ PALETTE = tuple(f"#0102{index:02x}" for index in range(8))
 """Placeholders for the page's colours: figures are drawn with them, and they become CSS variables, so that the same
 SVG suits a light and a dark page."""
 
-_VARIABLES = {
+VARIABLES = {
     INK: "ink",
     SOFT: "soft",
     RULE: "rule",
@@ -30,8 +30,9 @@ _VARIABLES = {
     SPARSE: "sparse",
     **{colour: f"c{index}" for index, colour in enumerate(PALETTE)},
 }
+"""Stand-in colour → CSS variable."""
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, in the page's own font
     "svg.hashsalt": "rewardgen",
     "text.parse_math": False,  # names that come from programs may hold a dollar sign
@@ -67,9 +68,13 @@ class LegendKey:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure, its caption, and its legend, which the page sets as text."""
+    """A drawn figure, its caption, and its legend, which the page sets as text.
+
+    ``svg`` is ``figure`` for the page; files of other formats are drawn from the figure itself.
+    """
 
     svg: Markup
+    figure: Figure
     caption: str
     legend: tuple[LegendKey, ...] = ()
     wide: bool = False
@@ -77,13 +82,13 @@ class Picture:
 
 def variable(colour: str) -> str:
     """Return the CSS variable that ``colour`` stands for."""
-    return _VARIABLES[colour]
+    return VARIABLES[colour]
 
 
 @contextmanager
 def canvas(width: float = 5.4, height: float = 3.1) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure of ``width`` × ``height`` inches with one pair of axes, in the style of the page."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
@@ -112,7 +117,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sstyle="([^"]*)"', _attributes, text)
     # Replace the colours by variables, and make ids unique
-    for colour, css in _VARIABLES.items():
+    for colour, css in VARIABLES.items():
         text = text.replace(colour, f"var(--{css})")
     text = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{name}-", text)
     # A new start tag, with a title and a description for screen readers

@@ -25,12 +25,10 @@ from rewardgen.errors import ConfigError
 from rewardgen.program import without_thoughts
 from rewardgen.quoting import one_line
 from rewardgen.records import Answer, JudgeKind, Judgement, Order, Remark, Verdict
-from rewardgen.replay.recording import model_of
 from rewardgen.search import events
 from rewardgen.search.candidate import History, Place
 from rewardgen.search.rank import winner_of, with_standings
 from rewardgen.search.services import Call, Services
-from rewardgen.sim.rendering import renderer
 from rewardgen.store import GenerationView, Judgements, RunView, Waiting
 from rewardgen.store.database import now
 from rewardgen.tasks import Task
@@ -277,8 +275,7 @@ def check_vision(config: Config, task: Task) -> None:
     model = config.search.judging.model
     if not is_language_model(model):
         raise ConfigError(f"{model or 'nothing'!r} is no vision model: name one with --judge vlm:MODEL")
-    model_of(task)
-    renderer()
+    replay.check_shown(task, pictures=True)
 
 
 def look(services: Services, key: str, left: str, right: str, seed: int) -> tuple[Answer, str]:

@@ -18,7 +18,7 @@ from rewardgen.errors import ConfigError, RewardgenError, StoreError, UsageError
 from rewardgen.llm import Budget, make_author
 from rewardgen.llm.dialog import Dialog
 from rewardgen.records import plain
-from rewardgen.replay.recording import model_of
+from rewardgen.replay import check_shown
 from rewardgen.sandbox import Sandbox, SandboxLimits
 from rewardgen.search import events
 from rewardgen.search.events import Listener, silent
@@ -202,7 +202,7 @@ def _check_ready(config: Config, task: Task, run_dir: Path) -> None:
     if config.search.judge != "fitness" and judging.by == "vlm":
         check_vision(config, task)
     elif config.search.judge != "fitness" and judging.by == "people":
-        model_of(task)
+        check_shown(task)
 
 
 def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from rewardgen.errors import SimulationFailed
@@ -42,6 +43,7 @@ _PASSED_ON = (
 GRACE = 60.0
 """Seconds added to the step limit, for a process to import packages and make its environments."""
 _LONGEST_MESSAGE = 1 << 16  # bytes
+_MAX_SIDE = 4096  # pixels of a picture
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class EnvironmentSpec:
         folder: an additional folder to import modules from.
         sources: quantities to return besides the observation.
         step_seconds: seconds after which a step or a reset of one environment counts as hanging.
+        pictures: make the environments with the render mode "rgb_array".
     """
 
     id: str
@@ -74,6 +77,7 @@ class EnvironmentSpec:
     folder: str | None = None
     sources: tuple[Source, ...] = ()
     step_seconds: float = 60.0
+    pictures: bool = False
 
 
 class GymnasiumSim(Simulator):
@@ -154,7 +158,17 @@ class GymnasiumSim(Simulator):
         """Do nothing: a reset already returned the state."""
 
     def render(self, world: int, width: int = 480, height: int = 360) -> np.ndarray:
-        raise SimulationFailed(f"{self._spec.id} is drawn by its own package, not by rewardgen")
+        picture = Image.fromarray(self.picture(world))
+        return np.asarray(ImageOps.pad(picture, (width, height), color="white"))
+
+    def picture(self, world: int) -> np.ndarray:
+        """What the environment's own ``render`` gives of one world, ``(height, width, 3)`` uint8 of any size.
+
+        Raises:
+            SimulationFailed: it gives none; the message quotes its error.
+        """
+        worker = next(each for each in self._workers if each.first <= world < each.last)
+        return worker.picture(world - worker.first)
 
     def close(self) -> None:
         """End the processes."""
@@ -226,6 +240,7 @@ class _Worker:
             "count": last - first,
             "sources": [asdict(source) for source in spec.sources],
             "step_seconds": spec.step_seconds,
+            "pictures": spec.pictures,
         }
         # The process has a watchdog of its own, which cannot run while native code holds the interpreter lock
         self._deadline = Deadline(self._process, spec.step_seconds * (last - first) + GRACE)
@@ -266,6 +281,15 @@ class _Worker:
         """Return one byte per source: 1 if it has been provided."""
         self.send(b"I")
         return self.receive(count)
+
+    def picture(self, world: int) -> np.ndarray:
+        """Have the ``world``-th environment of this process drawn, ``(height, width, 3)`` uint8."""
+        self.send(b"V" + struct.pack("<i", world))
+        height, width = struct.unpack("<ii", self.receive(8))
+        if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE):
+            raise SimulationFailed(f"{self._what} gave a picture of {width} × {height} pixels")
+        content = self._take(3 * height * width)
+        return np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
     @property
     def _stdout(self) -> IO[bytes]:

@@ -7,10 +7,12 @@ sides send blocks whose sizes follow from those two lines:
     R  count, worlds (int32), seeds (int64)      reset these worlds
     S  actions (count of worlds, A) float32      step all worlds
     I                                            which sources have been provided
+    V  world (int32)                             draw this world
     Q                                            end
 
 ``R`` and ``S`` are answered by ``K`` and the rows of all worlds, ``(worlds, columns)`` float32, ``I`` by ``K`` and one
-byte for each source, 0 or 1; any of them by ``E`` and a message after an error.
+byte for each source, 0 or 1, ``V`` by ``K``, height and width (int32) and the pixels, three bytes each; any of them by
+``E`` and a message after an error.
 """
 
 from __future__ import annotations
@@ -86,9 +88,16 @@ class Environments:
             sys.path.append(settings["folder"])
         for name in settings["imports"]:
             importlib.import_module(name)
+        arguments = settings["arguments"]
+        if settings["pictures"]:
+            probe = gymnasium.make(settings["id"], disable_env_checker=True, **arguments)
+            modes = list((probe.metadata or {}).get("render_modes") or [])
+            probe.close()
+            if "rgb_array" not in modes:
+                raise Fault(f'it has no render mode "rgb_array"; its metadata["render_modes"] are {modes}')
+            arguments = {**arguments, "render_mode": "rgb_array"}
         self.environments = [
-            gymnasium.make(settings["id"], disable_env_checker=True, **settings["arguments"])
-            for _ in range(settings["count"])
+            gymnasium.make(settings["id"], disable_env_checker=True, **arguments) for _ in range(settings["count"])
         ]
         first = self.environments[0]
         self.choices = options(first.action_space)
@@ -106,6 +115,16 @@ class Environments:
         width = self.observation_size + sum(stop - start for _, start, stop in self.sources) + 3
         self.rows = np.zeros((settings["count"], width), np.float32)
 
+    def picture(self, world: int) -> np.ndarray:
+        """Draw one environment, ``(height, width, 3)`` uint8."""
+        with self.blaming("render"):
+            with self.watch.calling("render"):
+                result: Any = self.environments[world].render()
+            pixels = np.asarray(result)
+            if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+                raise self.fault("render", f"gives {described(result)}; rgb_array is (height, width, 3) of uint8")
+            return np.ascontiguousarray(pixels)
+
     def about(self) -> dict[str, Any]:
         first = self.environments[0]
         space: Any = first.action_space
@@ -117,8 +136,11 @@ class Environments:
             "low": [0.0] * sum(self.choices) or space.low.astype(float).reshape(-1).tolist(),
             "high": [1.0] * sum(self.choices) or space.high.astype(float).reshape(-1).tolist(),
             "choices": self.choices,
+            "action_shape": list(space.shape),
+            "action_start": np.broadcast_to(getattr(space, "start", 0), space.shape).reshape(-1).tolist(),
             "horizon": spec.max_episode_steps if spec is not None else None,
             "control_step": float(step) if isinstance(step, (int, float)) else None,
+            "render_fps": float((first.metadata or {}).get("render_fps") or 0.0),
         }
 
     def reset(self, world: int, seed: int) -> None:
@@ -282,6 +304,12 @@ def serve(settings: dict[str, Any], incoming: BinaryIO, outgoing: BinaryIO) -> N
             made.step(np.frombuffer(take(incoming, 4 * count * size), "<f4").reshape(count, size))
         elif command == b"I":
             outgoing.write(b"K" + bytes(made.found))
+            outgoing.flush()
+            continue
+        elif command == b"V":
+            (world,) = struct.unpack("<i", take(incoming, 4))
+            pixels = made.picture(world)
+            outgoing.write(b"K" + struct.pack("<ii", *pixels.shape[:2]) + pixels.tobytes())
             outgoing.flush()
             continue
         else:  # "Q", or the other side is gone

@@ -57,7 +57,9 @@ def aggregates(analysis: Analysis) -> Picture | None:
         _names(axes[0], [each.arm for each in shown])
         description = "; ".join(f"{each.arm} {interval(each.iqm)}" for each in shown)
         svg = to_svg(figure, "aggregates", f"Aggregates of the {SCORE} by arm", f"interquartile means: {description}")
-    return Picture(svg, f"Over {_over(analysis)}. Bar: {_level(analysis)} stratified bootstrap interval.", wide=True)
+    return Picture(
+        svg, figure, f"Over {_over(analysis)}. Bar: {_level(analysis)} stratified bootstrap interval.", wide=True
+    )
 
 
 def comparisons(analysis: Analysis) -> Picture | None:
@@ -82,6 +84,7 @@ def comparisons(analysis: Analysis) -> Picture | None:
         svg = to_svg(figure, "comparisons", f"Differences to {one_line(analysis.baseline, 40)}", description)
     return Picture(
         svg,
+        figure,
         f"Against {analysis.baseline}, paired by task and seed. Bar: {_level(analysis)} interval"
         + (", for all comparisons together" if len(analysis.comparisons) > 1 else "")
         + "; one that crosses the line supports no difference.",
@@ -113,7 +116,7 @@ def profiles(analysis: Analysis) -> Picture | None:
         description = f"{len(analysis.profiles)} arms; the share of searches above thresholds of the {SCORE}"
         svg = to_svg(figure, "profiles", "Performance profiles", description)
     caption = f"Over {_over(analysis)}. Shade: pointwise {_level(analysis)} stratified bootstrap interval."
-    return Picture(svg, caption + " Dashed: the sparse reward (0) and the expert's (1).", wide=True)
+    return Picture(svg, figure, caption + " Dashed: the sparse reward (0) and the expert's (1).", wide=True)
 
 
 def benefit(analysis: Analysis) -> Picture | None:
@@ -147,6 +150,7 @@ def benefit(analysis: Analysis) -> Picture | None:
         svg = to_svg(figure, "benefit", "Score by what it cost", description)
     return Picture(
         svg,
+        figure,
         f"Interquartile mean over {_over(analysis)} of each search's best candidate so far, by what the search alone "
         f"had used until then. Shade: pointwise {_level(analysis)} stratified bootstrap interval. These are the scores "
         "that select: the best of noisy scores is partly lucky, so they lie above those that are reported. An arm that "
@@ -183,6 +187,7 @@ def tasks(analysis: Analysis) -> Picture | None:
         svg = to_svg(figure, "tasks", "Fitness on every task", description)
     return Picture(
         svg,
+        figure,
         f"Dot: mean over searches. Bar: {_level(analysis)} interval, where there is more than one. Small strokes: each "
         "search. Dotted: the sparse reward. Dashed: the expert's. An arm without a mark has no score there yet.",
         wide=True,

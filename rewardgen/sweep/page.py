@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rewardgen.report.files import write_whole
 from rewardgen.report.page import environment, styles
-from rewardgen.report.papers import standing_alone
+from rewardgen.report.papers import figure_files
 from rewardgen.report.svg import Picture
 from rewardgen.sweep.analysis import Analysis
 from rewardgen.sweep.figures import figures
@@ -29,8 +29,8 @@ def write_sweep_report(analysis: Analysis, out: Path | None = None) -> Written:
     """Write the report of a sweep, also of one that is not finished.
 
     Args:
-        out: the HTML file, by default ``report.html`` in the sweep's folder. Tables (CSV and LaTeX) and figures (SVG)
-            go to the folder ``NAME.files`` beside it.
+        out: the HTML file, by default ``report.html`` in the sweep's folder. Tables (CSV and LaTeX) and figures (SVG
+            and PDF) go to the folder ``NAME.files`` beside it.
 
     Raises:
         DiskFull: no space left to write.
@@ -39,11 +39,11 @@ def write_sweep_report(analysis: Analysis, out: Path | None = None) -> Written:
     out = out or analysis.sweep.folder / "report.html"
     pictures, tables_ = figures(analysis), tables(analysis)
     folder = out.with_suffix(".files")
-    # Tables as CSV and LaTeX, figures as SVG
-    contents = {f"{table.name}.csv": table.csv() for table in tables_}
+    # Tables as CSV and LaTeX, figures as SVG and PDF
+    contents: dict[str, str | bytes] = {f"{table.name}.csv": table.csv() for table in tables_}
     contents.update((f"{table.name}.tex", table.latex()) for table in tables_)
-    contents.update((f"{name}.svg", standing_alone(picture)) for name, picture in pictures.items())
-    files = [write_whole(text, folder / name) for name, text in contents.items()]
+    contents.update(figure_files(pictures))
+    files = [write_whole(content, folder / name) for name, content in contents.items()]
     return Written(write_whole(render(analysis, pictures, tables_, out), out), tuple(files))
 
 

@@ -11,8 +11,8 @@ from rewardgen.errors import UnknownName
 from rewardgen.records import candidate_of
 from rewardgen.replay import FINALS, replay_ids
 from rewardgen.replay.files import split_id
+from rewardgen.signing import SigningKey
 from rewardgen.store import CandidateView, GenerationView, RunView
-from rewardgen.web.access import SigningKey
 from rewardgen.web.launching import Launcher
 from rewardgen.web.recording import ReplayRecorder
 from rewardgen.web.runs import Runs

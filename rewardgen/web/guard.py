@@ -20,7 +20,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rewardgen.llm.dialog import MAX_BYTES
-from rewardgen.web.access import SigningKey, Visitor, csrf_token, from_cookie, same, to_cookie
+from rewardgen.signing import SigningKey, same
+from rewardgen.web.access import Visitor, csrf_token, from_cookie, to_cookie
 from rewardgen.web.rendering import page
 
 MAX_BODY = 64 * 1024

@@ -13,12 +13,10 @@ from urllib.parse import urlencode
 import uvicorn
 
 from rewardgen.errors import UsageError
-from rewardgen.web.access import load_key, state_folder
+from rewardgen.signing import load_key, server_token, state_folder
 from rewardgen.web.app import make_app
 from rewardgen.web.guard import Rules
 
-MIN_TOKEN = 12
-"""Min. characters of a chosen token: shorter ones can be guessed."""
 MAX_CONCURRENT = 200
 """Max. concurrent requests; the server rejects more."""
 
@@ -76,20 +74,18 @@ def pages(
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; name the one that holds the runs with --out")
-    if token is not None and len(token) < MIN_TOKEN:
-        raise UsageError(f"a token of fewer than {MIN_TOKEN} characters can be guessed; leave it out to have one made")
     # Listen first: what follows depends on the address
-    listening = _listen(host, port)
     key, kept = load_key(state_folder())
+    own_token = server_token(key, token)
+    listening = _listen(host, port)
     local = _is_loopback(listening)
     may_look = local and token is None
-    token = token if token is not None else key.sign("own token")[:32]
     control = local if control is None else control
     # Host names that requests may have
     names = frozenset({"localhost", *(name.lower() for name in host_names)})
     if not local:
         names |= {host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
-    rules = Rules(key=key, names=names, token=token, local=local, open=may_look, control=control)
+    rules = Rules(key=key, names=names, token=own_token, local=local, open=may_look, control=control)
     config = uvicorn.Config(
         make_app(folder, rules),
         log_level="warning",
@@ -99,7 +95,7 @@ def pages(
         limit_concurrency=MAX_CONCURRENT,
         timeout_graceful_shutdown=2,
     )
-    urls = _urls(listening, token if control or not may_look else None)
+    urls = _urls(listening, own_token if control or not may_look else None)
     return Pages(urls, _notes(local=local, kept=kept, control=control), uvicorn.Server(config), listening)
 
 

@@ -126,5 +126,7 @@ def test_throughput_is_drawn_with_what_there_is(tmp_path: Path) -> None:
     rates = {"physics_steps_per_s": 60000.0, "train_steps_per_s": 41000.0, "sb3_steps_per_s": 1500.0}
     measured = {**rates, "envpool_steps_per_s": math.nan, "scaling": {"1": 3e4, "8": 4e4}}
     draw_throughput(measured, tmp_path / "rates.svg")
+    draw_throughput(measured, tmp_path / "rates.pdf")
+    assert (tmp_path / "rates.pdf").read_bytes().startswith(b"%PDF-")
     drawn = (tmp_path / "rates.svg").read_text()
     assert "41,000" in drawn and "EnvPool" not in drawn

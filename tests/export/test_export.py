@@ -111,7 +111,7 @@ print(json.dumps({"rows": rows, "resets": resets}))
 def test_the_wrapper_rewards_what_our_own_simulation_rewards(name: str, tmp_path: Path) -> None:
     task = load_task(name)
     files = exported(task, tmp_path)
-    assert files.wrapper is not None, files.note
+    assert files.wrapper is not None, files.notes
     played = run_alone(tmp_path, PLAY)
 
     sim, every = MujocoSim(task.model, 1, threads=1), torch.arange(1)
@@ -263,12 +263,12 @@ def test_an_exported_reward_is_a_reward_again(tmp_path: Path) -> None:
         check(reward.read_text(), task.layout)
 
 
-def test_a_task_of_no_gymnasium_environment_gets_no_wrapper_and_is_told_why(tmp_path: Path) -> None:
+def test_a_task_of_no_gymnasium_environment_gets_an_environment_of_its_own(tmp_path: Path) -> None:
     task = load_task("cartpole/swingup")
     files = exported(task, tmp_path)
-    assert files.wrapper is None
-    assert "no Gymnasium environment" in files.note
-    assert files.note in (tmp_path / "README.md").read_text()
+    assert files.wrapper is None and files.environment is not None and not files.notes
+    readme = (tmp_path / "README.md").read_text()
+    assert "from environment import make" in readme and "`wrapper.py`" not in readme
     assert sorted(path.name for path in files.files) == sorted(path.name for path in tmp_path.iterdir())
 
 

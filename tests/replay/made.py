@@ -46,14 +46,20 @@ def add_generation(store: Store, task: Task, index: int, keys: Sequence[str]) ->
 
 
 def make_run(
-    run_dir: Path, *, task: str = "hopper/run", candidates: int = 3, finals: Sequence[str] = ("expert",)
+    run_dir: Path,
+    *,
+    task: str = "hopper/run",
+    candidates: int = 3,
+    finals: Sequence[str] = ("expert",),
+    envs: Sequence[Path] = (),
 ) -> Path:
     """A run of one generation whose last candidate failed in training, so that it has no policy."""
-    loaded = load_task(task)
+    loaded = load_task(task, envs)
     keys = [f"r0g0c{number}" for number in range(candidates)]
     with Store(run_dir, new=True) as store:
         store.set_meta(
             config={"seed": 3, "threads": 1},
+            envs=[str(folder) for folder in envs],
             task={"name": task, "control_step": loaded.control_step, "fitness_unit": loaded.fitness_unit},
             author="offline",
             created="2026-03-02T10:00:00+00:00",

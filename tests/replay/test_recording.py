@@ -164,9 +164,9 @@ def test_what_moves_away_is_followed_and_what_stays_is_not() -> None:
         assert np.ptp(look_at[:, 0]) == pytest.approx(sees) and look_at[:, 2] == pytest.approx(1.0)
 
 
-def test_a_task_without_a_mujoco_model_says_that_it_has_no_replays() -> None:
+def test_a_task_without_a_mujoco_model_has_no_poses() -> None:
     class Elsewhere:
         name, model = "meta/push", object()
 
-    with pytest.raises(ReplayError, match="no replay for meta/push"):
+    with pytest.raises(ReplayError, match="no poses of meta/push"):
         model_of(Elsewhere())  # type: ignore[arg-type]

@@ -44,7 +44,9 @@ def test_the_page_holds_everything_and_asks_for_nothing(page: Path) -> None:
 
 
 def test_figures_stand_alone(page: Path) -> None:
+    papers = sorted(path.stem for path in page.with_suffix(".files").glob("*.pdf"))
     files = sorted(page.with_suffix(".files").glob("*.svg"))
+    assert papers == [file.stem for file in files]
     assert [file.stem for file in files] == ["aggregates", "benefit", "comparisons", "profiles", "tasks"]
     for file in files:
         text = file.read_text(encoding="utf-8")

@@ -113,6 +113,7 @@ def test_stopped_killed_and_crashed_it_ends_as_if_it_had_not_been(tmp_path: Path
     assert contents(out / "spec") == expected
     shown = rewardgen("show", "spec", "--out", out)
     assert "4 finished of 4" in shown.out and "no racing" in shown.out
+    assert "rewardgen report " in shown.out
     one = out / "spec" / "racing" / "cartpole-swingup" / "seed1"
     assert rewardgen("show", one, "--json").json["config"]["seed"] == 1
 

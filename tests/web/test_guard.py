@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from rewardgen.errors import UsageError
+from rewardgen.signing import SigningKey, load_key
 from rewardgen.web import pages
-from rewardgen.web.access import SigningKey, Visitor, from_cookie, load_key, to_cookie
+from rewardgen.web.access import Visitor, from_cookie, to_cookie
 from rewardgen.web.guard import MAX_BODY, TOKEN_COOKIE
 from tests.web.conftest import RUN, Site, open_site
 

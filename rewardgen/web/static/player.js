@@ -119,7 +119,7 @@ async function view(element) {
 // Without WebGL show the film, if the server could render one.
 function film(element) {
   const video = document.createElement("video");
-  Object.assign(video, { src: element.dataset.video, muted: true, playsInline: true, preload: "auto" });
+  Object.assign(video, { src: element.dataset.video, muted: true, playsInline: true, preload: "auto", controls: !element.dataset.group });
   video.setAttribute("aria-label", `Film of ${element.dataset.label}`);
   element.querySelector(".stage").replaceChildren(video);
   return {
