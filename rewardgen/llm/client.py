@@ -192,7 +192,7 @@ class ClientAuthor:
                 replies[index] = reply
 
         async with self._open() as client:
-            await self._look(client)
+            await self._look(client, messages)
             while missing:
                 size = REPLIES_PER_REQUEST if self._can.takes("n") else 1
                 parts = [missing[start : start + size] for start in range(0, len(missing), size)]
@@ -222,7 +222,7 @@ class ClientAuthor:
             ),
         )
 
-    async def _look(self, client: openai.AsyncOpenAI) -> None:
+    async def _look(self, client: openai.AsyncOpenAI, messages: Sequence[Message]) -> None:
         """Once, before anything is spent: whether there is such an endpoint at all."""
         if self._looked:
             return
@@ -233,7 +233,7 @@ class ClientAuthor:
                 raise LLMUnavailable(_sentence(f"{self._where()}: {seen.failure.message}", seen.failure.advice))
             raise self._lasting(seen.failure)
         self._looked = True
-        if advice := seen.advice(self._config.model):
+        if advice := seen.advice(self._config.model, estimated_prompt_tokens(messages), self._config.max_tokens):
             self._notice(self._secrets.mask(f"{self._base_url}: {advice}"))
 
     # ---- one request and its retries
