@@ -26,6 +26,7 @@ def show(
     """
     from rewardgen.cli.summary import show_candidate, show_run
     from rewardgen.report.choices import legibility_facts
+    from rewardgen.report.result import document, result
     from rewardgen.store import find_run, find_sweep, read
 
     # A sweep
@@ -35,7 +36,11 @@ def show(
     # A run, or one of its candidates
     view = read(find_run(run, out))
     if candidate is None:
-        print_json({**jsonable(view), "legibility": legibility_facts(view)}) if json else show_run(view)
+        if json:
+            panel = document(result(view))
+            print_json({**jsonable(view), "result": panel, "legibility": legibility_facts(view)})
+        else:
+            show_run(view)
         return
     if candidate not in view.candidates:
         raise UnknownName("candidate", candidate, view.candidates, hint=f"(in {view.path})")

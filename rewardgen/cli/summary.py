@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from rewardgen.cli.lines import OFFLINE
@@ -155,7 +156,7 @@ def show_run(view: RunView) -> None:
                 interval(view, each),
                 short_number(each.again_score) if each.again else "",
                 each.parent or "",
-                "◀ selected" if each.selected else safe(" ".join((problem[:80] or each.stopped).split())),
+                "◀ selected" if each.selected else safe(shorten(problem or each.stopped, 80, placeholder=" …")),
             )
         show(listing)
         for reason in reasons:

@@ -201,7 +201,7 @@ class ClientAuthor:
                 replies[index] = reply
 
         async with self._open() as client:
-            await self._probe(client)
+            await self._probe(client, messages)
             while missing:
                 # Share the missing replies out among requests that run concurrently
                 size = REPLIES_PER_REQUEST if self._capabilities.takes("n") else 1
@@ -233,7 +233,7 @@ class ClientAuthor:
             ),
         )
 
-    async def _probe(self, client: openai.AsyncOpenAI) -> None:
+    async def _probe(self, client: openai.AsyncOpenAI, messages: Sequence[Message]) -> None:
         """Check once, before anything is paid for, that there is such an endpoint."""
         if self._probed:
             return
@@ -244,7 +244,7 @@ class ClientAuthor:
                 raise LLMUnavailable(_sentence(f"{self._where()}: {probed.failure.message}", probed.failure.advice))
             raise self._lasting(probed.failure)
         self._probed = True
-        if advice := probed.advice(self._config.model):
+        if advice := probed.advice(self._config.model, estimated_prompt_tokens(messages), self._config.max_tokens):
             self._notice(self._secrets.mask(f"{self._base_url}: {advice}"))
 
     # ---- one request and its retries

@@ -142,12 +142,12 @@ def _classify(
 
 
 _BLAMED = re.compile(
-    r"does not exist|not found|unexpected endpoint|no such model|context (?:length|window|size)|too long|"
+    r"does not exist|not found|unexpected endpoint|no such model|(?:context|model) (?:length|window|size)|too long|"
     r"too many tokens|api key|billing",
     re.IGNORECASE,
 )
 _TOO_LARGE = re.compile(r"too large|at most|exceed|maximum|less than|<=", re.IGNORECASE)
-_CONTEXT = re.compile(r"context (?:length|window|size)|too long|too many tokens", re.IGNORECASE)
+_CONTEXT = re.compile(r"(?:context|model) (?:length|window|size)|too long|too many tokens", re.IGNORECASE)
 
 
 def _advice(status: int, message_text: str, base_url: str) -> str:

@@ -8,33 +8,53 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
+from rewardgen.llm.answers import count
 from rewardgen.llm.failures import Failure, describe, path_hint, web_page
 from rewardgen.llm.transport import Proxy
 
 SECONDS = 10.0
 """Timeout. A server that is busy may answer later; then nothing is known."""
+TYPICAL_PROMPT = 4000
+"""Tokens of a search's first prompt on a task with many fields; later prompts are longer."""
+_CONTEXT_NAMES = ("max_model_len", "context_length", "max_context_length", "context_window")
+"""What vLLM and SGLang, OpenRouter, Mistral and Groq call a model's context length. llama.cpp: ``meta.n_ctx``."""
 
 
 @dataclass
 class ProbeResult:
-    """``failure``: why no request can succeed here. ``models``: the list; None if there is none."""
+    """``failure``: why no request can succeed here. ``models``: the list, with each context length in tokens if stated;
+    None if there is no list."""
 
     failure: Failure | None = None
-    models: list[str] | None = None
+    models: dict[str, int | None] | None = None
 
-    def advice(self, model: str) -> str:
-        """Return what to tell about a ``model`` that the list does not contain; "" if it does, or without a list."""
-        if not self.models or any(model in (name, name.rpartition("/")[2]) for name in self.models):
+    def advice(self, model: str, prompt: int, reply: int) -> str:
+        """Return what the list says against requests to ``model``; "" if nothing.
+
+        Args:
+            prompt, reply: tokens that a request needs for its prompt, and at most for its reply.
+        """
+        if not self.models:
             return ""
-        near = difflib.get_close_matches(model, self.models, 3, 0.4) or self.models[:3]
-        return f"it does not list {model}; it has {', '.join(near)}"
+        if not (own := [name for name in self.models if model in (name, name.rpartition("/")[2])]):
+            near = difflib.get_close_matches(model, self.models, 3, 0.4) or list(self.models)[:3]
+            return f"it does not list {model}; it has {', '.join(near)}"
+        context, prompt = self.models[own[0]], max(prompt, TYPICAL_PROMPT)
+        if context is None or context >= prompt + reply:
+            return ""
+        return (
+            f"the context of {model} is {context:,} tokens there; a search's prompts have {prompt:,} and more, and "
+            f"replies up to {reply:,} (llm.max_tokens): raise the context length at the server, or lower llm.max_tokens"
+        )
 
 
 async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: Proxy | None) -> ProbeResult:
@@ -65,8 +85,8 @@ async def look(client: openai.AsyncOpenAI, base_url: str, now: datetime, proxy: 
     return ProbeResult(failure if conclusive else None)
 
 
-async def _models(client: openai.AsyncOpenAI, path: str) -> tuple[list[str] | None, str | None]:
-    """Return the models' names, or None; and the title of a web page that came with status 200 instead."""
+async def _models(client: openai.AsyncOpenAI, path: str) -> tuple[dict[str, int | None] | None, str | None]:
+    """Return the models with their context lengths, or None; and the title of a web page that came instead."""
     try:
         async with asyncio.timeout(SECONDS):
             response = await client.get(path, cast_to=httpx2.Response)
@@ -79,6 +99,13 @@ async def _models(client: openai.AsyncOpenAI, path: str) -> tuple[list[str] | No
     try:
         content = response.json()
         listed = content["data"] if isinstance(content, dict) else content
-        return [str(item["id"]) for item in listed], None
+        return {str(item["id"]): _context(item) for item in listed}, None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None, page
+
+
+def _context(item: Mapping[str, Any]) -> int | None:
+    """Return the context length that an entry of a list of models states, in tokens; None if it states none."""
+    meta = item.get("meta")
+    stated = [item.get(name) for name in _CONTEXT_NAMES] + [meta.get("n_ctx") if isinstance(meta, dict) else None]
+    return next((tokens for value in stated if (tokens := count(value))), None)

@@ -243,7 +243,7 @@ def _film(
         seed, threads = int(view.config.get("seed", 0)), int(view.config.get("threads", 0))
         for filmed in filming.record_film(task, weights, starts, seed, threads):
             named = replace(filmed.replay, candidate=candidate)
-            if _read_files(run_dir, candidate, named.start) is not None:  # one that was shown, or judged, stays as it is
+            if _read_files(run_dir, candidate, named.start) is not None:  # a shown one never changes
                 continue
             path = run_dir / FOLDER / f"{named.id}.safetensors"
             with replacing(path.with_suffix(".mp4")) as part:

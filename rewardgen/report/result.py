@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rewardgen.config import LLMConfig
 from rewardgen.records import Evaluation
 from rewardgen.report.facts import (
     LABELS,
@@ -338,7 +339,10 @@ def _next_steps(view: RunView, word: Word) -> tuple[NextStep, ...]:
     if word == "works":
         reward = shlex.quote(str(view.path / "export" / "reward.py"))
         return (
-            NextStep("train longer with the reward that was found", f"rewardgen train {task} --reward {reward}"),
+            NextStep(
+                "train longer with the reward that was found",
+                f"rewardgen train {task}{_folders(view)} --reward {reward}",
+            ),
             NextStep("write the report with all replays", f"rewardgen report {run}"),
         )
     if word == "inconclusive":
@@ -367,7 +371,20 @@ def _again(view: RunView, flags: str) -> str:
     author = (
         "" if view.author.startswith(("offline", "replay")) or not view.author else f" --llm {shlex.quote(view.author)}"
     )
-    return f"rewardgen run {shlex.quote(str(view.task.get('name', 'TASK')))}{author} {flags}"
+    llm = view.config.get("llm")
+    endpoint = ""
+    if author and isinstance(llm, Mapping):
+        base_url, variable = llm.get("base_url"), llm.get("key_variable")
+        endpoint += f" --base-url {shlex.quote(base_url)}" if isinstance(base_url, str) else ""
+        if isinstance(variable, str) and variable != LLMConfig.model_fields["key_variable"].default:
+            endpoint += f" --set llm.key_variable={variable}"
+    task = shlex.quote(str(view.task.get("name", "TASK")))
+    return f"rewardgen run {task}{_folders(view)}{author}{endpoint} {flags}"
+
+
+def _folders(view: RunView) -> str:
+    """Return the flags that name the run's further folders of task files."""
+    return "".join(f" --envs {shlex.quote(str(folder))}" for folder in view.envs)
 
 
 # --------------------------------------------------------------------------------------------------------------------

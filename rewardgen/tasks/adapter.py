@@ -55,6 +55,7 @@ class _Environment(_Section):
     python: str | Requirements | None = None
     step_seconds: float = Setting(60.0, gt=0)
     action_range: tuple[float, float] | None = None
+    action_names: tuple[str, ...] = ()
 
 
 class _Quantity(_Section):
@@ -251,6 +252,12 @@ class EnvironmentTask(Task):
             about = self.about
         except SimulationFailed as error:
             raise TaskError(f"{self.file}: the environment of {self.name} cannot be made: {error}") from error
+        names = self.declaration.environment.action_names
+        if names and len(names) != len(about["low"]):
+            raise TaskError(
+                f"{self.file}: {self.name} has {len(about['low'])} action columns, and environment.action_names names "
+                f"{len(names)}; name each component, or each option of a discrete action, in order"
+            )
         # A time limit inside of the environment would end episodes that ours counts as running
         if about["horizon"] is not None and about["horizon"] < self.horizon:
             raise TaskError(
@@ -311,6 +318,8 @@ class EnvironmentTask(Task):
 
     @cached_property
     def action_names(self) -> tuple[str, ...]:
+        if self.declaration.environment.action_names:
+            return self.declaration.environment.action_names
         several = len(self.action_choices) > 1
         # One column per option of a discrete action
         if self.action_choices:

@@ -15,8 +15,13 @@ from pathlib import Path
 INPUTS = Path(__file__).parent / "inputs"
 SHORT = ("--steps", "4096", "--generations", "1", "--candidates", "2", "--report-seeds", "1",
          "--set", "evaluation.report_episodes=2", "--threads", "1")  # fmt: skip
+TINY = ("--steps", "512", "--report-seeds", "1", "--threads", "1", "--set", "training.worlds=8",
+        "--set", "training.rollout=16", "--set", "training.checkpoints=1", "--set", "training.checkpoint_episodes=1",
+        "--set", "training.score_episodes=1", "--set", "evaluation.report_episodes=2",
+        "--set", "evaluation.resamples=100", "--set", "tracking=false")  # fmt: skip
+"""Flags that make trainings as small as they can be."""
 FAULTS = ("Traceback", "bug in rewardgen")
-LONGEST = 180  # seconds that a command may take
+LONGEST = 1800  # seconds that a command may take; only what hangs takes so long
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,14 @@ class Outcome:
     """What differs from the right outcome; empty if it is right."""
     said: str
     seconds: float
+    code: int | None = None
+    """Exit code of the command; None if it was ended after ``LONGEST``."""
+    last: str = ""
+    """Its last line of output."""
+
+    @property
+    def verdict(self) -> str:
+        return "WRONG: " + "; ".join(self.wrong) if self.wrong else "right"
 
 
 # The program that the reply's author meant is the one that is found.
@@ -219,7 +232,8 @@ def run(case: Case, inputs: Path, work: Path) -> Outcome:
         after = subprocess.run([sys.executable, "-c", case.after], cwd=place, capture_output=True, check=False)
         if after.returncode:
             wrong.append(after.stderr.decode(errors="replace").strip().splitlines()[-1])
-    return Outcome(wrong, said, time.monotonic() - began)
+    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip(" │╭╮╰╯─")]
+    return Outcome(wrong, said, time.monotonic() - began, code, lines[-1].strip() if lines else "")
 
 
 def _free_port() -> int:

@@ -31,6 +31,8 @@ def test_a_model_that_answers_prose_alone_finds_nothing(
     assert not json or (again.json["winner"], again.json["scores"]["expert"]) == (None, None)
     shown = rewardgen("show", tmp_path / "prose")
     assert shown.code == 0 and "No reward found" in shown.out
+    assert "one ```python block that defines …" in " ".join(shown.out.split()), "cut between two words"
+    assert rewardgen("show", tmp_path / "prose", "--json").json["result"]["word"] == "no reward found"
 
 
 @pytest.mark.parametrize("taken", ["report.html", "export"])

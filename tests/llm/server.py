@@ -26,8 +26,8 @@ class ModelServer:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.paths: list[str] = []
-        self.models: list[str] | None = None
-        """What it lists; None for a server without a list."""
+        self.models: list[str | dict[str, Any]] | None = None
+        """What it lists, as names or as whole entries; None for a server without a list."""
         self.arrived = threading.Semaphore(0)
         self.released = threading.Event()
         self.at_once = self.most_at_once = 0
@@ -67,7 +67,8 @@ class Handler(BaseHTTPRequestHandler):
         if owner.models is None or self.path.partition("?")[0] != "/v1/models":
             self.send(404, b'{"detail": "Not Found"}')
         else:
-            self.send(200, json.dumps({"object": "list", "data": [{"id": name} for name in owner.models]}).encode())
+            entries = [each if isinstance(each, dict) else {"id": each} for each in owner.models]
+            self.send(200, json.dumps({"object": "list", "data": entries}).encode())
 
     def do_POST(self) -> None:
         owner = self.server_owner

@@ -58,6 +58,14 @@ SEVERAL = {
     ),
     "Gemini": (400, [{"error": {"code": 400, "message": "Multiple candidates is not enabled for this model"}}]),
     "named with a sign": (400, {"error": {"message": "only n=1 is supported", "param": None}}),
+    "llama.cpp, beyond its slots": (
+        400,
+        {"error": {"message": "Field 'n': Value must be between 1 <= value <= 2, but got 4", "code": 400}},
+    ),
+    "vLLM at temperature 0": (
+        400,
+        {"error": {"message": "n must be 1 when using greedy sampling, got 4.", "code": 400}},
+    ),
     "named at the end": (422, {"detail": "unsupported value for n."}),
     "in brackets": (400, {"error": {"message": "number of completions (n) must be 1"}}),
     "by the parameter": (400, {"error": {"message": "unsupported", "param": "n"}}),
@@ -287,6 +295,14 @@ LASTING: dict[str, tuple[Behaviour, str]] = {
         fails(400, "This model's maximum context length is 2048 tokens"),
         "raise the context length",
     ),
+    "llama.cpp's context that is too short": (
+        fails(400, "request (8692 tokens) exceeds the available context size (8192 tokens), try increasing it"),
+        "raise the context length",
+    ),
+    "vLLM's context that is too short": (
+        fails(400, "The decoder prompt (length 8692) is longer than the maximum model length of 8192."),
+        "raise the context length",
+    ),
 }
 
 
@@ -354,6 +370,26 @@ def test_a_model_that_the_endpoint_does_not_list_is_a_remark(client: MakeClient,
         server.models = ["test-modle", "other"]
         client(server).reply(ASK, 1, seed=1)
     assert "does not list test-model; it has test-modle" in clock.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"max_model_len": 4096}, "4,096"),  # vLLM, SGLang
+        ({"meta": {"n_ctx": 2048, "n_ctx_train": 131072}}, "2,048"),  # llama.cpp: the share of one slot
+        ({"context_length": 8192}, ""),
+        ({"context_length": "8k", "meta": []}, ""),
+        ({"max_model_len": None}, ""),
+    ],
+)
+def test_a_context_that_is_too_short_is_a_remark(
+    client: MakeClient, clock: Clock, entry: dict[str, Any], told: str
+) -> None:
+    with ModelServer() as server:
+        server.models = [{"id": "org/test-model", **entry}, {"id": "other", "max_model_len": 16}]
+        client(server).reply(ASK, 1, seed=1)
+    assert [told in notice for notice in clock.notices] == [True] * bool(told)
+    assert not told or "raise the context length at the server" in clock.notices[0]
 
 
 def test_a_query_in_the_base_url_goes_with_each_request(client: MakeClient) -> None:

@@ -54,6 +54,21 @@ def test_the_word_follows_from_intervals(good_run: RunView, scores: Sequence[Eva
     assert found.word == word and found.why and found.next
 
 
+def test_the_next_command_reaches_the_same_model_and_task_files(good_run: RunView) -> None:
+    def command(scores: Evaluation, **llm: str) -> str:
+        config = {"training": {"steps": 1000}, "llm": {"key_variable": "OPENAI_API_KEY", **llm}}
+        view = replace(good_run, config=config, author="qwen", envs=(Path("my tasks"),))
+        return result(with_scores(view, scores)).next[0].command
+
+    again = "rewardgen run hopper/run --envs 'my tasks' --llm qwen"
+    url = "http://127.0.0.1:8000/v1"
+    assert command(measured(1.0, 0.2, 1.8, 0.1)).startswith(f"{again} --report-seeds")
+    assert command(measured(0.0, 0.0, 0.0), base_url=url).startswith(f"{again} --base-url {url} --steps")
+    own_key = command(measured(0.0, 0.0, 0.0), base_url=url, key_variable="MY_KEY")
+    assert f"--base-url {url} --set llm.key_variable=MY_KEY --steps" in own_key
+    assert "rewardgen train hopper/run --envs 'my tasks' --reward" in command(measured(2.0, 1.6, 2.4, 1.0))
+
+
 def test_the_word_for_a_run_that_has_not_ended_well(good_run: RunView) -> None:
     failed = result(replace(good_run, status="failed", message="the endpoint refused the key"))
     assert (failed.word, failed.why) == ("failed", "the endpoint refused the key")

@@ -224,6 +224,16 @@ def test_an_unbounded_action_takes_the_stated_range(tmp_path: Path) -> None:
     assert task.action_low.tolist() == [-5, -1] and task.action_high.tolist() == [3, 3]
 
 
+def test_actions_are_named_in_the_declaration(tmp_path: Path) -> None:
+    (tmp_path / "springs.py").write_text(SPRING)
+    named = SPRING_TASK.replace("imports: [springs]", "imports: [springs], action_names: [push to the right]")
+    (tmp_path / "springs.yaml").write_text(named)
+    assert load_task("spring/rest", [tmp_path]).action_names == ("push to the right",)
+    (tmp_path / "springs.yaml").write_text(named.replace("[push to the right]", "[left, right]"))
+    with pytest.raises(TaskError, match="has 1 action columns, and environment.action_names names 2"):
+        load_task("spring/rest", [tmp_path])
+
+
 def test_an_info_key_that_no_step_has_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "springs.py").write_text(SPRING)
     (tmp_path / "springs.yaml").write_text(SPRING_TASK)

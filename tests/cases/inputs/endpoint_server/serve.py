@@ -30,7 +30,7 @@ def answer(texts, finish="stop", **message):
     return 200, {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": usage}
 
 
-def error(status, message, **more):
+def error(status, message, /, **more):
     return status, {"error": {"message": message, **more}}
 
 
@@ -70,7 +70,7 @@ def reply(body):
             return error(503, "Loading model", type="unavailable_error")
         case "one-slot":
             with slot:
-                time.sleep(1)
+                time.sleep(2.5)
             return good(1)
         case "all-thought":
             return answer([""] * n, "length", reasoning_content="Let me think. " * 300)
