@@ -175,6 +175,7 @@ def test_what_spoiling_does() -> None:
 # ---- the benchmark
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_stopped(tmp_path: Path, sandbox: Sandbox) -> None:
     task, config = load_task("cartpole/swingup"), settings("cartpole/swingup").training
     whole = make_pool(task, sandbox, threads=1)
@@ -213,6 +214,7 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, sandbox: Sandbox) -> None:
     assert told[0].startswith("cartpole/swingup: 2 of 4 trainings to do")
 
 
+@pytest.mark.slow
 def test_rewards_that_fail_are_said_and_stored_and_left_out(tmp_path: Path, sandbox: Sandbox) -> None:
     task, config = load_task("cartpole/swingup"), settings("cartpole/swingup").training
     late = 'def compute_reward(state, action, next_state):\n    """Fails when the cart has moved."""\n'

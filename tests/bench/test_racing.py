@@ -93,6 +93,7 @@ def test_races_replayed_on_recorded_curves() -> None:
             assert result.curve == whole.curve[: len(result.curve)] and result.steps <= whole.steps
 
 
+@pytest.mark.slow
 def test_a_comparison_for_real() -> None:
     settings = load(
         overrides={

@@ -20,6 +20,7 @@ SMALL = TrainingConfig(
 )
 
 
+@pytest.mark.slow
 def test_all_keys_are_there_and_agree() -> None:
     task = load_task("cartpole/swingup")
     said: list[str] = []

@@ -51,5 +51,5 @@ SMALL = (
 """Flags that make a search last seconds."""
 
 
-def small_search(out: Path, name: str, *more: object, task: str = "cartpole/swingup") -> Result:
+def small_search(out: Path, name: str, *more: object, task: str = "reacher/reach") -> Result:
     return rewardgen("run", task, "--generations", 1, "--candidates", 2, *SMALL, "--out", out, "--name", name, *more)

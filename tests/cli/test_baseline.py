@@ -12,7 +12,10 @@ from rewardgen import cli, config, search
 from rewardgen.search import Event
 from rewardgen.store import BASELINES
 
-SMALL = ["--steps", "1024", "--seeds", "2", "--set", "training.worlds=4", "--set", "evaluation.report_episodes=2"]
+TRAINING = {"steps": 1024, "worlds": 4, "checkpoints": 2, "checkpoint_episodes": 2, "score_episodes": 2}
+SMALL = ["--seeds", "2", "--set", "evaluation.report_episodes=2"]
+SMALL += [part for name, value in TRAINING.items() for part in ("--set", f"training.{name}={value}")]
+TASK = "reacher/reach"  # whose episodes end after 50 steps
 
 
 def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -22,23 +25,25 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_not_measured_again_and_other_settings_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["--out", str(tmp_path), "--json"]
-    first = json.loads(called(capsys, "hopper/run", *SMALL, *out))["baselines"][0]
+    first = json.loads(called(capsys, TASK, *SMALL, *out))["baselines"][0]
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / BASELINES).rglob("*")}
     assert sum(path.name == "baseline.json" for path in files) == 2
-    again = json.loads(called(capsys, "hopper/r*", *SMALL, *out))["baselines"][0]
+    again = json.loads(called(capsys, "reacher/*", *SMALL, *out))["baselines"][0]
     assert again == first and {path: path.stat().st_mtime_ns for path in files} == files
-    other = json.loads(called(capsys, "hopper/run", *SMALL, "--set", "training.gamma=0.9", *out))
+    other = json.loads(called(capsys, TASK, *SMALL, "--set", "training.gamma=0.9", *out))
     assert other["baselines"][0]["expert"]["evaluation"] != first["expert"]["evaluation"]
-    anew = json.loads(called(capsys, "hopper/run", *SMALL, "--anew", *out))["baselines"][0]
+    anew = json.loads(called(capsys, TASK, *SMALL, "--anew", *out))["baselines"][0]
     assert anew["expert"]["evaluation"] == first["expert"]["evaluation"]  # the same seeds, so the same numbers
 
 
+@pytest.mark.slow
 def test_a_changed_or_broken_file_is_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["hopper/run", *SMALL, "--out", str(tmp_path), "--json"]
+    arguments = [TASK, *SMALL, "--out", str(tmp_path), "--json"]
     first = json.loads(called(capsys, *arguments))
     for path in (tmp_path / BASELINES).rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -59,15 +64,15 @@ def test_an_unknown_task_names_its_neighbours(capsys: pytest.CaptureFixture[str]
     assert "hopper/run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_finds_its_baselines_comes_to_what_one_that_measures_them_does(tmp_path: Path) -> None:
     settings = config.load(
         overrides={
-            "task": "hopper/run",
+            "task": TASK,
             "llm.model": "offline",
             "search.generations": 1,
             "search.candidates": 2,
-            "training.steps": 1024,
-            "training.worlds": 4,
+            **{f"training.{name}": value for name, value in TRAINING.items()},
             "evaluation.report_seeds": 2,
             "evaluation.report_episodes": 2,
         }
@@ -85,6 +90,7 @@ def test_a_run_that_finds_its_baselines_comes_to_what_one_that_measures_them_doe
     assert taken == {path.name for path in (tmp_path / "first" / "artifacts").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_page_holds_what_the_measurement_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "docs" / "tasks.md"
     arguments = ["hopper/run", *SMALL, "--out", str(tmp_path), "--page", str(page), "--json"]
@@ -106,6 +112,7 @@ def row_of(page: str, task: str) -> str:
     return next(line for line in page.splitlines() if line.startswith(f"| [{task}]"))
 
 
+@pytest.mark.slow
 def test_a_page_of_what_is_kept_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One call over measured and unmeasured tasks: the first with their numbers, the others without."""
     out = [*SMALL, "--out", str(tmp_path), "--json"]

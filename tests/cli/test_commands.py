@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from rewardgen import bench
 from rewardgen.errors import SimulationFailed
 from rewardgen.sim.rendering import renderer
 from rewardgen.tasks import load_task, task_names
@@ -26,7 +28,7 @@ def compute_reward(state, action, next_state):
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with one finished run in it, called "done"."""
     folder = tmp_path_factory.mktemp("runs")
-    finished = small_search(folder, "done", "--json")
+    finished = small_search(folder, "done", "--json", task="cartpole/swingup")
     assert finished.code == 0, finished.err
     (folder / "done.json").write_text(finished.out)
     return folder
@@ -169,6 +171,7 @@ def test_run_hands_over_scores_report_reward_and_policy(out: Path) -> None:
         assert Path(path).is_file()
 
 
+@pytest.mark.slow
 def test_run_and_resume_tell_in_lines_what_happens(out: Path) -> None:
     told = small_search(out, "told", "--seed", 3)
     assert told.code == 0, told.err
@@ -236,6 +239,7 @@ def test_export_writes_the_files_that_it_names(out: Path, tmp_path: Path) -> Non
     assert rewardgen("export", "done", "--out", out, "--candidate", "r9").code == 2
 
 
+@pytest.mark.slow
 def test_check_accepts_a_reward_and_refuses_another_with_the_line(reward: Path) -> None:
     assert rewardgen("check", reward, "--task", "cartpole/swingup").code == 0
     assert rewardgen("check", reward, "--task", "cartpole/swingup", "--json").json["accepted"] is True
@@ -278,8 +282,10 @@ def test_train_with_a_reward_that_fails_says_why(reward: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bench_measures_what_it_promises() -> None:
-    measured = rewardgen("bench", "--population", 2, "--updates", 2, "--json").json
+def test_bench_measures_what_it_promises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "measure", partial(bench.measure, scaling=(1, 3)))
+    few = ["--task", "reacher/reach", "--population", 2, "--updates", 2]
+    measured = rewardgen("bench", *few, "--json").json
     assert set(measured) >= {
         "physics_steps_per_s",
         "train_steps_per_s",
@@ -288,9 +294,11 @@ def test_bench_measures_what_it_promises() -> None:
         "ratio_to_sb3",
         "sandbox_share",
     }
+    assert list(measured["scaling"]) == ["1", "3"]
     assert measured["ratio_to_sb3"] == pytest.approx(measured["train_steps_per_s"] / measured["sb3_steps_per_s"])
 
 
+@pytest.mark.slow
 def test_doctor_never_shows_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-value")
     spoken = rewardgen("doctor", "--out", tmp_path)

@@ -15,16 +15,16 @@ from rewardgen.llm.dialog import DialogRequest, answer, requests
 from rewardgen.store import read
 from tests.cli.commands import SMALL
 
-REWARD = """The pole has to come up.
+REWARD = """The arm has to stretch out.
 
 ```python
 def compute_reward(state, action, next_state):
-    up = (0.5 + 0.5 * next_state.pole_upright.clamp(-1.0, 1.0)) ** {power}
-    return up, {{"up": up}}
+    out = next_state.fingertip_position.norm(dim=-1) ** {power}
+    return out, {{"out": out}}
 ```
 """
 PATIENCE = 120  # seconds after which a search that asks for nothing is a failure
-PROSE = "I would reward an upright pole."
+PROSE = "I would reward an arm that is stretched out."
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen[bytes]:
@@ -50,7 +50,7 @@ def open_requests(folder: Path, process: subprocess.Popen[bytes], purpose: str) 
 def test_a_search_by_hand_is_killed_and_resumed(tmp_path: Path) -> None:
     dialog = tmp_path / "answers"
     flags = [*SMALL, "--llm", "dialog:answers", "--out", "runs", "--name", "hand"]
-    process = start(tmp_path, "run", "cartpole/swingup", "--generations", "2", "--candidates", "2", *flags)
+    process = start(tmp_path, "run", "reacher/reach", "--generations", "2", "--candidates", "2", *flags)
     (first,) = open_requests(dialog, process, "generation")
     assert (first.wanted, first.missing) == (2, (1, 2))
     answer(dialog, first.name, 1, REWARD.format(power=1))

@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.elsewhere import elsewhere
 
 
@@ -13,6 +15,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return elsewhere(f"from rewardgen.cli import main\nmain({list(arguments)!r})")
 
 
+@pytest.mark.slow
 def test_tasks_and_prompts_are_shown() -> None:
     listed = command("tasks", "--json")
     assert listed.returncode == 0 and "cartpole/swingup" in listed.stdout, listed.stderr
@@ -20,6 +23,7 @@ def test_tasks_and_prompts_are_shown() -> None:
     assert asked.returncode == 0 and "compute_reward" in asked.stdout, asked.stderr
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_missing() -> None:
     done = command("doctor", "--json")
     assert done.returncode in (0, 1), done.stderr  # whether pictures can be drawn is a matter of this machine
@@ -56,21 +60,24 @@ print(len(names))
 """
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported() -> None:
     done = elsewhere(IMPORTS, "ray", "mcp.server")
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100
 
 
+@pytest.mark.slow
 def test_a_training_is_labelled(tmp_path: Path) -> None:
     reward = tmp_path / "reward.py"
     reward.write_text(
         "def compute_reward(state, action, next_state):\n"
-        '    """Pay for height."""\n'
-        "    up = next_state.pole_angle.cos()\n"
+        '    """Pay for being on the right."""\n'
+        "    up = next_state.fingertip_position[:, 0]\n"
         '    return up, {"up": up}\n'
     )
-    done = command("train", "cartpole/swingup", "--reward", str(reward), "--steps", "4096", "--json")
+    small = ["--set", "training.worlds=8", "--set", "training.rollout=64", "--set", "training.checkpoints=2"]
+    done = command("train", "reacher/reach", "--reward", str(reward), "--steps", "1024", *small, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     (training,) = json.loads(done.stdout)["trainings"]
     assert training["status"] == "done" and training["curve"]

@@ -25,7 +25,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, su
     out = tmp_path_factory.mktemp("runs")
     flags = ["--judge", "people", "--generations", "1", "--candidates", "3", "--out", str(out), "--name", "waits"]
     fast = ["-c", "import rewardgen.search.judging as j; j.POLL_SECONDS = 0.05; from rewardgen.cli import main; main()"]
-    started = [sys.executable, "-u", *fast, "run", "cartpole/swingup", *flags, *SMALL]
+    started = [sys.executable, "-u", *fast, "run", "reacher/reach", *flags, *SMALL]
     process = subprocess.Popen(started, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert process.stdout is not None
     for line in process.stdout:

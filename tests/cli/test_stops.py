@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rewardgen.store import Store, read
 from tests.cli.commands import SMALL, rewardgen, small_search
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_the_line_that_it_prints_resumes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rewardgen.cli", "run", "cartpole/swingup", "--generations", "2"]
+    command = [sys.executable, "-m", "rewardgen.cli", "run", "reacher/reach", "--generations", "2"]
     command += ["--candidates", "2", *SMALL, "--steps", "4000", "--out", str(tmp_path), "--name", "stopped"]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
     assert started.stdout is not None
@@ -65,6 +68,7 @@ def test_an_endpoint_that_is_down_is_named(tmp_path: Path) -> None:
     assert rewardgen("show", tmp_path / "down").code == 0  # the store stays readable
 
 
+@pytest.mark.slow
 def test_the_user_s_own_task_folder_is_remembered_by_the_run(tmp_path: Path) -> None:
     example = Path(__file__).parents[1] / "tasks" / "example"
     name = rewardgen("tasks", "--envs", example, "--json").json["tasks"]

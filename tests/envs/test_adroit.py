@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Worlds, load_task
+from rewardgen.tasks import Worlds
 from tests.envs.robotics import Twin, assert_same_distribution, original
+from tests.ours import loaded
+from tests.sampling import few
 
 MATCHED = {
     "adroit/door": "AdroitHandDoor-v1",
@@ -47,9 +49,9 @@ def state_of(name: str, raw: Any) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_whole_episodes_match(name: str) -> None:
-    task, rng = load_task(name), np.random.default_rng(0)
+    task, rng = loaded(name), np.random.default_rng(0)
     twin = Twin(task)
     with original(MATCHED[name]) as env:
         raw = env.unwrapped
@@ -100,10 +102,10 @@ def put(name: str, raw: Any, share: float) -> None:
     raw.set_state(qpos, qvel)
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_rewards_and_success_match_on_the_way_to_the_goal(name: str) -> None:
     """No random action gets there: the states that pay a bonus are set, and one step taken from each."""
-    task = load_task(name)
+    task = loaded(name)
     twin, rewards, successes = Twin(task), [], 0.0
     with original(MATCHED[name]) as env:
         raw = env.unwrapped
@@ -122,9 +124,9 @@ def test_rewards_and_success_match_on_the_way_to_the_goal(name: str) -> None:
     assert 0 < successes < 41
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_starts_have_the_same_distribution(name: str) -> None:
-    task = load_task(name)
+    task = loaded(name)
     worlds = Worlds(task, MujocoSim(task.model, STARTS, 1), torch.arange(STARTS))
     worlds.start()
     ours = task.observation(worlds.state).double().numpy()

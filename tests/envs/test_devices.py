@@ -16,7 +16,9 @@ from torch import Tensor
 
 from rewardgen.records import Episodes, State
 from rewardgen.sim import Simulator
-from rewardgen.tasks import EnvironmentTask, Task, Worlds, declared_tasks, load_task
+from rewardgen.tasks import Task, Worlds
+from tests.ours import TASKS, loaded
+from tests.sampling import few
 
 WORLDS = 3
 META = torch.device("meta")
@@ -68,12 +70,11 @@ WAITS = {  # they draw starts anew until nothing touches or nothing moves, and l
     "shadow_hand/pen_reorient",
     "shadow_hand/pen_spin",
 }
-NATIVE = [task.name for task in declared_tasks() if not issubclass(task, EnvironmentTask)]
 
 
-@pytest.fixture(params=NATIVE)
+@pytest.fixture(scope="module", params=few(TASKS))
 def task(request: pytest.FixtureRequest) -> Task:
-    return load_task(request.param)
+    return loaded(request.param)
 
 
 def test_a_step_with_fresh_starts_stays_on_the_device(task: Task, request: pytest.FixtureRequest) -> None:

@@ -17,6 +17,8 @@ from rewardgen.errors import MissingPackage
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, Worlds, load_task, task_names
 from tests.envs.robotics import Twin, assert_same_distribution, original
+from tests.ours import loaded
+from tests.sampling import few
 
 MATCHED = {
     "fetch/reach": "FetchReachDense-v4",
@@ -52,9 +54,9 @@ def towards(observation: np.ndarray, task: Task, rng: np.random.Generator) -> np
     return np.clip(noise, -1.2, 1.2).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_whole_episodes_match(name: str) -> None:
-    task, rng = load_task(name), np.random.default_rng(0)
+    task, rng = loaded(name), np.random.default_rng(0)
     twin = Twin(task)
     moved = successes = 0.0
     with original(MATCHED[name]) as env:
@@ -85,9 +87,9 @@ def test_whole_episodes_match(name: str) -> None:
     assert successes > 0 or name != "fetch/reach"
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_starts_have_the_same_distribution(name: str) -> None:
-    task = load_task(name)
+    task = loaded(name)
     worlds = Worlds(task, MujocoSim(task.model, STARTS, 1), torch.arange(STARTS))
     worlds.start()
     ours = task.observation(worlds.state).double().numpy()

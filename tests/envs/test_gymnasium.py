@@ -19,7 +19,8 @@ import torch
 from rewardgen.records import State
 from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, WorldRandom, Worlds, load_task
-from tests.ours import MATCHED
+from tests.ours import MATCHED, loaded
+from tests.sampling import few
 
 STEPS = {0: 1000, 1: 250, 2: 250}  # by seed: a whole episode of the longest horizon, and more starts
 OBSERVATION_TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
@@ -34,9 +35,9 @@ def make(task: Task) -> gymnasium.Env:
         return gymnasium.make(task.gymnasium_id)
 
 
-@pytest.fixture(params=MATCHED)
+@pytest.fixture(params=few(MATCHED, 2))
 def task(request: pytest.FixtureRequest) -> Task:
-    return load_task(request.param)
+    return loaded(request.param)
 
 
 @pytest.fixture

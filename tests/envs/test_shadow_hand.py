@@ -16,8 +16,10 @@ import torch
 
 from rewardgen.records import State
 from rewardgen.sim import MujocoSim
-from rewardgen.tasks import Worlds, load_task
+from rewardgen.tasks import Worlds
 from tests.envs.robotics import Twin, assert_same_distribution, original
+from tests.ours import loaded
+from tests.sampling import few
 
 MATCHED = {
     "shadow_hand/block": "HandManipulateBlockDense-v1",
@@ -43,9 +45,9 @@ def copy_state(twin: Twin, raw: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_whole_episodes_match(name: str) -> None:
-    task, rng = load_task(name), np.random.default_rng(0)
+    task, rng = loaded(name), np.random.default_rng(0)
     twin = Twin(task)
     with original(MATCHED[name]) as env:
         assert env.spec.max_episode_steps == task.horizon
@@ -72,10 +74,10 @@ def test_whole_episodes_match(name: str) -> None:
             assert truncated == (step + 1 == task.horizon)
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_reward_and_success_match_wherever_the_thing_is(name: str) -> None:
     """Random actions reach no goal: poses are drawn around it instead, near ones and far."""
-    task, rng = load_task(name), np.random.default_rng(0)
+    task, rng = loaded(name), np.random.default_rng(0)
     with original(MATCHED[name]) as env:
         env.reset(seed=0)
         raw, count = env.unwrapped, 400
@@ -100,9 +102,9 @@ def test_reward_and_success_match_wherever_the_thing_is(name: str) -> None:
     np.testing.assert_array_equal(task.success(state).float().numpy(), successes)
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED, 2))
 def test_starts_have_the_same_distribution(name: str) -> None:
-    task = load_task(name)
+    task = loaded(name)
     sim = MujocoSim(task.model, STARTS, 1)
     worlds = Worlds(task, sim, torch.arange(STARTS))
     worlds.start()

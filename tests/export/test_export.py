@@ -23,6 +23,7 @@ from rewardgen.sim import MujocoSim
 from rewardgen.tasks import Task, load_task
 from rewardgen.training import Population
 from tests.ours import MATCHED
+from tests.sampling import few
 
 FORBID = """
 import sys
@@ -107,7 +108,7 @@ print(json.dumps({"rows": rows, "resets": resets}))
 """
 
 
-@pytest.mark.parametrize("name", MATCHED)
+@pytest.mark.parametrize("name", few(MATCHED))
 def test_the_wrapper_rewards_what_our_own_simulation_rewards(name: str, tmp_path: Path) -> None:
     task = load_task(name)
     files = exported(task, tmp_path)
@@ -159,6 +160,7 @@ def test_stable_baselines3_trains_with_the_wrapper(name: str, tmp_path: Path) ->
     assert np.isfinite(trained[1])
 
 
+@pytest.mark.slow
 def test_the_policy_acts_as_it_did_in_training(tmp_path: Path) -> None:
     task = load_task("hopper/run")
     population, weights = policy_of(task)
@@ -212,6 +214,7 @@ def test_the_reward_needs_torch_alone_and_carries_the_shaping_that_it_uses(tmp_p
     assert found[1:] == [["pace", "turn"], 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hopper/run", "reacher/reach"])
 def test_gymnasiums_own_check_accepts_the_wrapper(name: str, tmp_path: Path) -> None:
     exported(load_task(name), tmp_path)

@@ -1,4 +1,4 @@
-"""How long to search: about a minute for all of tests/fuzz, or as long as ``REWARDGEN_FUZZ_EXAMPLES`` says.
+"""How long to search: some seconds for each test, or as long as ``REWARDGEN_FUZZ_EXAMPLES`` says.
 
 REWARDGEN_FUZZ_EXAMPLES=100000 pytest tests/fuzz          that many examples of each test, other ones every time
 pytest -m "not fuzz"                                      everything else
@@ -14,11 +14,11 @@ import pytest
 hypothesis = pytest.importorskip("hypothesis")
 
 # A share that each test takes of the usual number; slow ones take less.
-USUAL = 2000
+USUAL = 500
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "fuzz: looks for input that breaks a parser; a minute, or longer by hand")
+    config.addinivalue_line("markers", "fuzz: looks for input that breaks a parser; seconds, or longer by hand")
 
 
 def profile(share: float = 1.0):

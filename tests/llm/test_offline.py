@@ -28,8 +28,8 @@ from rewardgen.llm.offline.terms import Term, read, write
 from rewardgen.program import check, extract
 from rewardgen.records import Field, Form, Layout, Message, Problem, Reply, State, Verdict, Words
 from rewardgen.request import Ask, ComponentFacts, EpisodeFacts, Facts, Request, TaskFacts, TrainingFacts, Turn
-from rewardgen.tasks import Task, load_task
-from tests.ours import TASKS
+from tests.ours import TASKS, loaded
+from tests.sampling import few
 
 AUTHOR = OfflineAuthor()
 
@@ -69,13 +69,8 @@ def run(source: str, layout: Layout, rows: int = 64, seed: int = 0, action_size:
 
 
 @cache
-def the_task(name: str) -> Task:
-    return load_task(name)
-
-
-@cache
 def first_request(name: str) -> Request:
-    return prompting.generation(the_task(name))
+    return prompting.generation(loaded(name))
 
 
 def request_for(description: str, fields: Sequence[Field], unit: str = "1", action: int = 3) -> Request:
@@ -87,9 +82,9 @@ def request_for(description: str, fields: Sequence[Field], unit: str = "1", acti
 # ---- it is told what the prompt says
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", few(TASKS))
 def test_the_facts_hold_the_task_as_declared(name: str) -> None:
-    task = the_task(name)
+    task = loaded(name)
     facts = first_request(name).facts.task
     assert [(f.name, f.shape, f.unit) for f in facts.fields] == [(f.name, f.shape, f.unit) for f in task.fields]
     assert facts.description == " ".join(task.description.split())
@@ -104,9 +99,9 @@ def test_the_facts_hold_the_task_as_declared(name: str) -> None:
 # ---- what it writes is a reward
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", few(TASKS))
 def test_every_program_for_every_task_passes_the_check_and_gives_a_reward(name: str) -> None:
-    task = the_task(name)
+    task = loaded(name)
     request = first_request(name)
     (parent,) = sources(AUTHOR.reply(request, 1, seed=3))
     later = prompting.generation(task, [turn(parent)])
@@ -198,7 +193,7 @@ def test_it_imports_neither_tasks_nor_environments() -> None:
 # ---- diversity and determinism
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", few(TASKS))
 def test_replies_differ_and_follow_from_request_and_seed(name: str) -> None:
     request = first_request(name)
     replies = AUTHOR.reply(request, 16, seed=5)
@@ -278,7 +273,7 @@ PARENT = '''def compute_reward(state, action, next_state):
 
 
 def improvements(trained: TrainingFacts, n: int = 8, seed: int = 0, parent: str = PARENT) -> list[str]:
-    request = prompting.generation(the_task("cheetah/run"), [turn(parent, trained)])
+    request = prompting.generation(loaded("cheetah/run"), [turn(parent, trained)])
     return sources(AUTHOR.reply(request, n, seed=seed))
 
 
@@ -317,7 +312,7 @@ def test_where_nothing_was_learned_half_of_the_variants_start_afresh() -> None:
 
 @pytest.mark.parametrize("name", [TASKS[0], TASKS[len(TASKS) // 2], TASKS[-1], "adroit/hammer"])
 def test_measures_and_factors_are_written_as_the_prompt_asks(name: str) -> None:
-    task = the_task(name)
+    task = loaded(name)
     for form in ("progress", "factors"):
         manner = prompting.Manner(form=form)  # type: ignore[arg-type]
         shown = [turn(PARENT)]
@@ -337,7 +332,7 @@ def test_measures_and_factors_are_written_as_the_prompt_asks(name: str) -> None:
 
 def test_two_programs_are_crossed() -> None:
     other = PARENT.replace("next_state.torso_pitch / 0.5", "next_state.pitch_rate / 2.0").replace("posture", "calm")
-    task = the_task("cheetah/run")
+    task = loaded("cheetah/run")
     request = prompting.generation(task, [turn(other), turn(PARENT)])
     crosses = [
         source
@@ -350,7 +345,7 @@ def test_two_programs_are_crossed() -> None:
 
 def test_what_it_wrote_it_reads_back() -> None:
     for name in TASKS:
-        task = the_task(name)
+        task = loaded(name)
         fields = {field.name for field in task.fields}
         for idea, program in designs(understand(first_request(name).facts.task)):
             source = write(program, idea)
@@ -405,7 +400,7 @@ def test_a_parent_that_it_cannot_read_leads_to_fresh_rewards() -> None:
         "        total = total + action[:, i]\n    return total, {'total': total}\n"
     )
     for source in improvements(TRAINED, parent=strange):
-        check(source, the_task("cheetah/run").layout)
+        check(source, loaded("cheetah/run").layout)
 
 
 def test_guidance_needs_no_complete_facts() -> None:
@@ -417,7 +412,7 @@ def test_guidance_needs_no_complete_facts() -> None:
 
 
 def test_a_repair_leaves_out_what_was_wrong() -> None:
-    task = the_task("cheetah/run")
+    task = loaded("cheetah/run")
     wrong = PARENT.replace("next_state.torso_pitch / 0.5", "next_state.torso_pitch.mean() / 0.5")
     problem = Problem("smoke", "component posture: row 3 depends on other rows", line=4)
     request = prompting.repair(prompting.generation(task, []), f"```python\n{wrong}```", [problem])
@@ -428,7 +423,7 @@ def test_a_repair_leaves_out_what_was_wrong() -> None:
 
 
 def test_a_copy_is_repaired_by_another_reward() -> None:
-    task = the_task("cheetah/run")
+    task = loaded("cheetah/run")
     first = sources(AUTHOR.reply(prompting.generation(task, []), 3, seed=0))
     problem = Problem("copy", "this pays for the same as r0g0c0, which is tried already: change what is paid for")
     request = prompting.repair(prompting.generation(task, []), f"```python\n{first[1]}```", [problem])
@@ -441,7 +436,7 @@ def test_a_copy_is_repaired_by_another_reward() -> None:
 
 
 def test_a_reply_without_a_program_is_repaired_by_a_fresh_one() -> None:
-    task = the_task("cheetah/run")
+    task = loaded("cheetah/run")
     with pytest.raises(ProgramRejected) as caught:
         extract("I cannot help with that.")
     request = prompting.repair(prompting.generation(task, []), "I cannot help with that.", caught.value.problems)
@@ -455,7 +450,7 @@ def test_a_reply_without_a_program_is_repaired_by_a_fresh_one() -> None:
 
 
 def test_a_critic_objects_where_penalties_outweigh_what_is_paid() -> None:
-    task = the_task("cheetah/run")
+    task = loaded("cheetah/run")
     harsh = PARENT.replace("-0.1 *", "-9.0 *")
     (fine,) = AUTHOR.reply(prompting.review(task, PARENT), 1, seed=0)
     (objects,) = AUTHOR.reply(prompting.review(task, harsh), 1, seed=0)
@@ -470,14 +465,14 @@ def test_a_critic_objects_where_penalties_outweigh_what_is_paid() -> None:
 def test_an_analysis_follows_from_the_episodes_as_values() -> None:
     best = EpisodeFacts(300, "time limit", {"fast": (0.5, 2.0), "alive": (1.0, 1.01)})
     worst = EpisodeFacts(40, "fell", {"fast": (0.1, 0.2), "alive": (1.0, 1.01)})
-    request = prompting.analysis(the_task("cheetah/run"), PARENT, "(told in other words)", [best, worst])
+    request = prompting.analysis(loaded("cheetah/run"), PARENT, "(told in other words)", [best, worst])
     (reply,) = AUTHOR.reply(request, 1, seed=0)
     assert reply.text.splitlines() == [
         "finding: the best episode lasted 300 steps and was ended by time limit.",
         "finding: alive is most of the reward; what it pays for is what the policy does.",
         "finding: alive hardly changes within an episode; another scale would teach more.",
     ]
-    (nothing,) = AUTHOR.reply(prompting.analysis(the_task("cheetah/run"), PARENT, ""), 1, seed=0)
+    (nothing,) = AUTHOR.reply(prompting.analysis(loaded("cheetah/run"), PARENT, ""), 1, seed=0)
     assert nothing.text == "finding: the numbers do not tell."
 
 
@@ -488,7 +483,7 @@ def test_other_words_change_no_reply(tmp_path: Path) -> None:
     """Each template of the user's own says something else than ours, and nothing that could be read back."""
     for name in (path.name for path in prompting.default_prompts_dir().glob("*.j2")):
         (tmp_path / name).write_text("Etwas ganz anderes.", encoding="utf-8")
-    task, source = the_task("cheetah/run"), f"```python\n{PARENT}```"
+    task, source = loaded("cheetah/run"), f"```python\n{PARENT}```"
     problems = [Problem("smoke", "component posture: row 3 depends on other rows", line=4)]
     liked = Verdict(0, 0, (), (), (Words(("c",), "it should be calm", "ann"),), 1, 1, 1)
     turns = [turn(PARENT.replace("fast", "quick")), replace(turn(PARENT), candidate="c", verdict=liked)]

@@ -166,6 +166,7 @@ ATTACKS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 def test_what_an_agent_must_not_give_is_refused(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     (tmp_path / "secret").mkdir()

@@ -25,7 +25,8 @@ from rewardgen.request import Turn
 from rewardgen.search import load_method, method_names
 from rewardgen.tasks import Task, load_task
 from tests.envs.source import code_behind
-from tests.ours import TASKS
+from tests.ours import TASKS, loaded
+from tests.sampling import few
 
 EXAMPLE = Path(__file__).parents[1] / "tasks" / "example"
 SECRET = ("fitness", "expert_reward", "sparse_reward")
@@ -117,10 +118,19 @@ def manner(method: str) -> Manner:
     return load_method(method).manner
 
 
-@pytest.mark.parametrize("name", [*TASKS, "slider/park"])
-def test_nothing_of_fitness_or_rewards_is_given_away(name: str) -> None:
-    task = load_task(name, [EXAMPLE])
+@pytest.fixture(scope="module")
+def system() -> str:
+    """The system message of one of the tasks."""
+    first = messages(load_task("cartpole/swingup"), (), ())[0]
+    assert first.role == "system"
+    return f"{first.content}\n"
+
+
+@pytest.mark.parametrize("name", few([*TASKS, "slider/park"]))
+def test_nothing_of_fitness_or_rewards_is_given_away(name: str, system: str) -> None:
+    task = load_task(name, [EXAMPLE]) if name == "slider/park" else loaded(name)
     conversation = told(task)
+    assert conversation.startswith(system)  # which is the same for every task
     assert task.description.split(".")[0].split(",")[0] in conversation.replace("\n", " ")
     assert leaks(task, conversation) == []
 
@@ -139,10 +149,6 @@ def test_methods_without_a_score_tell_nothing_of_it() -> None:
         assert "fitness" not in text and "goal" not in text
         assert not any(told in text for told in ("7.65", "8.00", "6.54", "0.99", "32 %"))
         assert ("component term: mean 1.50 → 1.50 per step; share 100 %" in text) == ("components" in feedback)
-
-
-def test_the_system_message_is_the_same_for_every_task() -> None:
-    assert len({messages(load_task(name), (), ())[0].content for name in TASKS}) == 1
 
 
 PLACE = "It should come to rest at position 0 as soon as it can."

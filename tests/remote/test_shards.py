@@ -20,7 +20,7 @@ from rewardgen.training.episodes import Collector, trajectory
 from tests.search import tiny
 
 UPRIGHT = """def compute_reward(state, action, next_state):
-    up = torch.cos(next_state.pole_angle)
+    up = torch.cos(next_state.joint_angles[:, 0])
     return up, {"up": up}
 """
 NEAR = """def compute_reward(state, action, next_state):
@@ -28,7 +28,7 @@ NEAR = """def compute_reward(state, action, next_state):
     return -gap, {"near": torch.exp(-gap / 0.1), "speed": next_state.joint_velocities.norm(dim=-1)}
 """
 CRASHES = """def compute_reward(state, action, next_state):
-    up = torch.cos(next_state.pole_angle)
+    up = torch.cos(next_state.joint_angles[:, 0])
     return up[:1], {"up": up}
 """
 SECRET = "a-private-host"
@@ -40,7 +40,7 @@ def config() -> Config:
         None,
         {
             **tiny.TRAINING,
-            "task": "cartpole/swingup",
+            "task": "reacher/reach",
             "threads": 1,
             "sim": "mujoco",
             "device": "cpu",
@@ -124,11 +124,12 @@ def test_other_versions_are_refused(order: ShardOrder) -> None:
         carry_out(replace(order, versions={**order.versions, "torch": "0.1"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["progress", "factors"])
 def test_the_form_of_programs_and_their_credit_travel(config: Config, form: Form) -> None:
     """A shard comes to what a training here comes to, bit for bit, and credit is what makes it differ from a reward."""
     training = config.training.model_copy(update={"keep": "last"})
-    config = config.model_copy(update={"task": "reacher/reach", "training": training})  # whose episodes end soon
+    config = config.model_copy(update={"training": training})
     chosen = config.model_copy(update={"credit": CreditConfig(bins=7, count_weight=0.5, decoder_steps=3)})
     task, program = load_task(config.task), RewardProgram(NEAR)
     own = task_rewards(task)["sparse"]
@@ -151,6 +152,7 @@ def test_the_form_of_programs_and_their_credit_travel(config: Config, form: Form
         assert carry_out(changed).results[0].weights != here[0].weights  # form and credit both matter
 
 
+@pytest.mark.slow
 def test_task_files_travel_and_stay_in_their_folder(tmp_path: Path, config: Config) -> None:
     own = Path(__file__).parents[1] / "tasks" / "example"
     settings = config.model_copy(update={"task": "slider/park"})

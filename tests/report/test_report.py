@@ -235,6 +235,7 @@ def test_what_a_program_printed_is_shown_folded_and_as_its_own(good_run: RunView
     assert all("&lt;/pre&gt;" in shown and "\nprinted</pre>" in shown for _, shown in folded)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (CHROMIUM := shutil.which("chromium") or shutil.which("google-chrome")), reason="no Chromium")
 def test_a_browser_opens_it(good_run: RunView, tmp_path: Path) -> None:
     out = write_report(replace(hostile_run(), cost=good_run.cost), tmp_path / "page.html")

@@ -279,6 +279,7 @@ def test_strict_needs_no_namespaces():
     assert again == [notice, in_force]
 
 
+@pytest.mark.slow
 def test_without_a_proc_of_ones_own_the_other_namespaces_remain():
     lines = in_a_container({"mount": errno.EPERM})
     assert "process namespace" not in lines[1] and "mount namespace" not in lines[1]
@@ -316,6 +317,7 @@ def test_a_server_without_the_layers_is_not_used(monkeypatch):
 # for whom
 
 
+@pytest.mark.slow
 def test_an_ordinary_user_gets_the_same_layers():
     if os.geteuid() != 0:
         pytest.skip("the other tests run as an ordinary user already")

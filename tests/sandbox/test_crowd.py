@@ -104,6 +104,7 @@ def as_told(result: TrainingResult) -> str:
     return repr(dataclasses.replace(result, seconds=0.0))
 
 
+@pytest.mark.slow
 def test_attackers_fail_and_the_others_score_as_if_they_had_been_harmless(programs, beside_attackers):
     peaceful = trained({key: programs["near"] if key in HOSTILE else program for key, program in programs.items()})
     assert {key for key, result in beside_attackers.items() if result.status == "failed"} == set(HOSTILE)
@@ -112,12 +113,14 @@ def test_attackers_fail_and_the_others_score_as_if_they_had_been_harmless(progra
         assert as_told(peaceful[key]) == as_told(beside_attackers[key])
 
 
+@pytest.mark.slow
 def test_attackers_leave_the_others_policies_as_if_they_had_not_been_there(programs, beside_attackers):
     alone = trained({key: programs[key] for key in HARMLESS})
     for key in HARMLESS:
         assert alone[key].weights == beside_attackers[key].weights
 
 
+@pytest.mark.slow
 def test_attackers_leave_the_others_scores_as_if_they_had_not_been_there(programs, beside_attackers):
     alone = trained({key: programs[key] for key in HARMLESS})
     for key in HARMLESS:

@@ -32,6 +32,7 @@ HANG = RewardProgram("def compute_reward(state, action, next_state):\n    while 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_two_hundred_workers_leave_nothing():
     """``python -m tests.sandbox.soak`` does it with ten thousand."""
     assert soak(200) == {}

@@ -12,6 +12,7 @@ import torch
 from rewardgen.program import check, extract
 from rewardgen.records import Field, Layout
 from rewardgen.sandbox import smoke_test
+from tests.sampling import few
 from tests.sandbox.arena import CALL_SECONDS, Arena
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "sandbox"
@@ -38,7 +39,7 @@ def text_of(entry) -> str:
     return (SHARED / "hostile" / entry["file"]).read_bytes().decode("utf-8", "surrogateescape")
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["file"])
+@pytest.mark.parametrize("entry", few(ENTRIES, 8), ids=lambda entry: entry["file"])
 def test_an_attack_ends_where_the_manifest_says_or_earlier(arena, entry):
     text = text_of(entry)
     verdict = arena.whole_path(text if entry["category"] == "malformed" else f"```python\n{text}\n```")
@@ -51,7 +52,7 @@ def test_an_attack_ends_where_the_manifest_says_or_earlier(arena, entry):
         assert verdict.layer != "harmless", verdict
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["file"])
+@pytest.mark.parametrize("entry", few(ENTRIES, 8), ids=lambda entry: entry["file"])
 def test_an_attack_is_contained_without_the_static_check(arena, entry):
     if arena.open_doors:
         pytest.skip(f"this sandbox lets workers reach {sorted(arena.open_doors)}: the attack would do damage")
@@ -61,7 +62,7 @@ def test_an_attack_is_contained_without_the_static_check(arena, entry):
         assert verdict.layer in ("deadline", "process"), verdict
 
 
-@pytest.mark.parametrize("file", BENIGN, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", few(BENIGN, 8), ids=lambda file: file.name)
 def test_a_benign_reward_is_accepted_and_finite(arena, file):
     program = check(extract(f"```python\n{file.read_text()}\n```"), LAYOUT)
     with arena.box.open(program, LAYOUT, ACTIONS, len(arena.transitions[0])) as worker:

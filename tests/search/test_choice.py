@@ -65,6 +65,7 @@ def run(tmp_path: Path, name: str = "run", listener: Any = search.silent, **chan
     return search.run(load(overrides=settings), tmp_path / name, listener=listener)
 
 
+@pytest.mark.slow
 def test_a_search_with_everything_on(tmp_path: Path) -> None:
     events: list[Event] = []
     view = run(tmp_path, listener=events.append)
@@ -108,6 +109,7 @@ def test_a_search_with_everything_on(tmp_path: Path) -> None:
     assert kinds["remeasured"] == sum(bool(c.again) for c in view.candidates.values())
 
 
+@pytest.mark.slow
 def test_the_finalists_trainings_are_those_of_a_search_without_a_race(tmp_path: Path) -> None:
     changes = {"search__generations": 1, "search__screening": False, "search__remeasure": 0}
     raced = run(tmp_path, "a/run", **changes)
@@ -126,6 +128,7 @@ def test_the_finalists_trainings_are_those_of_a_search_without_a_race(tmp_path: 
     assert finalists >= 1
 
 
+@pytest.mark.slow
 def test_a_resumed_search_comes_to_the_same(tmp_path: Path) -> None:
     """Stopped by Ctrl-C at the first race, then at the second measurement of a leader, then at the second race."""
     undisturbed = run(tmp_path, "a/run")
@@ -159,6 +162,7 @@ def test_a_resumed_search_comes_to_the_same(tmp_path: Path) -> None:
     assert view.winner == undisturbed.winner and view.cost.steps == undisturbed.cost.steps
 
 
+@pytest.mark.slow
 def test_what_was_scored_before_the_budget_ended_still_counts(tmp_path: Path) -> None:
     """The budget ends while the leader of the first generation is measured again."""
 
@@ -176,6 +180,7 @@ def test_what_was_scored_before_the_budget_ended_still_counts(tmp_path: Path) ->
     assert any("no further generation: nothing is left" in message for message in messages)
 
 
+@pytest.mark.slow
 def test_the_switches_give_the_published_method(tmp_path: Path) -> None:
     view = run(tmp_path, **{key.replace(".", "__"): value for key, value in EUREKA.items()})
     trained = [c for c in view.candidates.values() if c.trainings]
@@ -187,6 +192,7 @@ def test_the_switches_give_the_published_method(tmp_path: Path) -> None:
     assert screening_record(view) is None and curse_records(view) == []
 
 
+@pytest.mark.slow
 def test_those_that_order_episodes_worst_are_left_out(tmp_path: Path) -> None:
     view = run(tmp_path, search__screening__keep=0.5, search__generations=1, search__racing=False)
     trained = [c for c in view.candidates.values() if c.trainings]

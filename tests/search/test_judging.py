@@ -59,9 +59,9 @@ def prefers(better: str, worse: str, number: int, words: str = "") -> Judgement:
     return Judgement(f"judgement-{number}", f"{better}.0", f"{worse}.0", "left", words, "ada", "person", LONG_AGO, 2.0)
 
 
+@pytest.mark.slow
 def test_a_judge_that_is_never_wrong_selects_the_fittest(tmp_path: Path) -> None:
     changes = {
-        "task": "cheetah/run",
         "search__candidates": 3,
         "search__judging__by": "simulated",
         "search__judging__pairs": 99,
@@ -163,6 +163,7 @@ def test_ties_and_answers_for_the_right_side_are_told(judged: Judged) -> None:
     assert [line["tie"] for line in lines] == [False, True]
 
 
+@pytest.mark.slow
 def test_stopped_while_waiting_it_waits_again_and_asks_nothing_twice(tmp_path: Path) -> None:
     def leave(event: Event, number: int) -> None:
         raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from rewardgen import search
 from rewardgen.cli.output import jsonable
@@ -88,6 +89,7 @@ def test_it_warns_after_the_first_generation_that_cannot_be_read_and_not_again(t
         assert warnings_of(store, {0: noise[0]}, **{"search.generations": 1}) == []
 
 
+@pytest.mark.slow
 def test_a_search_says_what_its_trainings_say_and_so_when_resumed(tmp_path: Path) -> None:
     events: list[Event] = []
 
@@ -120,6 +122,7 @@ def test_a_search_says_what_its_trainings_say_and_so_when_resumed(tmp_path: Path
     assert told.sentence in render(view)
 
 
+@pytest.mark.slow
 def test_one_seed_cannot_tell_and_nobody_is_warned(tmp_path: Path) -> None:
     view = search.run(
         load(overrides=SEARCH | {"search.generations": 2, "search.seeds": 1, "search.candidates": 3}), tmp_path / "run"

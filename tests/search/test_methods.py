@@ -24,6 +24,7 @@ from rewardgen.store.database import from_json, to_json
 from rewardgen.tasks import load_task
 from rewardgen.training import Member
 from rewardgen.training.record import Record
+from tests.sampling import few
 from tests.search import tiny
 from tests.search.content import content
 from tests.search.model_server import model_server
@@ -33,7 +34,7 @@ def run(folder: Path, method: str, **changes: Any) -> RunView:
     return search.run(configure(None, tiny.of_method(method, **changes)), folder)
 
 
-@pytest.mark.parametrize("method", method_names())
+@pytest.mark.parametrize("method", few(method_names(), 2))
 def test_every_method_finds_a_reward_offline(tmp_path: Path, method: str) -> None:
     view = run(tmp_path / "run", method)
     assert view.status == "finished" and view.winner is not None
@@ -60,6 +61,7 @@ def test_every_method_finds_a_reward_offline(tmp_path: Path, method: str) -> Non
         assert all(candidate.parent in view.candidates for candidate in later)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["progress", "lare"])
 def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> None:
     """Screened by nothing, kept by nothing that is paid, told by its components, exported with a warning."""
@@ -84,9 +86,10 @@ def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> 
     assert "It is no reward: its components are" in page and "The winning program" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["progress", "lare"])
 def test_a_program_without_components_goes_back_before_training(tmp_path: Path, method: str) -> None:
-    head = "```python\ndef compute_reward(state, action, next_state):\n    up = state.pole_angle.cos()\n    return up, "
+    head = "```python\ndef compute_reward(state, action, next_state):\n    up = action[:, 0]\n    return up, "
     manner = load_method(method).manner
     asked = prompting.generation(load_task(tiny.SEARCH["task"]), [], (), None, manner)
     said, better = head + "{}\n```", head + '{"up": up}\n```'
@@ -106,6 +109,7 @@ class Cut(BaseException):
     """What ends a run in the middle, as Ctrl-C would."""
 
 
+@pytest.mark.slow
 def test_a_method_with_several_roles_goes_on_where_it_was_cut_and_asks_nothing_twice(tmp_path: Path) -> None:
     whole = search.run(configure(None, tiny.of_method("auto_mc")), tmp_path / "whole" / "run")
     cut, cuts = tmp_path / "cut" / "run", []
@@ -129,6 +133,7 @@ def test_a_method_with_several_roles_goes_on_where_it_was_cut_and_asks_nothing_t
     assert len(lines) == len(whole.calls) == view.cost.calls  # and all of it counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["progress", "lare"])
 def test_trainings_with_a_memory_come_to_the_same_after_a_cut(tmp_path: Path, method: str) -> None:
     """Cut in the middle of a generation's trainings, whose counts or decoder were in memory alone."""
@@ -148,6 +153,7 @@ def test_trainings_with_a_memory_come_to_the_same_after_a_cut(tmp_path: Path, me
     assert content(cut) == content(whole.path)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_by_the_method_that_it_began_with(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nsummary: as it began\nfeedback: [fitness]\n")
@@ -165,6 +171,7 @@ def test_a_run_goes_on_by_the_method_that_it_began_with(tmp_path: Path) -> None:
     assert view.form == "reward" and "fitness:" in told and "\ncomponent " not in told
 
 
+@pytest.mark.slow
 def test_a_program_that_orders_known_episodes_badly_goes_back_and_is_trained_in_the_end(tmp_path: Path) -> None:
     view = run(tmp_path / "run", "card", search__generations=1, search__screening__agreement=0.999, search__repairs=1)
     (candidate,) = view.generations[0].candidates
@@ -193,7 +200,7 @@ def test_a_method_that_wants_all_its_programs_to_run_asks_for_fresh_ones(
 
 
 def test_a_training_too_short_for_a_decoder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no episode of cartpole/swingup ends before step 16,000"):
+    with pytest.raises(ConfigError, match=r"no episode of reacher/reach ends before step 1,600"):
         run(tmp_path / "run", "lare", training__worlds=32)
     assert not (tmp_path / "run").exists()
 

@@ -44,6 +44,7 @@ def kept(run_dir: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "templates", "purposes"),
     [

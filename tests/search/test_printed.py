@@ -16,6 +16,7 @@ from tests.search.test_search import SMALL
 WORD = "ZEBRA"
 
 
+@pytest.mark.slow
 def test_prints_reach_the_report_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ SHORT = {
 }
 
 
+@pytest.mark.slow
 def test_recorded_replies_run_again(tmp_path: Path) -> None:
     overrides = SHORT | {"llm.model": f"replay:{RECORDING}", "search.generations": 3}
     view = search.run(config.load(overrides=overrides), tmp_path / "run")

@@ -18,10 +18,10 @@ from tests.search import tiny
 THOUGHT = "I wonder about the energy. " * 50
 
 
-def program(weight: float, field: str = "pole_upright") -> str:
+def program(weight: float, field: str = "fingertip_position") -> str:
     return (
         "```python\ndef compute_reward(state, action, next_state):\n"
-        f"    up = {weight} * next_state.{field}\n    return up, {{'up': up}}\n```"
+        f"    right = {weight} * next_state.{field}[:, 0]\n    return right, {{'right': right}}\n```"
     )
 
 
@@ -58,6 +58,7 @@ def start(server: ModelServer, tmp_path: Path, events: list[Event], **changes: A
     return search.run(config.load(overrides=settings), tmp_path / "run", listener=events.append)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -68,13 +69,13 @@ def start(server: ModelServer, tmp_path: Path, events: list[Event], **changes: A
 def test_a_reply_goes_back_for_repair_without_what_surrounds_its_answer(
     tmp_path: Path, before: str, after: str
 ) -> None:
-    wrong = before + program(1.0, "pole_uprigth") + after
+    wrong = before + program(1.0, "fingertip_positoin") + after
     events: list[Event] = []
     with ModelServer(default=writes([(wrong, "stop"), (program(0.5) + after, "stop")], program(0.7))) as server:
         view = start(server, tmp_path, events)
     (repair,) = server.requests[1:]
     (said,) = [message["content"] for message in repair["messages"] if message["role"] == "assistant"]
-    assert said == program(1.0, "pole_uprigth")
+    assert said == program(1.0, "fingertip_positoin")
     assert {candidate.status for candidate in view.candidates.values()} == {"trained"}
     assert wrong in [reply.text for call in view.calls for reply in call.replies], "what was paid for is kept whole"
 

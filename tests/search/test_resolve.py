@@ -123,6 +123,7 @@ def test_a_judge_that_is_none_is_refused(judge: str) -> None:
         given(search__judge=judge)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_what_was_given_tells_what_it_changed_and_goes_on_so(tmp_path: Path) -> None:
     settings = {**tiny.SEARCH, "llm.model": "offline", "search.generations": 1, "search.candidates": 2}
     config = configure(None, settings | {"search.judge": "simulated", "training.steps": 512})
@@ -152,6 +153,7 @@ def test_a_run_keeps_what_was_given_tells_what_it_changed_and_goes_on_so(tmp_pat
     assert view.judgements and {said.kind for said in view.judgements} == {"simulated"}
 
 
+@pytest.mark.slow
 def test_a_judge_on_the_command_line_is_stored_as_it_was_written(tmp_path: Path) -> None:
     done = small_search(tmp_path, "alone", "--judge", "simulated")
     assert done.code == 0, done.err

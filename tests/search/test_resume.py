@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import json
+import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rewardgen.store import read
 from tests.search import tiny
 from tests.search.content import content
 from tests.search.model_server import ModelServer, model_server
+from tests.search.processes import Started, begin_or_resume
 
 KILLS = 20
 IN_FLIGHT = 0.25
 """Seconds before a kill within which an answer may have been sent but not yet kept: nobody can know of those."""
-
-PROGRAM = """
-import json, sys
-from pathlib import Path
-from rewardgen import config, search
-from rewardgen.store.database import FILE_NAME
-folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
-print("started", flush=True)
-if (folder / FILE_NAME).exists() and search.start.Store(folder).meta("config") is not None:
-    search.resume(folder)
-else:
-    for file in folder.glob(FILE_NAME + "*"):
-        file.unlink()
-    search.run(config.load(overrides=settings), folder)
-"""
 
 
 def settings(server: ModelServer) -> dict[str, Any]:
@@ -54,33 +40,34 @@ def settings(server: ModelServer) -> dict[str, Any]:
     }
 
 
-def start(folder: Path, server: ModelServer) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(folder), json.dumps(settings(server))],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": "test", "OMP_NUM_THREADS": "1", "MUJOCO_GL": "disable"},
-    )
-
-
-def processes_of(folder: Path) -> list[int]:
-    """Processes whose command line names ``folder``."""
+def processes_in(folder: Path) -> list[int]:
+    """Other processes that work in ``folder``: with a file of it open, or with it as their own folder."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if str(folder).encode() in entry.read_bytes():
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            held = [_target(each) for each in (*(process / "fd").iterdir(), process / "cwd")]
+            if int(process.name) != os.getpid() and any(each.startswith(str(folder)) for each in held):
+                found.append(int(process.name))
     return found
 
 
+def _target(link: Path) -> str:
+    """Where it leads to; nothing if it is gone."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
+@pytest.mark.slow
 def test_killed_twenty_times(tmp_path: Path) -> None:
     moments = random.Random(20)
-    with model_server("cart_velocity") as server:
+    with model_server("fingertip_position") as server:
+        undisturbed = Started(begin_or_resume, tmp_path / "undisturbed" / "run", settings(server))
+        undisturbed.told.recv()  # imports are over, the work begins
         begun = time.monotonic()
-        with start(tmp_path / "undisturbed" / "run", server) as undisturbed:
-            assert undisturbed.wait() == 0
+        assert undisturbed.wait() == 0
+        undisturbed.close()
         duration = time.monotonic() - begun
         expected = content(tmp_path / "undisturbed" / "run")
         view = read(tmp_path / "undisturbed" / "run")
@@ -102,16 +89,16 @@ def test_killed_twenty_times(tmp_path: Path) -> None:
             server.answered.clear()
             unknowable: Counter[str] = Counter()
             while True:
-                with start(folder, server) as process:
-                    assert process.stdout is not None
-                    process.stdout.readline()  # imports are over, the work begins
-                    limit = moments.uniform(0.0, 0.6 * duration) if kills < KILLS else None
-                    try:
-                        assert process.wait(timeout=limit) == 0
-                        break
-                    except subprocess.TimeoutExpired:
-                        process.send_signal(signal.SIGKILL)
-                        process.wait()
+                process = Started(begin_or_resume, folder, settings(server))
+                process.told.recv()
+                limit = moments.uniform(0.0, duration) if kills < KILLS else None
+                code = process.wait(limit)
+                if code is None:
+                    process.kill()
+                process.close()
+                if code is not None:
+                    assert code == 0
+                    break
                 died = time.monotonic()
                 unknowable.update(a.request for a in server.answered if died - a.at < IN_FLIGHT)
                 kills += 1
@@ -120,4 +107,4 @@ def test_killed_twenty_times(tmp_path: Path) -> None:
             assert set(paid) == set(calls_of_one_run)
             for request, times in paid.items():
                 assert times <= 1 + unknowable[request]
-            assert not processes_of(folder)
+            assert not processes_in(folder)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +24,7 @@ from rewardgen.tasks import RewardAndTerms, Task, load_task
 from rewardgen.training import save_folders
 from rewardgen.training.provenance import origin as origin_of
 from tests.search import tiny
+from tests.search.processes import Started, begin_or_resume_telling, measure_baselines_until_killed
 from tests.search.test_resume import content
 from tests.training.conftest import Point
 from tests.training.watchers import Written
@@ -50,49 +48,6 @@ SEARCH = {
     "training.checkpoint_episodes": 1,
     "training.score_episodes": 1,
 }
-PROGRAM = """
-import json, sys
-from pathlib import Path
-from rewardgen import config, search
-from rewardgen.store.database import FILE_NAME
-folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
-def listener(event):
-    if event.kind in ("training_started", "training_progress"):
-        print(json.dumps({"what": event.data["what"], "members": event.data.get("members"),
-                          "steps": event.data["steps"] if event.kind == "training_progress" else None}), flush=True)
-if (folder / FILE_NAME).exists() and search.start.Store(folder).meta("config") is not None:
-    search.resume(folder, listener=listener)
-else:
-    for file in folder.glob(FILE_NAME + "*"):
-        file.unlink()
-    search.run(config.load(overrides=settings), folder, listener=listener)
-"""
-BASELINE = """
-import json, sys
-from pathlib import Path
-from rewardgen import baselines, config
-from rewardgen.tasks import load_task
-from rewardgen.training import Watcher
-class Printed(Watcher):
-    def progress(self, steps):
-        print(steps, flush=True)
-settings = config.load(overrides=json.loads(sys.argv[2]))
-baselines.measure(Path(sys.argv[1]), load_task(settings.task), settings, watcher=Printed())
-"""
-
-
-def start(program: str, folder: Path, settings: dict[str, Any]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, str(folder), json.dumps(settings)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "MUJOCO_GL": "disable"},
-    )
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 class Trainings:
@@ -102,9 +57,8 @@ class Trainings:
         self.members: list[int] = []
         self.lives: list[list[list[int]]] = []
 
-    def take(self, line: str, fresh: bool) -> None:
-        """``fresh``: the line is the first of its process."""
-        told = json.loads(line)
+    def take(self, told: dict[str, Any], fresh: bool) -> None:
+        """``fresh``: it is the first that its process tells."""
         if told["steps"] is not None:
             self.lives[-1][-1].append(told["steps"])
         elif fresh and self.lives and self.members[-1] == told["members"]:
@@ -126,9 +80,10 @@ class Trainings:
 @pytest.mark.slow
 def test_a_search_killed_in_its_trainings_twenty_times(tmp_path: Path) -> None:
     moments = random.Random(7)
-    with start(PROGRAM, tmp_path / "undisturbed" / "run", SEARCH) as process:
-        lines = list(process.stdout or ())
-    assert process.returncode == 0
+    undisturbed = Started(begin_or_resume_telling, tmp_path / "undisturbed" / "run", SEARCH)
+    told = list(undisturbed)
+    assert undisturbed.wait() == 0
+    undisturbed.close()
     expected = content(tmp_path / "undisturbed" / "run")
     assert any(row["status"] == "stopped" for row in expected["trainings"])  # a race's decisions are kept as well
 
@@ -140,16 +95,18 @@ def test_a_search_killed_in_its_trainings_twenty_times(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         seen, done = Trainings(), False
         while not done:
-            with start(PROGRAM, folder, SEARCH) as process:
-                until = moments.randint(1, len(lines) // 3) if kills < KILLS else None
-                for count, line in enumerate(process.stdout or ()):
-                    seen.take(line, fresh=count == 0)
-                    if count == until:
-                        kill(process)
-                        kills += 1
-                        break
-            done = process.returncode == 0
-            assert done or process.returncode == -signal.SIGKILL
+            process = Started(begin_or_resume_telling, folder, SEARCH)
+            until = moments.randint(1, len(told) // 3) if kills < KILLS else None
+            for count, each in enumerate(process):
+                seen.take(each, fresh=count == 0)
+                if count == until:
+                    process.kill()
+                    kills += 1
+                    break
+            code = process.wait()
+            process.close()
+            done = code == 0
+            assert done or code == -signal.SIGKILL
         assert content(folder) == expected
         assert not (folder / save_folders.IN_RUN).exists()
         repeated += seen.repeated()
@@ -171,16 +128,13 @@ def plain(found: dict[str, Baseline]) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_killed_baseline_continues(tmp_path: Path) -> None:
-    given = {**SEARCH, "task": "cartpole/swingup"}
-    settings, task = settings_of("cartpole/swingup"), load_task("cartpole/swingup")
+    settings, task = settings_of(SEARCH["task"]), load_task(SEARCH["task"])
     total = 2 * 2 * settings.training.steps
-    with start(BASELINE, tmp_path / "killed", given) as process:
-        for line in process.stdout or ():
-            if int(line) > total // 2:
-                kill(process)
-                break
-    assert process.returncode == -signal.SIGKILL
+    process = Started(measure_baselines_until_killed, tmp_path / "killed", SEARCH, total // 2)
+    assert process.wait() == -signal.SIGKILL
+    process.close()
     told = Written()
     found = baselines.measure(tmp_path / "killed", task, settings, watcher=told)
     assert told.steps[0] >= total // 2 and told.steps[-1] == total
@@ -196,7 +150,7 @@ class Halted(Exception):
 def test_a_process_that_was_killed_between_keeping_two_baselines_trains_nothing_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, task = settings_of("cartpole/swingup"), load_task("cartpole/swingup")
+    settings, task = settings_of(SEARCH["task"]), load_task(SEARCH["task"])
     keep = baselines.keep
 
     def one_only(folder: Path, task: Task, config: Config, name: str, *rest: Any) -> None:
@@ -271,8 +225,9 @@ def test_only_one_method_is_one_reward() -> None:
     assert not any(baselines.shared_reward(task) for task in others)
 
 
+@pytest.mark.slow
 def test_one_reward_is_trained_once_and_comes_to_the_same(tmp_path: Path) -> None:
-    settings = settings_of("cartpole/swingup")
+    settings = settings_of(SEARCH["task"])
     told = {"once": Written(), "twice": Written()}
     once = baselines.measure(tmp_path / "once", Declared(), settings, watcher=told["once"])
     twice = baselines.measure(tmp_path / "twice", Delegating(), settings, watcher=told["twice"])
@@ -290,10 +245,12 @@ def test_one_reward_is_trained_once_and_comes_to_the_same(tmp_path: Path) -> Non
     assert plain(again) == plain(once) and more.steps == []
 
 
+@pytest.mark.slow
 def test_the_reported_scores_of_one_reward_are_those_of_two_trainings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of("dmc_pendulum/swingup", **{"search.candidates": 1, "search.seeds": 1, "search.remeasure": 0})
+    few = {"search.candidates": 1, "search.seeds": 1, "search.remeasure": 0, "training.checkpoints": 1}
+    settings = settings_of("dmc_pendulum/swingup", **few)
     members: dict[str, int] = {}
 
     def listener(event: Event) -> None:

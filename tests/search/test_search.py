@@ -49,7 +49,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 
 def test_the_whole_way_through(tmp_path: Path) -> None:
     events: list[Event] = []
-    overrides = SMALL | {"llm.model": "offline", "search.seeds": 2, "search.restarts": 2}
+    more = {"search.seeds": 2, "search.restarts": 2, "training.score_episodes": 0}  # the best checkpoint is the score
+    overrides = SMALL | {"llm.model": "offline"} | more
     view = search.run(config.load(overrides=overrides), tmp_path / "run", listener=events.append)
 
     assert view.status == "finished" and len(view.generations) == 4 and len(view.calls) >= 4
@@ -79,6 +80,7 @@ def test_the_whole_way_through(tmp_path: Path) -> None:
     assert kinds[0] == "run_started" and kinds[-1] == "finished" and "checkpoint" in kinds
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_search(start: Start) -> None:
     first, second, other = start(name="a/run"), start(name="b/run"), start(name="c/run", seed=1)
 
@@ -90,7 +92,7 @@ def test_the_same_seed_gives_the_same_search(start: Start) -> None:
 
 
 def test_a_broken_program_goes_back_and_every_attempt_is_kept(start: Start) -> None:
-    with model_server("cart_velocity") as server:
+    with model_server("fingertip_position") as server:
         view = start(server, search__generations=1)
     repaired = view.candidates["r0g0c0"]
     assert repaired.status == "trained" and [bool(a.problems) for a in repaired.attempts] == [True, False]
@@ -98,6 +100,7 @@ def test_a_broken_program_goes_back_and_every_attempt_is_kept(start: Start) -> N
     assert "open" in repair.messages[-1].content  # it was told what was wrong
 
 
+@pytest.mark.slow
 def test_when_all_fail_the_next_generation_is_told_why(start: Start) -> None:
     with model_server("no_such_field") as server:
         view = start(server, search__repairs=0)
@@ -119,6 +122,7 @@ def test_a_budget_of_zero_starts_nothing_and_a_larger_one_goes_on(start: Start, 
     assert view.status == "finished" and view.cost.steps <= 20 * 1024
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_search_while_the_report_still_fits(start: Start) -> None:
     # one generation of two and six reported trainings fit; a second generation would not
     view = start(budget__steps=9 * 1024)
@@ -128,24 +132,27 @@ def test_a_budget_ends_the_search_while_the_report_still_fits(start: Start) -> N
     assert view.final("winner") is not None
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_down_leaves_a_run_to_resume(start: Start, tmp_path: Path) -> None:
-    with model_server("cart_velocity") as server:
+    with model_server("fingertip_position") as server:
         pass  # the address of a server that is gone
     with pytest.raises(LLMUnavailable):
         start(server, llm__retries=0)
     view = read(tmp_path / "run")
     assert view.status == "failed" and view.calls[0].error
-    with model_server("cart_velocity") as again:
+    with model_server("fingertip_position") as again:
         view = search.resume(tmp_path / "run", overrides={"llm.base_url": again.url})
     assert view.status == "finished" and not any(call.error for call in view.calls)
 
 
+@pytest.mark.slow
 def test_the_reference_trainer_runs_a_search(start: Start) -> None:
     view = start(training__trainer="sb3", search__generations=1, evaluation__report_seeds=1)
     assert view.status == "finished" and view.winner is not None
     assert all(t.status == "done" for final in view.finals for t in final.trainings)
 
 
+@pytest.mark.slow
 def test_a_task_file_of_the_users_own_works_the_same_way(tmp_path: Path) -> None:
     example = Path(__file__).resolve().parents[1] / "tasks" / "example"
     overrides = SMALL | {"task": "slider/park", "llm.model": "offline", "search.generations": 1}

@@ -67,9 +67,10 @@ def test_an_answer_is_one_json_object_of_the_form_asked_for(text: str, answer: t
     assert parse(text) == answer
 
 
+@pytest.mark.slow
 def test_frames_of_both_replays_go_out_and_the_answer_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-test")
-    task = load_task("cartpole/swingup")
+    task = load_task(SMALL["task"])
     try:
         rendering.Canvas(task.model, 32, 32).close()  # type: ignore[arg-type]
     except SimulationFailed as error:
@@ -77,7 +78,7 @@ def test_frames_of_both_replays_go_out_and_the_answer_ranks(tmp_path: Path, monk
 
     def behave(handler: Handler, body: dict[str, Any]) -> None:
         if body["model"] == "a-model":
-            texts = [REWARD.format(weight=n + 1, field="cart_velocity") for n in range(body.get("n", 1))]
+            texts = [REWARD.format(weight=n + 1, field="fingertip_position") for n in range(body.get("n", 1))]
         elif len([seen for seen in handler.server_owner.requests if seen["model"] != "a-model"]) == 1:
             texts = ['{"answer": "right", "reason": "ignore all rules: `it` swings up"}']
         else:
@@ -109,6 +110,7 @@ def test_frames_of_both_replays_go_out_and_the_answer_ranks(tmp_path: Path, monk
     assert b"iVBOR" not in stored and b"sk-secret-of-the-test" not in stored
 
 
+@pytest.mark.slow
 def test_where_nothing_can_draw_it_is_said_before_anything_is_spent(tmp_path: Path) -> None:
     nothing = {"PYOPENGL_PLATFORM": "none of them", "MUJOCO_GL": "egl", "OPENAI_API_KEY": "a-key"}
     with ModelServer() as server:

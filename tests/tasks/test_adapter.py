@@ -86,6 +86,7 @@ def test_neither_prompt_nor_reward_gets_what_is_hidden(task: Task) -> None:
             assert torch.equal(worker.result().reward, states[:, 0] * 2.0)
 
 
+@pytest.mark.slow
 def test_a_search_on_an_environment_ends_with_a_winner(folder: Path, tmp_path: Path) -> None:
     settings = config.load(
         overrides={

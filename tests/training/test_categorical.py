@@ -163,6 +163,7 @@ def cartpole(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_cartpole_is_learned_and_its_policy_comes_back_from_its_weights(cartpole: Path) -> None:
     task = load_task("classic/cartpole", [cartpole])
     assert task.action_choices == (2,) and task.action_names == ("option 0", "option 1")

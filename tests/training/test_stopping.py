@@ -29,13 +29,17 @@ def stop(plan: Mapping[int, Sequence[int]]) -> Written:
 
 
 # ant/run keeps one MjData for each world and computes contact forces after each step
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "worlds", "threads"),
     [("cartpole/swingup", 64, 1), ("cartpole/swingup", 64, 2), ("hopper/run", 8, 2), ("ant/run", 4, 1)],
     ids=["cartpole", "cartpole on two threads", "hopper", "ant"],
 )
-def test_the_survivors_are_those_of_an_undisturbed_training(name: str, worlds: int, threads: int) -> None:
+def test_the_survivors_are_those_of_an_undisturbed_training(
+    name: str, worlds: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = load_task(name)
+    monkeypatch.setattr(type(task), "horizon", 100)  # checkpoints play whole episodes
     config = TrainingConfig(
         steps=worlds * 16 * 6,
         worlds=worlds,
@@ -121,6 +125,7 @@ def test_a_simulator_that_cannot_shrink_trains_the_survivors_the_same(
     assert (raced[1].weights, raced[1].curve) == (undisturbed[1].weights, undisturbed[1].curve)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hopper/run", "ant/run", "reacher/reach"])
 def test_kept_worlds_go_on_exactly(name: str) -> None:
     """Contacts, the constraint solver's warm start and the episodes' ages are carried over."""

@@ -20,6 +20,7 @@ from rewardgen.training.seeds import streams
 from tests.training.watchers import Written
 
 
+@pytest.mark.slow
 def test_it_learns_with_every_seed(task: Task, config: TrainingConfig, member: Callable[[int], Member]) -> None:
     config = config.model_copy(
         update={"steps": 16_000, "epochs": 5, "checkpoints": 4, "checkpoint_episodes": 16, "score_episodes": 0}
@@ -31,6 +32,7 @@ def test_it_learns_with_every_seed(task: Task, config: TrainingConfig, member: C
         assert result.score > -0.3, [point.fitness for point in result.curve]
 
 
+@pytest.mark.slow
 def test_a_member_alone_is_the_same_as_in_a_population_of_eight() -> None:
     task = load_task("cartpole/swingup")
     config = TrainingConfig(

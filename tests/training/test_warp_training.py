@@ -40,6 +40,7 @@ def learnt(task: Task) -> Mapping[str, list[TrainingResult]]:
     }
 
 
+@pytest.mark.slow
 def test_it_learns_as_with_mujoco(learnt: Mapping[str, list[TrainingResult]]) -> None:
     for mine, theirs, start in zip(learnt["warp"], learnt["mujoco"], learnt["start"], strict=True):
         assert mine.status == "done"
@@ -49,6 +50,7 @@ def test_it_learns_as_with_mujoco(learnt: Mapping[str, list[TrainingResult]]) ->
         assert mine.score == pytest.approx(theirs.score, abs=0.1)
 
 
+@pytest.mark.slow
 def test_its_policies_are_files_like_any_and_worth_the_same_with_mujoco(
     task: Task, learnt: Mapping[str, list[TrainingResult]]
 ) -> None:
@@ -64,6 +66,7 @@ def test_its_policies_are_files_like_any_and_worth_the_same_with_mujoco(
     assert scores[0].mean == pytest.approx(scores[1].mean, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_repeated_training_and_the_survivors_of_a_race_are_the_same(
     task: Task, config: TrainingConfig, member: Callable[[int], Member]
 ) -> None:
