@@ -44,6 +44,7 @@ def rewardgen(*arguments: object) -> Result:
 SMALL = (
     "--steps", "512", "--report-seeds", "2", "--threads", "1", "--llm", "offline",
     "--set", "training.worlds=8", "--set", "training.rollout=16", "--set", "training.checkpoints=1",
+    "--set", "training.epochs=1", "--set", "training.minibatches=2",
     "--set", "training.checkpoint_episodes=1", "--set", "training.score_episodes=1",
     "--set", "evaluation.report_episodes=2",
     "--set", "evaluation.resamples=100",

@@ -12,7 +12,15 @@ from rewardgen import cli, config, search
 from rewardgen.search import Event
 from rewardgen.store import BASELINES
 
-TRAINING = {"steps": 1024, "worlds": 4, "checkpoints": 2, "checkpoint_episodes": 2, "score_episodes": 2}
+TRAINING = {
+    "steps": 1024,
+    "worlds": 4,
+    "epochs": 1,
+    "minibatches": 2,
+    "checkpoints": 2,
+    "checkpoint_episodes": 2,
+    "score_episodes": 2,
+}
 SMALL = ["--seeds", "2", "--set", "evaluation.report_episodes=2"]
 SMALL += [part for name, value in TRAINING.items() for part in ("--set", f"training.{name}={value}")]
 TASK = "reacher/reach"  # whose episodes end after 50 steps

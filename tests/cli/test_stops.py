@@ -17,7 +17,7 @@ from tests.cli.commands import SMALL, rewardgen, small_search
 @pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_the_line_that_it_prints_resumes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rewardgen.cli", "run", "reacher/reach", "--generations", "2"]
-    command += ["--candidates", "2", *SMALL, "--steps", "4000", "--out", str(tmp_path), "--name", "stopped"]
+    command += ["--candidates", "2", *SMALL, "--steps", "1024", "--out", str(tmp_path), "--name", "stopped"]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
     assert started.stdout is not None
     for line in started.stdout:
