@@ -9,8 +9,6 @@ and remembered (``capabilities``).
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import random
 import threading
 import time
@@ -32,8 +30,9 @@ from rewardgen.llm.budget import Budget, Reservation
 from rewardgen.llm.cache import ReplyCache, reply_key
 from rewardgen.llm.capabilities import Capabilities, Slots
 from rewardgen.llm.conversation import estimated_prompt_tokens, estimated_tokens
-from rewardgen.llm.failures import Failure, PassingFailure, describe, in_band, path_hint, web_page
+from rewardgen.llm.failures import Failure, PassingFailure, describe, failure_of, in_band, path_hint, sentence, web_page
 from rewardgen.llm.patience import Backoff
+from rewardgen.llm.payload import content_of, parsed, request_seed
 from rewardgen.llm.prices import Prices
 from rewardgen.llm.probe import look
 from rewardgen.llm.secrets import Secret
@@ -194,7 +193,7 @@ class ClientAuthor:
 
         async def fetch(client: openai.AsyncOpenAI, wanted: list[int]) -> None:
             """Request some of the replies, which may bring fewer; cache what is an answer."""
-            received = await self._request(client, messages, len(wanted), _request_seed(seed, wanted[0]))
+            received = await self._request(client, messages, len(wanted), request_seed(seed, wanted[0]))
             for index, reply in zip(wanted, received, strict=False):
                 if answers.is_answer(reply.text, reply.finish_reason):
                     self._cache.put(keys[index], reply)
@@ -241,7 +240,7 @@ class ClientAuthor:
         if probed.failure is not None:
             probed.failure.message = self._secrets.mask(probed.failure.message)
             if probed.failure.passing:
-                raise LLMUnavailable(_sentence(f"{self._where()}: {probed.failure.message}", probed.failure.advice))
+                raise LLMUnavailable(sentence(f"{self._where()}: {probed.failure.message}", probed.failure.advice))
             raise self._lasting(probed.failure)
         self._probed = True
         if advice := probed.advice(self._config.model, estimated_prompt_tokens(messages), self._config.max_tokens):
@@ -257,7 +256,7 @@ class ClientAuthor:
         def stop(state: RetryCallState) -> bool:
             """Return whether to give up: after too many tries, timeouts or seconds of waiting."""
             nonlocal timeouts_alone, waited
-            failure = _failure_of(state)
+            failure = failure_of(state)
             timeouts_alone += failure.timed_out
             waited = state.idle_for
             return (
@@ -269,7 +268,7 @@ class ClientAuthor:
         def report(state: RetryCallState) -> None:
             """Report why and when the request is tried again."""
             self._notice(
-                f"{self._where()}: {_failure_of(state).message}; trying again in {state.upcoming_sleep:.0f} s "
+                f"{self._where()}: {failure_of(state).message}; trying again in {state.upcoming_sleep:.0f} s "
                 f"(try {state.attempt_number + 1} of {self._config.retries + 1})"
             )
 
@@ -340,7 +339,7 @@ class ClientAuthor:
                     answer = await client.chat.completions.with_raw_response.create(
                         model=self._config.model,
                         messages=[
-                            {"role": message.role, "content": _content(message)}  # type: ignore[misc]
+                            {"role": message.role, "content": content_of(message)}  # type: ignore[misc]
                             for message in self._capabilities.messages(messages)
                         ],
                         extra_body=self._config.extra or None,
@@ -349,7 +348,7 @@ class ClientAuthor:
                 response = answer.http_response
                 seconds = time.monotonic() - started
                 failure = self._read_failure(response)
-                return (None if failure else _parsed(response)), failure, seconds, reservation
+                return (None if failure else parsed(response)), failure, seconds, reservation
             except Exception as error:
                 caught = error
             except BaseException:
@@ -377,7 +376,7 @@ class ClientAuthor:
                 # Errors may stand in the body, or in single choices
                 advice += f"; the request went through {self._proxy.shown}"
             return Failure(f"a web page, {page!r}, instead of JSON", passing=False, status=200, advice=advice)
-        completion = _parsed(response)
+        completion = parsed(response)
         error = completion.get("error") if isinstance(completion, dict) else None
         choices = answers.choices_of(completion)
         broken = [choice for choice in choices if choice.get("error")]
@@ -479,7 +478,7 @@ class ClientAuthor:
                 f"{self._where()} refused access ({failure.message}): the key in {variable} may not use this model, or "
                 f"something else refuses: {advice}"
             )
-        return LLMError(_sentence(f"{self._where()} refused the request ({failure.message})", failure.advice))
+        return LLMError(sentence(f"{self._where()} refused the request ({failure.message})", failure.advice))
 
     def _where(self) -> str:
         """Return the model and its endpoint, for messages."""
@@ -495,36 +494,3 @@ class ClientAuthor:
 
 _SUSPECTS = (frozenset({"n"}), frozenset({"seed", "temperature", "stream_options"}))
 """What endpoints most often do not support, in the order in which it is left out after an unclear refusal."""
-
-
-def _sentence(text: str, advice: str) -> str:
-    """Return a message with its advice, if there is any."""
-    return f"{text}; {advice}" if advice else text
-
-
-def _failure_of(state: RetryCallState) -> Failure:
-    """Return the failure of the last try."""
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, PassingFailure)  # nothing else is retried
-    return error.failure
-
-
-def _parsed(response: httpx2.Response) -> Any:
-    """Return the content of an answer as JSON."""
-    return answers.parse_completion(response.content, response.headers.get("content-type", ""))
-
-
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    """Return a message as the API takes it: text, or with pictures, parts of text and of pictures as data URLs."""
-    if not message.images:
-        return message.content
-    pictures = [f"data:image/png;base64,{base64.b64encode(image).decode()}" for image in message.images]
-    return [
-        {"type": "text", "text": message.content},
-        *({"type": "image_url", "image_url": {"url": picture}} for picture in pictures),
-    ]
-
-
-def _request_seed(seed: int, index: int) -> int:
-    """Return a seed for the server, different for each request of a call: equal seeds might bring equal replies."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4], "big") >> 1

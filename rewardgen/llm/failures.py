@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
+from tenacity import RetryCallState
 
 from rewardgen.llm.capabilities import PLAIN, SYSTEM
 from rewardgen.llm.patience import asked_wait
@@ -290,3 +291,15 @@ def _is_too_large(message_text: str) -> bool:
     return bool(_TOO_LARGE.search(message_text)) and not re.search(
         r"not supported|unsupported|instead", message_text, re.IGNORECASE
     )
+
+
+def sentence(text: str, advice: str) -> str:
+    """Return a message with its advice, if there is any."""
+    return f"{text}; {advice}" if advice else text
+
+
+def failure_of(state: RetryCallState) -> Failure:
+    """Return the failure of the last try."""
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, PassingFailure)  # nothing else is retried
+    return error.failure

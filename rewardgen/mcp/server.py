@@ -15,6 +15,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from rewardgen import __version__
+from rewardgen.config.authors import DIALOG, OFFLINE
 from rewardgen.errors import ProgramRejected, RewardgenError
 from rewardgen.llm import dialog
 from rewardgen.mcp import commands, skill
@@ -179,7 +180,7 @@ class _Tools:
         seed: Annotated[int, Field(ge=0, le=2**31)] = 0,
     ) -> dict[str, Any]:
         """Start a search for a reward in the background. `wait_for_search` returns when it needs you or has ended."""
-        model = f"{dialog.DIALOG}{self._searches.dialog_folder(name)}" if author == "you" else "offline"
+        model = f"{DIALOG}{self._searches.dialog_folder(name)}" if author == "you" else OFFLINE
         flags = [
             *("--llm", model, "--method", method, "--generations", str(generations), "--candidates", str(candidates)),
             *("--report-seeds", str(report_seeds), "--seed", str(seed)),

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 
 from rewardgen.program import shaping
+from rewardgen.program.advice import METHOD_ADVICE, NAME_ADVICE, REFUSED_SYNTAX, near, no_member, refused_module
 from rewardgen.program.allowlist import BUILTINS, KEYWORDS, METHODS, MODULES, PASSAGES, RANDOM, TYPES
 from rewardgen.program.components import MAX_COMPONENTS, is_component_name, name_message, number_message
 from rewardgen.program.normalise import is_main_block
@@ -41,22 +42,6 @@ _STATEMENTS = (
     ast.ImportFrom,
 )
 
-# Syntax that is not available, with what to write instead
-_REFUSED: dict[type[ast.AST], str] = {
-    ast.While: "while loops are not available: use tensor operations, or a for loop over range(...)",
-    ast.Try: "try/except is not available: guard with torch.where, clamp or nan_to_num",
-    ast.ClassDef: "classes are not available: write plain functions",
-    ast.Global: "a reward keeps nothing between calls: pass values as arguments instead of using global",
-    ast.Nonlocal: "a reward keeps nothing between calls: return values instead of using nonlocal",
-    ast.AsyncFunctionDef: "async functions are not available: write a plain def",
-    ast.Await: "await is not available: write plain code",
-    ast.Yield: "yield is not available: return the values",
-    ast.YieldFrom: "yield is not available: return the values",
-    ast.Delete: "del is not available and not needed: remove it",
-    ast.Raise: "raise is not available: give a finite reward for every state",
-    ast.Match: "match is not available: use if/elif or torch.where",
-}
-
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 # Expressions that may evaluate to a dictionary of components
@@ -71,25 +56,6 @@ _DROPPED_DECORATORS = {
     "torch.inference_mode",
     "torch.compile",
     "staticmethod",
-}
-
-# Names and methods that models often use, with what to write instead
-_ADVICE = {
-    "print": "print is not available: remove it",
-    "self": "there is no self: compute_reward is a plain function; use its arguments and module constants",
-    "np": "numpy is not available: use torch",
-    "numpy": "numpy is not available: use torch",
-    "F": "F is not defined: add 'import torch.nn.functional as F' at the top",
-    "nn": "nn is not defined: write torch.nn.functional",
-    "env": "there is no env: a reward sees state, action and next_state only",
-}
-
-_METHOD_ADVICE = {
-    "numpy": "numpy is not available: stay with torch",
-    "cuda": ".cuda() is not available: the tensors are where they belong",
-    "backward": ".backward() is not available: a reward needs no gradients",
-    "data": ".data is not available: use the tensor itself",
-    "format": '.format() is not available: use an f-string, such as f"joint_{i}"',
 }
 
 
@@ -134,7 +100,7 @@ class Checker:
                     self.modules[name] = alias.name if alias.asname else name
                 else:
                     self.refused.add(name)
-                    self._say(node, _refused_module(alias.name))
+                    self._say(node, refused_module(alias.name))
             return
         module = node.module or ""
         for alias in node.names:
@@ -146,20 +112,20 @@ class Checker:
             else:
                 self.refused.add(name)
                 if module in MODULES and alias.name != "*":
-                    self._say(node, _no_member(module, alias.name))
+                    self._say(node, no_member(module, alias.name))
                 elif alias.name in shaping.__all__:
                     self._say(node, f"{alias.name} is there already: remove the import")
                 elif module in MODULES:
                     self._say(node, f"import * is not available: write import {module}")
                 else:
-                    self._say(node, _refused_module(module or "."))
+                    self._say(node, refused_module(module or "."))
 
     def _top_level(self, node: ast.stmt, visible: set[str]) -> None:
         """Check a statement of the module."""
         if isinstance(node, ast.FunctionDef | ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom):
             self._statement(node, visible)
-        elif type(node) in _REFUSED:
-            self._say(node, _REFUSED[type(node)])
+        elif type(node) in REFUSED_SYNTAX:
+            self._say(node, REFUSED_SYNTAX[type(node)])
         elif not is_main_block(node) and not _is_docstring(node):
             self._say(node, "only imports, constants and functions may stand at the top level: move this into one")
 
@@ -241,8 +207,8 @@ class Checker:
 
     def _statement(self, node: ast.stmt, visible: set[str]) -> None:
         """Check a statement, given the names that are visible to it."""
-        if type(node) in _REFUSED:
-            self._say(node, _REFUSED[type(node)])
+        if type(node) in REFUSED_SYNTAX:
+            self._say(node, REFUSED_SYNTAX[type(node)])
             return
         if not isinstance(node, _STATEMENTS):
             self._say(node, f"{type(node).__name__} statements are not available: use assignments, if, for and return")
@@ -309,8 +275,8 @@ class Checker:
         """Check an expression and what it contains."""
         if len(self.problems) >= MAX_FOUND:
             return
-        if type(node) in _REFUSED:
-            self._say(node, _REFUSED[type(node)])
+        if type(node) in REFUSED_SYNTAX:
+            self._say(node, REFUSED_SYNTAX[type(node)])
         elif isinstance(node, ast.Name):
             self._name(node, visible)
         elif isinstance(node, ast.Attribute):
@@ -369,13 +335,13 @@ class Checker:
 
     def _unknown_name(self, name: str, visible: set[str]) -> str:
         """Return what to write instead of an unknown name."""
-        if name in _ADVICE:
-            return _ADVICE[name]
+        if name in NAME_ADVICE:
+            return NAME_ADVICE[name]
         if name in self.fields:
             return f"{name} is not defined: write state.{name} or next_state.{name}"
         if hasattr(builtins, name):
             return f"{name} is not available in reward code: use torch, math and plain Python arithmetic"
-        return f"{name} is not defined" + _near(name, visible | BUILTINS | set(self.modules))
+        return f"{name} is not defined" + near(name, visible | BUILTINS | set(self.modules))
 
     def _attribute(self, node: ast.Attribute, visible: set[str]) -> None:
         """Check an attribute: of a module, of a state, or a method of a tensor."""
@@ -416,7 +382,7 @@ class Checker:
                         self._say(node, self._no_method(method))
                 return
             else:
-                self._say(node, _no_member(module, part))
+                self._say(node, no_member(module, part))
                 return
         self._say(node, f"{dotted} is a module, not a value: call one of its functions")
 
@@ -431,15 +397,15 @@ class Checker:
 
     def _no_method(self, name: str) -> str:
         """Return what to write instead of a method that is not available."""
-        if name in _METHOD_ADVICE:
-            return _METHOD_ADVICE[name]
+        if name in METHOD_ADVICE:
+            return METHOD_ADVICE[name]
         if name.endswith("_") and name.rstrip("_") in METHODS:
             plain = name.rstrip("_")
             return f".{name}() writes in place: use x = x.{plain}(...)"
         if name in RANDOM or name.rstrip("_") in RANDOM:
             return f".{name} draws random numbers: a reward must be deterministic"
         known = [*self.fields, *METHODS]
-        return f".{name} is neither a state field nor an available tensor method" + _near(name, known)
+        return f".{name} is neither a state field nor an available tensor method" + near(name, known)
 
     def _call(self, node: ast.Call) -> None:
         """Check the arguments of a call."""
@@ -512,25 +478,3 @@ def _returns(body: Iterable[ast.stmt]) -> Iterable[ast.Return]:
             yield node
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             waiting.extend(ast.iter_child_nodes(node))
-
-
-def _refused_module(module: str) -> str:
-    """Return what to use instead of a module."""
-    if module.partition(".")[0] == "numpy":
-        return "numpy is not available: use torch (torch.exp, torch.linalg.vector_norm, ...)"
-    return f"{module} cannot be imported: rewards use torch, math and the shaping functions"
-
-
-def _no_member(module: str, name: str) -> str:
-    """Return what to use instead of a member of a module."""
-    if name in RANDOM:
-        return f"{module}.{name} draws random numbers: a reward must be deterministic"
-    if name.endswith("_") and name.rstrip("_") in MODULES.get(module, ()):
-        return f"{module}.{name} writes in place: use {module}.{name.rstrip('_')}"
-    return f"{module}.{name} is not available" + _near(name, MODULES.get(module, frozenset()))
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    """Return similar names as a question; "" if there are none."""
-    near = difflib.get_close_matches(name[:64], sorted(known), 2, 0.7)
-    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -62,12 +62,13 @@ class Screening:
         trial = screen_source(
             self._sandbox, self._task, self._transitions, reply, call_seconds=self._seconds, form=self._form
         )
-        if trial.program is None:
+        program = trial.program
+        if program is None:
             return trial
-        trial = replace(trial, source=trial.program.source)
+        trial = replace(trial, source=program.source)
 
         # A copy is not worth a training
-        twin = next((key for key, other in accepted.items() if other.digest == trial.program.digest), None)
+        twin = next((key for key, other in accepted.items() if other.digest == program.digest), None)
         if twin is not None:
             message = f"this is the same program as {twin}, which is tried already; write another one"
             return replace(trial, program=None, problems=(Problem("copy", message),))
@@ -76,7 +77,7 @@ class Screening:
         if not self._settings.enabled or self._foresight is None:
             return trial
         try:
-            forecast = self._foresight.forecast(trial.program, accepted)
+            forecast = self._foresight.forecast(program, accepted)
         except RewardFailed as failure:
             problem = Problem("screen", f"on whole episodes: {failure}", failure.line)
             return replace(trial, program=None, problems=(problem,))
