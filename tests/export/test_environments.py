@@ -58,7 +58,13 @@ with warnings.catch_warnings(record=True) as caught:
 told = [str(each.message) for each in caught]
 model = PPO("MlpPolicy", make(), n_steps=64, batch_size=32, n_epochs=2, device="cpu", seed=1).learn(256)
 mean, _ = evaluate_policy(Policy(), make(), n_eval_episodes=1, warn=False)
-known = ("Box observation space m", "has a wrapper applied", "different from the unwrapped version")
+env = make()
+observation, _ = env.reset(seed=0)
+action, _ = Policy().predict(observation)
+assert env.action_space.contains(action), action
+# What it says of the environment's own spaces, and of any wrapper
+known = ("Box observation space m", "symmetric and normalized space", "has a wrapper applied",
+         "different from the unwrapped version")
 print(json.dumps([model.num_timesteps, mean, [text for text in told if not any(part in text for part in known)]]))
 """
 

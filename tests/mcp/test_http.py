@@ -44,7 +44,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServ
 
 async def call(server: HttpServer, token: str, tool: str, **arguments: Any) -> dict[str, Any]:
     async with (
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=60) as http,
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=60) as http,
         Client(streamable_http_client(server.url, http_client=http)) as client,
     ):
         result = await client.call_tool(tool, arguments)
@@ -57,7 +57,7 @@ def test_a_client_with_the_token_calls_tools_and_one_without_cannot_connect(serv
     found = asyncio.run(call(server, server.token, "list_tasks", contains="slider/"))
     assert [task["name"] for task in found["tasks"]] == ["slider/park"]
     for wrong in ("", "x" * 32, server.token[:-1], server.token + "0"):
-        with pytest.raises(MCPError):
+        with pytest.RaisesGroup(MCPError, flatten_subgroups=True):
             asyncio.run(call(server, wrong, "list_runs"))
 
 
