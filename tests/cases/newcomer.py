@@ -281,7 +281,8 @@ def verdict_first(shell: Shell) -> None:
     out = shell(*RUN, "--candidates", 2, "--llm", "offline", "--name", "first", says=("rewardgen ",), silent=("✓",))
     shown = json.loads(shell("show", "first", "--json"))
     result = shown["result"]
-    ending = out[out.index(result["word"]) :] if result["word"] in out else ""
+    told = result["word"].capitalize()
+    ending = out[out.index(told) :] if told in out else ""
     shell.expect(ending, f"the verdict {result['word']!r} is not printed")
     shell.expect("def compute_reward" in ending, "the verdict does not come before the code")
     evaluations = [final["evaluation"] for final in shown["finals"]]
