@@ -212,14 +212,14 @@ def _run_name(request: Request, run: str) -> str:
 
 
 def _started(request: Request, name: str, template: str) -> Response:
-    """Show a start whose run does not exist yet, or why it failed; redirect to the run once it exists."""
+    """Show a start whose run does not exist yet, or why it failed; lead to the run once it exists."""
     check_acting(request)
     if name in runs_of(request).names():
-        # Scripts are redirected by a header
+        # The part that is updated holds the address, which ``started.js`` opens
         to = f"/runs/{name}"
         if template == "started.html.j2":
             return RedirectResponse(to, 303)
-        return HTMLResponse(page(template, request, name=name, started=None, to=to), headers={"HX-Redirect": to})
+        return HTMLResponse(page(template, request, name=name, started=None, to=to))
     started = launcher_of(request).find(name) if name in launcher_of(request).names() else None
     if started is None:
         raise HTTPException(404)
