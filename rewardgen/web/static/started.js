@@ -1,7 +1,10 @@
-// Open a run's page once the run exists. The page of a start is asked again every second until then, and what it gets
-// last asks no more: a redirect in the answer would be asked for and sent again while a slow page is on its way.
+// Open a run's page once the run exists. The page of a start asks for news every second until then; the last answer holds
+// the run's address and asks no more. (A redirect in the answer would be sent again while a slow page is on its way.)
 
-document.addEventListener("htmx:afterSwap", () => {
+const observer = new MutationObserver(() => {
   const to = document.getElementById("started")?.dataset.to;
-  if (to) location.assign(to);
+  if (!to) return;
+  observer.disconnect();
+  location.assign(to);
 });
+observer.observe(document.documentElement, { subtree: true, childList: true });
