@@ -373,6 +373,7 @@ def test_who_has_learned_it_succeeds(task: Task) -> None:
     assert (fitness >= task.success_threshold).double().mean() >= 2 / 3, fitness.tolist()
 
 
+@pytest.mark.slow
 def test_each_task_has_a_solver_or_a_reason() -> None:
     own = ours.TASKS
     solved = {name for name in own if solver(loaded(name)) is not None}

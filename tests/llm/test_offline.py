@@ -343,6 +343,7 @@ def test_two_programs_are_crossed() -> None:
     assert crosses
 
 
+@pytest.mark.slow
 def test_what_it_wrote_it_reads_back() -> None:
     for name in TASKS:
         task = loaded(name)
