@@ -39,7 +39,8 @@ class RewardCurve:
     """One training of a reward of the pool: ``points`` of (steps, fitness, own return), and why it ``failed``, if so.
 
     ``digest`` is the reward's. ``score`` is what the kept policy was measured at when the training was over; None: as
-    its checkpoint says.
+    its checkpoint says. ``deviations`` are the fitness's standard deviations over each checkpoint's episodes, which
+    races read; empty in older files.
     """
 
     task: str
@@ -51,6 +52,7 @@ class RewardCurve:
     seconds: float
     failed: str = ""
     score: float | None = None
+    deviations: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,9 @@ def curves(
             failed = result.message if result.status == "failed" else ""
             score = result.score if math.isfinite(result.score) else None
             curve = RewardCurve(
-                task.name, reward.name, reward.digest, seed, settings, points, result.seconds, failed, score
-            )
+                task.name, reward.name, reward.digest, seed, settings, points, result.seconds, failed, score,
+                tuple(point.fitness_std for point in result.curve),
+            )  # fmt: skip
             found[reward.name, seed] = curve
             write_record(path(reward, seed), curve)
         tell(f"{task.name}: {start + len(group)} of {len(missing)} trainings done")
