@@ -1,13 +1,21 @@
+<<<<<<< HEAD
 """Races replayed on recorded curves: `python -m tests.search.recorded [SHARE]` prints what docs/legibility.md says.
+=======
+"""Replay races on recorded curves: `python -m tests.search.recorded [SHARE]` prints the numbers of docs/legibility.md.
+>>>>>>> measure
 
-``curves.json`` holds populations of 8 rewards that trained to the end on 3 or 4 seeds each. A race stops trainings and
-changes nothing else, so their curves tell what any race on any of those seeds would have done.
+``curves.json`` holds populations of 8 rewards that trained to the end on 3 or 4 seeds each, with the trainer before the
+recipe of docs/learning.md; ``pools.json`` holds whole pools of ``bench --discrimination``, with it. A race only stops
+trainings, so the curves tell what any race on any of those seeds would have done.
+
+`python -m tests.search.recorded add FOLDER` adds the curves of a task's folder in ``runs/discrimination``.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +23,21 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from rewardgen.bench.racing import mean_score, over_rounds, pick
+=======
+from rewardgen.bench.discrimination import RewardCurve
+from rewardgen.bench.racing import over_rounds, pick, worth
+from rewardgen.bench.storage import read_record
+>>>>>>> measure
 from rewardgen.config import Config, load
 from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.search.rank import Race, further_seeds, rungs
 
 CURVES = Path(__file__).with_name("curves.json")
+POOLS = Path(__file__).with_name("pools.json")
+GENERATION, DRAWS = 8, 20
+"""Candidates of a generation that is drawn from a pool, and how many generations are drawn from each."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +48,14 @@ class Population:
     half: str
     config: Config
     trainings: dict[str, list[TrainingResult]]
+    whole: Population | None = None
+    """The pool that this population was drawn from."""
 
     @property
     def deviation(self) -> float:
         """The standard deviation of all scores: what differences are measured in."""
-        scores = [training.score for mine in self.trainings.values() for training in mine]
+        trainings = (self.whole or self).trainings
+        scores = [training.score for mine in trainings.values() for training in mine]
         mean = math.fsum(scores) / len(scores)
         return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1))
 
@@ -65,6 +85,55 @@ def populations(**changes: Any) -> Iterator[Population]:
             for key, seeds in each["curves"].items()
         }  # fmt: skip
         yield Population(each["name"], each["half"], load(overrides=settings), trainings)
+
+
+def pools(**changes: Any) -> Iterator[Population]:
+    """Whole pools of rewards, with the settings that they were trained with, changed."""
+    for each in json.loads(POOLS.read_text()):
+        settings = {"task": each["task"]} | {f"training.{name}": value for name, value in each["training"].items()}
+        trainings: dict[str, list[TrainingResult]] = {}
+        for name, seeds in each["rewards"].items():
+            curves = [_marked(_curve(each["steps"], one["points"], each["episodes"]), one["chosen"]) for one in seeds]
+            trainings[name] = [
+                TrainingResult(name, seed, "done", "", curve, None, each["steps"][-1], 0.0)
+                for seed, curve in enumerate(curves)
+            ]
+        yield Population(each["task"], "pools", load(overrides=settings | changes), trainings)
+
+
+def _marked(curve: tuple[Checkpoint, ...], chosen: int) -> tuple[Checkpoint, ...]:
+    """Return the curve with its chosen checkpoint, which holds what the kept policy scored on fresh episodes."""
+    return tuple(replace(point, chosen=index == chosen) for index, point in enumerate(curve))
+
+
+def generations(pool: Population) -> Iterator[Population]:
+    """Generations of ``GENERATION`` candidates, drawn from a pool; of the spread that the pool has."""
+    generator = random.Random(0)
+    names = sorted(pool.trainings)
+    for _ in range(DRAWS):
+        drawn = generator.sample(names, min(GENERATION, len(names)))
+        yield replace(pool, trainings={name: pool.trainings[name] for name in drawn}, whole=pool)
+
+
+def add(folder: Path) -> None:
+    """Add the stored curves of ``folder``, a task's and settings' of ``bench --discrimination``, to ``pools.json``."""
+    rewards: dict[str, list[dict[str, Any]]] = {}
+    steps: list[int] = []
+    for path in sorted(folder.glob("*/*.json")):
+        curve = read_record(path, RewardCurve)
+        assert curve is not None, path
+        if curve.failed or len(curve.deviations) != len(curve.points):
+            continue
+        task, settings, steps = curve.task, curve.settings, [point[0] for point in curve.points]
+        fitness = [point[1] for point in curve.points]
+        chosen = fitness.index(curve.score) if curve.score in fitness else fitness.index(max(fitness))
+        points = [[round(a, 5), round(b, 5)] for a, b in zip(fitness, curve.deviations, strict=True)]
+        rewards.setdefault(curve.reward, []).append({"points": points, "chosen": chosen})
+    most = max(len(seeds) for seeds in rewards.values())
+    rewards = {name: seeds for name, seeds in rewards.items() if len(seeds) == most}
+    record = {"task": task, "training": settings, "episodes": settings["checkpoint_episodes"], "steps": steps}
+    others = [each for each in json.loads(POOLS.read_text()) if each["task"] != task] if POOLS.exists() else []
+    POOLS.write_text(json.dumps([*others, record | {"rewards": rewards}]) + "\n")
 
 
 def _curve(steps: Sequence[int], points: Sequence[Sequence[float]], episodes: int) -> tuple[Checkpoint, ...]:
@@ -117,9 +186,9 @@ def replays(population: Population) -> Iterator[Replay]:
         )
 
 
-def means(population: Population) -> Replay:
+def means(*populations: Population) -> Replay:
     """The means over all orders of the seeds."""
-    found = list(replays(population))
+    found = [replay for population in populations for replay in replays(population)]
     return Replay(
         *(
             math.fsum(getattr(each, name) for each in found) / len(found)
@@ -129,14 +198,18 @@ def means(population: Population) -> Replay:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["add"]:
+        add(Path(sys.argv[2]))
+        return
     halves: dict[str, list[Replay]] = {}
     changes = {"search.racing.share": float(sys.argv[1])} if len(sys.argv) > 1 else {}
-    for population in populations(**changes):
-        mean = means(population)
-        halves.setdefault(population.half, []).append(mean)
+    measured = [(population, means(population)) for population in populations(**changes)]
+    measured += [(pool, means(*generations(pool))) for pool in pools(**changes)]
+    for population, replay in measured:
+        halves.setdefault(population.half, []).append(replay)
         print(
-            f"{population.half:13} {population.name:28} steps {mean.race:.2f}, with further seeds {mean.whole:.2f};"
-            f" gain {mean.gain:+.2f}, with further seeds {mean.gain_further:+.2f}"
+            f"{population.half:13} {population.name:28} steps {replay.race:.2f}, with further seeds {replay.whole:.2f};"
+            f" gain {replay.gain:+.2f}, with further seeds {replay.gain_further:+.2f}"
         )
     everything = [each for found in halves.values() for each in found]
     for half, found in [*halves.items(), ("all", everything)]:
