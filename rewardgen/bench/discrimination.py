@@ -38,14 +38,9 @@ Scores = NDArray[np.float64]
 class RewardCurve:
     """One training of a reward of the pool: ``points`` of (steps, fitness, own return), and why it ``failed``, if so.
 
-<<<<<<< HEAD
     ``digest`` is the reward's. ``score`` is the kept policy's score at the end of the training; None: that of its
-    checkpoint.
-=======
-    ``digest`` is the reward's. ``score`` is what the kept policy was measured at when the training was over; None: as
-    its checkpoint says. ``deviations`` are the fitness's standard deviations over each checkpoint's episodes, which
-    races read; empty in older files.
->>>>>>> measure
+    checkpoint. ``deviations`` are the fitness's standard deviations over each checkpoint's episodes, which races read;
+    empty in older files.
     """
 
     task: str
@@ -192,16 +187,10 @@ def curves(
             failed = result.message if result.status == "failed" else ""
             score = result.score if math.isfinite(result.score) else None
             curve = RewardCurve(
-<<<<<<< HEAD
-                task.name, reward.name, reward.digest, seed, settings, points, result.seconds, failed, score
-            )
-            curve_of[reward.name, seed] = curve
-=======
                 task.name, reward.name, reward.digest, seed, settings, points, result.seconds, failed, score,
                 tuple(point.fitness_std for point in result.curve),
             )  # fmt: skip
-            found[reward.name, seed] = curve
->>>>>>> measure
+            curve_of[reward.name, seed] = curve
             write_record(path(reward, seed), curve)
         report(f"{task.name}: {start + len(group)} of {len(missing)} trainings done")
     return {reward.name: [curve_of[reward.name, seed] for seed in seeds] for reward in pool.rewards}

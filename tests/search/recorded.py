@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Races replayed on recorded curves: `python -m tests.search.recorded [SHARE]` prints what docs/legibility.md says.
-=======
 """Replay races on recorded curves: `python -m tests.search.recorded [SHARE]` prints the numbers of docs/legibility.md.
->>>>>>> measure
 
 ``curves.json`` holds populations of 8 rewards that trained to the end on 3 or 4 seeds each, with the trainer before the
 recipe of docs/learning.md; ``pools.json`` holds whole pools of ``bench --discrimination``, with it. A race only stops
@@ -23,13 +19,9 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from rewardgen.bench.racing import mean_score, over_rounds, pick
-=======
 from rewardgen.bench.discrimination import RewardCurve
-from rewardgen.bench.racing import over_rounds, pick, worth
+from rewardgen.bench.racing import mean_score, over_rounds, pick
 from rewardgen.bench.storage import read_record
->>>>>>> measure
 from rewardgen.config import Config, load
 from rewardgen.records import Checkpoint, TrainingResult
 from rewardgen.search.rank import Race, further_seeds, rungs
