@@ -54,7 +54,7 @@ class CheetahRun(Task):
     success_threshold = RUNNING_SPEED
     expert_source = "Gymnasium, HalfCheetah-v5: forward speed minus 0.1 times the squared action"
     gymnasium_id = "HalfCheetah-v5"
-    # Measured over 4 seeds: about 6 m/s after 600,000 steps; the default deviation of 1.0 reaches 2 m/s after 1,000,000.
+    # Measured over 4 seeds: about 6 m/s after 600,000 steps; a deviation of 1.0 reaches 2 m/s after 1,000,000.
     # The divergence over 8 seeds: 4.96 m/s after 300,000 steps, with the default of 0.01 4.6 m/s (docs/learning.md).
     training: ClassVar[Mapping[str, Any]] = {"initial_std": 0.4, "desired_kl": 0.02}
 
