@@ -168,5 +168,5 @@ def test_a_task_without_a_mujoco_model_has_no_poses() -> None:
     class Elsewhere:
         name, model = "meta/push", object()
 
-    with pytest.raises(ReplayError, match="no poses of meta/push"):
+    with pytest.raises(ReplayError, match="no poses for meta/push"):
         model_of(Elsewhere())  # type: ignore[arg-type]
