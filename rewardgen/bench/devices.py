@@ -50,8 +50,8 @@ def measure_devices(
         worlds: total numbers of worlds, of all candidates together.
         candidates: number of rewards that train together.
         updates: number of rollouts and updates that are timed.
-        longest: a training is skipped (its figures are None) if its updates would take more seconds than this, by the
-        rate of physics alone.
+        max_seconds: a training is skipped (its figures are None) if its updates would take longer than this, in s, by
+        the rate of physics alone.
         threads: CPU threads; 0: all.
         on_progress: called with what is being measured next.
 

@@ -42,7 +42,7 @@ def test_every_arrangement_and_size_is_measured(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_would_take_too_long_is_left_out() -> None:
     task = load_task("cartpole/swingup")
-    result = measure_devices(task, CONFIG, sim="mujoco", device="cpu", worlds=(4,), candidates=2, longest=0.0)
+    result = measure_devices(task, CONFIG, sim="mujoco", device="cpu", worlds=(4,), candidates=2, max_seconds=0.0)
     (row,) = result["rows"]
     assert row["physics_steps_per_s"] > 0
     assert row["train_steps_per_s"] is None and "more than 0 s" in row["message"]

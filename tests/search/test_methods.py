@@ -81,7 +81,7 @@ def test_what_is_no_reward_is_never_read_as_one(tmp_path: Path, method: str) -> 
     reward = export_run(view, tmp_path / "exported").reward
     assert reward.read_text(encoding="utf-8").startswith("# No reward: the components are ")
     readme = (reward.parent / "README.md").read_text(encoding="utf-8")
-    assert "There is no Gymnasium wrapper: the components are" in readme and "# A reward" not in readme
+    assert "There is no environment with this reward: the components are" in readme and "# A reward" not in readme
     page = write_report(view, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "It is no reward: its components are" in page and "The winning program" in page
 
