@@ -69,6 +69,6 @@ def test_rewards_are_told_apart_and_that_goes_on_where_it_stopped(tmp_path: Path
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "curves").rglob("*.json")}
     assert len(kept) == 2 * len(found["rewards"])
     again = rewardgen(*arguments)
-    assert again.code == 0 and "large action cost" in again.out and "2,048" in again.out
+    assert again.code == 0 and "saturated" in again.out and "2,048" in again.out
     assert "to do" not in again.err
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curves").rglob("*.json")} == kept
