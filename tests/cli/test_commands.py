@@ -231,8 +231,8 @@ def test_report_writes_one_file(out: Path, tmp_path: Path) -> None:
 
 def test_export_writes_the_files_that_it_names(out: Path, tmp_path: Path) -> None:
     document = rewardgen("export", "done", "--out", out, "--to", tmp_path / "x", "--json").json
-    assert document["wrapper"] is None
-    assert "no Gymnasium environment" in document["note"]
+    assert document["wrapper"] is None and Path(document["environment"]).name == "environment.py"
+    assert document["notes"] == []
     listed = rewardgen("export", "done", "--out", out, "--to", tmp_path / "y").out
     assert str(tmp_path / "y" / "reward.py") in listed
     assert sorted(p.name for p in (tmp_path / "x").iterdir()) == sorted(p.name for p in (tmp_path / "y").iterdir())

@@ -53,7 +53,7 @@ def test_people_judge_in_a_terminal_and_the_search_goes_on(waiting: tuple[Path, 
     printed, told = prefer(run, "l it stands\nu\nnonsense\ns\nr the other one\n", "--judge", "ada")
     assert [kept["answer"] for kept in printed["kept"]] == ["right"] and len(printed["undone"]) == 1
     assert printed["kept"][0]["words"] == "the other one" and printed["kept"][0]["seconds"] >= 0
-    assert "taken back: left" in told and "l left, r right" in told
+    assert "undone: left" in told and "l left, r right" in told
     assert re.search(r"left +r0g0c\d\.0 +/.*r0g0c\d\.0\.safetensors", told)  # where the replays are
     assert [j.answer for j in Judgements(run).judgements()] == ["right"] and read(run).waiting is not None
 
