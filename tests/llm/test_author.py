@@ -13,6 +13,7 @@ from rewardgen.config import LLMConfig, validate
 from rewardgen.errors import ConfigError, DiskFull, LLMError
 from rewardgen.llm import Author, Budget, make_author
 from rewardgen.llm.conversation import messages_hash
+from rewardgen.llm.offline.author import ANSWERED
 from rewardgen.llm.recording import Recorder, read_recording
 from rewardgen.llm.replay import BY_ORDER, ReplayAuthor
 from rewardgen.records import Message, Reply
@@ -136,9 +137,10 @@ def test_a_request_is_recorded_with_its_purpose_whatever_its_words(tmp_path: Pat
     told = Message("user", "Da lief etwas.")  # neither a fitness nor a problem is spelled as ours are
     talk = (*FIRST.messages, CODE, told)
     author = make("offline", None, path)
-    for purpose in get_args(Purpose):
+    purposes = [purpose for purpose in get_args(Purpose) if purpose in ANSWERED]
+    for purpose in purposes:
         author.reply(Request(purpose, talk), 1, seed=0)
-    assert [call.purpose for call in read_recording(path)] == list(get_args(Purpose))
+    assert [call.purpose for call in read_recording(path)] == purposes
     assert {call.hash for call in read_recording(path)} == {messages_hash(talk)}
 
 
