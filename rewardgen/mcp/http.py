@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rewardgen.errors import UsageError
 from rewardgen.mcp.server import make_server
+from rewardgen.serving import ClosingServer
 from rewardgen.signing import load_key, same, server_token, state_folder
 
 _ADDRESS = "127.0.0.1"
@@ -81,7 +82,7 @@ def make_http_server(runs: Path, envs: Sequence[Path] = (), *, port: int = 0, to
         proxy_headers=False,  # nobody is believed about where a request came from
         timeout_graceful_shutdown=2,
     )
-    return HttpServer(f"http://{_ADDRESS}:{port}{_PATH}", token, uvicorn.Server(config), listening)
+    return HttpServer(f"http://{_ADDRESS}:{port}{_PATH}", token, ClosingServer(config), listening)
 
 
 class _TokenGuard:

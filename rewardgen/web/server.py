@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import uvicorn
 
 from rewardgen.errors import UsageError
+from rewardgen.serving import ClosingServer
 from rewardgen.signing import load_key, server_token, state_folder
 from rewardgen.web.app import make_app
 from rewardgen.web.guard import Rules
@@ -96,7 +97,7 @@ def pages(
         timeout_graceful_shutdown=2,
     )
     urls = _urls(listening, own_token if control or not may_look else None)
-    return Pages(urls, _notes(local=local, kept=kept, control=control), uvicorn.Server(config), listening)
+    return Pages(urls, _notes(local=local, kept=kept, control=control), ClosingServer(config), listening)
 
 
 def _listen(host: str, port: int) -> socket.socket:
