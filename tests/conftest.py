@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+from tests.slow import slow
+
 os.environ.setdefault("MUJOCO_GL", "disable")  # before anything imports mujoco
 
 # Run in the background, the tests may be made to ignore Ctrl-C, and the commands that they start would inherit that.
@@ -37,8 +39,13 @@ QUICK_SECONDS = 5.0
 """A test that takes longer belongs among the slow ones."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the choice by -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run ``LONGEST`` first; the others keep their order."""
+    """Run ``LONGEST`` first; the others keep their order. Mark what ``slow.txt`` lists as slow."""
+    listed = slow()
+    for item in items:
+        if item.nodeid.partition("[")[0] in listed:
+            item.add_marker(pytest.mark.slow)
     rank = {name: number for number, name in enumerate(LONGEST)}
 
     def place(item: pytest.Item) -> int:
