@@ -35,6 +35,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, su
     yield out / "waits", process
     process.kill()
     process.wait()
+    process.stdout.close()
 
 
 def prefer(run: Path, typed: str, *flags: str) -> tuple[Any, str]:
