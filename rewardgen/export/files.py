@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import jinja2
@@ -20,6 +19,7 @@ from rewardgen.export.onnx import to_onnx
 from rewardgen.program import STATE_METHODS, standalone
 from rewardgen.records import Evaluation, Form, RewardProgram
 from rewardgen.sim import gymnasium_worker
+from rewardgen.sim.binary import model_bytes
 from rewardgen.sim.derived import keeps_current, keeps_post_constraint
 from rewardgen.tasks import Task, random
 from rewardgen.tasks.adapter import EnvironmentTask
@@ -176,7 +176,7 @@ def _environments(task: Task, facts: Mapping[str, Any], notes: list[str]) -> dic
             keeps_post_constraint=keeps_post_constraint(task.model),
             random_source=_random_source(),
         ).encode()
-        content["model.mjb"] = _binary(task.model)
+        content["model.mjb"] = model_bytes(task.model)
     except CannotCarry as reason:
         content["environment.py"] = _render("environment_with_rewardgen.py.j2", **facts, reason=reason).encode()
         notes.append(f"environment.py needs rewardgen: the code of {task.name} cannot be copied, since {reason}.")
@@ -187,14 +187,6 @@ def _environments(task: Task, facts: Mapping[str, Any], notes: list[str]) -> dic
         except CannotCarry as reason:
             notes.append(f"There is no wrapper of {task.gymnasium_id}: the state cannot be computed outside: {reason}.")
     return content
-
-
-def _binary(model: mujoco.MjModel) -> bytes:
-    """The model in MuJoCo's binary format, with its meshes and textures."""
-    with TemporaryDirectory(prefix="rewardgen-") as folder:
-        path = Path(folder) / "model.mjb"
-        mujoco.mj_saveModel(model, str(path))
-        return path.read_bytes()
 
 
 @cache

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rewardgen.errors import UsageError
 from rewardgen.mcp.server import make_server
-from rewardgen.serving import ClosingServer
+from rewardgen.serving import ClosingServer, ListeningServer
 from rewardgen.signing import load_key, same, server_token, state_folder
 
 _ADDRESS = "127.0.0.1"
@@ -29,21 +29,11 @@ _MAX_SESSIONS = 64
 
 
 @dataclass(frozen=True)
-class HttpServer:
-    """A server whose socket listens already: where clients find it, and the token that they must send."""
+class HttpServer(ListeningServer):
+    """The tools' server: where clients find it, and the token that they must send."""
 
     url: str
     token: str
-    server: uvicorn.Server
-    listening: socket.socket
-
-    def run(self) -> None:
-        """Answer until Ctrl-C, or until ``stop`` is called from another thread."""
-        with self.listening:
-            self.server.run(sockets=[self.listening])
-
-    def stop(self) -> None:
-        self.server.should_exit = True
 
 
 def make_http_server(runs: Path, envs: Sequence[Path] = (), *, port: int = 0, token: str | None = None) -> HttpServer:
@@ -82,7 +72,7 @@ def make_http_server(runs: Path, envs: Sequence[Path] = (), *, port: int = 0, to
         proxy_headers=False,  # nobody is believed about where a request came from
         timeout_graceful_shutdown=2,
     )
-    return HttpServer(f"http://{_ADDRESS}:{port}{_PATH}", token, ClosingServer(config), listening)
+    return HttpServer(ClosingServer(config), listening, f"http://{_ADDRESS}:{port}{_PATH}", token)
 
 
 class _TokenGuard:

@@ -365,8 +365,9 @@ def next_parent(method: Method, history: History, best: Candidate) -> Candidate:
     ranks above it.
     """
     former = history.candidates[history.parent] if history.parent is not None else None
-    stays = method.parent == "run" and former is not None and former.rank >= best.rank
-    return former if stays and former is not None else best
+    if method.parent == "run" and former is not None and former.rank >= best.rank:
+        return former
+    return best
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import mujoco
-import numpy as np
 
 import rewardgen
 from rewardgen.config import Config
 from rewardgen.sim import EnvironmentSpec
+from rewardgen.sim.binary import model_bytes
 from rewardgen.sim.machine import processor, versions
 from rewardgen.tasks import EnvironmentTask, Task
 
@@ -66,6 +66,4 @@ def _compiled(model: mujoco.MjModel | EnvironmentSpec) -> bytes:
     """Return bytes that identify a model: MuJoCo's binary format, or the text of an environment's specification."""
     if isinstance(model, EnvironmentSpec):
         return repr(model).encode()
-    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
-    mujoco.mj_saveModel(model, None, buffer)
-    return buffer.tobytes()
+    return model_bytes(model)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import uvicorn
 
 from rewardgen.errors import UsageError
-from rewardgen.serving import ClosingServer
+from rewardgen.serving import ClosingServer, ListeningServer
 from rewardgen.signing import load_key, server_token, state_folder
 from rewardgen.web.app import make_app
 from rewardgen.web.guard import Rules
@@ -23,30 +23,16 @@ MAX_CONCURRENT = 200
 
 
 @dataclass(frozen=True)
-class Pages:
-    """A server that is ready to run: the ``urls`` to open, with the token, and ``notes`` for the person who starts it.
-
-    Its socket listens already, so early requests are answered once it runs.
-    """
+class Pages(ListeningServer):
+    """The pages' server: the ``urls`` to open, with the token, and ``notes`` for the person who starts it."""
 
     urls: tuple[str, ...]
     notes: tuple[str, ...]
-    server: uvicorn.Server
-    listening: socket.socket
 
     @property
     def url(self) -> str:
         """The first URL to open."""
         return self.urls[0]
-
-    def run(self) -> None:
-        """Serve until Ctrl-C, or until ``stop`` is called from another thread."""
-        with self.listening:
-            self.server.run(sockets=[self.listening])
-
-    def stop(self) -> None:
-        """Stop the server, from any thread."""
-        self.server.should_exit = True
 
 
 def pages(
@@ -97,7 +83,7 @@ def pages(
         timeout_graceful_shutdown=2,
     )
     urls = _urls(listening, own_token if control or not may_look else None)
-    return Pages(urls, _notes(local=local, kept=kept, control=control), ClosingServer(config), listening)
+    return Pages(ClosingServer(config), listening, urls, _notes(local=local, kept=kept, control=control))
 
 
 def _listen(host: str, port: int) -> socket.socket:
