@@ -70,12 +70,10 @@ def populations(**changes: Any) -> Iterator[Population]:
         settings |= {"training.rollout": each["rollout"]} | changes
         trainings = {
             key: [
-                TrainingResult(key, seed, "done", "", _curve(each["steps"], points, each["episodes"]), None,
-                               each["steps"][-1], 0.0)
-                for seed, points in enumerate(seeds)
+                _done(key, seed, _curve(each["steps"], points, each["episodes"])) for seed, points in enumerate(seeds)
             ]
             for key, seeds in each["curves"].items()
-        }  # fmt: skip
+        }
         yield Population(each["name"], each["half"], load(overrides=settings), trainings)
 
 
@@ -83,14 +81,19 @@ def pools(**changes: Any) -> Iterator[Population]:
     """Whole pools of rewards, with the settings that they were trained with, changed."""
     for each in json.loads(POOLS.read_text()):
         settings = {"task": each["task"]} | {f"training.{name}": value for name, value in each["training"].items()}
-        trainings: dict[str, list[TrainingResult]] = {}
-        for name, seeds in each["rewards"].items():
-            curves = [_marked(_curve(each["steps"], one["points"], each["episodes"]), one["chosen"]) for one in seeds]
-            trainings[name] = [
-                TrainingResult(name, seed, "done", "", curve, None, each["steps"][-1], 0.0)
-                for seed, curve in enumerate(curves)
+        trainings = {
+            name: [
+                _done(name, seed, _marked(_curve(each["steps"], one["points"], each["episodes"]), one["chosen"]))
+                for seed, one in enumerate(seeds)
             ]
+            for name, seeds in each["rewards"].items()
+        }
         yield Population(each["task"], "pools", load(overrides=settings | changes), trainings)
+
+
+def _done(key: str, seed: int, curve: tuple[Checkpoint, ...]) -> TrainingResult:
+    """Return a training that went to the end of its curve."""
+    return TrainingResult(key, seed, "done", "", curve, None, curve[-1].steps, 0.0)
 
 
 def _marked(curve: tuple[Checkpoint, ...], chosen: int) -> tuple[Checkpoint, ...]:

@@ -54,6 +54,12 @@ class Person:
             "console", lambda line: self.complaints.append(line.text) if "Content Security" in line.text else None
         )
 
+    def show_token(self) -> Page:
+        """Open the address with the token, which makes the browser one that may act."""
+        self.page.goto(self.site.pages.url)
+        self.page.wait_for_url(lambda url: "token" not in url)
+        return self.page
+
     def open(self, path: str) -> Page:
         self.page.goto(self.site.url + path)
         return self.page

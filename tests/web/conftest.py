@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
+from rewardgen.store import held, read_holder
 from rewardgen.web import Pages, pages
 from tests.replay.made import make_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 RUN = "small"
 
@@ -27,6 +33,26 @@ def runs_dir(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _own_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from tests.web.browser import chromium  # which looks at this module's site
+
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder of runs, in which no process is left behind."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    yield runs
+    for run in runs.iterdir():
+        pid = read_holder(run)
+        if pid is not None and held(run):
+            os.kill(pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)

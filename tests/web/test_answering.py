@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from rewardgen.llm.dialog import requests
-from rewardgen.store import held, read, read_holder
-from tests.web.browser import chromium, needs_browser
+from rewardgen.store import read
+from tests.web.browser import Person, needs_browser
 from tests.web.conftest import open_site
-from tests.web.test_searching import admit
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
@@ -29,27 +25,11 @@ def compute_reward(state, action, next_state):
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder of runs, in which no process is left behind."""
-    runs = tmp_path / "runs"
-    runs.mkdir()
-    yield runs
-    pid = read_holder(runs / NAME)
-    if pid is not None and held(runs / NAME):
-        os.kill(pid, signal.SIGKILL)
-
-
 def test_a_person_writes_the_rewards_at_the_page(browser: Browser, folder: Path) -> None:
     site = open_site(folder)
     try:
-        ada = admit(browser, site)
+        ada = Person(browser, site)
+        ada.show_token()
         page = ada.open("/start")
         page.get_by_label("Rewards written by").select_option("dialog")
         for label, value in (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,12 @@ from rewardgen.replay import ensure
 from rewardgen.store import Judgements, Store
 from rewardgen.tasks import load_task
 from tests.replay.made import add_generation, make_run
-from tests.web.browser import Person, chromium, needs_browser
+from tests.web.browser import Person, needs_browser
 from tests.web.conftest import RUN, Site, open_site
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
 PAIRS = 6  # of four candidates
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from rewardgen.report import write_report
 from rewardgen.store import Store, read
-from tests.web.browser import Person, chromium, needs_browser
+from tests.web.browser import Person, needs_browser
 from tests.web.conftest import RUN, Site
 
 pytestmark = [needs_browser, pytest.mark.slow]
@@ -22,18 +21,10 @@ WIDER = """() => [...document.querySelectorAll('main *')].filter((each) => {
 }).map((each) => each.outerHTML.slice(0, 120))"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
-
-
 def test_nothing_is_cut_off_on_a_phone(browser: Browser, site: Site, runs_dir: Path, tmp_path: Path) -> None:
     report = write_report(read(runs_dir / RUN), tmp_path / "report.html")
     ada = Person(browser, site, width=PHONE)
-    page = ada.page
-    page.goto(site.pages.url)
-    page.wait_for_url(lambda url: "token" not in url)
+    page = ada.show_token()
     here = f"{site.url}/runs/{RUN}"
     places = ["/", "/start", f"/runs/{RUN}", f"/runs/{RUN}/compare", f"/runs/{RUN}/candidates/r0g0c0"]
     for address in [*(site.url + place for place in places), report.as_uri()]:

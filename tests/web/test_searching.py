@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from rewardgen.store import held, read, read_holder
-from tests.web.browser import Person, chromium, needs_browser
-from tests.web.conftest import Site, open_site
+from tests.web.browser import Person, needs_browser
+from tests.web.conftest import open_site
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
 NAME = "mine"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder of runs, in which no process is left behind."""
-    runs = tmp_path / "runs"
-    runs.mkdir()
-    yield runs
-    pid = read_holder(runs / NAME)
-    if pid is not None and held(runs / NAME):
-        os.kill(pid, signal.SIGKILL)
-
-
-def admit(browser: Browser, site: Site) -> Person:
-    person = Person(browser, site)
-    person.page.goto(site.pages.url)
-    person.page.wait_for_url(lambda url: "token" not in url)
-    return person
-
-
 def test_a_search_is_started_stopped_resumed_and_exported(browser: Browser, folder: Path) -> None:
     site = open_site(folder)
     try:
-        ada = admit(browser, site)
+        ada = Person(browser, site)
+        ada.show_token()
         page = ada.page
         page.get_by_role("link", name="Start a search").first.click()
         page.get_by_label("Task").select_option("reacher/reach")  # whose episodes are short
@@ -68,7 +42,8 @@ def test_a_search_is_started_stopped_resumed_and_exported(browser: Browser, fold
         site.end()  # the server goes; the search stays, and is found again by the next one
         assert held(folder / NAME) and read_holder(folder / NAME) == pid
         site = open_site(folder)
-        ada = admit(browser, site)
+        ada = Person(browser, site)
+        ada.show_token()
         page = ada.open(f"/runs/{NAME}")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator("#status")).to_have_text("stopped")
@@ -97,7 +72,8 @@ def test_a_search_that_cannot_start_says_why(browser: Browser, folder: Path, mon
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     site = open_site(folder)
     try:
-        ada = admit(browser, site)
+        ada = Person(browser, site)
+        ada.show_token()
         page = ada.open("/start")
         page.get_by_label("Task").select_option("hopper/run")  # what the form says follows its fields
         expect(page.locator("#cost h2")).to_have_text("hopper/run")
